@@ -1,0 +1,282 @@
+"""What can go wrong, as one tree.
+
+::
+
+    PersonalizeError
+    ├── ValidationError (also ValueError)              nothing was sent
+    │   ├── FilterSyntaxError                          a filter expression that does not parse
+    │   └── FilterValuesError                          a filter value that is missing, unknown or cannot be sent
+    ├── ConfigurationError (also BotoCoreError)        no region, no credentials, no profile, expired SSO
+    ├── ServiceError (also ClientError)                the service answered with an error
+    │   ├── InvalidInputError                          the request is wrong: do not repeat it
+    │   ├── ResourceNotFoundError                      no such campaign, recommender or filter
+    │   ├── AccessDeniedError                          who asks, or how it was signed, was refused
+    │   ├── ThrottlingError                            too fast: later
+    │   └── ServerError                                the service's own trouble: 5xx, 408, an aborted request
+    ├── TransportError (also HTTPClientError)          no answer: resolve, connect, tls, send, read
+    ├── DeadlineExceededError (also TimeoutError)      the caller's time is over
+    ├── CircuitOpenError                               not sent: this campaign failed too often just now
+    └── ResponseError                                  an answer came, but could not be understood
+
+``except botocore.exceptions.ClientError`` keeps catching what it caught before.
+
+No message, ``repr`` or ``args`` shows a user id, a context value, a filter value or item metadata.
+Every error pickles, copies and re-raises with all of its attributes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    # botocore is untyped: type checkers see three plain exceptions, with or without stubs for it.
+    class BotoCoreError(Exception): ...
+
+    class ClientError(Exception): ...
+
+    class HTTPClientError(BotoCoreError): ...
+
+else:
+    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+
+__all__ = [
+    "AccessDeniedError",
+    "CircuitOpenError",
+    "ConfigurationError",
+    "DeadlineExceededError",
+    "FilterSyntaxError",
+    "FilterValuesError",
+    "InvalidInputError",
+    "PersonalizeError",
+    "ResourceNotFoundError",
+    "ResponseError",
+    "ServerError",
+    "ServiceError",
+    "ThrottlingError",
+    "TransportError",
+    "ValidationError",
+]
+
+Phase = Literal["resolve", "connect", "tls", "send", "read"]
+
+
+def _rebuild(cls: type[PersonalizeError], args: tuple[Any, ...], state: dict[str, Any]) -> PersonalizeError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class PersonalizeError(Exception):
+    """The root of every error that this package raises on purpose.
+
+    Args:
+        message: One or two sentences for a person: what was wrong, and what to do.
+    """
+
+    def __init__(self, message: str) -> None:
+        # Not super().__init__: the botocore parents of some classes want arguments of their own,
+        # and OSError turns a second positional argument into an errno.
+        Exception.__init__(self, message)
+
+    @property
+    def message(self) -> str:
+        """The text of the error, without its class."""
+        return str(self.args[0]) if self.args else ""
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.message!r})"
+
+    # Exceptions rebuild themselves by calling the class with `args`; keyword-only attributes would be lost,
+    # and ClientError would come back as a plain ClientError.
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__.copy())
+
+    @property
+    def is_retry_safe(self) -> bool:
+        """Whether the same request may succeed when it is sent again."""
+        return False
+
+
+class ValidationError(PersonalizeError, ValueError):
+    """An argument was refused; nothing was sent.
+
+    Args:
+        message: What was wrong, with kind and size of what was given, never its value.
+        parameter: The name of the argument, as the method spells it (``"input_list"``).
+        limit: The limit that was broken, where there is one.
+    """
+
+    def __init__(self, message: str, *, parameter: str | None = None, limit: int | None = None) -> None:
+        super().__init__(message)
+        self.parameter = parameter
+        self.limit = limit
+
+
+class FilterSyntaxError(ValidationError):
+    """A filter expression that does not parse, or breaks a rule that the service checks at creation.
+
+    Args:
+        message: What was wrong and what was expected, with a caret under the offending token.
+        line: The line of the token, from 1.
+        column: The column of the token in that line, in characters, from 1.
+        parameter: The name of the argument that held the expression.
+        limit: The limit that was broken, where there is one.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        line: int,
+        column: int,
+        parameter: str | None = "expression",
+        limit: int | None = None,
+    ) -> None:
+        super().__init__(message, parameter=parameter, limit=limit)
+        self.line = line
+        self.column = column
+
+
+class FilterValuesError(ValidationError):
+    """A filter value that is missing, unknown, or cannot be written in the filter language.
+
+    ``parameter`` is the name of the filter parameter (``"GENRE"``).
+    """
+
+
+class ConfigurationError(PersonalizeError, BotoCoreError):
+    """The client could not be built or could not sign: no region, credentials or profile, expired SSO."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.kwargs: dict[str, Any] = {}
+
+
+class ServiceError(PersonalizeError, ClientError):
+    """The service answered with an error.
+
+    Args:
+        message: Code, status, request id, attempts, advice, and the service's own message with every
+            value of the request masked.
+        response: Exactly what botocore's ``ClientError.response`` would hold (unmasked).
+        operation_name: The operation, as the service spells it (``"GetRecommendations"``).
+        code: The error code (``"ThrottlingException"``).
+        status_code: The HTTP status, or ``None`` when the reply did not say.
+        request_id: The service's id of the request, for a support case.
+        attempts: How many requests were sent in this call.
+        retry_after: Seconds that the service asked to wait, or ``None``.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        response: dict[str, Any],
+        operation_name: str,
+        code: str,
+        status_code: int | None = None,
+        request_id: str | None = None,
+        attempts: int = 1,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.response: Any = response
+        self.operation_name = operation_name
+        self.code = code
+        self.status_code = status_code
+        self.request_id = request_id
+        self.attempts = attempts
+        self.retry_after = retry_after
+
+    @property
+    def operation(self) -> str:
+        """The operation that failed, as the service spells it."""
+        return self.operation_name
+
+
+class InvalidInputError(ServiceError):
+    """The service refused the request as it stands; sending it again cannot help."""
+
+
+class ResourceNotFoundError(ServiceError):
+    """The campaign, recommender or filter does not exist (in this region and account)."""
+
+
+class AccessDeniedError(ServiceError):
+    """Credentials, signature or permission were refused."""
+
+
+class ThrottlingError(ServiceError):
+    """More requests than the campaign's capacity or the account's quota allows."""
+
+    @property
+    def is_retry_safe(self) -> bool:
+        return True
+
+
+class ServerError(ServiceError):
+    """The service could not answer: a status from 500, 408, or an aborted request."""
+
+    @property
+    def is_retry_safe(self) -> bool:
+        return True
+
+
+class TransportError(PersonalizeError, HTTPClientError):
+    """No answer arrived.
+
+    Args:
+        message: What failed and where to look.
+        phase: How far the request came: ``"resolve"``, ``"connect"``, ``"tls"``, ``"send"`` or ``"read"``.
+        attempts: How many requests were sent in this call.
+    """
+
+    def __init__(self, message: str, *, phase: Phase, attempts: int = 1) -> None:
+        super().__init__(message)
+        self.phase: Phase = phase
+        self.attempts = attempts
+        # What botocore's handlers look for; the request itself is not kept, since its body is personal.
+        self.request: Any = None
+        self.response: Any = None
+        self.kwargs: dict[str, Any] = {"error": message}
+
+    @property
+    def is_retry_safe(self) -> bool:
+        # A certificate that does not verify will not verify in 50 ms either.
+        return self.phase != "tls"
+
+
+class DeadlineExceededError(PersonalizeError, TimeoutError):
+    """The time that the caller gave for the whole call is over.
+
+    Args:
+        message: The deadline, the attempts made, and how the last one failed.
+        deadline: The caller's deadline in seconds.
+        attempts: How many requests were sent in this call.
+    """
+
+    def __init__(self, message: str, *, deadline: float, attempts: int) -> None:
+        super().__init__(message)
+        self.deadline = deadline
+        self.attempts = attempts
+
+
+class CircuitOpenError(PersonalizeError):
+    """Nothing was sent: the breaker of this campaign or recommender is open.
+
+    Args:
+        message: Which breaker, and for how long.
+        retry_after: Seconds until the breaker lets a probe through.
+    """
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ResponseError(PersonalizeError):
+    """An answer arrived that is not what the service's model says."""

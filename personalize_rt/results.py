@@ -1,0 +1,559 @@
+"""What the three operations answer: frozen values that read like sequences of rows.
+
+A result keeps columns (``item_ids``, ``scores``), and makes a row only when one is asked for: reading the ids
+of 500 items builds no 500 objects. Equality and hash cover what was answered (rows and recommendation id),
+not how (``info``, ``degraded``, ``cause``). Results are immutable and may be shared between threads.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from math import isfinite
+from typing import Any, Literal, TypeVar, cast, overload
+
+import attrs
+
+from personalize_rt.errors import PersonalizeError, ResponseError
+
+__all__ = [
+    "ActionRecommendations",
+    "Metadata",
+    "PredictedAction",
+    "PredictedItem",
+    "Ranking",
+    "Recommendations",
+    "ResponseInfo",
+]
+
+Source = Literal["service", "cache", "fallback", "local"]
+Scores = tuple[float | None, ...]
+
+
+def _canonical(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
+def _copied(values: Mapping[str, str]) -> dict[str, str]:
+    return dict(values)
+
+
+def _strings(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(values)
+
+
+@attrs.frozen(eq=False, repr=False)
+class Metadata(Mapping[str, str]):
+    """The metadata of one item: column name to value, immutable and hashable.
+
+    Look-up ignores case and underscores, since the service answers a request for ``BRAND_NAME`` with
+    ``brandName``; two mappings are equal when they are so by that rule. ``repr`` hides the values.
+
+    Args:
+        values: The columns as the service named them. Values are strings; several categories come as one
+            string with ``|`` between them.
+    """
+
+    _values: Mapping[str, str] = attrs.field(factory=dict[str, str], alias="values", converter=_copied)
+
+    def __getitem__(self, name: str) -> str:
+        value = self._values.get(name)
+        if value is not None:
+            return value
+        wanted = _canonical(name)
+        for key, value in self._values.items():
+            if _canonical(key) == wanted:
+                return value
+        raise KeyError(f"no column {name!r} in this item's metadata; it has {sorted(self._values)}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def _key(self) -> frozenset[tuple[str, str]]:
+        return frozenset((_canonical(name), value) for name, value in self._values.items())
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Metadata):
+            return self._key() == other._key()
+        if isinstance(other, Mapping):
+            return dict(self._values) == other
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __repr__(self) -> str:
+        return f"Metadata(<{', '.join(self._values)}>)"
+
+
+_NO_METADATA = Metadata()
+
+
+def _as_metadata(value: Mapping[str, str] | None) -> Metadata:
+    if value is None:
+        return _NO_METADATA
+    return value if isinstance(value, Metadata) else Metadata(value)
+
+
+@attrs.frozen
+class PredictedItem:
+    """One item of an answer.
+
+    Attributes:
+        item_id: The item.
+        score: The service's relevance score, from 0 to 1, rounded to 7 decimals; ``None`` where the recipe gives
+            none, or the model does not know the item (service.md section 4).
+        promotion_name: The promotion that put the item here, or ``None``.
+        metadata: The columns asked for by ``metadata_columns``; empty when there are none.
+        reason: Why the item is here, as the User-Personalization-v2 recipe says it
+            (``"Promoted item"``, ``"Exploration"``, ``"Popular item"``); empty for others.
+    """
+
+    item_id: str
+    score: float | None = None
+    promotion_name: str | None = None
+    metadata: Metadata = attrs.field(default=_NO_METADATA, converter=_as_metadata)
+    reason: tuple[str, ...] = attrs.field(default=(), converter=_strings)
+
+
+@attrs.frozen
+class PredictedAction:
+    """One action of an answer.
+
+    Attributes:
+        action_id: The action.
+        score: The propensity, from 0 to 1: how likely the user takes the action. Propensities are independent
+            and do not sum to 1. ``None`` when the service sent none.
+    """
+
+    action_id: str
+    score: float | None = None
+
+
+@attrs.frozen
+class ResponseInfo:
+    """How an answer came about.
+
+    Attributes:
+        request_id: The service's id of the request, for a support case.
+        attempts: How many requests were sent (0 when nothing was).
+        elapsed: Seconds that the whole call took, waiting included.
+        source: Who answered: ``"service"``, ``"cache"``, ``"fallback"`` or ``"local"``.
+    """
+
+    request_id: str | None = None
+    attempts: int = 0
+    elapsed: float = 0.0
+    source: Source = "service"
+
+
+_NO_INFO = ResponseInfo()
+
+
+def _without_frames(error: PersonalizeError | None) -> PersonalizeError | None:
+    """A copy with no traceback and no chain: a kept result must not keep the caller's frames alive."""
+    return None if error is None else copy.copy(error)
+
+
+def _column(values: Iterable[Any] | None, empty: object) -> tuple[Any, ...] | None:
+    """A column, or ``None`` when no row has a value: most answers have no promotions, metadata or reasons."""
+    if values is None:
+        return None
+    column = tuple(values)
+    return column if any(value != empty for value in column) else None
+
+
+def _promotion_column(values: Iterable[str | None] | None) -> tuple[str | None, ...] | None:
+    return _column(values, None)
+
+
+def _metadata_column(values: Iterable[Mapping[str, str] | None] | None) -> tuple[Metadata, ...] | None:
+    return _column(None if values is None else map(_as_metadata, values), _NO_METADATA)
+
+
+def _reason_column(values: Iterable[Iterable[str]] | None) -> tuple[tuple[str, ...], ...] | None:
+    return _column(None if values is None else map(_strings, values), ())
+
+
+def _score_column(values: Iterable[float | None] | Callable[[], Scores]) -> Scores | Callable[[], Scores]:
+    return values if callable(values) else tuple(values)
+
+
+RowT = TypeVar("RowT")
+
+
+@attrs.frozen(eq=False, repr=False)
+class _Answer(Sequence[RowT]):
+    """What the three results share: one id and one score a row, and how the answer came about."""
+
+    _scores: Scores | Callable[[], Scores] = attrs.field(kw_only=True, alias="scores", converter=_score_column)
+    recommendation_id: str | None = attrs.field(default=None, kw_only=True)
+    info: ResponseInfo = attrs.field(default=_NO_INFO, kw_only=True)
+    degraded: bool = attrs.field(default=False, kw_only=True)
+    cause: PersonalizeError | None = attrs.field(default=None, kw_only=True, converter=_without_frames)
+
+    @property
+    def _ids(self) -> tuple[str, ...]:
+        raise NotImplementedError
+
+    def _row(self, index: int) -> RowT:
+        raise NotImplementedError
+
+    @property
+    def scores(self) -> tuple[float | None, ...]:
+        """The score of each row; ``None`` where there is none."""
+        scores: Scores | Callable[[], Scores] = self._scores
+        if callable(scores):
+            scores = scores()
+            object.__setattr__(self, "_scores", scores)
+        return scores
+
+    def _check_columns(self, **columns: tuple[Any, ...] | None) -> None:
+        for name, column in columns.items():
+            if column is not None and len(column) != len(self._ids):
+                raise ValueError(f"{name} has {len(column)} rows, the ids have {len(self._ids)}")
+
+    def _answered(self) -> tuple[object, ...]:
+        return self._ids, self.scores, self.recommendation_id
+
+    def position(self, id: str, /) -> int | None:
+        """The place of an id, from 0, or ``None`` when the answer does not have it."""
+        return self._ids.index(id) if id in self._ids else None
+
+    def get(self, id: str, /) -> RowT | None:
+        """The row of an id, or ``None`` when the answer does not have it."""
+        position = self.position(id)
+        return None if position is None else self._row(position)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @overload
+    def __getitem__(self, index: int) -> RowT: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[RowT, ...]: ...
+    def __getitem__(self, index: int | slice) -> RowT | tuple[RowT, ...]:
+        if isinstance(index, slice):
+            return tuple(map(self._row, range(*index.indices(len(self._ids)))))
+        return self._row(index)
+
+    def __iter__(self) -> Iterator[RowT]:
+        return map(self._row, range(len(self._ids)))
+
+    def __contains__(self, row: object) -> bool:
+        if isinstance(row, str):
+            raise TypeError(
+                f"a {type(self).__name__} holds rows, not ids: ask .position(id) is not None, or .get(id)"
+            )
+        return super().__contains__(row)
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self._answered() == other._answered()
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._ids, self.scores, self.recommendation_id))
+
+    def __repr__(self) -> str:
+        shown = [f"{id}: {score}" for id, score in zip(self._ids[:3], self.scores, strict=False)]
+        if len(self) > len(shown):
+            shown.append(f"… {len(self) - len(shown)} more")
+        degraded = ", degraded" if self.degraded else ""
+        return f"{type(self).__name__}([{', '.join(shown)}], recommendation_id={self.recommendation_id!r}{degraded})"
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        _ = self.scores  # a score that is not computed yet is a closure, which does not pickle
+        return super().__reduce_ex__(protocol)
+
+
+@attrs.frozen(eq=False, repr=False)
+class _Items(_Answer[PredictedItem]):
+    """Rows that are items."""
+
+    item_ids: tuple[str, ...] = attrs.field(converter=_strings)
+    _promotion_names: tuple[str | None, ...] | None = attrs.field(
+        default=None, kw_only=True, alias="promotion_names", converter=_promotion_column
+    )
+    _metadata: tuple[Metadata, ...] | None = attrs.field(default=None, kw_only=True, alias="metadata", converter=_metadata_column)
+    _reasons: tuple[tuple[str, ...], ...] | None = attrs.field(default=None, kw_only=True, alias="reasons", converter=_reason_column)
+
+    def __attrs_post_init__(self) -> None:
+        self._check_columns(
+            scores=None if callable(self._scores) else self._scores,
+            promotion_names=self._promotion_names,
+            metadata=self._metadata,
+            reasons=self._reasons,
+        )
+
+    @property
+    def _ids(self) -> tuple[str, ...]:
+        return self.item_ids
+
+    def _row(self, index: int) -> PredictedItem:
+        return PredictedItem(
+            self.item_ids[index],
+            self.scores[index],
+            None if self._promotion_names is None else self._promotion_names[index],
+            _NO_METADATA if self._metadata is None else self._metadata[index],
+            () if self._reasons is None else self._reasons[index],
+        )
+
+    def _answered(self) -> tuple[object, ...]:
+        return *super()._answered(), self._promotion_names, self._metadata, self._reasons
+
+
+@attrs.frozen(eq=False, repr=False)
+class Recommendations(_Items):
+    """The answer of GetRecommendations: items in the service's order, best first.
+
+    An immutable sequence of :class:`PredictedItem`. Promoted items stand at places that the service chooses.
+
+    Args:
+        item_ids: The items, in order.
+        scores: A score for each, or ``None``; or a function that gives them when they are first read.
+        promotion_names: The promotion of each item, or ``None``.
+        metadata: The metadata of each item.
+        reasons: The reasons of each item.
+        recommendation_id: The id to send back with the events that the answer leads to (PutEvents).
+        info: How the answer came about.
+        degraded: ``True`` when a fallback answered.
+        cause: The error for which a fallback answered; kept without traceback.
+    """
+
+    @classmethod
+    def from_response(cls, response: Mapping[str, Any], *, info: ResponseInfo | None = None) -> Recommendations:
+        """Read what ``client.get_recommendations(...)`` of any boto3 client returns.
+
+        ``null`` and unknown members are tolerated, and an absent list is an empty one.
+
+        Raises:
+            ResponseError: A member is not what the service's model says; the message names it.
+        """
+        return cls(**_read_items(response, "itemList"), **_read_head(response, info))
+
+    def to_response(self) -> dict[str, Any]:
+        """The reply as boto3 would show it: the inverse of :meth:`from_response`."""
+        return _write(self, "itemList", map(_write_item, self))
+
+
+@attrs.frozen(eq=False, repr=False)
+class Ranking(_Items):
+    """The answer of GetPersonalizedRanking: the items of the request, best first.
+
+    An immutable sequence of :class:`PredictedItem`. Items that the model does not know stand at the end, in the
+    order of the request, without a score (service.md section 3.5).
+
+    Args:
+        item_ids: The items, in order.
+        scores: A score for each, or ``None``; or a function that gives them when they are first read.
+        promotion_names: The promotion of each item, or ``None``.
+        metadata: The metadata of each item.
+        reasons: The reasons of each item.
+        input_list: The items of the request, where known.
+        recommendation_id: The id to send back with the events that the answer leads to (PutEvents).
+        info: How the answer came about.
+        degraded: ``True`` when a fallback answered.
+        cause: The error for which a fallback answered; kept without traceback.
+    """
+
+    _input_list: tuple[str, ...] = attrs.field(default=(), kw_only=True, alias="input_list", converter=_strings)
+
+    @property
+    def unscored(self) -> tuple[str, ...]:
+        """The items that the model does not know, in the order of the request."""
+        return tuple(id for id, score in zip(self.item_ids, self.scores, strict=True) if score is None)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The items of the request that the answer leaves out, each once, in the order of the request.
+
+        A filter takes items out. Empty for a ranking that was read without its request.
+        """
+        answered = set(self.item_ids)
+        return tuple(id for id in dict.fromkeys(self._input_list) if id not in answered)
+
+    @classmethod
+    def from_response(
+        cls,
+        response: Mapping[str, Any],
+        *,
+        input_list: Iterable[str] = (),
+        info: ResponseInfo | None = None,
+    ) -> Ranking:
+        """Read what ``client.get_personalized_ranking(...)`` of any boto3 client returns.
+
+        ``null`` and unknown members are tolerated, and an absent list is an empty one.
+
+        Args:
+            response: The reply.
+            input_list: The items of the request; :attr:`missing` needs them.
+            info: How the answer came about.
+
+        Raises:
+            ResponseError: A member is not what the service's model says; the message names it.
+        """
+        items = _read_items(response, "personalizedRanking")
+        return cls(**items, **_read_head(response, info), input_list=input_list)
+
+    def to_response(self) -> dict[str, Any]:
+        """The reply as boto3 would show it: the inverse of :meth:`from_response`."""
+        return _write(self, "personalizedRanking", map(_write_item, self))
+
+
+@attrs.frozen(eq=False, repr=False)
+class ActionRecommendations(_Answer[PredictedAction]):
+    """The answer of GetActionRecommendations: actions by propensity, likeliest first.
+
+    An immutable sequence of :class:`PredictedAction`.
+
+    Args:
+        action_ids: The actions, in order.
+        scores: A propensity for each, or ``None``; or a function that gives them when they are first read.
+        recommendation_id: The id to send back with the events that the answer leads to.
+        info: How the answer came about.
+        degraded: ``True`` when a fallback answered.
+        cause: The error for which a fallback answered; kept without traceback.
+    """
+
+    action_ids: tuple[str, ...] = attrs.field(converter=_strings)
+
+    def __attrs_post_init__(self) -> None:
+        self._check_columns(scores=None if callable(self._scores) else self._scores)
+
+    @property
+    def _ids(self) -> tuple[str, ...]:
+        return self.action_ids
+
+    def _row(self, index: int) -> PredictedAction:
+        return PredictedAction(self.action_ids[index], self.scores[index])
+
+    @classmethod
+    def from_response(cls, response: Mapping[str, Any], *, info: ResponseInfo | None = None) -> ActionRecommendations:
+        """Read what ``client.get_action_recommendations(...)`` of any boto3 client returns.
+
+        ``null`` and unknown members are tolerated, and an absent list is an empty one.
+
+        Raises:
+            ResponseError: A member is not what the service's model says; the message names it.
+        """
+        ids, scores, _ = _read_rows(response, "actionList", "actionId")
+        return cls(ids, scores=scores, **_read_head(response, info))
+
+    def to_response(self) -> dict[str, Any]:
+        """The reply as boto3 would show it: the inverse of :meth:`from_response`."""
+        rows = ({"actionId": id} | _optional(score=score) for id, score in zip(self._ids, self.scores, strict=True))
+        return _write(self, "actionList", rows)
+
+
+# Reading and writing the wire form (service.md sections 3.1 and 5.2).
+
+
+def _kind(value: Any) -> str:
+    return "null" if value is None else f"a {type(value).__name__}"
+
+
+def _read_head(response: Mapping[str, Any], info: ResponseInfo | None) -> dict[str, Any]:
+    recommendation_id = response.get("recommendationId")
+    if recommendation_id is not None and not isinstance(recommendation_id, str):
+        raise ResponseError(f"recommendationId is {_kind(recommendation_id)}, not a string")
+    if info is None:
+        head: Mapping[str, Any] = response.get("ResponseMetadata") or {}
+        info = ResponseInfo(head.get("RequestId"), attempts=head.get("RetryAttempts", 0) + 1) if head else _NO_INFO
+    return {"recommendation_id": recommendation_id, "info": info}
+
+
+def _read_rows(
+    response: Mapping[str, Any], member: str, id_member: str
+) -> tuple[list[str], list[float | None], list[dict[str, Any]]]:
+    rows: Any = response.get(member)
+    if rows is None:
+        rows = []
+    elif not isinstance(rows, list):
+        raise ResponseError(f"{member} is {_kind(rows)}, not a list")
+    rows = cast("list[Any]", rows)
+    ids: list[str] = []
+    scores: list[float | None] = []
+    for index, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise ResponseError(f"{member}[{index}] is {_kind(row)}, not a structure")
+        row = cast("dict[str, Any]", row)
+        id = row.get(id_member)
+        if not isinstance(id, str):
+            raise ResponseError(f"{member}[{index}].{id_member} is {_kind(id)}, not a string")
+        score = row.get("score")
+        if score is not None and type(score) is not float:
+            if type(score) is not int:
+                raise ResponseError(f"{member}[{index}].score is {_kind(score)}, not a number")
+            score = float(score)
+        if score is not None and not isfinite(score):
+            raise ResponseError(f"{member}[{index}].score is not finite")
+        ids.append(id)
+        scores.append(score)
+    return ids, scores, rows
+
+
+def _read_items(response: Mapping[str, Any], member: str) -> dict[str, Any]:
+    ids, scores, rows = _read_rows(response, member, "itemId")
+    columns: dict[str, Any] = {"item_ids": ids, "scores": scores}
+    if any(row.get("promotionName") is not None for row in rows):
+        columns["promotion_names"] = [_read_promotion(row, f"{member}[{n}]") for n, row in enumerate(rows)]
+    if any(row.get("metadata") is not None for row in rows):
+        columns["metadata"] = [_read_metadata(row, f"{member}[{n}]") for n, row in enumerate(rows)]
+    if any(row.get("reason") is not None for row in rows):
+        columns["reasons"] = [_read_reason(row, f"{member}[{n}]") for n, row in enumerate(rows)]
+    return columns
+
+
+def _read_promotion(row: Mapping[str, Any], where: str) -> str | None:
+    name = row.get("promotionName")
+    if name is not None and not isinstance(name, str):
+        raise ResponseError(f"{where}.promotionName is {_kind(name)}, not a string")
+    return name
+
+
+def _read_metadata(row: Mapping[str, Any], where: str) -> Mapping[str, str] | None:
+    metadata = row.get("metadata")
+    if metadata is None:
+        return None
+    if not isinstance(metadata, dict):
+        raise ResponseError(f"{where}.metadata is {_kind(metadata)}, not a map")
+    values: dict[str, str] = {}
+    for name, value in cast("dict[str, Any]", metadata).items():
+        if isinstance(value, str):
+            values[name] = value
+        elif isinstance(value, int | float):
+            # The model says strings; a published example prints a bare price (service.md section 3.8).
+            values[name] = str(value).lower()
+        elif value is not None:
+            raise ResponseError(f"{where}.metadata.{name} is {_kind(value)}, not a string")
+    return values
+
+
+def _read_reason(row: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    reason = row.get("reason")
+    if reason is None:
+        return ()
+    if not isinstance(reason, list) or not all(isinstance(text, str) for text in cast("list[object]", reason)):
+        raise ResponseError(f"{where}.reason is {_kind(reason)}, not a list of strings")
+    return tuple(cast("list[str]", reason))
+
+
+def _optional(**members: object) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _write_item(item: PredictedItem) -> dict[str, Any]:
+    return {"itemId": item.item_id} | _optional(
+        score=item.score,
+        promotionName=item.promotion_name,
+        metadata=dict(item.metadata) or None,
+        reason=list(item.reason) or None,
+    )
+
+
+def _write(answer: _Answer[Any], member: str, rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    return {member: list(rows)} | _optional(recommendationId=answer.recommendation_id)
