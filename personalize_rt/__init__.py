@@ -1,0 +1,112 @@
+"""The client for Amazon Personalize Runtime that Python people should have had.
+
+Every public name is found here and imported when it is first used, so that ``import personalize_rt`` costs nothing.
+"""
+
+# A plain name, not typing's: importing typing would cost more than this whole module.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from personalize_rt._version import __version__
+    from personalize_rt.client import Campaign, PersonalizeRuntime, Recommender
+    from personalize_rt.errors import (
+        AccessDeniedError,
+        CircuitOpenError,
+        ConfigurationError,
+        DeadlineExceededError,
+        FilterSyntaxError,
+        FilterValuesError,
+        InvalidInputError,
+        PersonalizeError,
+        ResourceNotFoundError,
+        ResponseError,
+        ServerError,
+        ServiceError,
+        ThrottlingError,
+        TransportError,
+        ValidationError,
+    )
+    from personalize_rt.filters.values import FilterValue, RawFilterValue
+    from personalize_rt.interactions import Interaction
+    from personalize_rt.limits import Limits
+    from personalize_rt.operations import Promotion
+    from personalize_rt.rerank import CoVisitationScorer, EmbeddingScorer, LocalReranker, PopularityScorer, Scorer
+    from personalize_rt.resilience.retry import RetryPolicy
+    from personalize_rt.results import (
+        ActionRecommendations,
+        Metadata,
+        PredictedAction,
+        PredictedItem,
+        Ranking,
+        Recommendations,
+        ResponseInfo,
+    )
+else:
+    _HOMES = {
+        "_version": "__version__",
+        "client": "Campaign PersonalizeRuntime Recommender",
+        "errors": "AccessDeniedError CircuitOpenError ConfigurationError DeadlineExceededError FilterSyntaxError "
+        "FilterValuesError InvalidInputError PersonalizeError ResourceNotFoundError ResponseError ServerError "
+        "ServiceError ThrottlingError TransportError ValidationError",
+        "filters.values": "FilterValue RawFilterValue",
+        "interactions": "Interaction",
+        "limits": "Limits",
+        "operations": "Promotion",
+        "rerank": "CoVisitationScorer EmbeddingScorer LocalReranker PopularityScorer Scorer",
+        "resilience.retry": "RetryPolicy",
+        "results": "ActionRecommendations Metadata PredictedAction PredictedItem Ranking Recommendations ResponseInfo",
+    }
+    _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+    def __getattr__(name):
+        home = _HOME_OF.get(name)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
+        return value
+
+    def __dir__():
+        return sorted({*globals(), *__all__})
+
+
+__all__ = [
+    "AccessDeniedError",
+    "ActionRecommendations",
+    "Campaign",
+    "CircuitOpenError",
+    "CoVisitationScorer",
+    "ConfigurationError",
+    "DeadlineExceededError",
+    "EmbeddingScorer",
+    "FilterSyntaxError",
+    "FilterValue",
+    "FilterValuesError",
+    "Interaction",
+    "InvalidInputError",
+    "Limits",
+    "LocalReranker",
+    "Metadata",
+    "PersonalizeError",
+    "PersonalizeRuntime",
+    "PopularityScorer",
+    "PredictedAction",
+    "PredictedItem",
+    "Promotion",
+    "Ranking",
+    "RawFilterValue",
+    "Recommendations",
+    "Recommender",
+    "ResourceNotFoundError",
+    "ResponseError",
+    "ResponseInfo",
+    "RetryPolicy",
+    "Scorer",
+    "ServerError",
+    "ServiceError",
+    "ThrottlingError",
+    "TransportError",
+    "ValidationError",
+    "__version__",
+]

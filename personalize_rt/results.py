@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from math import isfinite
+from math import inf, isfinite
 from typing import Any, Literal, TypeVar, cast, overload
 
 import attrs
@@ -245,9 +245,7 @@ class _Answer(Sequence[RowT]):
 
     def __contains__(self, row: object) -> bool:
         if isinstance(row, str):
-            raise TypeError(
-                f"a {type(self).__name__} holds rows, not ids: ask .position(id) is not None, or .get(id)"
-            )
+            raise TypeError(f"a {type(self).__name__} holds rows, not ids: ask .position(id) is not None, or .get(id)")
         return super().__contains__(row)
 
     def __eq__(self, other: object) -> bool:
@@ -278,8 +276,12 @@ class _Items(_Answer[PredictedItem]):
     _promotion_names: tuple[str | None, ...] | None = attrs.field(
         default=None, kw_only=True, alias="promotion_names", converter=_promotion_column
     )
-    _metadata: tuple[Metadata, ...] | None = attrs.field(default=None, kw_only=True, alias="metadata", converter=_metadata_column)
-    _reasons: tuple[tuple[str, ...], ...] | None = attrs.field(default=None, kw_only=True, alias="reasons", converter=_reason_column)
+    _metadata: tuple[Metadata, ...] | None = attrs.field(
+        default=None, kw_only=True, alias="metadata", converter=_metadata_column
+    )
+    _reasons: tuple[tuple[str, ...], ...] | None = attrs.field(
+        default=None, kw_only=True, alias="reasons", converter=_reason_column
+    )
 
     def __attrs_post_init__(self) -> None:
         self._check_columns(
@@ -328,7 +330,7 @@ class Recommendations(_Items):
     def from_response(cls, response: Mapping[str, Any], *, info: ResponseInfo | None = None) -> Recommendations:
         """Read what ``client.get_recommendations(...)`` of any boto3 client returns.
 
-        ``null`` and unknown members are tolerated, and an absent list is an empty one.
+        ``null`` and unknown members are tolerated; a list that is ``null`` is an empty one.
 
         Raises:
             ResponseError: A member is not what the service's model says; the message names it.
@@ -386,7 +388,7 @@ class Ranking(_Items):
     ) -> Ranking:
         """Read what ``client.get_personalized_ranking(...)`` of any boto3 client returns.
 
-        ``null`` and unknown members are tolerated, and an absent list is an empty one.
+        ``null`` and unknown members are tolerated; a list that is ``null`` is an empty one.
 
         Args:
             response: The reply.
@@ -435,7 +437,7 @@ class ActionRecommendations(_Answer[PredictedAction]):
     def from_response(cls, response: Mapping[str, Any], *, info: ResponseInfo | None = None) -> ActionRecommendations:
         """Read what ``client.get_action_recommendations(...)`` of any boto3 client returns.
 
-        ``null`` and unknown members are tolerated, and an absent list is an empty one.
+        ``null`` and unknown members are tolerated; a list that is ``null`` is an empty one.
 
         Raises:
             ResponseError: A member is not what the service's model says; the message names it.
@@ -471,6 +473,9 @@ def _read_rows(
 ) -> tuple[list[str], list[float | None], list[dict[str, Any]]]:
     rows: Any = response.get(member)
     if rows is None:
+        if member not in response and "recommendationId" not in response:
+            # What botocore makes of a body that is no JSON, or of somebody else's.
+            raise ResponseError(f"neither {member} nor recommendationId is in the reply: it is not the service's")
         rows = []
     elif not isinstance(rows, list):
         raise ResponseError(f"{member} is {_kind(rows)}, not a list")
@@ -488,7 +493,7 @@ def _read_rows(
         if score is not None and type(score) is not float:
             if type(score) is not int:
                 raise ResponseError(f"{member}[{index}].score is {_kind(score)}, not a number")
-            score = float(score)
+            score = float(score) if abs(score) < 1 << 53 else inf
         if score is not None and not isfinite(score):
             raise ResponseError(f"{member}[{index}].score is not finite")
         ids.append(id)

@@ -1,0 +1,453 @@
+"""The façade: the three operations of Amazon Personalize Runtime, typed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from personalize_rt import operations
+from personalize_rt.errors import ValidationError
+from personalize_rt.filters.values import FilterValue
+from personalize_rt.handles import Bound
+from personalize_rt.limits import Limits
+from personalize_rt.operations import Promotion, Request
+from personalize_rt.redaction import describe
+from personalize_rt.resilience import sync
+from personalize_rt.resilience.retry import RetryPolicy
+from personalize_rt.results import ActionRecommendations, Ranking, Recommendations, ResponseInfo
+from personalize_rt.transport import Attempts, Transport
+
+__all__ = ["Campaign", "PersonalizeRuntime", "Recommender"]
+
+ResultT = TypeVar("ResultT", Ranking, Recommendations, ActionRecommendations)
+
+_UNSET: Any = object()
+
+
+class PersonalizeRuntime:
+    """Amazon Personalize Runtime, typed.
+
+    It may be shared by threads, and is cheap to build: the boto3 client comes with the first call, or with
+    :meth:`connect`. Use it as a context manager, or :meth:`close` it, to give its connections back.
+
+    A client that it builds is what ``boto3.client`` returns, with botocore's own retries off, a connect time-out of
+    0.5 s, a read time-out of 1 s, TCP keep-alive and a pool of 50 connections.
+
+    Args:
+        client: Any boto3 ``personalize-runtime`` client: yours, stubbed, under moto. It is never modified and never
+            closed. ``None`` builds one.
+        region_name: The AWS region of the client to build; by default the session's.
+        session: A ``boto3.Session`` to build the client from; by default ``boto3.setup_default_session``'s.
+        endpoint_url: Where to send requests instead of AWS.
+        config: A ``botocore.config.Config``, merged over the settings above. Its ``retries`` are refused.
+        retry: When a failed request is sent again; see :class:`RetryPolicy`.
+        deadline: Seconds for a whole call, from the moment that the client exists. No further attempt starts after
+            it. ``None`` means no end.
+        limits: How much a request may carry; see :class:`Limits`.
+
+    Raises:
+        ValidationError: Arguments that do not go together.
+    """
+
+    def __init__(
+        self,
+        client: Any = None,
+        *,
+        region_name: str | None = None,
+        session: Any = None,
+        endpoint_url: str | None = None,
+        config: Any = None,
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        deadline: float | None = 2.0,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+    ) -> None:
+        self._transport = Transport(
+            client, region_name=region_name, session=session, endpoint_url=endpoint_url, config=config
+        )
+        self._set_options(retry, deadline, limits)
+        self._copied = False
+        if retry.attempts > 1:
+            self._transport.warn_of_stacked_retries(stacklevel=3)
+
+    def _set_options(self, retry: RetryPolicy, deadline: float | None, limits: Limits) -> None:
+        _check_option("retry", retry, RetryPolicy)
+        _check_option("limits", limits, Limits)
+        _check_deadline(deadline)
+        self._retry = retry
+        self._deadline = deadline
+        self._limits = limits
+
+    def get_recommendations(
+        self,
+        *,
+        campaign_arn: str | None = None,
+        recommender_arn: str | None = None,
+        user_id: str | None = None,
+        item_id: str | None = None,
+        num_results: int | None = None,
+        context: Mapping[str, str] | None = None,
+        filter_arn: str | None = None,
+        filter_values: Mapping[str, FilterValue] | None = None,
+        promotions: Iterable[Promotion] = (),
+        metadata_columns: Iterable[str] | None = None,
+    ) -> Recommendations:
+        """Ask for items (GetRecommendations).
+
+        What a call needs depends on the recipe behind the ARN: most want ``user_id``, similar items want
+        ``item_id``, popular and trending items neither.
+
+        Args:
+            campaign_arn: The campaign to ask; give this or ``recommender_arn``.
+            recommender_arn: The recommender to ask.
+            user_id: For whom.
+            item_id: The item that others should be related to.
+            num_results: How many items, at most 500 (50 with metadata); the service's default is 25.
+            context: Values for contextual columns of the Interactions schema, such as ``{"DEVICE": "phone"}``.
+            filter_arn: A filter to apply.
+            filter_values: Values for the parameters of the filter, in Python types; see :mod:`personalize_rt.filters`.
+            promotions: At most one :class:`Promotion`.
+            metadata_columns: Item columns to return with each item, at most 10; the campaign must have enabled them.
+
+        Raises:
+            ValidationError: An argument was refused; nothing was sent.
+            PersonalizeError: The call failed; see the tree in :mod:`personalize_rt.errors`.
+        """
+        request = operations.recommendations_request(
+            self._limits,
+            campaign_arn=campaign_arn,
+            recommender_arn=recommender_arn,
+            user_id=user_id,
+            item_id=item_id,
+            num_results=num_results,
+            context=context,
+            filter_arn=filter_arn,
+            filter_values=filter_values,
+            promotions=promotions,
+            metadata_columns=metadata_columns,
+        )
+        return self._call(request)
+
+    def get_personalized_ranking(
+        self,
+        *,
+        campaign_arn: str,
+        user_id: str,
+        input_list: Iterable[str],
+        context: Mapping[str, str] | None = None,
+        filter_arn: str | None = None,
+        filter_values: Mapping[str, FilterValue] | None = None,
+        metadata_columns: Iterable[str] | None = None,
+    ) -> Ranking:
+        """Put items in the order that suits a user (GetPersonalizedRanking).
+
+        Items that the model does not know come last, in their order, without a score.
+
+        Args:
+            campaign_arn: A campaign of a personalized-ranking recipe.
+            user_id: For whom.
+            input_list: The items, at most 500 (50 with metadata).
+            context: Values for contextual columns of the Interactions schema, such as ``{"DEVICE": "phone"}``.
+            filter_arn: A filter to apply; what it takes out is in :attr:`Ranking.missing`.
+            filter_values: Values for the parameters of the filter, in Python types; see :mod:`personalize_rt.filters`.
+            metadata_columns: Item columns to return with each item, at most 10; the campaign must have enabled them.
+
+        Raises:
+            ValidationError: An argument was refused; nothing was sent.
+            PersonalizeError: The call failed; see the tree in :mod:`personalize_rt.errors`.
+        """
+        request = operations.personalized_ranking_request(
+            self._limits,
+            campaign_arn=campaign_arn,
+            user_id=user_id,
+            input_list=input_list,
+            context=context,
+            filter_arn=filter_arn,
+            filter_values=filter_values,
+            metadata_columns=metadata_columns,
+        )
+        return self._call(request)
+
+    def get_action_recommendations(
+        self,
+        *,
+        campaign_arn: str,
+        user_id: str,
+        num_results: int | None = None,
+        filter_arn: str | None = None,
+        filter_values: Mapping[str, FilterValue] | None = None,
+    ) -> ActionRecommendations:
+        """Ask for the actions that a user will most likely take (GetActionRecommendations).
+
+        Args:
+            campaign_arn: A campaign of the next-best-action recipe.
+            user_id: For whom.
+            num_results: How many actions, at most 100; the service's default is 5.
+            filter_arn: A filter to apply.
+            filter_values: Values for the parameters of the filter, in Python types; see :mod:`personalize_rt.filters`.
+
+        Raises:
+            ValidationError: An argument was refused; nothing was sent.
+            PersonalizeError: The call failed; see the tree in :mod:`personalize_rt.errors`.
+        """
+        request = operations.action_recommendations_request(
+            self._limits,
+            campaign_arn=campaign_arn,
+            user_id=user_id,
+            num_results=num_results,
+            filter_arn=filter_arn,
+            filter_values=filter_values,
+        )
+        return self._call(request)
+
+    def _call(self, request: Request[ResultT]) -> ResultT:
+        self._transport.client()  # building it is not part of the call's time
+        clock = self._retry.clock
+        start = clock()
+        attempts = Attempts(self._transport, request)
+        reply = sync.call(attempts.send, retry=self._retry, deadline=self._deadline, sent=attempts.sent)
+        info = ResponseInfo(reply.request_id, attempts.sent(), clock() - start, "service")
+        return request.operation.read(reply.members, request, info)
+
+    def campaign(
+        self,
+        arn: str,
+        *,
+        num_results: int | None = None,
+        context: Mapping[str, str] | None = None,
+        filter_arn: str | None = None,
+        filter_values: Mapping[str, FilterValue] | None = None,
+        promotions: Iterable[Promotion] | None = None,
+        metadata_columns: Iterable[str] | None = None,
+    ) -> Campaign:
+        """Bind what every call to one campaign repeats.
+
+        Args:
+            arn: The campaign.
+            num_results: As in the operations; what a call gives itself counts instead.
+            context: Likewise.
+            filter_arn: Likewise. A call that names another filter does not inherit these ``filter_values``.
+            filter_values: Likewise.
+            promotions: Likewise.
+            metadata_columns: Likewise.
+        """
+        bound = Bound.to(
+            arn,
+            num_results=num_results,
+            context=context,
+            filter_arn=filter_arn,
+            filter_values=filter_values,
+            promotions=promotions,
+            metadata_columns=metadata_columns,
+        )
+        return Campaign(self, bound)
+
+    def recommender(
+        self,
+        arn: str,
+        *,
+        num_results: int | None = None,
+        context: Mapping[str, str] | None = None,
+        filter_arn: str | None = None,
+        filter_values: Mapping[str, FilterValue] | None = None,
+        promotions: Iterable[Promotion] | None = None,
+        metadata_columns: Iterable[str] | None = None,
+    ) -> Recommender:
+        """Bind what every call to one recommender repeats; the arguments are those of :meth:`campaign`."""
+        bound = Bound.to(
+            arn,
+            num_results=num_results,
+            context=context,
+            filter_arn=filter_arn,
+            filter_values=filter_values,
+            promotions=promotions,
+            metadata_columns=metadata_columns,
+        )
+        return Recommender(self, bound)
+
+    def with_options(
+        self,
+        *,
+        retry: RetryPolicy = _UNSET,
+        deadline: float | None = _UNSET,
+        limits: Limits = _UNSET,
+    ) -> Self:
+        """A cheap copy with other options, on the same client. Its :meth:`close` does nothing.
+
+        Args:
+            retry: When a failed request is sent again.
+            deadline: Seconds for a whole call; ``None`` for no end.
+            limits: How much a request may carry.
+        """
+        copied = type(self).__new__(type(self))
+        copied._transport = self._transport
+        copied._copied = True
+        copied._set_options(
+            self._retry if retry is _UNSET else retry,
+            self._deadline if deadline is _UNSET else deadline,
+            self._limits if limits is _UNSET else limits,
+        )
+        return copied
+
+    def connect(self) -> Self:
+        """Build the client and resolve its credentials now: at start-up, or while a Lambda initialises.
+
+        Raises:
+            ConfigurationError: No region, profile or credentials.
+        """
+        self._transport.connect()
+        return self
+
+    def close(self) -> None:
+        """Close the client, if this runtime built it. Safe to call twice."""
+        if not self._copied:
+            self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(deadline={self._deadline}, retry={self._retry})"
+
+
+def _check_option(name: str, value: object, kind: type) -> None:
+    if not isinstance(value, kind):
+        raise ValidationError(f"{name} is {describe(value)}, not a {kind.__name__}", parameter=name)
+
+
+def _check_deadline(deadline: Any) -> None:
+    if deadline is None:
+        return
+    if not isinstance(deadline, int | float) or isinstance(deadline, bool) or not deadline > 0:
+        raise ValidationError(
+            "deadline must be a number of seconds above 0, or None for no deadline", parameter="deadline"
+        )
+
+
+class Campaign:
+    """A campaign, with what every call to it repeats. Made by :meth:`PersonalizeRuntime.campaign`.
+
+    What a call gives itself counts instead of what is bound; ``None`` means "as bound".
+    """
+
+    def __init__(self, runtime: PersonalizeRuntime, bound: Bound) -> None:
+        self._runtime = runtime
+        self._bound = bound
+
+    @property
+    def arn(self) -> str:
+        """The ARN of the campaign."""
+        return self._bound.arn
+
+    def rank(
+        self,
+        user_id: str,
+        input_list: Iterable[str],
+        *,
+        context: Mapping[str, str] | None = None,
+        filter_arn: str | None = None,
+        filter_values: Mapping[str, FilterValue] | None = None,
+        metadata_columns: Iterable[str] | None = None,
+    ) -> Ranking:
+        """:meth:`PersonalizeRuntime.get_personalized_ranking` with this campaign."""
+        arguments = self._bound.merged(
+            "rank",
+            context=context,
+            filter_arn=filter_arn,
+            filter_values=filter_values,
+            metadata_columns=metadata_columns,
+        )
+        return self._runtime.get_personalized_ranking(
+            campaign_arn=self.arn, user_id=user_id, input_list=input_list, **arguments
+        )
+
+    def recommend(
+        self,
+        user_id: str | None = None,
+        *,
+        item_id: str | None = None,
+        num_results: int | None = None,
+        context: Mapping[str, str] | None = None,
+        filter_arn: str | None = None,
+        filter_values: Mapping[str, FilterValue] | None = None,
+        promotions: Iterable[Promotion] | None = None,
+        metadata_columns: Iterable[str] | None = None,
+    ) -> Recommendations:
+        """:meth:`PersonalizeRuntime.get_recommendations` with this campaign."""
+        arguments = self._bound.merged(
+            "recommend",
+            num_results=num_results,
+            context=context,
+            filter_arn=filter_arn,
+            filter_values=filter_values,
+            promotions=promotions,
+            metadata_columns=metadata_columns,
+        )
+        return self._runtime.get_recommendations(campaign_arn=self.arn, user_id=user_id, item_id=item_id, **arguments)
+
+    def actions(
+        self,
+        user_id: str,
+        *,
+        num_results: int | None = None,
+        filter_arn: str | None = None,
+        filter_values: Mapping[str, FilterValue] | None = None,
+    ) -> ActionRecommendations:
+        """:meth:`PersonalizeRuntime.get_action_recommendations` with this campaign."""
+        arguments = self._bound.merged(
+            "actions", num_results=num_results, filter_arn=filter_arn, filter_values=filter_values
+        )
+        return self._runtime.get_action_recommendations(campaign_arn=self.arn, user_id=user_id, **arguments)
+
+    def __repr__(self) -> str:
+        return f"Campaign({self._bound})"
+
+
+class Recommender:
+    """A recommender, with what every call to it repeats. Made by :meth:`PersonalizeRuntime.recommender`.
+
+    What a call gives itself counts instead of what is bound; ``None`` means "as bound".
+    """
+
+    def __init__(self, runtime: PersonalizeRuntime, bound: Bound) -> None:
+        self._runtime = runtime
+        self._bound = bound
+
+    @property
+    def arn(self) -> str:
+        """The ARN of the recommender."""
+        return self._bound.arn
+
+    def recommend(
+        self,
+        user_id: str | None = None,
+        *,
+        item_id: str | None = None,
+        num_results: int | None = None,
+        context: Mapping[str, str] | None = None,
+        filter_arn: str | None = None,
+        filter_values: Mapping[str, FilterValue] | None = None,
+        promotions: Iterable[Promotion] | None = None,
+        metadata_columns: Iterable[str] | None = None,
+    ) -> Recommendations:
+        """:meth:`PersonalizeRuntime.get_recommendations` with this recommender."""
+        arguments = self._bound.merged(
+            "recommend",
+            num_results=num_results,
+            context=context,
+            filter_arn=filter_arn,
+            filter_values=filter_values,
+            promotions=promotions,
+            metadata_columns=metadata_columns,
+        )
+        return self._runtime.get_recommendations(
+            recommender_arn=self.arn, user_id=user_id, item_id=item_id, **arguments
+        )
+
+    def __repr__(self) -> str:
+        return f"Recommender({self._bound})"

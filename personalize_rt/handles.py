@@ -1,0 +1,63 @@
+"""What a campaign or recommender handle remembers, and how a call adds to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from personalize_rt.errors import ValidationError
+from personalize_rt.operations import Promotion
+from personalize_rt.redaction import describe
+
+__all__ = ["Bound"]
+
+
+@attrs.frozen(repr=False)
+class Bound:
+    """An ARN and the arguments that every call to it repeats.
+
+    Attributes:
+        arn: The campaign or recommender.
+        arguments: Argument name to value.
+    """
+
+    arn: str
+    arguments: Mapping[str, Any]
+
+    @classmethod
+    def to(cls, arn: str, **arguments: Any) -> Bound:
+        """Bind what is not ``None``; one-shot iterables are taken once, since a handle is used many times."""
+        if not isinstance(arn, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValidationError(f"arn is {describe(arn)}, not a str", parameter="arn")
+        return cls(arn, {name: _kept(value) for name, value in arguments.items() if value is not None})
+
+    def merged(self, method: str, **given: Any) -> dict[str, Any]:
+        """The arguments of one call: what the call gives, then what is bound.
+
+        Raises:
+            ValidationError: Something is bound that the method cannot use: it would be ignored.
+        """
+        merged = {name: value for name, value in given.items() if value is not None}
+        other_filter = "filter_arn" in merged
+        for name, value in self.arguments.items():
+            if name not in given:
+                raise ValidationError(
+                    f"{name} is bound to this handle, and {method}() takes none; bind it to another handle",
+                    parameter=name,
+                )
+            # Bound values belong to the bound filter, not to one that the call names.
+            if not (name == "filter_values" and other_filter):
+                merged.setdefault(name, value)
+        return merged
+
+    def __str__(self) -> str:
+        return ", ".join([repr(self.arn), *sorted(self.arguments)])
+
+
+def _kept(value: Any) -> Any:
+    # What is no sequence of values is left to the call, which refuses it with advice.
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping | Promotion):
+        return tuple(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return value  # pyright: ignore[reportUnknownVariableType]

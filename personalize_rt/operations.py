@@ -1,0 +1,526 @@
+"""The three operations as data: typed arguments to a wire request, a wire reply to a result. No I/O.
+
+What a member of a request must be stands here once: the client checks its arguments by it before anything is
+sent, and the embedded service checks what arrives. Shapes and bounds are those of the service model
+``personalize-runtime`` 2018-05-22, and of the API reference where the model has none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import index
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar, cast
+
+import attrs
+
+from personalize_rt.errors import ValidationError
+from personalize_rt.filters.values import FilterValue, encode_values
+from personalize_rt.limits import Limits
+from personalize_rt.redaction import describe
+from personalize_rt.results import ActionRecommendations, Ranking, Recommendations, ResponseInfo
+
+__all__ = [
+    "GET_ACTION_RECOMMENDATIONS",
+    "GET_PERSONALIZED_RANKING",
+    "GET_RECOMMENDATIONS",
+    "OPERATIONS",
+    "Operation",
+    "Promotion",
+    "Request",
+    "action_recommendations_request",
+    "personalized_ranking_request",
+    "recommendations_request",
+]
+
+ResultT = TypeVar("ResultT")
+Spell = Callable[[str], str]
+
+_ARN = re.compile(r"arn:([a-z\d-]+):personalize:.*:.*:.+")
+_PROMOTION_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]*")
+_NAME = re.compile(r"[A-Za-z\d_]+")
+
+
+@attrs.frozen
+class Promotion:
+    """Items that the business wants seen, as part of the recommendations.
+
+    Attributes:
+        name: Shown as ``promotion_name`` on the promoted items; letters, digits, ``-`` and ``_``, at most 63.
+        percent: How much of the answer may be promoted items, from 1 to 100.
+        filter_arn: The filter that says which items are promoted.
+        filter_values: Values for the parameters of that filter.
+    """
+
+    name: str
+    percent: int
+    filter_arn: str | None = attrs.field(default=None, kw_only=True)
+    filter_values: Mapping[str, FilterValue] | None = attrs.field(default=None, kw_only=True, repr=False)
+
+
+@attrs.frozen(repr=False)
+class Request(Generic[ResultT]):
+    """One request, checked and ready to be sent.
+
+    Attributes:
+        operation: What is asked.
+        members: The members of the request as the service names them.
+    """
+
+    operation: Operation[ResultT]
+    members: Mapping[str, Any]
+
+    @property
+    def resource_arn(self) -> str:
+        """The campaign or recommender that is asked."""
+        return self.members.get("campaignArn") or self.members.get("recommenderArn") or ""
+
+    def personal_values(self) -> Iterator[str]:
+        """Every value that no message may show: user id, context values, filter values."""
+        if "userId" in self.members:
+            yield self.members["userId"]
+        yield from self.members.get("context", {}).values()
+        filter_values = [*self.members.get("filterValues", {}).values()]
+        for promotion in self.members.get("promotions", ()):
+            filter_values += promotion.get("filterValues", {}).values()
+        for value in filter_values:
+            yield value
+            yield from (part.strip('"') for part in re.findall(r'"[^"]*"|[^",]+', value))
+
+    def __repr__(self) -> str:
+        return f"Request({self.operation.name}, members={sorted(self.members)})"
+
+
+@attrs.frozen(repr=False)
+class Operation(Generic[ResultT]):
+    """One operation of the service.
+
+    Attributes:
+        name: The service's name (``"GetRecommendations"``).
+        method: The name of boto3's method and of ours (``"get_recommendations"``).
+        path: The path that the request is POSTed to (``"/recommendations"``).
+        required: Members without which the service can do nothing, whatever the recipe.
+        checks: For each member of the request, what it must be.
+        read: Makes the result from a reply's members.
+    """
+
+    name: str
+    method: str
+    path: str
+    required: tuple[str, ...]
+    checks: Mapping[str, Check]
+    read: Callable[[Mapping[str, Any], Request[ResultT], ResponseInfo], ResultT]
+
+    def check(self, members: Mapping[str, Any], limits: Limits, *, spell: Spell = str) -> None:
+        """Check a request, member by member and as a whole.
+
+        Args:
+            members: The members of the request, as the service names them.
+            limits: How much a request may carry.
+            spell: How an error names a member: the service's way, unless told otherwise.
+
+        Raises:
+            ValidationError: The first member that is missing, unknown, too large or of the wrong kind.
+        """
+        for member in self.required:
+            if members.get(member) is None:
+                raise _error(f"{spell(member)} is missing: {self.name} needs it", spell(member))
+        for member, value in members.items():
+            check = self.checks.get(member)
+            if check is None:
+                raise _error(f"{self.name} has no parameter {member!r}", member)
+            check(value, _Where(spell(member), members, limits, spell))
+        if "recommenderArn" in self.checks:
+            _check_one_resource(members, spell)
+        if limits.patterns and "filterValues" in members and "filterArn" not in members:
+            raise _error(
+                f"{spell('filterValues')} without {spell('filterArn')}: nothing would use them", spell("filterArn")
+            )
+
+    def request(self, members: Mapping[str, Any], limits: Limits) -> Request[ResultT]:
+        """Check the members, spelling them as the Python arguments, and freeze them."""
+        self.check(members, limits, spell=_snake)
+        return Request(self, MappingProxyType(dict(members)))
+
+    def __repr__(self) -> str:
+        return f"Operation({self.name})"
+
+
+@attrs.frozen
+class _Where:
+    """What a check needs to know beside the value."""
+
+    name: str
+    members: Mapping[str, Any]
+    limits: Limits
+    spell: Spell
+
+    def part(self, path: str) -> _Where:
+        return attrs.evolve(self, name=f"{self.name}{path}")
+
+
+Check = Callable[[Any, _Where], None]
+
+
+def _snake(member: str) -> str:
+    if member == "percentPromotedItems":
+        return "percent"
+    return re.sub(r"[A-Z]", lambda match: f"_{match[0].lower()}", member)
+
+
+def _error(message: str, parameter: str, limit: int | None = None) -> ValidationError:
+    # The message says which part of it; code that reacts to an error wants the argument.
+    return ValidationError(message, parameter=re.split(r"[.\[]", parameter, maxsplit=1)[0], limit=limit)
+
+
+def _at_most(size: int, limit: int | None, given: str, source: str, where: _Where) -> None:
+    if limit is not None and size > limit:
+        raise _error(f"{where.name} is {given}; the service takes at most {limit:,} ({source})", where.name, limit)
+
+
+def _is_a(value: Any, kind: type | tuple[type, ...], wanted: str, where: _Where) -> None:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise _error(f"{where.name} is {describe(value)}, not {wanted}", where.name)
+
+
+def _check_text(value: Any, where: _Where, limit: int | None, source: str) -> None:
+    _is_a(value, str, "a str", where)
+    _at_most(len(value), limit, describe(value), source, where)
+
+
+def _check_id(value: Any, where: _Where) -> None:
+    _check_text(value, where, where.limits.id_length, "model: UserID, ItemID, ActionID")
+
+
+def _check_arn(value: Any, where: _Where) -> None:
+    _check_text(value, where, where.limits.arn_length, "model: Arn")
+    if where.limits.patterns and not _ARN.fullmatch(value):
+        raise _error(
+            f"{where.name} is not an ARN of Personalize: it should look like "
+            f"arn:aws:personalize:<region>:<account>:<kind>/<name>, and is {describe(value)}",
+            where.name,
+        )
+
+
+def _check_count(value: Any, where: _Where, limit: int | None, source: str) -> None:
+    _is_a(value, int, "an int", where)
+    if where.limits.patterns and value < 0:
+        raise _error(f"{where.name} is negative; the service takes 0 or more (model: NumResults)", where.name, 0)
+    _at_most(value, limit, f"{value:,}", source, where)
+
+
+def _check_num_results(value: Any, where: _Where) -> None:
+    if "metadataColumns" in where.members:
+        limit = where.limits.num_results_with_metadata
+        _check_count(value, where, limit, "API reference: 50 with metadata columns")
+    else:
+        _check_count(value, where, where.limits.num_results, "API reference: numResults")
+
+
+def _check_num_actions(value: Any, where: _Where) -> None:
+    _check_count(value, where, where.limits.num_actions, "API reference: numResults of GetActionRecommendations")
+
+
+def _check_input_list(value: Any, where: _Where) -> None:
+    _is_a(value, (list, tuple), "a list of item ids", where)
+    limits = where.limits
+    if limits.patterns and not value:
+        raise _error(f"{where.name} is empty: there is nothing to rank", where.name, 1)
+    if "metadataColumns" in where.members:
+        limit, source = limits.input_list_with_metadata, "API reference: 50 with metadata columns"
+    else:
+        limit, source = limits.input_list, "API reference: inputList"
+    _at_most(len(value), limit, describe(value), source, where)
+    # The common case in two passes at C speed; the slow look only says which item is wrong.
+    if set(map(type, value)) <= {str} and max(map(len, value), default=0) <= (limits.id_length or 0):
+        return
+    for n, id in enumerate(value):
+        _check_id(id, where.part(f"[{n}]"))
+
+
+def _check_map(value: Any, where: _Where) -> None:
+    _is_a(value, dict, "a mapping of names to values", where)
+    for name in value:
+        if not isinstance(name, str):
+            raise _error(f"{where.name} has a name that is {describe(name)}, not a str", where.name)
+
+
+def _check_name(name: str, where: _Where, limit: int | None, source: str) -> None:
+    _at_most(len(name), limit, f"a mapping with a name of {len(name):,} characters", source, where)
+    if where.limits.patterns and not _NAME.fullmatch(name):
+        raise _error(f"{where.name} has a name with other than letters, digits and _ ({source})", where.name)
+
+
+def _check_context(value: Any, where: _Where) -> None:
+    _check_map(value, where)
+    limits = where.limits
+    _at_most(len(value), limits.context_entries, describe(value), "model: Context", where)
+    for name, text in value.items():
+        _check_name(name, where, limits.context_key_length, "model: keys of Context")
+        _check_text(text, where.part(f"[{name!r}]"), limits.context_value_length, "model: values of Context")
+
+
+def _check_filter_values(value: Any, where: _Where) -> None:
+    _check_map(value, where)
+    limits = where.limits
+    _at_most(len(value), limits.filter_values, describe(value), "model: FilterValues", where)
+    for name, text in value.items():
+        _check_name(name, where, limits.filter_key_length, "model: keys of FilterValues")
+        _check_text(text, where.part(f"[{name!r}]"), limits.filter_value_length, "model: values of FilterValues")
+
+
+def _check_promotions(value: Any, where: _Where) -> None:
+    _is_a(value, (list, tuple), "a list of promotions", where)
+    _at_most(len(value), where.limits.promotions, describe(value), "model: PromotionList", where)
+    for n, promotion in enumerate(value):
+        _check_promotion(promotion, where.part(f"[{n}]"))
+
+
+def _check_promotion(value: Any, where: _Where) -> None:
+    _check_map(value, where)
+    for member, part in value.items():
+        check = _PROMOTION.get(member)
+        if check is None:
+            raise _error(f"{where.name} has no member {member!r}", where.name)
+        check(part, where.part(f".{where.spell(member)}"))
+    if where.limits.patterns and "filterValues" in value and "filterArn" not in value:
+        raise _error(
+            f"{where.name} has {where.spell('filterValues')} without {where.spell('filterArn')}: nothing would use them",
+            f"{where.name}.{where.spell('filterArn')}",
+        )
+
+
+def _check_promotion_name(value: Any, where: _Where) -> None:
+    _check_text(value, where, where.limits.promotion_name_length, "model: PromotionName")
+    if where.limits.patterns and not _PROMOTION_NAME.fullmatch(value):
+        raise _error(f"{where.name} must be letters, digits, - and _, and start with a letter or digit", where.name)
+
+
+def _check_percent(value: Any, where: _Where) -> None:
+    _is_a(value, int, "an int", where)
+    if where.limits.patterns and value < 1:
+        raise _error(f"{where.name} is below 1 (model: PercentPromotedItems, 1 to 100)", where.name, 1)
+    _at_most(value, where.limits.promotion_percent, f"{value:,}", "model: PercentPromotedItems", where)
+
+
+def _check_metadata_columns(value: Any, where: _Where) -> None:
+    _check_map(value, where)
+    if where.limits.patterns and set(value) - {"ITEMS"}:
+        raise _error(f"{where.name} has a key other than ITEMS (API reference)", where.name)
+    for columns in value.values():
+        _is_a(columns, (list, tuple), "a list of column names", where)
+        _at_most(len(columns), where.limits.metadata_columns, f"{len(columns):,} columns", "API reference", where)
+        for n, column in enumerate(columns):
+            _check_text(column, where.part(f"[{n}]"), where.limits.metadata_column_length, "model: ColumnName")
+
+
+def _check_one_resource(members: Mapping[str, Any], spell: Spell) -> None:
+    given = [member for member in ("campaignArn", "recommenderArn") if members.get(member) is not None]
+    if len(given) != 1:
+        campaign, recommender = spell("campaignArn"), spell("recommenderArn")
+        both = "both are given" if given else "neither is given"
+        raise _error(f"give exactly one of {campaign} and {recommender}: {both}", campaign)
+
+
+_PROMOTION: Mapping[str, Check] = {
+    "name": _check_promotion_name,
+    "percentPromotedItems": _check_percent,
+    "filterArn": _check_arn,
+    "filterValues": _check_filter_values,
+}
+_COMMON: Mapping[str, Check] = {
+    "campaignArn": _check_arn,
+    "userId": _check_id,
+    "filterArn": _check_arn,
+    "filterValues": _check_filter_values,
+}
+
+
+def _read_ranking(reply: Mapping[str, Any], request: Request[Ranking], info: ResponseInfo) -> Ranking:
+    return Ranking.from_response(reply, input_list=request.members["inputList"], info=info)
+
+
+GET_RECOMMENDATIONS: Operation[Recommendations] = Operation(
+    name="GetRecommendations",
+    method="get_recommendations",
+    path="/recommendations",
+    required=(),
+    checks={
+        **_COMMON,
+        "recommenderArn": _check_arn,
+        "itemId": _check_id,
+        "numResults": _check_num_results,
+        "context": _check_context,
+        "promotions": _check_promotions,
+        "metadataColumns": _check_metadata_columns,
+    },
+    read=lambda reply, request, info: Recommendations.from_response(reply, info=info),
+)
+
+GET_PERSONALIZED_RANKING: Operation[Ranking] = Operation(
+    name="GetPersonalizedRanking",
+    method="get_personalized_ranking",
+    path="/personalize-ranking",
+    required=("campaignArn", "userId", "inputList"),
+    checks={
+        **_COMMON,
+        "inputList": _check_input_list,
+        "context": _check_context,
+        "metadataColumns": _check_metadata_columns,
+    },
+    read=_read_ranking,
+)
+
+GET_ACTION_RECOMMENDATIONS: Operation[ActionRecommendations] = Operation(
+    name="GetActionRecommendations",
+    method="get_action_recommendations",
+    path="/action-recommendations",
+    required=("campaignArn", "userId"),
+    checks={**_COMMON, "numResults": _check_num_actions},
+    read=lambda reply, request, info: ActionRecommendations.from_response(reply, info=info),
+)
+
+OPERATIONS: Mapping[str, Operation[Any]] = {
+    operation.name: operation
+    for operation in (GET_RECOMMENDATIONS, GET_PERSONALIZED_RANKING, GET_ACTION_RECOMMENDATIONS)
+}
+
+
+# From Python arguments to members. What is None or empty is not sent.
+
+
+def recommendations_request(
+    limits: Limits,
+    *,
+    campaign_arn: str | None,
+    recommender_arn: str | None,
+    user_id: str | None,
+    item_id: str | None,
+    num_results: int | None,
+    context: Mapping[str, str] | None,
+    filter_arn: str | None,
+    filter_values: Mapping[str, FilterValue] | None,
+    promotions: Iterable[Promotion],
+    metadata_columns: Iterable[str] | None,
+) -> Request[Recommendations]:
+    """Build a GetRecommendations request; see :meth:`PersonalizeRuntime.get_recommendations`."""
+    members = _given(
+        campaignArn=campaign_arn,
+        recommenderArn=recommender_arn,
+        userId=user_id,
+        itemId=item_id,
+        numResults=_integer(num_results),
+        context=_mapping(context, "context"),
+        filterArn=filter_arn,
+        filterValues=_filter_values(filter_values, "filter_values", limits),
+        promotions=_promotions(promotions, limits),
+        metadataColumns=_columns(metadata_columns),
+    )
+    return GET_RECOMMENDATIONS.request(members, limits)
+
+
+def personalized_ranking_request(
+    limits: Limits,
+    *,
+    campaign_arn: str,
+    user_id: str,
+    input_list: Iterable[str],
+    context: Mapping[str, str] | None,
+    filter_arn: str | None,
+    filter_values: Mapping[str, FilterValue] | None,
+    metadata_columns: Iterable[str] | None,
+) -> Request[Ranking]:
+    """Build a GetPersonalizedRanking request; see :meth:`PersonalizeRuntime.get_personalized_ranking`."""
+    members = _given(
+        campaignArn=campaign_arn,
+        userId=user_id,
+        context=_mapping(context, "context"),
+        filterArn=filter_arn,
+        filterValues=_filter_values(filter_values, "filter_values", limits),
+        metadataColumns=_columns(metadata_columns),
+    )
+    # Not left out when empty: an empty list is refused, not forgotten.
+    members["inputList"] = _list(input_list, "input_list", "item ids")
+    return GET_PERSONALIZED_RANKING.request(members, limits)
+
+
+def action_recommendations_request(
+    limits: Limits,
+    *,
+    campaign_arn: str,
+    user_id: str,
+    num_results: int | None,
+    filter_arn: str | None,
+    filter_values: Mapping[str, FilterValue] | None,
+) -> Request[ActionRecommendations]:
+    """Build a GetActionRecommendations request; see :meth:`PersonalizeRuntime.get_action_recommendations`."""
+    members = _given(
+        campaignArn=campaign_arn,
+        userId=user_id,
+        numResults=_integer(num_results),
+        filterArn=filter_arn,
+        filterValues=_filter_values(filter_values, "filter_values", limits),
+    )
+    return GET_ACTION_RECOMMENDATIONS.request(members, limits)
+
+
+def _given(**members: Any) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _list(values: Any, parameter: str, what: str) -> list[Any]:
+    if isinstance(values, str | bytes):
+        raise _error(
+            f"{parameter} is {describe(values)}: it takes a list of {what}; for a single one write [value]", parameter
+        )
+    try:
+        return list(values)
+    except TypeError:
+        pass
+    raise _error(f"{parameter} is {describe(values)}, not a list of {what}", parameter)
+
+
+def _integer(value: Any) -> Any:
+    """A NumPy integer is one, but JSON does not know it."""
+    return index(value) if hasattr(value, "__index__") and not isinstance(value, bool) else value
+
+
+def _mapping(values: Any, parameter: str) -> dict[str, Any] | None:
+    if values is None:
+        return None
+    if not isinstance(values, Mapping):
+        raise _error(f"{parameter} is {describe(values)}, not a mapping of names to values", parameter)
+    return dict(cast("Mapping[str, Any]", values)) or None
+
+
+def _filter_values(values: Any, parameter: str, limits: Limits) -> dict[str, str] | None:
+    mapping = _mapping(values, parameter)
+    return None if mapping is None else encode_values(mapping, limits=limits)
+
+
+def _columns(columns: Any) -> dict[str, list[str]] | None:
+    if columns is None:
+        return None
+    names = _list(columns, "metadata_columns", "column names")
+    return {"ITEMS": names} if names else None
+
+
+def _promotions(promotions: Any, limits: Limits) -> list[dict[str, Any]] | None:
+    if isinstance(promotions, Promotion):
+        raise _error(
+            "promotions is a Promotion: it takes a list of them; for a single one write [promotion]", "promotions"
+        )
+    members: list[dict[str, Any]] = []
+    for n, promotion in enumerate(_list(promotions, "promotions", "promotions")):
+        if not isinstance(promotion, Promotion):
+            raise _error(f"promotions[{n}] is {describe(promotion)}, not a Promotion", f"promotions[{n}]")
+        members.append(
+            _given(
+                name=promotion.name,
+                percentPromotedItems=promotion.percent,
+                filterArn=promotion.filter_arn,
+                filterValues=_filter_values(promotion.filter_values, f"promotions[{n}].filter_values", limits),
+            )
+        )
+    return members or None

@@ -1,0 +1,51 @@
+"""Saying what a value was without showing it, and taking values out of other people's texts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sized
+from typing import Any
+
+__all__ = ["MASK", "describe", "mask"]
+
+MASK = "***"
+
+# Shorter values are masked as whole words only: a user called "a" must not blot out every "a" of a message.
+_SHORT = 4
+
+
+def describe(value: Any) -> str:
+    """Kind and size of a value: ``"a str of 300 characters"``, ``"a list of 501 items"``, ``"an int"``."""
+    if value is None:
+        return "None"
+    kind = type(value).__name__
+    article = "an" if kind[0].lower() in "aeiou" else "a"
+    if isinstance(value, str | bytes):
+        return f"{article} {kind} of {_count(len(value), 'byte' if isinstance(value, bytes) else 'character')}"
+    if isinstance(value, Sized):
+        return f"{article} {kind} of {_count(len(value), 'item')}"
+    return f"{article} {kind}"
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number:,} {unit}" if number == 1 else f"{number:,} {unit}s"
+
+
+def mask(text: str, secrets: Iterable[str]) -> str:
+    """Replace every secret in a text by ``***``, as it is and as JSON would write it, whatever its case.
+
+    Args:
+        text: A message of somebody else, which may repeat what it was given.
+        secrets: The values to hide; empty ones are passed over.
+    """
+    spellings = {secret for secret in secrets if secret}
+    spellings |= {json.dumps(secret)[1:-1] for secret in spellings}
+    if not spellings:
+        return text
+    # The longest first, so that a value inside another one does not leave the rest of it standing.
+    alternatives = (
+        re.escape(secret) if len(secret) >= _SHORT else rf"(?<!\w){re.escape(secret)}(?!\w)"
+        for secret in sorted(spellings, key=len, reverse=True)
+    )
+    return re.sub("|".join(alternatives), MASK, text, flags=re.IGNORECASE)

@@ -1,0 +1,173 @@
+"""When to send a request again, and after how long.
+
+The wait before attempt *n* + 1 is drawn evenly from ``[0, min(cap, base * 2**(n - 1))]`` seconds ("full jitter"),
+or is what the server asked for in a ``Retry-After`` header, where it did.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any, Literal, Never
+
+import attrs
+
+from personalize_rt.errors import DeadlineExceededError, PersonalizeError, ValidationError
+from personalize_rt.redaction import describe
+
+__all__ = ["Decisions", "RetryPolicy", "Stop", "Wait"]
+
+
+@attrs.frozen
+class Wait:
+    """Send again, after so many seconds."""
+
+    seconds: float
+
+
+@attrs.frozen
+class Stop:
+    """Do not send again.
+
+    ``reason`` is ``"final"`` (the error will not go away), ``"attempts"`` (all used), ``"asked"`` (the server asked
+    for a longer wait than there is) or ``"deadline"`` (no time is left for another attempt).
+    """
+
+    reason: Literal["final", "attempts", "asked", "deadline"]
+
+
+def _positive(policy: RetryPolicy, field: attrs.Attribute[float], value: float) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValidationError(f"{field.name} must be a number of seconds, 0 or more", parameter=field.name)
+
+
+def _at_least_one(policy: RetryPolicy, field: attrs.Attribute[int], value: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValidationError(
+            f"{field.name} must be a whole number from 1 (1 means: never retry), not {describe(value)}",
+            parameter=field.name,
+            limit=1,
+        )
+
+
+@attrs.frozen
+class RetryPolicy:
+    """How often a call is tried, and how long it waits in between.
+
+    Only what may succeed the next time is tried again: throttling, the service's own errors (5xx, 408), connection
+    errors and time-outs. Errors of the caller never are. The three operations only read, so a repeated request
+    changes nothing.
+
+    Attributes:
+        attempts: Requests at the most, the first included. 1 means no retry.
+        base: Upper end of the first wait, in seconds; it doubles with each attempt.
+        cap: No wait of our own is longer than this, in seconds.
+        max_retry_after: The longest wait that a server may ask for, in seconds; when it asks for more, or for more
+            than the deadline leaves, the error is raised at once.
+        clock: Seconds that only ever grow.
+        sleep: Waits for so many seconds.
+        random: A number from 0 to 1.
+    """
+
+    attempts: int = attrs.field(default=3, validator=_at_least_one)
+    base: float = attrs.field(default=0.05, validator=_positive)
+    cap: float = attrs.field(default=0.5, validator=_positive)
+    max_retry_after: float = attrs.field(default=30.0, kw_only=True, validator=_positive)
+    clock: Callable[[], float] = attrs.field(default=time.monotonic, kw_only=True, repr=False, eq=False)
+    sleep: Callable[[float], None] = attrs.field(default=time.sleep, kw_only=True, repr=False, eq=False)
+    random: Callable[[], float] = attrs.field(default=random.random, kw_only=True, repr=False, eq=False)
+
+    def decide(self, error: BaseException, *, attempt: int, left: float | None) -> Wait | Stop:
+        """What to do after a failed attempt.
+
+        Args:
+            error: How it failed.
+            attempt: The number of the attempt that failed, from 1.
+            left: Seconds until the caller's deadline, or ``None`` for no deadline.
+        """
+        if not isinstance(error, PersonalizeError) or not error.is_retry_safe:
+            return Stop("final")
+        attempts = self.attempts
+        if _testing is not None and _testing.attempts is not None:
+            attempts = _testing.attempts
+        if attempt >= attempts:
+            return Stop("attempts")
+        asked: float | None = getattr(error, "retry_after", None)
+        if asked is not None and (asked > self.max_retry_after or (left is not None and asked >= left)):
+            return Stop("asked")
+        # The exponent is bounded, since 2.0**1024 is an OverflowError.
+        wait = asked if asked is not None else self.random() * min(self.cap, self.base * 2.0 ** min(attempt - 1, 64))
+        if left is not None and wait >= left:
+            return Stop("deadline")
+        return Wait(0.0 if _testing is not None else wait)
+
+
+class Decisions:
+    """The decisions about one call, in the form in which tenacity asks for them.
+
+    Args:
+        policy: Who decides.
+        deadline: Seconds for the whole call, or ``None``.
+        start: When the call began, by the policy's clock.
+        sent: How many requests have been sent so far.
+    """
+
+    def __init__(self, policy: RetryPolicy, deadline: float | None, start: float, sent: Callable[[], int]) -> None:
+        self.policy = policy
+        self._deadline = deadline
+        self._start = start
+        self._sent = sent
+        self._attempt = 0
+        self._decision: Wait | Stop = Stop("final")
+
+    def _decide(self, state: Any) -> Wait | Stop:
+        # Once an attempt: tenacity asks for the wait and for the stop, and the wait is drawn by chance.
+        if self._attempt != state.attempt_number:
+            self._attempt = state.attempt_number
+            left = None if self._deadline is None else self._start + self._deadline - self.policy.clock()
+            self._decision = self.policy.decide(state.outcome.exception(), attempt=self._attempt, left=left)
+        return self._decision
+
+    def wait(self, state: Any) -> float:
+        """Seconds before the next attempt."""
+        decision = self._decide(state)
+        return decision.seconds if isinstance(decision, Wait) else 0.0
+
+    def stop(self, state: Any) -> bool:
+        """Whether there is no next attempt."""
+        return isinstance(self._decide(state), Stop)
+
+    def give_up(self, state: Any) -> Never:
+        """Raise what the caller sees."""
+        error: BaseException = state.outcome.exception()
+        if self._deadline is None or self._decide(state) != Stop("deadline"):
+            raise error
+        sent = self._sent()
+        raise DeadlineExceededError(
+            f"no answer within the deadline of {self._deadline:g} s, after {sent} "
+            f"{'attempt' if sent == 1 else 'attempts'}; the last one failed with {type(error).__name__}: {error}",
+            deadline=self._deadline,
+            attempts=sent,
+        ) from error
+
+
+@attrs.frozen
+class Testing:
+    """What ``personalize_rt.testing.set_testing`` switches on."""
+
+    attempts: int | None = None
+
+
+_testing: Testing | None = None
+
+
+def testing() -> Testing | None:
+    """The testing mode in force, or ``None``."""
+    return _testing
+
+
+def switch_testing(mode: Testing | None) -> None:
+    """Switch the testing mode of this process on or off."""
+    global _testing
+    _testing = mode

@@ -1,0 +1,21 @@
+"""The only package that knows botocore.
+
+It builds clients, sends one request at a time, and turns what botocore raises into our errors. What it relies on,
+beyond botocore's documented interface:
+
+* ``client.meta.config.retries`` holds the retry settings in force, environment and profile included; without
+  ``total_max_attempts`` the mode's default counts (5 for legacy, 3 for standard and adaptive).
+* A ``before-send`` handler that returns an ``AWSResponse`` answers instead of the network, and the handler that was
+  registered first wins (``register_first`` comes before moto's).
+* The error behind ``EndpointConnectionError`` and ``HTTPClientError`` is in ``kwargs["error"]``.
+* ``ResponseMetadata`` of a reply and of an error holds ``RequestId``, ``HTTPStatusCode``, ``HTTPHeaders`` (names in
+  lower case) and ``RetryAttempts``.
+* ``client._get_credentials()`` gives the credentials that the client signs with.
+
+``tests/transport/test_botocore_contract.py`` fails when one of these changes.
+"""
+
+from personalize_rt.transport.in_process import in_process_client
+from personalize_rt.transport.sending import Attempts, Reply, Transport
+
+__all__ = ["Attempts", "Reply", "Transport", "in_process_client"]

@@ -1,0 +1,93 @@
+"""Building clients, and looking at clients that a caller built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from personalize_rt._version import __version__
+from personalize_rt.errors import ValidationError
+from personalize_rt.transport.untyped import untyped
+
+__all__ = [
+    "SERVICE",
+    "build_client",
+    "check_config",
+    "client_config",
+    "hidden_retries",
+    "refuse_options",
+    "resolve_credentials",
+]
+
+SERVICE = "personalize-runtime"
+
+CONNECT_TIMEOUT = 0.5  # seconds
+READ_TIMEOUT = 1.0  # seconds
+POOL_CONNECTIONS = 50
+
+
+def check_config(config: Any) -> None:
+    """Refuse a caller's ``Config`` that would retry beside us."""
+    if config is not None and getattr(config, "retries", None):
+        raise ValidationError(
+            "config has retries: one layer retries, and it is retry=RetryPolicy(...); take retries out of the config",
+            parameter="config",
+        )
+
+
+def refuse_options(options: Mapping[str, Any]) -> None:
+    """Refuse options for a client that is not ours to build."""
+    for name, value in options.items():
+        if value is not None:
+            raise ValidationError(
+                f"{name} says how to build a client, and a client is given: give one or the other", parameter=name
+            )
+
+
+def build_client(*, region_name: Any, session: Any, endpoint_url: Any, config: Any) -> Any:
+    """What ``boto3.client("personalize-runtime", ...)`` returns, with our defaults."""
+    if session is None:
+        boto3 = untyped("boto3")
+        session = boto3.DEFAULT_SESSION or boto3.Session()
+    # A botocore session names it create_client.
+    create = getattr(session, "client", None) or session.create_client
+    return create(SERVICE, region_name=region_name, endpoint_url=endpoint_url, config=client_config(config))
+
+
+def client_config(theirs: Any = None) -> Any:
+    """The ``botocore.config.Config`` of a client that we build, with the caller's merged over it."""
+    Config = untyped("botocore.config").Config
+    ours = Config(
+        # Both: AWS_MAX_ATTEMPTS and AWS_RETRY_MODE (adaptive would sleep) would otherwise fill in the other.
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=READ_TIMEOUT,
+        tcp_keepalive=True,
+        max_pool_connections=POOL_CONNECTIONS,
+        user_agent_extra=f"personalize-rt/{__version__}",
+    )
+    if theirs is None:
+        return ours
+    merged = ours.merge(theirs)
+    extra = getattr(theirs, "user_agent_extra", None)
+    return merged.merge(Config(user_agent_extra=f"{ours.user_agent_extra} {extra}")) if extra else merged
+
+
+def resolve_credentials(client: Any) -> None:
+    """Fetch the credentials that a client of ours signs with, so that the first call does not."""
+    if client.meta.config.signature_version is untyped("botocore").UNSIGNED:
+        return
+    credentials = client._get_credentials()
+    if credentials is None:
+        raise untyped("botocore.exceptions").NoCredentialsError
+    credentials.get_frozen_credentials()
+
+
+def hidden_retries(client: Any) -> int:
+    """How many times a caller's client repeats a request by itself; 0 when it does not, or does not say."""
+    retries: Any = getattr(getattr(getattr(client, "meta", None), "config", None), "retries", None)
+    if not isinstance(retries, dict):
+        return 0
+    retries = cast("dict[str, Any]", retries)
+    default = 5 if retries.get("mode", "legacy") == "legacy" else 3
+    return int(retries.get("total_max_attempts", default)) - 1

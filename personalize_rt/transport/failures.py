@@ -1,0 +1,268 @@
+"""What botocore raises, in our terms."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from socket import gaierror
+from typing import Any
+
+from personalize_rt.errors import (
+    AccessDeniedError,
+    ConfigurationError,
+    InvalidInputError,
+    PersonalizeError,
+    Phase,
+    ResourceNotFoundError,
+    ResponseError,
+    ServerError,
+    ServiceError,
+    ThrottlingError,
+    TransportError,
+    ValidationError,
+)
+from personalize_rt.operations import Request
+from personalize_rt.redaction import mask
+from personalize_rt.transport.untyped import untyped
+
+__all__ = ["configured", "service_error", "translated"]
+
+
+def configured(build: Callable[[], Any]) -> Any:
+    """Run something that only configuration can make fail."""
+    try:
+        return build()
+    except (untyped("botocore.exceptions").BotoCoreError, ValueError) as error:
+        failure = ConfigurationError(_configuration_advice(error))
+    raise failure
+
+
+_ADVICE = {
+    "NoRegionError": "no AWS region: pass region_name=, or set AWS_DEFAULT_REGION or a region in your profile",
+    "NoCredentialsError": "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, "
+    "or run where a role provides them",
+}
+
+
+def _configuration_advice(error: Exception) -> str:
+    name = type(error).__name__
+    if name in _ADVICE:
+        return _ADVICE[name]
+    text = str(error).rstrip(".")
+    if "SSO" in name or "SSO" in text or "Token" in name:
+        return f"{text}. Sign in again with: aws sso login"
+    return text
+
+
+def translated(error: Exception, request: Request[Any], sent_before: int) -> Exception:
+    """What the caller sees for an exception of a client's call."""
+    botocore = untyped("botocore.exceptions")
+    test_doubles: type[Exception] = botocore.StubResponseError
+    if isinstance(error, PersonalizeError | test_doubles):
+        return error  # ours already, or a test double complaining about its test
+    if isinstance(error, botocore.ClientError):
+        return service_error(error, request, sent_before)
+    if isinstance(error, botocore.ParamValidationError):
+        return _refused_by_botocore(error)
+    if isinstance(error, _transport_kinds()):
+        return _transport_error(error, sent_before + 1)
+    if isinstance(error, botocore.BotoCoreError):
+        return ConfigurationError(_configuration_advice(error))
+    if isinstance(error, untyped("botocore.parsers").ResponseParserError):
+        return ResponseError(f"{request.operation.name}: the answer could not be parsed; is the endpoint Personalize?")
+    return error
+
+
+def _transport_kinds() -> tuple[type[Exception], ...]:
+    botocore = untyped("botocore.exceptions")
+    return botocore.HTTPClientError, botocore.ConnectionError, botocore.IncompleteReadError
+
+
+def _transport_error(error: Any, attempts: int) -> TransportError:
+    botocore = untyped("botocore.exceptions")
+    details: Mapping[str, Any] = getattr(error, "kwargs", {})
+    behind = details.get("error")
+    phase: Phase = "read"
+    if isinstance(error, botocore.EndpointConnectionError):
+        unresolved = isinstance(behind, gaierror) or type(behind).__name__ == "NameResolutionError"
+        phase = "resolve" if unresolved else "connect"
+    elif isinstance(error, botocore.SSLError):
+        phase = "tls"
+    elif isinstance(error, botocore.ConnectTimeoutError | botocore.ProxyConnectionError):
+        phase = "connect"
+    elif isinstance(behind, BrokenPipeError) or "Broken pipe" in str(behind):
+        phase = "send"
+    where = details.get("endpoint_url") or details.get("proxy_url") or "the endpoint"
+    return TransportError(_PHASES[phase].format(where=where) + _times(attempts), phase=phase, attempts=attempts)
+
+
+_PHASES: Mapping[Phase, str] = {
+    "resolve": "the host name of {where} could not be resolved: check the region, the endpoint and the network",
+    "connect": "no connection to {where}: check the endpoint, the network and proxies",
+    "tls": "no secure connection to {where}: its certificate was not accepted; check CA bundle and proxies",
+    "send": "the connection to {where} broke while the request was sent",
+    "read": "{where} did not answer in time, or broke off its answer",
+}
+
+
+def _times(attempts: int) -> str:
+    return f" (after {attempts} attempts)" if attempts > 1 else ""
+
+
+def _refused_by_botocore(error: Exception) -> ValidationError:
+    names = sorted(set(re.findall(r"parameter (?:input\.?)?([\w.\[\]]+)", str(error))) - {"validation"})
+    named = ", ".join(names) or "a parameter"
+    return ValidationError(
+        f"botocore refused {named}: wrong kind, or below the smallest value of the model",
+        parameter=names[0] if names else None,
+    )
+
+
+def service_error(error: Any, request: Request[Any], sent_before: int) -> ServiceError:
+    """Our error for a botocore ``ClientError``."""
+    response: dict[str, Any] = error.response
+    head: Mapping[str, Any] = response.get("ResponseMetadata", {})
+    code = str(response.get("Error", {}).get("Code", "Unknown"))
+    status: int | None = head.get("HTTPStatusCode")
+    kind = _service_error_class(code, status)
+    attempts = sent_before + 1 + int(head.get("RetryAttempts", 0))
+    said = mask(str(response.get("Error", {}).get("Message") or ""), request.personal_values())
+    facts = [f"HTTP {status}"] if status else []
+    if head.get("RequestId"):
+        facts.append(f"request id {head['RequestId']}")
+    facts.append(f"{attempts} attempts" if attempts > 1 else "1 attempt")
+    message = f"{request.operation.name} failed with {code} ({', '.join(facts)})"
+    if said:
+        message += f": {said}"
+    advice = _SERVICE_ADVICE.get(kind)
+    if advice:
+        message += f". {advice}" if not message.endswith(".") else f" {advice}"
+    return kind(
+        message,
+        response=response,
+        operation_name=error.operation_name,
+        code=code,
+        status_code=status,
+        request_id=head.get("RequestId"),
+        attempts=attempts,
+        retry_after=_retry_after(head.get("HTTPHeaders", {})),
+    )
+
+
+_SERVICE_ADVICE: Mapping[type[ServiceError], str] = {
+    ThrottlingError: "Send fewer requests, or raise the campaign's minProvisionedTPS",
+    ResourceNotFoundError: "Check the ARN, its region and its account",
+    AccessDeniedError: "Check credentials, clock, and the IAM permission of this operation",
+}
+
+# service.md section 5.3: the operations' own errors, the common errors, and the codes of older lists.
+_CODES: Mapping[str, type[ServiceError]] = {
+    **dict.fromkeys(
+        (
+            "InvalidInputException",
+            "InvalidParameterCombination",
+            "InvalidParameterValue",
+            "MalformedHttpRequestException",
+            "MissingParameter",
+            "RequestEntityTooLargeException",
+            "SerializationException",
+            "ValidationError",
+            "ValidationException",
+        ),
+        InvalidInputError,
+    ),
+    "ResourceNotFoundException": ResourceNotFoundError,
+    **dict.fromkeys(
+        (
+            "AccessDenied",
+            "AccessDeniedException",
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "IncompleteSignature",
+            "IncompleteSignatureException",
+            "InvalidClientTokenId",
+            "InvalidSignatureException",
+            "MissingAuthenticationToken",
+            "MissingAuthenticationTokenException",
+            "NotAuthorized",
+            "OptInRequired",
+            "RequestExpired",
+            "SignatureDoesNotMatch",
+            "UnrecognizedClientException",
+        ),
+        AccessDeniedError,
+    ),
+    **dict.fromkeys(
+        (
+            "LimitExceededException",
+            "RequestLimitExceeded",
+            "SlowDown",
+            "Throttling",
+            "ThrottlingException",
+            "ThrottledException",
+            "TooManyRequestsException",
+        ),
+        ThrottlingError,
+    ),
+    **dict.fromkeys(
+        (
+            "InternalFailure",
+            "InternalServerError",
+            "InternalServerException",
+            "RequestAbortedException",
+            "RequestTimeout",
+            "RequestTimeoutException",
+            "ServiceUnavailable",
+            "ServiceUnavailableException",
+        ),
+        ServerError,
+    ),
+}
+
+
+def _service_error_class(code: str, status: int | None) -> type[ServiceError]:
+    by_code = _CODES.get(code)
+    if by_code is not None:
+        return by_code
+    if code.startswith(("Validation", "Malformed")) or status == 413:
+        return InvalidInputError
+    if status in (401, 403):
+        return AccessDeniedError
+    if status == 429:
+        return ThrottlingError
+    if status == 408 or (status is not None and status >= 500):
+        return ServerError
+    return ServiceError
+
+
+def _retry_after(headers: Mapping[str, Any]) -> float | None:
+    """Seconds to wait, by ``x-amz-retry-after`` (milliseconds) or ``Retry-After`` (seconds, or a date)."""
+    milliseconds = headers.get("x-amz-retry-after")
+    if milliseconds is not None:
+        return _seconds(milliseconds, 1000.0)
+    text = headers.get("retry-after")
+    if text is None:
+        return None
+    seconds = _seconds(text, 1.0)
+    return seconds if seconds is not None else _until(str(text), headers.get("date"))
+
+
+def _seconds(text: Any, unit: float) -> float | None:
+    try:
+        value = float(text) / unit
+    except ValueError:
+        return None
+    return value if 0 <= value < float("inf") else None
+
+
+def _until(date: str, now: Any) -> float | None:
+    """Seconds until an HTTP date, by the server's own clock where it says what time it is."""
+    from datetime import UTC, datetime
+    from email.utils import parsedate_to_datetime
+
+    try:
+        until = parsedate_to_datetime(date)
+        start = parsedate_to_datetime(str(now)) if now else datetime.now(UTC)
+        return max(0.0, (until - start).total_seconds())
+    except (TypeError, ValueError):
+        return None

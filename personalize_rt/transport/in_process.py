@@ -1,0 +1,64 @@
+"""A real client that needs no network."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from personalize_rt.transport.clients import SERVICE, client_config
+from personalize_rt.transport.untyped import untyped
+
+__all__ = ["Respond", "in_process_client"]
+
+Respond = Callable[[str, str, Mapping[str, str], bytes], tuple[int, Mapping[str, str], bytes]]
+
+
+def in_process_client(respond: Respond, *, region_name: str = "eu-west-1", config: Any = None) -> Any:
+    """A real boto3 client whose requests are answered by a function instead of the network.
+
+    Serialiser, signer, parser and typed exceptions all run; only the socket is left out. It needs no credentials
+    and no region of the caller, reads no profile, and works inside ``moto.mock_aws()`` too.
+
+    Args:
+        respond: ``(method, path, headers, body) -> (status, headers, body)``.
+        region_name: The region that the client signs for.
+        config: A ``botocore.config.Config`` to merge over ours.
+    """
+    AWSResponse = untyped("botocore.awsrequest").AWSResponse
+
+    def answer(request: Any, **_: Any) -> Any:
+        body = request.body or b""
+        headers = {name: _text(value) for name, value in request.headers.items()}
+        status, reply_headers, reply = respond(
+            request.method,
+            urlsplit(str(request.url)).path,
+            headers,
+            body.encode() if isinstance(body, str) else bytes(body),
+        )
+        return AWSResponse(request.url, status, reply_headers, _Body(reply))
+
+    session = untyped("botocore.session").Session()
+    session.set_config_variable("profile", None)
+    client = session.create_client(
+        SERVICE,
+        region_name=region_name,
+        endpoint_url=f"https://{SERVICE}.{region_name}.amazonaws.com",
+        aws_access_key_id="embedded",
+        aws_secret_access_key="embedded",
+        config=client_config(config),
+    )
+    client.meta.events.register_first(f"before-send.{SERVICE}", answer)
+    return client
+
+
+def _text(value: Any) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
+class _Body(io.BytesIO):
+    """The body of an answer, as botocore reads it from urllib3."""
+
+    def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
+        yield self.read()

@@ -1,0 +1,184 @@
+"""Sending one request."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from personalize_rt.errors import ConfigurationError, ServiceError, TransportError
+from personalize_rt.operations import Request
+from personalize_rt.transport.clients import (
+    build_client,
+    check_config,
+    hidden_retries,
+    refuse_options,
+    resolve_credentials,
+)
+from personalize_rt.transport.failures import configured, translated
+
+__all__ = ["Attempts", "Reply", "Transport"]
+
+
+@attrs.frozen(repr=False)
+class Reply:
+    """One answer of the service.
+
+    Attributes:
+        members: The reply as botocore parsed it.
+        request_id: The service's id of the request, or ``None``.
+        sent: Requests that this answer took; more than one where a caller's client retries by itself.
+    """
+
+    members: Mapping[str, Any]
+    request_id: str | None
+    sent: int
+
+
+class Transport:
+    """A client, built when it is first needed, and the sending of requests through it.
+
+    It may be shared by threads. A client that we build is built once, and again in a forked child, which must not
+    use its parent's connections.
+
+    Args:
+        client: A client of the caller, which is never changed; or ``None`` to build one.
+        options: How to build it: ``region_name``, ``session``, ``endpoint_url``, ``config``.
+    """
+
+    def __init__(self, client: Any = None, **options: Any) -> None:
+        self._client = client
+        self._owned = client is None
+        self._options = options
+        self._lock = threading.Lock()
+        self._closed = False
+        self._warned = False
+        if self._owned:
+            check_config(options.get("config"))
+            _owned.add(self)
+        else:
+            refuse_options(options)
+
+    @property
+    def owned(self) -> bool:
+        """Whether we built the client."""
+        return self._owned
+
+    def client(self) -> Any:
+        """The client, built now if there is none yet.
+
+        Raises:
+            ConfigurationError: No region, no such profile, a bad endpoint; or the runtime is closed.
+        """
+        client = self._client
+        return client if client is not None else self._build()
+
+    def _build(self) -> Any:
+        with self._lock:
+            if self._closed:
+                raise ConfigurationError("this runtime is closed: build a new one")
+            if self._client is None:
+                self._client = configured(lambda: build_client(**self._options))
+            return self._client
+
+    def connect(self) -> None:
+        """Build the client and resolve its credentials.
+
+        Raises:
+            ConfigurationError: There is no region, profile or credentials, or they cannot be refreshed.
+        """
+        client = self.client()
+        if self._owned:
+            configured(lambda: resolve_credentials(client))
+
+    def close(self) -> None:
+        """Close the client if we built it. Safe to call twice."""
+        with self._lock:
+            if not self._owned:
+                return
+            client, self._client, self._closed = self._client, None, True
+        if client is not None:
+            client.close()
+
+    def send(self, request: Request[Any], *, sent_before: int = 0) -> Reply:
+        """Send a request once.
+
+        Args:
+            request: What to send.
+            sent_before: Requests already sent in this call; errors count from there.
+
+        Raises:
+            PersonalizeError: What botocore raised, in our terms.
+        """
+        call = getattr(self.client(), request.operation.method)
+        try:
+            members = call(**request.members)
+        except Exception as error:
+            failure = error
+        else:
+            head = members.get("ResponseMetadata", {})
+            return Reply(members, head.get("RequestId"), 1 + head.get("RetryAttempts", 0))
+        # Outside of the except block: botocore's text, which may repeat what was sent, must not hang on ours.
+        try:
+            raise translated(failure, request, sent_before)
+        finally:
+            del failure
+
+    def warn_of_stacked_retries(self, *, stacklevel: int) -> None:
+        """Warn, once, when a caller's client repeats requests by itself beneath our own retries."""
+        if self._owned or self._warned:
+            return
+        self._warned = True
+        hidden = hidden_retries(self._client)
+        if hidden > 0:
+            warnings.warn(
+                f"this client repeats a failed request up to {hidden} times by itself, beneath the retries of this "
+                "runtime: build it with Config(retries={'total_max_attempts': 1, 'mode': 'standard'}), "
+                "or pass retry=RetryPolicy(attempts=1)",
+                stacklevel=stacklevel + 1,
+            )
+
+    def _forget_client(self) -> None:
+        # In a forked child: another thread may have held the lock at the fork.
+        self._lock = threading.Lock()
+        self._client = None
+
+
+_owned: weakref.WeakSet[Transport] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for transport in _owned:
+        transport._forget_client()  # pyright: ignore[reportPrivateUsage]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class Attempts:
+    """The attempts of one call, and how many requests they were on the wire."""
+
+    def __init__(self, transport: Transport, request: Request[Any]) -> None:
+        self._transport = transport
+        self._request = request
+        self._sent = 0
+
+    def sent(self) -> int:
+        """Requests sent so far."""
+        return self._sent
+
+    def send(self) -> Reply:
+        """Make one attempt."""
+        try:
+            reply = self._transport.send(self._request, sent_before=self._sent)
+        except (ServiceError, TransportError) as error:
+            self._sent = error.attempts
+            raise
+        self._sent += reply.sent
+        return reply
