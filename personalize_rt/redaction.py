@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sized
 from typing import Any
@@ -39,6 +38,8 @@ def mask(text: str, secrets: Iterable[str]) -> str:
         text: A message of somebody else, which may repeat what it was given.
         secrets: The values to hide; empty ones are passed over.
     """
+    import json
+
     spellings = {secret for secret in secrets if secret}
     spellings |= {json.dumps(secret)[1:-1] for secret in spellings}
     if not spellings:

@@ -308,7 +308,6 @@ class _Items(_Answer[PredictedItem]):
         return *super()._answered(), self._promotion_names, self._metadata, self._reasons
 
 
-@attrs.frozen(eq=False, repr=False)
 class Recommendations(_Items):
     """The answer of GetRecommendations: items in the service's order, best first.
 
@@ -325,6 +324,8 @@ class Recommendations(_Items):
         degraded: ``True`` when a fallback answered.
         cause: The error for which a fallback answered; kept without traceback.
     """
+
+    __slots__ = ()
 
     @classmethod
     def from_response(cls, response: Mapping[str, Any], *, info: ResponseInfo | None = None) -> Recommendations:

@@ -15,7 +15,6 @@ beyond botocore's documented interface:
 ``tests/transport/test_botocore_contract.py`` fails when one of these changes.
 """
 
-from personalize_rt.transport.in_process import in_process_client
 from personalize_rt.transport.sending import Attempts, Reply, Transport
 
-__all__ = ["Attempts", "Reply", "Transport", "in_process_client"]
+__all__ = ["Attempts", "Reply", "Transport"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from socket import gaierror
 from typing import Any
 
 from personalize_rt.errors import (
@@ -84,7 +83,8 @@ def _transport_error(error: Any, attempts: int) -> TransportError:
     behind = details.get("error")
     phase: Phase = "read"
     if isinstance(error, botocore.EndpointConnectionError):
-        unresolved = isinstance(behind, gaierror) or type(behind).__name__ == "NameResolutionError"
+        # gaierror, or urllib3's NameResolutionError around it.
+        unresolved = type(behind).__name__ in ("gaierror", "NameResolutionError")
         phase = "resolve" if unresolved else "connect"
     elif isinstance(error, botocore.SSLError):
         phase = "tls"
