@@ -30,6 +30,7 @@ __all__ = [
     "Promotion",
     "Request",
     "action_recommendations_request",
+    "argument_name",
     "personalized_ranking_request",
     "recommendations_request",
 ]
@@ -140,7 +141,7 @@ class Operation(Generic[ResultT]):
 
     def request(self, members: Mapping[str, Any], limits: Limits) -> Request[ResultT]:
         """Check the members, spelling them as the Python arguments, and freeze them."""
-        self.check(members, limits, spell=_snake)
+        self.check(members, limits, spell=argument_name)
         return Request(self, MappingProxyType(dict(members)))
 
     def __repr__(self) -> str:
@@ -163,7 +164,8 @@ class _Where:
 Check = Callable[[Any, _Where], None]
 
 
-def _snake(member: str) -> str:
+def argument_name(member: str) -> str:
+    """The Python argument for a member of the wire request: ``inputList`` is ``input_list``."""
     if member == "percentPromotedItems":
         return "percent"
     return re.sub(r"[A-Z]", lambda match: f"_{match[0].lower()}", member)
@@ -475,15 +477,20 @@ def _list(values: Any, parameter: str, what: str) -> list[Any]:
             f"{parameter} is {describe(values)}: it takes a list of {what}; for a single one write [value]", parameter
         )
     try:
-        return list(values)
+        iterator = iter(values)
     except TypeError:
-        pass
-    raise _error(f"{parameter} is {describe(values)}, not a list of {what}", parameter)
+        iterator = None
+    if iterator is None:
+        raise _error(f"{parameter} is {describe(values)}, not a list of {what}", parameter)
+    return list(iterator)
 
 
 def _integer(value: Any) -> Any:
     """A NumPy integer is one, but JSON does not know it."""
-    return index(value) if hasattr(value, "__index__") and not isinstance(value, bool) else value
+    try:
+        return value if isinstance(value, bool) else index(value)
+    except TypeError:
+        return value
 
 
 def _mapping(values: Any, parameter: str) -> dict[str, Any] | None:
@@ -502,6 +509,11 @@ def _filter_values(values: Any, parameter: str, limits: Limits) -> dict[str, str
 def _columns(columns: Any) -> dict[str, list[str]] | None:
     if columns is None:
         return None
+    if isinstance(columns, Mapping):
+        raise _error(
+            "metadata_columns is a mapping: it takes a list of column names, and adds the ITEMS key itself",
+            "metadata_columns",
+        )
     names = _list(columns, "metadata_columns", "column names")
     return {"ITEMS": names} if names else None
 
@@ -516,9 +528,8 @@ def _promotions(promotions: Any, limits: Limits) -> list[dict[str, Any]] | None:
         if not isinstance(promotion, Promotion):
             raise _error(f"promotions[{n}] is {describe(promotion)}, not a Promotion", f"promotions[{n}]")
         members.append(
-            _given(
-                name=promotion.name,
-                percentPromotedItems=promotion.percent,
+            {"name": promotion.name, "percentPromotedItems": _integer(promotion.percent)}
+            | _given(
                 filterArn=promotion.filter_arn,
                 filterValues=_filter_values(promotion.filter_values, f"promotions[{n}].filter_values", limits),
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable
 from typing import Any
 
 __all__ = ["MASK", "describe", "mask"]
@@ -22,9 +22,10 @@ def describe(value: Any) -> str:
     article = "an" if kind[0].lower() in "aeiou" else "a"
     if isinstance(value, str | bytes):
         return f"{article} {kind} of {_count(len(value), 'byte' if isinstance(value, bytes) else 'character')}"
-    if isinstance(value, Sized):
+    try:
         return f"{article} {kind} of {_count(len(value), 'item')}"
-    return f"{article} {kind}"
+    except TypeError:  # it has no size
+        return f"{article} {kind}"
 
 
 def _count(number: int, unit: str) -> str:
@@ -41,7 +42,7 @@ def mask(text: str, secrets: Iterable[str]) -> str:
     import json
 
     spellings = {secret for secret in secrets if secret}
-    spellings |= {json.dumps(secret)[1:-1] for secret in spellings}
+    spellings |= {json.dumps(secret, ensure_ascii=ascii)[1:-1] for secret in spellings for ascii in (True, False)}
     if not spellings:
         return text
     # The longest first, so that a value inside another one does not leave the rest of it standing.

@@ -60,10 +60,11 @@ class Metadata(Mapping[str, str]):
         value = self._values.get(name)
         if value is not None:
             return value
-        wanted = _canonical(name)
-        for key, value in self._values.items():
-            if _canonical(key) == wanted:
-                return value
+        if isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - a mapping may be asked for anything
+            wanted = _canonical(name)
+            for key, value in self._values.items():
+                if _canonical(key) == wanted:
+                    return value
         raise KeyError(f"no column {name!r} in this item's metadata; it has {sorted(self._values)}")
 
     def __iter__(self) -> Iterator[str]:
@@ -193,7 +194,13 @@ class _Answer(Sequence[RowT]):
     recommendation_id: str | None = attrs.field(default=None, kw_only=True)
     info: ResponseInfo = attrs.field(default=_NO_INFO, kw_only=True)
     degraded: bool = attrs.field(default=False, kw_only=True)
-    cause: PersonalizeError | None = attrs.field(default=None, kw_only=True, converter=_without_frames)
+    _cause: PersonalizeError | None = attrs.field(default=None, kw_only=True, alias="cause", converter=_without_frames)
+
+    @property
+    def cause(self) -> PersonalizeError | None:
+        """The error for which a fallback answered, or ``None``."""
+        # A copy each time: raising it hangs frames on it.
+        return _without_frames(self._cause)
 
     @property
     def _ids(self) -> tuple[str, ...]:
@@ -336,7 +343,7 @@ class Recommendations(_Items):
         Raises:
             ResponseError: A member is not what the service's model says; the message names it.
         """
-        return cls(**_read_items(response, "itemList"), **_read_head(response, info))
+        return cls(**_read_head(response, info), **_read_items(response, "itemList"))
 
     def to_response(self) -> dict[str, Any]:
         """The reply as boto3 would show it: the inverse of :meth:`from_response`."""
@@ -399,8 +406,8 @@ class Ranking(_Items):
         Raises:
             ResponseError: A member is not what the service's model says; the message names it.
         """
-        items = _read_items(response, "personalizedRanking")
-        return cls(**items, **_read_head(response, info), input_list=input_list)
+        head = _read_head(response, info)
+        return cls(**head, **_read_items(response, "personalizedRanking"), input_list=input_list)
 
     def to_response(self) -> dict[str, Any]:
         """The reply as boto3 would show it: the inverse of :meth:`from_response`."""
@@ -443,8 +450,9 @@ class ActionRecommendations(_Answer[PredictedAction]):
         Raises:
             ResponseError: A member is not what the service's model says; the message names it.
         """
+        head = _read_head(response, info)
         ids, scores, _ = _read_rows(response, "actionList", "actionId")
-        return cls(ids, scores=scores, **_read_head(response, info))
+        return cls(ids, scores=scores, **head)
 
     def to_response(self) -> dict[str, Any]:
         """The reply as boto3 would show it: the inverse of :meth:`from_response`."""
@@ -460,13 +468,24 @@ def _kind(value: Any) -> str:
 
 
 def _read_head(response: Mapping[str, Any], info: ResponseInfo | None) -> dict[str, Any]:
+    if not isinstance(response, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - it comes from outside
+        raise ResponseError(f"the reply is {_kind(response)}, not an object")
     recommendation_id = response.get("recommendationId")
     if recommendation_id is not None and not isinstance(recommendation_id, str):
         raise ResponseError(f"recommendationId is {_kind(recommendation_id)}, not a string")
     if info is None:
-        head: Mapping[str, Any] = response.get("ResponseMetadata") or {}
-        info = ResponseInfo(head.get("RequestId"), attempts=head.get("RetryAttempts", 0) + 1) if head else _NO_INFO
+        info = _read_info(response.get("ResponseMetadata"))
     return {"recommendation_id": recommendation_id, "info": info}
+
+
+def _read_info(head: Any) -> ResponseInfo:
+    if not isinstance(head, dict):
+        return _NO_INFO
+    head = cast("dict[str, Any]", head)
+    request_id, retries = head.get("RequestId"), head.get("RetryAttempts", 0)
+    return ResponseInfo(
+        request_id if isinstance(request_id, str) else None, attempts=retries + 1 if isinstance(retries, int) else 1
+    )
 
 
 def _read_rows(

@@ -20,7 +20,7 @@ from personalize_rt.errors import (
     TransportError,
     ValidationError,
 )
-from personalize_rt.operations import Request
+from personalize_rt.operations import Request, argument_name
 from personalize_rt.redaction import mask
 from personalize_rt.transport.untyped import untyped
 
@@ -67,9 +67,19 @@ def translated(error: Exception, request: Request[Any], sent_before: int) -> Exc
         return _transport_error(error, sent_before + 1)
     if isinstance(error, botocore.BotoCoreError):
         return ConfigurationError(_configuration_advice(error))
-    if isinstance(error, untyped("botocore.parsers").ResponseParserError):
+    if isinstance(error, untyped("botocore.parsers").ResponseParserError) or _raised_in(error, "botocore.parsers"):
         return ResponseError(f"{request.operation.name}: the answer could not be parsed; is the endpoint Personalize?")
     return error
+
+
+def _raised_in(error: Exception, module: str) -> bool:
+    """Whether an error came out of a module: botocore's parser trips over JSON that is not of the model's form."""
+    traceback = error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_globals.get("__name__") == module:
+            return True
+        traceback = traceback.tb_next
+    return False
 
 
 def _transport_kinds() -> tuple[type[Exception], ...]:
@@ -110,11 +120,11 @@ def _times(attempts: int) -> str:
 
 
 def _refused_by_botocore(error: Exception) -> ValidationError:
-    names = sorted(set(re.findall(r"parameter (?:input\.?)?([\w.\[\]]+)", str(error))) - {"validation"})
-    named = ", ".join(names) or "a parameter"
+    members = re.findall(r"parameter (?:input\.?)?([\w.\[\]]+?)[:,]", str(error))
+    named = ", ".join(".".join(map(argument_name, member.split("."))) for member in members)
     return ValidationError(
-        f"botocore refused {named}: wrong kind, or below the smallest value of the model",
-        parameter=names[0] if names else None,
+        f"botocore refused {named or 'a parameter'}: wrong kind, or below the smallest value of the model",
+        parameter=argument_name(re.split(r"[.\[]", members[0], maxsplit=1)[0]) if members else None,
     )
 
 
