@@ -14,7 +14,7 @@ from personalize_rt.redaction import describe
 __all__ = ["Bound"]
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class Bound:
     """An ARN and the arguments that every call to it repeats.
 

@@ -60,7 +60,7 @@ class Promotion:
     filter_values: Mapping[str, FilterValue] | None = attrs.field(default=None, kw_only=True, repr=False)
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class Request(Generic[ResultT]):
     """One request, checked and ready to be sent.
 
@@ -93,7 +93,7 @@ class Request(Generic[ResultT]):
         return f"Request({self.operation.name}, members={sorted(self.members)})"
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class Operation(Generic[ResultT]):
     """One operation of the service.
 
@@ -148,7 +148,7 @@ class Operation(Generic[ResultT]):
         return f"Operation({self.name})"
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _Where:
     """What a check needs to know beside the value."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from typing import Any, Literal, Never
+from typing import Any, Literal, NamedTuple, Never
 
 import attrs
 
@@ -19,15 +19,13 @@ from personalize_rt.redaction import describe
 __all__ = ["Decisions", "RetryPolicy", "Stop", "Wait"]
 
 
-@attrs.frozen
-class Wait:
+class Wait(NamedTuple):
     """Send again, after so many seconds."""
 
     seconds: float
 
 
-@attrs.frozen
-class Stop:
+class Stop(NamedTuple):
     """Do not send again.
 
     ``reason`` is ``"final"`` (the error will not go away), ``"attempts"`` (all used), ``"asked"`` (the server asked
@@ -152,8 +150,7 @@ class Decisions:
         ) from error
 
 
-@attrs.frozen
-class Testing:
+class Testing(NamedTuple):
     """What ``personalize_rt.testing.set_testing`` switches on."""
 
     attempts: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -47,14 +48,21 @@ def refuse_options(options: Mapping[str, Any]) -> None:
 def build_client(*, region_name: Any, session: Any, endpoint_url: Any, config: Any) -> Any:
     """What ``boto3.client("personalize-runtime", ...)`` returns, with our defaults."""
     if session is None:
-        boto3 = untyped("boto3")
-        session = boto3.DEFAULT_SESSION or boto3.Session()
+        # boto3's default session where the program set one up; else botocore's own, which saves importing boto3.
+        boto3 = sys.modules.get("boto3")
+        session = getattr(boto3, "DEFAULT_SESSION", None) or untyped("botocore.session").get_session()
     # A botocore session names it create_client.
     create = getattr(session, "client", None) or session.create_client
-    return create(SERVICE, region_name=region_name, endpoint_url=endpoint_url, config=client_config(config))
+    # Our own validation runs before anything is sent.
+    return create(
+        SERVICE,
+        region_name=region_name,
+        endpoint_url=endpoint_url,
+        config=client_config(config, parameter_validation=False),
+    )
 
 
-def client_config(theirs: Any = None) -> Any:
+def client_config(theirs: Any = None, **settings: Any) -> Any:
     """The ``botocore.config.Config`` of a client that we build, with the caller's merged over it."""
     Config = untyped("botocore.config").Config
     ours = Config(
@@ -65,6 +73,7 @@ def client_config(theirs: Any = None) -> Any:
         tcp_keepalive=True,
         max_pool_connections=POOL_CONNECTIONS,
         user_agent_extra=f"personalize-rt/{__version__}",
+        **settings,
     )
     if theirs is None:
         return ours

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from personalize_rt.errors import (
@@ -57,6 +57,8 @@ def translated(error: Exception, request: Request[Any], sent_before: int) -> Exc
     """What the caller sees for an exception of a client's call."""
     botocore = untyped("botocore.exceptions")
     test_doubles: type[Exception] = botocore.StubResponseError
+    if isinstance(error, TransportError):
+        error.attempts = sent_before + 1
     if isinstance(error, PersonalizeError | test_doubles):
         return error  # ours already, or a test double complaining about its test
     if isinstance(error, botocore.ClientError):
@@ -67,16 +69,19 @@ def translated(error: Exception, request: Request[Any], sent_before: int) -> Exc
         return _transport_error(error, sent_before + 1)
     if isinstance(error, botocore.BotoCoreError):
         return ConfigurationError(_configuration_advice(error))
-    if isinstance(error, untyped("botocore.parsers").ResponseParserError) or _raised_in(error, "botocore.parsers"):
+    if isinstance(error, untyped("botocore.parsers").ResponseParserError) or _raised_in(error, _READERS):
         return ResponseError(f"{request.operation.name}: the answer could not be parsed; is the endpoint Personalize?")
     return error
 
 
-def _raised_in(error: Exception, module: str) -> bool:
-    """Whether an error came out of a module: botocore's parser trips over JSON that is not of the model's form."""
+# What botocore reads an answer with; both trip over JSON that is not of the model's form.
+_READERS = ("botocore.parsers", "botocore.errorfactory")
+
+
+def _raised_in(error: Exception, modules: Container[str]) -> bool:
     traceback = error.__traceback__
     while traceback is not None:
-        if traceback.tb_frame.f_globals.get("__name__") == module:
+        if traceback.tb_frame.f_globals.get("__name__") in modules:
             return True
         traceback = traceback.tb_next
     return False

@@ -39,8 +39,8 @@ def in_process_client(respond: Respond, *, region_name: str = "eu-west-1", confi
         )
         return AWSResponse(request.url, status, reply_headers, _Body(reply))
 
-    session = untyped("botocore.session").Session()
-    session.set_config_variable("profile", None)
+    # No profile, whatever the environment names: nothing of the machine matters here.
+    session = untyped("botocore.session").Session(session_vars={"profile": (None, None, None, None)})
     client = session.create_client(
         SERVICE,
         region_name=region_name,

@@ -21,11 +21,12 @@ from personalize_rt.transport.clients import (
     resolve_credentials,
 )
 from personalize_rt.transport.failures import configured, translated
+from personalize_rt.transport.fast import REPLY, install
 
 __all__ = ["Attempts", "Reply", "Transport"]
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class Reply:
     """One answer of the service.
 
@@ -83,7 +84,9 @@ class Transport:
             if self._closed:
                 raise ConfigurationError("this runtime is closed: build a new one")
             if self._client is None:
-                self._client = configured(lambda: build_client(**self._options))
+                client = configured(lambda: build_client(**self._options))
+                install(client)
+                self._client = client
             return self._client
 
     def connect(self) -> None:
@@ -122,7 +125,7 @@ class Transport:
             failure = error
         else:
             head = members.get("ResponseMetadata", {})
-            return Reply(members, head.get("RequestId"), 1 + head.get("RetryAttempts", 0))
+            return Reply(members.get(REPLY, members), head.get("RequestId"), 1 + head.get("RetryAttempts", 0))
         # Outside of the except block: botocore's text, which may repeat what was sent, must not hang on ours.
         try:
             raise translated(failure, request, sent_before)

@@ -1,0 +1,160 @@
+"""The fast path of a client that we build: the same calls, events and signatures, and less work for each.
+
+Three of botocore's parts are general where this service is simple, and cost more than the rest of a call:
+
+* The **parameter validator** walks every item of a request. Ours ran already: ``parameter_validation=False``.
+* The **serialiser** walks it again. The three operations send their members as they are, in a JSON body:
+  ``client._serializer`` is replaced by one that says so. Event handlers still see, and may change, all parameters.
+* The **response parser** builds the reply a second time, member by member, guided by the model. A ``before-parse``
+  handler decodes the body once, hands it on through ``customized_response_dict``, and leaves the parser an empty
+  body. Errors go through the parser as ever, but for bodies that no error of AWS has, over which it would trip.
+
+The **user-agent string** is assembled twice in each call, from parts that do not change; it is kept.
+And the **sender** (:mod:`personalize_rt.transport.sender`) writes and reads the bytes itself on the connections of
+botocore's own pool.
+
+Each is installed on its own, and where botocore has changed the thing it stands on it is left out: the call is then
+slower and just as right, and a debug line says so.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from personalize_rt.errors import ResponseError, TransportError
+from personalize_rt.operations import OPERATIONS
+from personalize_rt.transport.clients import SERVICE
+from personalize_rt.transport.sender import Sender
+
+__all__ = ["REPLY", "install"]
+
+_log = logging.getLogger("personalize_rt")
+
+REPLY = "personalize_rt.reply"
+"""The member of a parsed reply that holds the body as it was decoded."""
+
+Hook = Callable[[Any], None]
+
+
+def install(client: Any) -> None:
+    """Put the fast path on a client that we built."""
+    for hook in _HOOKS:
+        try:
+            hook(client)
+        except (AttributeError, TypeError, ValueError) as error:
+            _log.debug("fast path: %s left out, since botocore has no %s", hook.__name__, error)
+
+
+def _install_serializer(client: Any) -> None:
+    client._serializer = _Serializer(client._serializer)
+
+
+class _Serializer:
+    """Members straight to JSON; botocore's serialiser for operations that are not ours."""
+
+    def __init__(self, general: Any) -> None:
+        self._general = general
+        self._paths = {name: operation.path for name, operation in OPERATIONS.items()}
+
+    def serialize_to_request(self, parameters: Mapping[str, Any], operation_model: Any) -> dict[str, Any]:
+        path = self._paths.get(operation_model.name)
+        if path is None:
+            return self._general.serialize_to_request(parameters, operation_model)
+        return {
+            "url_path": path,
+            "query_string": {},
+            "method": "POST",
+            "headers": {"Content-Type": "application/json"},
+            # json's default form, as botocore writes it: non-ASCII text as \uXXXX.
+            "body": json.dumps(parameters).encode(),
+        }
+
+
+def _install_reader(client: Any) -> None:
+    client.meta.events.register(f"before-parse.{SERVICE}", _read, unique_id="personalize-rt-read")
+
+
+def _read(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
+    body: bytes = response_dict["body"]
+    try:
+        reply = _loads(body)
+    except ValueError:
+        reply = None
+    if response_dict["status_code"] >= 300:
+        if not _is_error(reply):
+            response_dict["body"] = b""  # botocore's parser trips over it; the status says enough
+    elif isinstance(reply, dict):
+        customized_response_dict[REPLY] = reply
+        response_dict["body"] = b""
+    else:
+        raise _unreadable(body, response_dict["headers"])
+
+
+def _is_error(body: Any) -> bool:
+    """Whether a body is of the form in which AWS says what went wrong."""
+    return isinstance(body, dict) and all(
+        isinstance(value, str | None)
+        for name, value in cast("dict[str, Any]", body).items()
+        if name in ("code", "Code", "__type", "message", "Message")
+    )
+
+
+def _loads(body: bytes) -> Any:
+    """Decode JSON, by orjson or msgspec where the program has imported one.
+
+    They are stricter than ``json`` in some corners (lone surrogates, NaN, numbers out of range); what they refuse,
+    ``json`` decides, so that the answer never depends on what is installed.
+    """
+    faster = sys.modules.get("orjson")
+    if faster is not None:
+        try:
+            return faster.loads(body)
+        except ValueError:
+            pass
+    else:
+        faster = sys.modules.get("msgspec.json")
+        if faster is not None:
+            try:
+                return faster.decode(body)
+            except ValueError:
+                pass
+    return json.loads(body)
+
+
+def _unreadable(body: bytes, headers: Mapping[str, Any]) -> Exception:
+    length = headers.get("content-length")
+    if length is not None and length.isdigit() and len(body) < int(length):
+        return TransportError(f"the answer broke off after {len(body):,} of {int(length):,} bytes", phase="read")
+    return ResponseError(f"the answer ({len(body):,} bytes) is not a JSON object: is the endpoint Personalize?")
+
+
+def _install_user_agent(client: Any) -> None:
+    creator = client._user_agent_creator
+    text = creator.to_string()
+    # The second assembly adds how the call is made; for us it is always made the same way.
+    client.meta.events.unregister(f"request-created.{SERVICE}", creator.rebuild_and_replace_user_agent_handler)
+    client._user_agent_creator = _UserAgent(creator, text)
+
+
+class _UserAgent:
+    def __init__(self, creator: Any, text: str) -> None:
+        self._creator = creator
+        self._text = text
+
+    def to_string(self) -> str:
+        return self._text
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._creator, name)
+
+
+def _install_sender(client: Any) -> None:
+    endpoint = client._endpoint
+    endpoint.http_session = Sender(endpoint.http_session)
+
+
+_HOOKS: tuple[Hook, ...] = (_install_serializer, _install_reader, _install_user_agent, _install_sender)
