@@ -74,8 +74,8 @@ def translated(error: Exception, request: Request[Any], sent_before: int) -> Exc
     return error
 
 
-# What botocore reads an answer with; both trip over JSON that is not of the model's form.
-_READERS = ("botocore.parsers", "botocore.errorfactory")
+# What botocore reads an answer with; all trip over JSON that is not of the model's form.
+_READERS = ("botocore.parsers", "botocore.errorfactory", "botocore.model")
 
 
 def _raised_in(error: Exception, modules: Container[str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,8 +40,15 @@ def in_process_client(respond: Respond, *, region_name: str = "eu-west-1", confi
         )
         return AWSResponse(request.url, status, reply_headers, _Body(reply))
 
-    # No profile, whatever the environment names: nothing of the machine matters here.
-    session = untyped("botocore.session").Session(session_vars={"profile": (None, None, None, None)})
+    # No profile and no file, whatever the environment names: nothing of the machine matters here.
+    nowhere = (None, None, os.devnull, None)
+    session = untyped("botocore.session").Session(
+        session_vars={
+            "profile": (None, None, None, None),
+            "config_file": nowhere,
+            "credentials_file": nowhere,
+        }
+    )
     client = session.create_client(
         SERVICE,
         region_name=region_name,
