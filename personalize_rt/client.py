@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from personalize_rt import operations
 from personalize_rt.errors import ValidationError
@@ -14,15 +15,22 @@ from personalize_rt.limits import Limits
 from personalize_rt.operations import Promotion, Request
 from personalize_rt.redaction import describe
 from personalize_rt.resilience import sync
+from personalize_rt.resilience.call import UNSET as _UNSET
+from personalize_rt.resilience.call import Hook, Policies
 from personalize_rt.resilience.retry import RetryPolicy
-from personalize_rt.results import ActionRecommendations, Ranking, Recommendations, ResponseInfo
-from personalize_rt.transport import Attempts, Transport
+from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
+from personalize_rt.transport import Transport
+
+if TYPE_CHECKING:  # imported when they are used
+    from personalize_rt.filters.expression import BoundFilter, Filter
+    from personalize_rt.resilience.breaker import CircuitBreaker
+    from personalize_rt.resilience.cache import Cache
+    from personalize_rt.resilience.fallback import Fallback
+    from personalize_rt.resilience.hedge import Hedge
 
 __all__ = ["Campaign", "PersonalizeRuntime", "Recommender"]
 
-ResultT = TypeVar("ResultT", Ranking, Recommendations, ActionRecommendations)
-
-_UNSET: Any = object()
+ResultT = TypeVar("ResultT")
 
 
 class PersonalizeRuntime:
@@ -42,9 +50,17 @@ class PersonalizeRuntime:
         endpoint_url: Where to send requests instead of AWS.
         config: A ``botocore.config.Config``, merged over the settings above. Its ``retries`` are refused.
         retry: When a failed request is sent again; see :class:`RetryPolicy`.
-        deadline: Seconds for a whole call, from the moment that the client exists. No further attempt starts after
-            it. ``None`` means no end.
+        deadline: Seconds for a whole call, from the moment that the client exists; waits, retries and the time for an
+            answer included. Looking up the host name is the operating system's, and is not bounded. ``None`` means
+            no end.
         limits: How much a request may carry; see :class:`Limits`.
+        fallback: Who answers when the service cannot; see :mod:`personalize_rt.resilience.fallback`.
+        breaker: When not to ask a campaign at all; see :class:`CircuitBreaker`.
+        cache: What is answered again; see :class:`Cache`.
+        hedge: When a second request is sent; see :class:`Hedge`.
+        hooks: Functions that are told what happens; see :mod:`personalize_rt.events`.
+        enforce_deadline: Hold the deadline for a ``client`` of yours too, by sending on a thread that is left behind
+            when it does not answer in time. A client that this runtime builds needs no thread for it.
 
     Raises:
         ValidationError: Arguments that do not go together.
@@ -58,25 +74,39 @@ class PersonalizeRuntime:
         session: Any = None,
         endpoint_url: str | None = None,
         config: Any = None,
-        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        retry: RetryPolicy = RetryPolicy(),
         deadline: float | None = 2.0,
-        limits: Limits = Limits(),  # noqa: B008 - frozen
+        limits: Limits = Limits(),
+        fallback: Fallback | None = None,
+        breaker: CircuitBreaker | None = None,
+        cache: Cache | None = None,
+        hedge: Hedge | None = None,
+        hooks: Iterable[Hook] = (),
+        enforce_deadline: bool = False,
     ) -> None:
         self._transport = Transport(
             client, region_name=region_name, session=session, endpoint_url=endpoint_url, config=config
         )
-        self._set_options(retry, deadline, limits)
-        self._copied = False
-        if retry.attempts > 1:
-            self._transport.warn_of_stacked_retries(stacklevel=3)
-
-    def _set_options(self, retry: RetryPolicy, deadline: float | None, limits: Limits) -> None:
-        _check_option("retry", retry, RetryPolicy)
-        _check_option("limits", limits, Limits)
-        _check_deadline(deadline)
-        self._retry = retry
-        self._deadline = deadline
         self._limits = limits
+        self._policies = Policies(
+            retry=retry,
+            deadline=deadline,
+            fallback=fallback,
+            breaker=breaker,
+            cache=cache,
+            hedge=hedge,
+            hooks=tuple(hooks),
+            enforce_deadline=enforce_deadline,
+        )
+        self._copied = False
+        self._check_options(stacklevel=3)
+
+    def _check_options(self, *, stacklevel: int) -> None:
+        _check_option("retry", self._policies.retry, RetryPolicy)
+        _check_option("limits", self._limits, Limits)
+        _check_deadline(self._policies.deadline)
+        if self._policies.retry.attempts > 1:
+            self._transport.warn_of_stacked_retries(stacklevel=stacklevel)
 
     def get_recommendations(
         self,
@@ -89,6 +119,7 @@ class PersonalizeRuntime:
         context: Mapping[str, str] | None = None,
         filter_arn: str | None = None,
         filter_values: Mapping[str, FilterValue] | None = None,
+        filter: BoundFilter | Filter | None = None,
         promotions: Iterable[Promotion] = (),
         metadata_columns: Iterable[str] | None = None,
     ) -> Recommendations:
@@ -106,6 +137,7 @@ class PersonalizeRuntime:
             context: Values for contextual columns of the Interactions schema, such as ``{"DEVICE": "phone"}``.
             filter_arn: A filter to apply.
             filter_values: Values for the parameters of the filter, in Python types; see :mod:`personalize_rt.filters`.
+            filter: Instead of the two: a ``Filter``, or what its ``bind`` returns.
             promotions: At most one :class:`Promotion`.
             metadata_columns: Item columns to return with each item, at most 10; the campaign must have enabled them.
 
@@ -123,6 +155,7 @@ class PersonalizeRuntime:
             context=context,
             filter_arn=filter_arn,
             filter_values=filter_values,
+            filter=filter,
             promotions=promotions,
             metadata_columns=metadata_columns,
         )
@@ -137,6 +170,7 @@ class PersonalizeRuntime:
         context: Mapping[str, str] | None = None,
         filter_arn: str | None = None,
         filter_values: Mapping[str, FilterValue] | None = None,
+        filter: BoundFilter | Filter | None = None,
         metadata_columns: Iterable[str] | None = None,
     ) -> Ranking:
         """Put items in the order that suits a user (GetPersonalizedRanking).
@@ -150,6 +184,7 @@ class PersonalizeRuntime:
             context: Values for contextual columns of the Interactions schema, such as ``{"DEVICE": "phone"}``.
             filter_arn: A filter to apply; what it takes out is in :attr:`Ranking.missing`.
             filter_values: Values for the parameters of the filter, in Python types; see :mod:`personalize_rt.filters`.
+            filter: Instead of the two: a ``Filter``, or what its ``bind`` returns.
             metadata_columns: Item columns to return with each item, at most 10; the campaign must have enabled them.
 
         Raises:
@@ -164,6 +199,7 @@ class PersonalizeRuntime:
             context=context,
             filter_arn=filter_arn,
             filter_values=filter_values,
+            filter=filter,
             metadata_columns=metadata_columns,
         )
         return self._call(request)
@@ -176,6 +212,7 @@ class PersonalizeRuntime:
         num_results: int | None = None,
         filter_arn: str | None = None,
         filter_values: Mapping[str, FilterValue] | None = None,
+        filter: BoundFilter | Filter | None = None,
     ) -> ActionRecommendations:
         """Ask for the actions that a user will most likely take (GetActionRecommendations).
 
@@ -185,6 +222,7 @@ class PersonalizeRuntime:
             num_results: How many actions, at most 100; the service's default is 5.
             filter_arn: A filter to apply.
             filter_values: Values for the parameters of the filter, in Python types; see :mod:`personalize_rt.filters`.
+            filter: Instead of the two: a ``Filter``, or what its ``bind`` returns.
 
         Raises:
             ValidationError: An argument was refused; nothing was sent.
@@ -197,17 +235,13 @@ class PersonalizeRuntime:
             num_results=num_results,
             filter_arn=filter_arn,
             filter_values=filter_values,
+            filter=filter,
         )
         return self._call(request)
 
     def _call(self, request: Request[ResultT]) -> ResultT:
         self._transport.client()  # building it is not part of the call's time
-        clock = self._retry.clock
-        start = clock()
-        attempts = Attempts(self._transport, request)
-        reply = sync.call(attempts.send, retry=self._retry, deadline=self._deadline, sent=attempts.sent)
-        info = ResponseInfo(reply.request_id, attempts.sent(), clock() - start, "service")
-        return request.operation.read(reply.members, request, info)
+        return sync.run(request, self._transport, self._policies)
 
     def campaign(
         self,
@@ -217,6 +251,7 @@ class PersonalizeRuntime:
         context: Mapping[str, str] | None = None,
         filter_arn: str | None = None,
         filter_values: Mapping[str, FilterValue] | None = None,
+        filter: BoundFilter | Filter | None = None,
         promotions: Iterable[Promotion] | None = None,
         metadata_columns: Iterable[str] | None = None,
     ) -> Campaign:
@@ -228,6 +263,7 @@ class PersonalizeRuntime:
             context: Likewise.
             filter_arn: Likewise. A call that names another filter does not inherit these ``filter_values``.
             filter_values: Likewise.
+            filter: Likewise.
             promotions: Likewise.
             metadata_columns: Likewise.
         """
@@ -237,6 +273,7 @@ class PersonalizeRuntime:
             context=context,
             filter_arn=filter_arn,
             filter_values=filter_values,
+            filter=filter,
             promotions=promotions,
             metadata_columns=metadata_columns,
         )
@@ -250,6 +287,7 @@ class PersonalizeRuntime:
         context: Mapping[str, str] | None = None,
         filter_arn: str | None = None,
         filter_values: Mapping[str, FilterValue] | None = None,
+        filter: BoundFilter | Filter | None = None,
         promotions: Iterable[Promotion] | None = None,
         metadata_columns: Iterable[str] | None = None,
     ) -> Recommender:
@@ -260,6 +298,7 @@ class PersonalizeRuntime:
             context=context,
             filter_arn=filter_arn,
             filter_values=filter_values,
+            filter=filter,
             promotions=promotions,
             metadata_columns=metadata_columns,
         )
@@ -271,22 +310,43 @@ class PersonalizeRuntime:
         retry: RetryPolicy = _UNSET,
         deadline: float | None = _UNSET,
         limits: Limits = _UNSET,
+        fallback: Fallback | None = _UNSET,
+        breaker: CircuitBreaker | None = _UNSET,
+        cache: Cache | None = _UNSET,
+        hedge: Hedge | None = _UNSET,
+        hooks: Iterable[Hook] = _UNSET,
+        enforce_deadline: bool = _UNSET,
     ) -> Self:
         """A cheap copy with other options, on the same client. Its :meth:`close` does nothing.
+
+        What is not given stays as it is, state included: the copies share one retry budget, breaker and cache.
 
         Args:
             retry: When a failed request is sent again.
             deadline: Seconds for a whole call; ``None`` for no end.
             limits: How much a request may carry.
+            fallback: Who answers when the service cannot; ``None`` for nobody.
+            breaker: When not to ask at all; ``None`` for no breaker.
+            cache: What is answered again; ``None`` for no cache.
+            hedge: When a second request is sent; ``None`` for never.
+            hooks: Who is told what happens.
+            enforce_deadline: Hold the deadline for a client of yours too.
         """
-        copied = type(self).__new__(type(self))
-        copied._transport = self._transport
+        copied = copy.copy(self)
         copied._copied = True
-        copied._set_options(
-            self._retry if retry is _UNSET else retry,
-            self._deadline if deadline is _UNSET else deadline,
-            self._limits if limits is _UNSET else limits,
+        copied._policies = self._policies.changed(
+            retry=retry,
+            deadline=deadline,
+            fallback=fallback,
+            breaker=breaker,
+            cache=cache,
+            hedge=hedge,
+            hooks=hooks,
+            enforce_deadline=enforce_deadline,
         )
+        if limits is not _UNSET:
+            copied._limits = limits
+        copied._check_options(stacklevel=3)
         return copied
 
     def connect(self) -> Self:
@@ -312,7 +372,7 @@ class PersonalizeRuntime:
         self.close()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(deadline={self._deadline}, retry={self._retry})"
+        return f"{type(self).__name__}(deadline={self._policies.deadline}, retry={self._policies.retry})"
 
 
 def _check_option(name: str, value: object, kind: type) -> None:
@@ -352,6 +412,7 @@ class Campaign:
         context: Mapping[str, str] | None = None,
         filter_arn: str | None = None,
         filter_values: Mapping[str, FilterValue] | None = None,
+        filter: BoundFilter | Filter | None = None,
         metadata_columns: Iterable[str] | None = None,
     ) -> Ranking:
         """:meth:`PersonalizeRuntime.get_personalized_ranking` with this campaign."""
@@ -360,6 +421,7 @@ class Campaign:
             context=context,
             filter_arn=filter_arn,
             filter_values=filter_values,
+            filter=filter,
             metadata_columns=metadata_columns,
         )
         return self._runtime.get_personalized_ranking(
@@ -375,6 +437,7 @@ class Campaign:
         context: Mapping[str, str] | None = None,
         filter_arn: str | None = None,
         filter_values: Mapping[str, FilterValue] | None = None,
+        filter: BoundFilter | Filter | None = None,
         promotions: Iterable[Promotion] | None = None,
         metadata_columns: Iterable[str] | None = None,
     ) -> Recommendations:
@@ -385,6 +448,7 @@ class Campaign:
             context=context,
             filter_arn=filter_arn,
             filter_values=filter_values,
+            filter=filter,
             promotions=promotions,
             metadata_columns=metadata_columns,
         )
@@ -397,10 +461,11 @@ class Campaign:
         num_results: int | None = None,
         filter_arn: str | None = None,
         filter_values: Mapping[str, FilterValue] | None = None,
+        filter: BoundFilter | Filter | None = None,
     ) -> ActionRecommendations:
         """:meth:`PersonalizeRuntime.get_action_recommendations` with this campaign."""
         arguments = self._bound.merged(
-            "actions", num_results=num_results, filter_arn=filter_arn, filter_values=filter_values
+            "actions", num_results=num_results, filter_arn=filter_arn, filter_values=filter_values, filter=filter
         )
         return self._runtime.get_action_recommendations(campaign_arn=self.arn, user_id=user_id, **arguments)
 
@@ -432,6 +497,7 @@ class Recommender:
         context: Mapping[str, str] | None = None,
         filter_arn: str | None = None,
         filter_values: Mapping[str, FilterValue] | None = None,
+        filter: BoundFilter | Filter | None = None,
         promotions: Iterable[Promotion] | None = None,
         metadata_columns: Iterable[str] | None = None,
     ) -> Recommendations:
@@ -442,6 +508,7 @@ class Recommender:
             context=context,
             filter_arn=filter_arn,
             filter_values=filter_values,
+            filter=filter,
             promotions=promotions,
             metadata_columns=metadata_columns,
         )

@@ -215,6 +215,7 @@ class ThrottlingError(ServiceError):
 
     @property
     def is_retry_safe(self) -> bool:
+        """``True``: later, it may succeed."""
         return True
 
 
@@ -223,6 +224,7 @@ class ServerError(ServiceError):
 
     @property
     def is_retry_safe(self) -> bool:
+        """``True``: later, it may succeed."""
         return True
 
 
@@ -246,6 +248,7 @@ class TransportError(PersonalizeError, HTTPClientError):
 
     @property
     def is_retry_safe(self) -> bool:
+        """Whether the same request may succeed when it is sent again."""
         # A certificate that does not verify will not verify in 50 ms either.
         return self.phase != "tls"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -40,15 +40,15 @@ class Bound:
             ValidationError: Something is bound that the method cannot use: it would be ignored.
         """
         merged = {name: value for name, value in given.items() if value is not None}
-        other_filter = "filter_arn" in merged
+        other_filter = "filter" in merged or "filter_arn" in merged
         for name, value in self.arguments.items():
             if name not in given:
                 raise ValidationError(
                     f"{name} is bound to this handle, and {method}() takes none; bind it to another handle",
                     parameter=name,
                 )
-            # Bound values belong to the bound filter, not to one that the call names.
-            if not (name == "filter_values" and other_filter):
+            # A call that names a filter inherits nothing of the bound one: values belong to their filter.
+            if not (other_filter and name in ("filter", "filter_arn", "filter_values")):
                 merged.setdefault(name, value)
         return merged
 
@@ -57,7 +57,11 @@ class Bound:
 
 
 def _kept(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        # A copy, and values that an iterator would give only once.
+        items: Any = value.items()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        return {name: tuple(part) if isinstance(part, Iterator) else part for name, part in items}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     # What is no sequence of values is left to the call, which refuses it with advice.
-    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping | Promotion):
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Promotion):
         return tuple(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     return value  # pyright: ignore[reportUnknownVariableType]

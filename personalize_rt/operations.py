@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import index
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import attrs
 
@@ -20,6 +20,9 @@ from personalize_rt.filters.values import FilterValue, encode_values
 from personalize_rt.limits import Limits
 from personalize_rt.redaction import describe
 from personalize_rt.results import ActionRecommendations, Ranking, Recommendations, ResponseInfo
+
+if TYPE_CHECKING:  # the language is not imported before a filter is given
+    from personalize_rt.filters.expression import BoundFilter, Filter
 
 __all__ = [
     "GET_ACTION_RECOMMENDATIONS",
@@ -50,12 +53,14 @@ class Promotion:
     Attributes:
         name: Shown as ``promotion_name`` on the promoted items; letters, digits, ``-`` and ``_``, at most 63.
         percent: How much of the answer may be promoted items, from 1 to 100.
-        filter_arn: The filter that says which items are promoted.
-        filter_values: Values for the parameters of that filter.
+        filter: The filter that says which items are promoted: a ``Filter``, or what its ``bind`` returns.
+        filter_arn: The same by its ARN.
+        filter_values: Values for the parameters of ``filter_arn``.
     """
 
     name: str
     percent: int
+    filter: BoundFilter | Filter | None = attrs.field(default=None, kw_only=True)
     filter_arn: str | None = attrs.field(default=None, kw_only=True)
     filter_values: Mapping[str, FilterValue] | None = attrs.field(default=None, kw_only=True, repr=False)
 
@@ -67,10 +72,12 @@ class Request(Generic[ResultT]):
     Attributes:
         operation: What is asked.
         members: The members of the request as the service names them.
+        filter: The filter with its expression, where the caller gave one; ``members`` hold its ARN and values.
     """
 
     operation: Operation[ResultT]
     members: Mapping[str, Any]
+    filter: BoundFilter | None = None
 
     @property
     def resource_arn(self) -> str:
@@ -139,10 +146,10 @@ class Operation(Generic[ResultT]):
                 f"{spell('filterValues')} without {spell('filterArn')}: nothing would use them", spell("filterArn")
             )
 
-    def request(self, members: Mapping[str, Any], limits: Limits) -> Request[ResultT]:
+    def request(self, members: Mapping[str, Any], limits: Limits, bound: BoundFilter | None = None) -> Request[ResultT]:
         """Check the members, spelling them as the Python arguments, and freeze them."""
         self.check(members, limits, spell=argument_name)
-        return Request(self, MappingProxyType(dict(members)))
+        return Request(self, MappingProxyType(dict(members)), bound)
 
     def __repr__(self) -> str:
         return f"Operation({self.name})"
@@ -288,7 +295,7 @@ def _check_promotion(value: Any, where: _Where) -> None:
         check(part, where.part(f".{where.spell(member)}"))
     if where.limits.patterns and "filterValues" in value and "filterArn" not in value:
         raise _error(
-            f"{where.name} has {where.spell('filterValues')} without {where.spell('filterArn')}: nothing would use them",
+            f"{where.name} has {where.spell('filterValues')} without {where.spell('filterArn')}: nothing uses them",
             f"{where.name}.{where.spell('filterArn')}",
         )
 
@@ -403,10 +410,12 @@ def recommendations_request(
     context: Mapping[str, str] | None,
     filter_arn: str | None,
     filter_values: Mapping[str, FilterValue] | None,
+    filter: BoundFilter | Filter | None,
     promotions: Iterable[Promotion],
     metadata_columns: Iterable[str] | None,
 ) -> Request[Recommendations]:
     """Build a GetRecommendations request; see :meth:`PersonalizeRuntime.get_recommendations`."""
+    bound = _bound(filter, "filter", "ItemID")
     members = _given(
         campaignArn=campaign_arn,
         recommenderArn=recommender_arn,
@@ -414,12 +423,11 @@ def recommendations_request(
         itemId=item_id,
         numResults=_integer(num_results),
         context=_mapping(context, "context"),
-        filterArn=filter_arn,
-        filterValues=_filter_values(filter_values, "filter_values", limits),
+        **_filter_members(bound, filter_arn, filter_values, "filter", limits),
         promotions=_promotions(promotions, limits),
         metadataColumns=_columns(metadata_columns),
     )
-    return GET_RECOMMENDATIONS.request(members, limits)
+    return GET_RECOMMENDATIONS.request(members, limits, bound)
 
 
 def personalized_ranking_request(
@@ -431,20 +439,21 @@ def personalized_ranking_request(
     context: Mapping[str, str] | None,
     filter_arn: str | None,
     filter_values: Mapping[str, FilterValue] | None,
+    filter: BoundFilter | Filter | None,
     metadata_columns: Iterable[str] | None,
 ) -> Request[Ranking]:
     """Build a GetPersonalizedRanking request; see :meth:`PersonalizeRuntime.get_personalized_ranking`."""
+    bound = _bound(filter, "filter", "ItemID")
     members = _given(
         campaignArn=campaign_arn,
         userId=user_id,
         context=_mapping(context, "context"),
-        filterArn=filter_arn,
-        filterValues=_filter_values(filter_values, "filter_values", limits),
+        **_filter_members(bound, filter_arn, filter_values, "filter", limits),
         metadataColumns=_columns(metadata_columns),
     )
     # Not left out when empty: an empty list is refused, not forgotten.
     members["inputList"] = _list(input_list, "input_list", "item ids")
-    return GET_PERSONALIZED_RANKING.request(members, limits)
+    return GET_PERSONALIZED_RANKING.request(members, limits, bound)
 
 
 def action_recommendations_request(
@@ -455,16 +464,17 @@ def action_recommendations_request(
     num_results: int | None,
     filter_arn: str | None,
     filter_values: Mapping[str, FilterValue] | None,
+    filter: BoundFilter | Filter | None,
 ) -> Request[ActionRecommendations]:
     """Build a GetActionRecommendations request; see :meth:`PersonalizeRuntime.get_action_recommendations`."""
+    bound = _bound(filter, "filter", "ActionID")
     members = _given(
         campaignArn=campaign_arn,
         userId=user_id,
         numResults=_integer(num_results),
-        filterArn=filter_arn,
-        filterValues=_filter_values(filter_values, "filter_values", limits),
+        **_filter_members(bound, filter_arn, filter_values, "filter", limits),
     )
-    return GET_ACTION_RECOMMENDATIONS.request(members, limits)
+    return GET_ACTION_RECOMMENDATIONS.request(members, limits, bound)
 
 
 def _given(**members: Any) -> dict[str, Any]:
@@ -506,6 +516,33 @@ def _filter_values(values: Any, parameter: str, limits: Limits) -> dict[str, str
     return None if mapping is None else encode_values(mapping, limits=limits)
 
 
+def _bound(filter: Any, parameter: str, target: str) -> BoundFilter | None:
+    """A filter with its values; one without required parameters needs none."""
+    if filter is None:
+        return None
+    from personalize_rt.filters.expression import BoundFilter, Filter
+
+    if isinstance(filter, Filter):
+        filter = filter.bind()
+    if not isinstance(filter, BoundFilter):
+        raise _error(f"{parameter} is {describe(filter)}, not a Filter or what Filter.bind() returns", parameter)
+    given = filter.filter.expression.target
+    if given != target:
+        raise _error(f"{parameter} is a filter of {given}, and this request wants one of {target}", parameter)
+    return filter
+
+
+def _filter_members(
+    bound: BoundFilter | None, filter_arn: Any, filter_values: Any, parameter: str, limits: Limits
+) -> dict[str, Any]:
+    if bound is None:
+        values = _filter_values(filter_values, f"{parameter}_values", limits)
+        return _given(filterArn=filter_arn, filterValues=values)
+    if filter_arn is not None or filter_values is not None:
+        raise _error(f"give {parameter}, or {parameter}_arn and {parameter}_values, not both", parameter)
+    return _given(filterArn=bound.filter_arn, filterValues=bound.filter_values or None)
+
+
 def _columns(columns: Any) -> dict[str, list[str]] | None:
     if columns is None:
         return None
@@ -530,8 +567,13 @@ def _promotions(promotions: Any, limits: Limits) -> list[dict[str, Any]] | None:
         members.append(
             {"name": promotion.name, "percentPromotedItems": _integer(promotion.percent)}
             | _given(
-                filterArn=promotion.filter_arn,
-                filterValues=_filter_values(promotion.filter_values, f"promotions[{n}].filter_values", limits),
+                **_filter_members(
+                    _bound(promotion.filter, f"promotions[{n}].filter", "ItemID"),
+                    promotion.filter_arn,
+                    promotion.filter_values,
+                    f"promotions[{n}].filter",
+                    limits,
+                )
             )
         )
     return members or None

@@ -87,6 +87,10 @@ class Metadata(Mapping[str, str]):
     def __hash__(self) -> int:
         return hash(self._key())
 
+    def __rich_repr__(self) -> Iterator[str]:
+        # Without this, rich looks at the fields of an attrs class, and shows them.
+        yield from self._values
+
     def __repr__(self) -> str:
         return f"Metadata(<{', '.join(self._values)}>)"
 
@@ -144,12 +148,14 @@ class ResponseInfo:
         attempts: How many requests were sent (0 when nothing was).
         elapsed: Seconds that the whole call took, waiting included.
         source: Who answered: ``"service"``, ``"cache"``, ``"fallback"`` or ``"local"``.
+        unfiltered: ``True`` when a fallback left the filter of the request out, as it was allowed to.
     """
 
     request_id: str | None = None
     attempts: int = 0
     elapsed: float = 0.0
     source: Source = "service"
+    unfiltered: bool = False
 
 
 _NO_INFO = ResponseInfo()

@@ -9,12 +9,15 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, Never
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Never
 
 import attrs
 
-from personalize_rt.errors import DeadlineExceededError, PersonalizeError, ValidationError
+from personalize_rt.errors import PersonalizeError, ValidationError
 from personalize_rt.redaction import describe
+
+if TYPE_CHECKING:
+    from personalize_rt.resilience.call import Call
 
 __all__ = ["Decisions", "RetryPolicy", "Stop", "Wait"]
 
@@ -29,10 +32,11 @@ class Stop(NamedTuple):
     """Do not send again.
 
     ``reason`` is ``"final"`` (the error will not go away), ``"attempts"`` (all used), ``"asked"`` (the server asked
-    for a longer wait than there is) or ``"deadline"`` (no time is left for another attempt).
+    for a longer wait than there is), ``"budget"`` (too many retries in all just now) or ``"deadline"`` (no time is left
+    for another attempt).
     """
 
-    reason: Literal["final", "attempts", "asked", "deadline"]
+    reason: Literal["final", "attempts", "asked", "budget", "deadline"]
 
 
 def _positive(policy: RetryPolicy, field: attrs.Attribute[float], value: float) -> None:
@@ -61,6 +65,7 @@ class RetryPolicy:
         attempts: Requests at the most, the first included. 1 means no retry.
         base: Upper end of the first wait, in seconds; it doubles with each attempt.
         cap: No wait of our own is longer than this, in seconds.
+        min_attempt: No retry starts unless so many seconds are left for it, after its wait.
         max_retry_after: The longest wait that a server may ask for, in seconds; when it asks for more, or for more
             than the deadline leaves, the error is raised at once.
         clock: Seconds that only ever grow.
@@ -71,6 +76,7 @@ class RetryPolicy:
     attempts: int = attrs.field(default=3, validator=_at_least_one)
     base: float = attrs.field(default=0.05, validator=_positive)
     cap: float = attrs.field(default=0.5, validator=_positive)
+    min_attempt: float = attrs.field(default=0.05, kw_only=True, validator=_positive)
     max_retry_after: float = attrs.field(default=30.0, kw_only=True, validator=_positive)
     clock: Callable[[], float] = attrs.field(default=time.monotonic, kw_only=True, repr=False, eq=False)
     sleep: Callable[[float], None] = attrs.field(default=time.sleep, kw_only=True, repr=False, eq=False)
@@ -91,40 +97,42 @@ class RetryPolicy:
             attempts = _testing.attempts
         if attempt >= attempts:
             return Stop("attempts")
+        if _testing is not None:
+            return Wait(0.0)
         asked: float | None = getattr(error, "retry_after", None)
-        if asked is not None and (asked > self.max_retry_after or (left is not None and asked >= left)):
-            return Stop("asked")
+        if asked is not None:
+            most = self.max_retry_after if left is None else min(self.max_retry_after, left - self.min_attempt)
+            return Wait(asked) if asked <= most else Stop("asked")
         # The exponent is bounded, since 2.0**1024 is an OverflowError.
-        wait = asked if asked is not None else self.random() * min(self.cap, self.base * 2.0 ** min(attempt - 1, 64))
-        if left is not None and wait >= left:
+        wait = self.random() * min(self.cap, self.base * 2.0 ** min(attempt - 1, 64))
+        if left is not None and wait + self.min_attempt > left:
             return Stop("deadline")
-        return Wait(0.0 if _testing is not None else wait)
+        return Wait(wait)
 
 
 class Decisions:
-    """The decisions about one call, in the form in which tenacity asks for them.
+    """The decisions about one call, in the form in which tenacity asks for them."""
 
-    Args:
-        policy: Who decides.
-        deadline: Seconds for the whole call, or ``None``.
-        start: When the call began, by the policy's clock.
-        sent: How many requests have been sent so far.
-    """
-
-    def __init__(self, policy: RetryPolicy, deadline: float | None, start: float, sent: Callable[[], int]) -> None:
-        self.policy = policy
-        self._deadline = deadline
-        self._start = start
-        self._sent = sent
+    def __init__(self, call: Call[Any]) -> None:
+        self._call = call
         self._attempt = 0
         self._decision: Wait | Stop = Stop("final")
+        self._last: BaseException | None = None
 
     def _decide(self, state: Any) -> Wait | Stop:
-        # Once an attempt: tenacity asks for the wait and for the stop, and the wait is drawn by chance.
-        if self._attempt != state.attempt_number:
-            self._attempt = state.attempt_number
-            left = None if self._deadline is None else self._start + self._deadline - self.policy.clock()
-            self._decision = self.policy.decide(state.outcome.exception(), attempt=self._attempt, left=left)
+        # Once an attempt: tenacity asks for the wait and for the stop, and a decision draws lots and spends tokens.
+        if self._attempt == state.attempt_number:
+            return self._decision
+        call, self._attempt = self._call, state.attempt_number
+        error: BaseException = state.outcome.exception()
+        self._last = error
+        self._decision = call.policies.retry.decide(error, attempt=self._attempt, left=call.left())
+        if isinstance(self._decision, Wait):
+            call.spent = call.policies.budget.spend(error)
+            if not call.spent:
+                self._decision = Stop("budget")
+            else:
+                call.tell("RetryPlanned", self._attempt, self._decision.seconds)
         return self._decision
 
     def wait(self, state: Any) -> float:
@@ -136,18 +144,22 @@ class Decisions:
         """Whether there is no next attempt."""
         return isinstance(self._decide(state), Stop)
 
+    def check_time(self) -> None:
+        """After a wait, which may have taken longer than it should.
+
+        Raises:
+            DeadlineExceededError: No time is left for the attempt.
+        """
+        left = self._call.left()
+        if left is not None and left <= 0:
+            raise self._call.late(self._last)
+
     def give_up(self, state: Any) -> Never:
         """Raise what the caller sees."""
         error: BaseException = state.outcome.exception()
-        if self._deadline is None or self._decide(state) != Stop("deadline"):
-            raise error
-        sent = self._sent()
-        raise DeadlineExceededError(
-            f"no answer within the deadline of {self._deadline:g} s, after {sent} "
-            f"{'attempt' if sent == 1 else 'attempts'}; the last one failed with {type(error).__name__}: {error}",
-            deadline=self._deadline,
-            attempts=sent,
-        ) from error
+        if self._decide(state) == Stop("deadline"):
+            raise self._call.late(error) from error
+        raise error
 
 
 class Testing(NamedTuple):

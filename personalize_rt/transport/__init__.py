@@ -15,6 +15,6 @@ beyond botocore's documented interface:
 ``tests/transport/test_botocore_contract.py`` fails when one of these changes.
 """
 
-from personalize_rt.transport.sending import Attempts, Reply, Transport
+from personalize_rt.transport.sending import Attempt, Reply, Transport
 
-__all__ = ["Attempts", "Reply", "Transport"]
+__all__ = ["Attempt", "Reply", "Transport"]

@@ -81,7 +81,7 @@ _READERS = ("botocore.parsers", "botocore.errorfactory", "botocore.model")
 def _raised_in(error: Exception, modules: Container[str]) -> bool:
     traceback = error.__traceback__
     while traceback is not None:
-        if traceback.tb_frame.f_globals.get("__name__") in modules:
+        if traceback.tb_frame.f_globals.get("__name__", "") in modules:
             return True
         traceback = traceback.tb_next
     return False
@@ -252,31 +252,29 @@ def _service_error_class(code: str, status: int | None) -> type[ServiceError]:
 
 def _retry_after(headers: Mapping[str, Any]) -> float | None:
     """Seconds to wait, by ``x-amz-retry-after`` (milliseconds) or ``Retry-After`` (seconds, or a date)."""
-    milliseconds = headers.get("x-amz-retry-after")
-    if milliseconds is not None:
-        return _seconds(milliseconds, 1000.0)
-    text = headers.get("retry-after")
-    if text is None:
-        return None
-    seconds = _seconds(text, 1.0)
-    return seconds if seconds is not None else _until(str(text), headers.get("date"))
+    seconds = _seconds(headers.get("x-amz-retry-after"), 1000.0)
+    if seconds is None:
+        seconds = _seconds(headers.get("retry-after"), 1.0)
+    return seconds if seconds is not None else _until(headers.get("retry-after"), headers.get("date"))
 
 
 def _seconds(text: Any, unit: float) -> float | None:
     try:
         value = float(text) / unit
-    except ValueError:
+    except (TypeError, ValueError):
         return None
     return value if 0 <= value < float("inf") else None
 
 
-def _until(date: str, now: Any) -> float | None:
+def _until(date: Any, now: Any) -> float | None:
     """Seconds until an HTTP date, by the server's own clock where it says what time it is."""
+    if date is None:
+        return None
     from datetime import UTC, datetime
     from email.utils import parsedate_to_datetime
 
     try:
-        until = parsedate_to_datetime(date)
+        until = parsedate_to_datetime(str(date))
         start = parsedate_to_datetime(str(now)) if now else datetime.now(UTC)
         return max(0.0, (until - start).total_seconds())
     except (TypeError, ValueError):

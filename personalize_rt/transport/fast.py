@@ -63,7 +63,8 @@ class _Serializer:
     def serialize_to_request(self, parameters: Mapping[str, Any], operation_model: Any) -> dict[str, Any]:
         path = self._paths.get(operation_model.name)
         if path is None:
-            return self._general.serialize_to_request(parameters, operation_model)
+            general: dict[str, Any] = self._general.serialize_to_request(parameters, operation_model)
+            return general
         return {
             "url_path": path,
             "query_string": {},
@@ -80,25 +81,33 @@ def _install_reader(client: Any) -> None:
 
 def _read(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
     body: bytes = response_dict["body"]
+    if response_dict["status_code"] >= 300:
+        if not _is_readable_error(body):
+            response_dict["body"] = b""  # botocore's parser trips over it; the status says enough
+        return
     try:
         reply = _loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         reply = None
-    if response_dict["status_code"] >= 300:
-        if not _is_error(reply):
-            response_dict["body"] = b""  # botocore's parser trips over it; the status says enough
-    elif isinstance(reply, dict):
-        customized_response_dict[REPLY] = reply
-        response_dict["body"] = b""
-    else:
+    if not isinstance(reply, dict):
         raise _unreadable(body, response_dict["headers"])
+    customized_response_dict[REPLY] = reply
+    response_dict["body"] = b""
 
 
-def _is_error(body: Any) -> bool:
-    """Whether a body is of the form in which AWS says what went wrong."""
-    return isinstance(body, dict) and all(
+def _is_readable_error(body: bytes) -> bool:
+    """Whether botocore can read what an error says: an object in AWS's form, or plain text."""
+    try:
+        error = json.loads(body.decode())
+    except UnicodeDecodeError:
+        return False
+    except ValueError:
+        return True
+    except RecursionError:
+        return False
+    return isinstance(error, dict) and all(
         isinstance(value, str | None)
-        for name, value in cast("dict[str, Any]", body).items()
+        for name, value in cast("dict[str, Any]", error).items()
         if name in ("code", "Code", "__type", "message", "Message")
     )
 

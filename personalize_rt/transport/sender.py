@@ -5,23 +5,65 @@ certificates, socket options, pool size and the check for dead keep-alive connec
 replaced is the layer above: urllib3's and ``http.client``'s general request and response objects. A request that
 wants more (a proxy, ``Expect``, a body that is a stream) goes to botocore's own session.
 
-An attempt has one time-out for the whole of it, by :data:`attempt_ends`, beside botocore's connect and read time-outs:
-a server that sends a byte now and then never lets a read time out.
+An attempt has one time-out for the whole of it (:class:`Attempt`), beside botocore's connect and read time-outs: a
+server that sends a byte now and then never lets a read time out. And it can be broken off from another thread.
 """
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
 from personalize_rt.transport.untyped import untyped
 
-__all__ = ["Sender", "attempt_ends"]
+__all__ = ["Attempt", "Sender", "under_way"]
 
-attempt_ends: ContextVar[float | None] = ContextVar("attempt_ends", default=None)
-"""When the attempt under way must end, by ``time.monotonic()``; ``None`` for no such time."""
+
+class Attempt:
+    """One request under way: when it must be over, and the means to break it off.
+
+    Attributes:
+        ends: When it must be over, by ``time.monotonic()``; ``None`` for no such time.
+    """
+
+    __slots__ = ("_broken_off", "_sock", "ends")
+
+    def __init__(self, ends: float | None = None) -> None:
+        self.ends = ends
+        self._sock: Any = None
+        self._broken_off = False
+
+    def cancel(self) -> None:
+        """Break the attempt off: whoever waits for its socket wakes up with an error. Safe from any thread."""
+        self._broken_off = True
+        sock = self._sock
+        if sock is not None:
+            with suppress(OSError):  # it may be over
+                # The plain shutdown, under TLS too: this thread must not touch the state of the connection.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    def uses(self, sock: Any) -> None:
+        """The socket that the attempt waits for from now on; ``None`` when it waits for none."""
+        self._sock = sock
+        if self._broken_off and sock is not None:
+            raise ConnectionAbortedError("the attempt was broken off")
+
+    def left(self, timeout: float | None) -> float | None:
+        """The time-out of the next socket operation: the connection's own, or what is left if that is less."""
+        if self.ends is None:
+            return timeout
+        left = self.ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the time of this attempt is over")
+        return left if timeout is None or left < timeout else timeout
+
+
+under_way: ContextVar[Attempt | None] = ContextVar("under_way", default=None)
+"""The attempt that the request being sent in this thread or task belongs to."""
 
 _CHUNK = 65536
 _HEAD_LIMIT = 65536
@@ -59,17 +101,20 @@ class Sender:
             lines.append(b"%b: %b\r\n" % (name.encode("ascii"), value if isinstance(value, bytes) else value.encode()))
         lines.append(b"\r\n")
         lines.append(body)
-        connection = self._checked_out(pool, url)
+        attempt = under_way.get() or Attempt()
+        connection = self._checked_out(pool, url, attempt)
+        reusable = False
         try:
-            status, headers, content, reusable = self._exchange(connection.sock, b"".join(lines), url)
-        except BaseException:
-            connection.close()
-            raise
+            attempt.uses(connection.sock)
+            status, headers, content, reusable = self._exchange(connection.sock, b"".join(lines), url, attempt)
+        except OSError as error:  # broken off
+            raise self._errors.ConnectionClosedError(endpoint_url=url, error=error, request=None) from error
         finally:
+            attempt.uses(None)
+            if not reusable:
+                connection.close()
             # A closed connection goes back too: it is opened again when it is next used.
             pool._put_conn(connection)
-        if not reusable:
-            connection.close()
         response = self._response(url, status, headers, _Raw())
         response._content = content
         return response
@@ -91,15 +136,13 @@ class Sender:
         self._pools[url] = pool, start
         return pool, start
 
-    def _checked_out(self, pool: Any, url: str) -> Any:
+    def _checked_out(self, pool: Any, url: str, attempt: Attempt) -> Any:
         """A connection that is open."""
         connection = pool._get_conn()
         if connection.sock is not None:
             return connection
-        ends = attempt_ends.get()
-        limit = self._connect_timeout if ends is None else _sooner(self._connect_timeout, ends)
-        connection.timeout = limit
         try:
+            connection.timeout = attempt.left(self._connect_timeout)
             connection.connect()
         except BaseException as error:
             connection.close()
@@ -109,37 +152,39 @@ class Sender:
 
     def _in_botocore_terms(self, error: BaseException, url: str) -> BaseException:
         urllib3 = self._urllib3
-        if isinstance(error, urllib3.SSLError) or type(error).__module__ == "ssl":
-            return self._errors.SSLError(endpoint_url=url, error=error)
-        if isinstance(error, urllib3.NewConnectionError):
-            return self._errors.EndpointConnectionError(endpoint_url=url, error=error)
-        if isinstance(error, urllib3.ConnectTimeoutError | TimeoutError):
-            return self._errors.ConnectTimeoutError(endpoint_url=url, error=error)
-        if isinstance(error, OSError):
-            return self._errors.EndpointConnectionError(endpoint_url=url, error=error)
-        return error
+        kind: Any = None
+        # A certificate for another name is a ValueError of urllib3's.
+        if isinstance(error, urllib3.SSLError) or type(error).__module__ == "ssl" or _is_certificate_error(error):
+            kind = self._errors.SSLError
+        elif isinstance(error, urllib3.NewConnectionError):
+            kind = self._errors.EndpointConnectionError
+        elif isinstance(error, urllib3.ConnectTimeoutError | TimeoutError):
+            kind = self._errors.ConnectTimeoutError
+        elif isinstance(error, OSError):
+            kind = self._errors.EndpointConnectionError
+        if kind is None:
+            return error
+        ours: BaseException = kind(endpoint_url=url, error=error)
+        return ours
 
-    def _exchange(self, sock: Any, message: bytes, url: str) -> tuple[int, dict[str, str], bytes, bool]:
+    def _exchange(
+        self, sock: Any, message: bytes, url: str, attempt: Attempt
+    ) -> tuple[int, dict[str, str], bytes, bool]:
+        def left() -> float | None:
+            return attempt.left(self._read_timeout)
+
         try:
-            sock.settimeout(self._left())
+            sock.settimeout(left())
             sock.sendall(message)
-            return _Answer(sock, self._left).read()
+            return _Answer(sock, left).read()
         except TimeoutError as error:
             raise self._errors.ReadTimeoutError(endpoint_url=url, error=error) from error
         except (OSError, _BrokenOffError) as error:
             raise self._errors.ConnectionClosedError(endpoint_url=url, error=error, request=None) from error
 
-    def _left(self) -> float | None:
-        """The time-out of the next socket operation."""
-        ends = attempt_ends.get()
-        return self._read_timeout if ends is None else _sooner(self._read_timeout, ends)
 
-
-def _sooner(timeout: float | None, ends: float) -> float:
-    left = ends - time.monotonic()
-    if left <= 0:
-        raise TimeoutError("the time of this attempt is over")
-    return left if timeout is None or left < timeout else timeout
+def _is_certificate_error(error: BaseException) -> bool:
+    return type(error).__name__ == "CertificateError"
 
 
 class _BrokenOffError(Exception):

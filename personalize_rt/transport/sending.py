@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from personalize_rt.errors import ConfigurationError, ServiceError, TransportError
+from personalize_rt.errors import ConfigurationError, ValidationError
 from personalize_rt.operations import Request
 from personalize_rt.transport.clients import (
     build_client,
@@ -22,8 +22,9 @@ from personalize_rt.transport.clients import (
 )
 from personalize_rt.transport.failures import configured, translated
 from personalize_rt.transport.fast import REPLY, install
+from personalize_rt.transport.sender import Attempt, under_way
 
-__all__ = ["Attempts", "Reply", "Transport"]
+__all__ = ["Attempt", "Reply", "Transport"]
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -39,6 +40,14 @@ class Reply:
     members: Mapping[str, Any]
     request_id: str | None
     sent: int
+
+
+def _reply(reply: Any) -> Reply:
+    members: Any = reply
+    if not isinstance(reply, dict) or not isinstance(reply.get("ResponseMetadata"), dict):  # pyright: ignore[reportUnknownMemberType]
+        return Reply(members, None, 1)  # a test double's; reading it says what is wrong
+    head: dict[str, Any] = members["ResponseMetadata"]
+    return Reply(members.get(REPLY, members), head.get("RequestId"), 1 + head.get("RetryAttempts", 0))
 
 
 class Transport:
@@ -108,24 +117,44 @@ class Transport:
         if client is not None:
             client.close()
 
-    def send(self, request: Request[Any], *, sent_before: int = 0) -> Reply:
+    def send(
+        self,
+        request: Request[Any],
+        *,
+        sent_before: int = 0,
+        ends: float | None = None,
+        attempt: Attempt | None = None,
+    ) -> Reply:
         """Send a request once.
 
         Args:
             request: What to send.
             sent_before: Requests already sent in this call; errors count from there.
+            ends: When the attempt must be over, by ``time.monotonic()``; a caller's client does not know.
+            attempt: A handle to break the attempt off from another thread; a caller's client does not know.
 
         Raises:
             PersonalizeError: What botocore raised, in our terms.
         """
-        call = getattr(self.client(), request.operation.method)
+        client = self.client()
+        call = getattr(client, request.operation.method, None)
+        if call is None:
+            raise ValidationError(
+                f"client has no {request.operation.method}: give what boto3.client('personalize-runtime') returns",
+                parameter="client",
+            )
+        if attempt is None:
+            attempt = Attempt()
+        attempt.ends = ends
+        token = under_way.set(attempt)
         try:
             members = call(**request.members)
         except Exception as error:
             failure = error
         else:
-            head = members.get("ResponseMetadata", {})
-            return Reply(members.get(REPLY, members), head.get("RequestId"), 1 + head.get("RetryAttempts", 0))
+            return _reply(members)
+        finally:
+            under_way.reset(token)
         # Outside of the except block: botocore's text, which may repeat what was sent, must not hang on ours.
         try:
             raise translated(failure, request, sent_before)
@@ -162,26 +191,3 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-
-class Attempts:
-    """The attempts of one call, and how many requests they were on the wire."""
-
-    def __init__(self, transport: Transport, request: Request[Any]) -> None:
-        self._transport = transport
-        self._request = request
-        self._sent = 0
-
-    def sent(self) -> int:
-        """Requests sent so far."""
-        return self._sent
-
-    def send(self) -> Reply:
-        """Make one attempt."""
-        try:
-            reply = self._transport.send(self._request, sent_before=self._sent)
-        except (ServiceError, TransportError) as error:
-            self._sent = error.attempts
-            raise
-        self._sent += reply.sent
-        return reply

@@ -1,0 +1,225 @@
+"""Answering again what was answered before.
+
+Only answers that belong to nobody are kept by default (popular items, similar items, trends): a personal answer that
+is shown again repeats its ``recommendation_id``, and the impressions and events sent back with that id are then counted
+twice. ``Cache(personal=True)`` keeps personal answers too; the user id is part of the key, so an answer never reaches
+another user.
+
+The key is a digest of the whole canonical request. Nothing that a store sees or lists tells who asked for what.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, MutableMapping
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+import attrs
+
+from personalize_rt.errors import ValidationError
+from personalize_rt.operations import Request
+from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
+
+__all__ = ["Cache", "CacheStore", "Entry", "Fresh", "MemoryStore", "Miss", "Stale", "cache_key"]
+
+Answer = Ranking | Recommendations | ActionRecommendations
+FlightT = TypeVar("FlightT")
+
+
+class Entry(NamedTuple):
+    """What a store keeps: an answer and when it was given, by the cache's clock."""
+
+    answer: Answer
+    stored: float
+
+
+class CacheStore(Protocol):
+    """Where answers are kept. Safe for threads, or used by one thread only."""
+
+    def get(self, key: str, /) -> Entry | None:
+        """The entry of a key, or ``None``."""
+        ...
+
+    def set(self, key: str, entry: Entry, /) -> None:
+        """Keep an entry; a store may forget it at any time."""
+        ...
+
+
+class MemoryStore:
+    """Answers in this process, the least recently used forgotten first. Locked.
+
+    Args:
+        max_entries: Answers to keep at the most.
+    """
+
+    def __init__(self, max_entries: int = 1024) -> None:
+        if max_entries < 1:
+            raise ValidationError("max_entries must be at least 1", parameter="max_entries", limit=1)
+        self._max_entries = max_entries
+        self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: str, /) -> Entry | None:
+        """The entry of a key, or ``None``."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is not None:
+                self._entries.move_to_end(key)
+            return entry
+
+    def set(self, key: str, entry: Entry, /) -> None:
+        """Keep an entry, and forget the one that was not used for the longest time."""
+        with self._lock:
+            self._entries[key] = entry
+            self._entries.move_to_end(key)
+            while len(self._entries) > self._max_entries:
+                self._entries.popitem(last=False)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+class _MappingStore:
+    """A mapping such as ``cachetools.TTLCache`` as a store; such mappings want a lock around them."""
+
+    def __init__(self, mapping: MutableMapping[str, Entry]) -> None:
+        self._mapping = mapping
+        self._lock = threading.Lock()
+
+    def get(self, key: str, /) -> Entry | None:
+        with self._lock:
+            return self._mapping.get(key)
+
+    def set(self, key: str, entry: Entry, /) -> None:
+        with self._lock:
+            self._mapping[key] = entry
+
+
+def cache_key(request: Request[Any]) -> str:
+    """A digest of everything that makes a request what it is, in hexadecimal."""
+    canonical = json.dumps([request.operation.name, dict(request.members)], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@attrs.frozen
+class Fresh:
+    """Answer with this."""
+
+    answer: Answer
+
+
+@attrs.frozen
+class Stale:
+    """Answer with this; ask the service in the background when ``revalidate``."""
+
+    answer: Answer
+    revalidate: bool
+
+
+@attrs.frozen
+class Miss:
+    """Ask the service; answer with ``stale`` when that fails.
+
+    ``lead`` is ``False`` when an equal call is under way: wait for it instead.
+    """
+
+    lead: bool
+    stale: Answer | None = None
+
+
+class Cache:
+    """Keeps answers for a while. Locked: it may be shared by threads and clients.
+
+    Args:
+        ttl: Seconds for which an answer is fresh.
+        stale_while_revalidate: Seconds after that for which it is still given, while a new one is fetched.
+        stale_if_error: Seconds after ``ttl`` for which it is given when the service fails.
+        personal: Keep answers to requests with a user id too.
+        store: Where to keep them: a :class:`CacheStore`, a mapping such as ``cachetools.LRUCache``, or ``None`` for
+            :class:`MemoryStore`.
+        clock: Seconds that only ever grow. A store that outlives the process wants ``time.time``.
+    """
+
+    def __init__(
+        self,
+        *,
+        ttl: float = 60.0,
+        stale_while_revalidate: float = 0.0,
+        stale_if_error: float = 0.0,
+        personal: bool = False,
+        store: CacheStore | MutableMapping[str, Entry] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        for name, value in (
+            ("ttl", ttl),
+            ("stale_while_revalidate", stale_while_revalidate),
+            ("stale_if_error", stale_if_error),
+        ):
+            if not value >= 0:
+                raise ValidationError(f"{name} must be a number of seconds, 0 or more", parameter=name)
+        self.ttl = ttl
+        self.stale_while_revalidate = stale_while_revalidate
+        self.stale_if_error = stale_if_error
+        self.personal = personal
+        self._clock = clock
+        self._store: CacheStore = _as_store(store)
+
+    def key(self, request: Request[Any]) -> str | None:
+        """The key of a request, or ``None`` when its answer must not be kept."""
+        if not self.personal and "userId" in request.members:
+            return None
+        return cache_key(request)
+
+    def look_up(self, key: str) -> Fresh | Stale | Miss:
+        """What to do about a request. Whether a miss leads is decided by :class:`Flights`."""
+        entry = self._store.get(key)
+        if entry is None:
+            return Miss(lead=True)
+        age = self._clock() - entry.stored
+        if 0 <= age < self.ttl:
+            return Fresh(entry.answer)
+        if 0 <= age < self.ttl + self.stale_while_revalidate:
+            return Stale(entry.answer, revalidate=True)
+        if 0 <= age < self.ttl + self.stale_if_error:
+            return Miss(lead=True, stale=entry.answer)
+        return Miss(lead=True)
+
+    def keep(self, key: str, answer: Answer) -> None:
+        """Keep an answer of the service. A degraded one is not kept."""
+        if not answer.degraded:
+            self._store.set(key, Entry(answer, self._clock()))
+
+
+def _as_store(store: CacheStore | MutableMapping[str, Entry] | None) -> CacheStore:
+    if store is None:
+        return MemoryStore()
+    return _MappingStore(store) if isinstance(store, MutableMapping) else store
+
+
+class Flights(Generic[FlightT]):
+    """Equal calls under way: the first asks, the others wait for its answer.
+
+    What waiting means is the driver's: a flight is an ``Event`` for threads and a future for tasks.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._under_way: dict[str, FlightT] = {}
+
+    def join(self, key: str, start: Callable[[], FlightT]) -> tuple[FlightT, bool]:
+        """The flight of a key, and whether the caller leads it."""
+        with self._lock:
+            flight = self._under_way.get(key)
+            if flight is not None:
+                return flight, False
+            flight = self._under_way[key] = start()
+            return flight, True
+
+    def land(self, key: str) -> None:
+        """The leader is done, one way or the other."""
+        with self._lock:
+            self._under_way.pop(key, None)

@@ -1,0 +1,169 @@
+"""One call under way: what the drivers of both clients share about it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import attrs
+
+from personalize_rt.errors import DeadlineExceededError, PersonalizeError, ServiceError, TransportError
+from personalize_rt.operations import Request
+from personalize_rt.resilience.budget import RetryBudget
+from personalize_rt.resilience.retry import RetryPolicy
+from personalize_rt.results import Ranking, ResponseInfo
+
+if TYPE_CHECKING:  # a policy that is off is not even imported
+    from personalize_rt.events import Event
+    from personalize_rt.resilience.breaker import CircuitBreaker
+    from personalize_rt.resilience.cache import Cache, Flights
+    from personalize_rt.resilience.fallback import Fallback
+    from personalize_rt.resilience.hedge import Hedge
+
+__all__ = ["UNSET", "Call", "Hook", "Policies"]
+
+UNSET: Any = object()
+"""The default of an option that is not given; ``None`` says something."""
+
+_log = logging.getLogger("personalize_rt")
+
+Hook = Callable[["Event"], object]
+ResultT = TypeVar("ResultT")
+
+
+@attrs.frozen(eq=False, repr=False)
+class Policies:
+    """What a runtime does about slow and failing calls; shared by its copies, state included."""
+
+    retry: RetryPolicy
+    deadline: float | None
+    fallback: Fallback | None = None
+    breaker: CircuitBreaker | None = None
+    cache: Cache | None = None
+    hedge: Hedge | None = None
+    hooks: tuple[Hook, ...] = ()
+    enforce_deadline: bool = False
+    budget: RetryBudget = attrs.field(factory=RetryBudget)
+    flights: Flights[Any] | None = None  # with the cache
+
+    def __attrs_post_init__(self) -> None:
+        if self.cache is not None and self.flights is None:
+            from personalize_rt.resilience.cache import Flights
+
+            object.__setattr__(self, "flights", Flights())
+
+    def changed(self, **options: Any) -> Policies:
+        """A copy with some options changed; the rest is shared."""
+        given = {name: value for name, value in options.items() if value is not UNSET}
+        if "hooks" in given:
+            given["hooks"] = tuple(given["hooks"])
+        if "cache" in given:
+            given["flights"] = None  # other answers, other flights
+        return attrs.evolve(self, **given)
+
+
+class Call(Generic[ResultT]):
+    """One call: its clock, its attempts, and who is told about it.
+
+    Args:
+        request: What is asked.
+        policies: What to do when it is slow or fails.
+    """
+
+    __slots__ = ("_start", "_told", "policies", "request", "sent", "spent")
+
+    def __init__(self, request: Request[ResultT], policies: Policies) -> None:
+        self.request: Request[ResultT] = request
+        self.policies = policies
+        self.sent = 0
+        self.spent = 0  # tokens of the retry budget that the last retry cost
+        self._told = bool(policies.hooks)
+        self._start = policies.retry.clock()
+        if self._told:
+            self.tell("CallStarted")
+
+    def elapsed(self) -> float:
+        """Seconds since the call began."""
+        return self.policies.retry.clock() - self._start
+
+    def left(self) -> float | None:
+        """Seconds until the deadline, or ``None`` when there is none."""
+        deadline = self.policies.deadline
+        return None if deadline is None else deadline - self.elapsed()
+
+    def ends(self) -> float | None:
+        """The deadline by ``time.monotonic()``, for sockets."""
+        left = self.left()
+        return None if left is None else time.monotonic() + left
+
+    def tell(self, kind: str, *details: Any) -> None:
+        """Tell the hooks of an event of :mod:`personalize_rt.events`. One that fails is logged, and breaks nothing."""
+        if not self._told:
+            return
+        from personalize_rt import events
+
+        event: Event = getattr(events, kind)(self.request.operation.name, self.request.resource_arn, *details)
+        for hook in self.policies.hooks:
+            try:
+                hook(event)
+            except Exception as failure:
+                _log.warning("a hook failed with %s", type(failure).__name__)
+
+    def attempt_begins(self) -> None:
+        """An attempt is about to be sent."""
+        if self._told:
+            self.tell("AttemptStarted", self.sent + 1)
+
+    def attempt_failed(self, error: PersonalizeError) -> None:
+        """An attempt failed; count what it sent."""
+        if isinstance(error, ServiceError | TransportError):
+            self.sent = error.attempts
+        if self._told:
+            self.tell("AttemptFailed", self.sent, type(error).__name__, self.elapsed())
+
+    def result(self, members: Any, request_id: str | None, sent: int) -> ResultT:
+        """The result of a reply."""
+        self.sent += sent
+        self.policies.budget.succeeded(self.spent)
+        info = ResponseInfo(request_id, self.sent, self.elapsed(), "service")
+        answer: ResultT = self.request.operation.read(members, self.request, info)
+        if self.policies.fallback is not None:
+            remember = getattr(self.policies.fallback, "remember", None)
+            if remember is not None:
+                remember(self.request, answer)
+        return answer
+
+    def from_cache(self, answer: Any, *, stale: bool) -> Any:
+        """An answer of the cache, told as such."""
+        self.tell("CacheAnswered", stale)
+        info = ResponseInfo(answer.info.request_id, self.sent, self.elapsed(), "cache")
+        return attrs.evolve(answer, info=info)
+
+    def from_fallback(self, answer: Any, error: PersonalizeError) -> Any:
+        """An answer of a fallback: degraded, and with the error for which it was asked."""
+        self.tell("FallbackAnswered", type(error).__name__)
+        info = attrs.evolve(answer.info, attempts=self.sent, elapsed=self.elapsed(), source="fallback")
+        changes: dict[str, Any] = {"info": info, "degraded": True, "cause": error}
+        if isinstance(answer, Ranking):
+            changes["input_list"] = self.request.members["inputList"]
+        return attrs.evolve(answer, **changes)
+
+    def late(self, last: BaseException | None = None) -> DeadlineExceededError:
+        """The error for a call whose time is over."""
+        deadline = self.policies.deadline or 0.0
+        tries = "1 attempt" if self.sent == 1 else f"{self.sent} attempts"
+        how = f"; the last one failed with {type(last).__name__}: {last}" if last is not None else ""
+        return DeadlineExceededError(
+            f"no answer within the deadline of {deadline:g} s, after {tries}{how}",
+            deadline=deadline,
+            attempts=self.sent,
+        )
+
+    def ended(self, answer: Any | None, error: BaseException | None) -> None:
+        """The call is over."""
+        if self._told:
+            source = None if answer is None else answer.info.source
+            name = None if error is None else type(error).__name__
+            self.tell("CallEnded", self.elapsed(), self.sent, source, name, 0 if answer is None else len(answer))

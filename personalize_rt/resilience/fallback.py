@@ -1,0 +1,355 @@
+"""The best answer there is, when the service has none.
+
+A fallback is asked for throttling, errors of the service, of the transport and of the deadline, and while the breaker
+is open; never for an error of the caller, which would hide a bug. It may refuse, by returning ``None``; then the next
+one of a chain ``first | second`` is asked, and at last the original error is raised.
+
+A request with a filter must not come back unfiltered by accident: what it hides may be watched, out of stock, or not
+for children. A fallback that can, applies the filter itself; one that cannot refuses, unless the caller chose
+``unfiltered="allow"``, and then ``answer.info.unfiltered`` says so.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+
+import attrs
+
+from personalize_rt.errors import (
+    CircuitOpenError,
+    DeadlineExceededError,
+    PersonalizeError,
+    ResponseError,
+    ServerError,
+    ThrottlingError,
+    TransportError,
+    ValidationError,
+)
+from personalize_rt.filters.expression import BoundFilter
+from personalize_rt.interactions import Interaction
+from personalize_rt.operations import Request
+from personalize_rt.rerank.reranker import LocalReranker
+from personalize_rt.resilience.cache import Answer, Entry, MemoryStore, cache_key
+from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
+
+__all__ = [
+    "Fallback",
+    "FallbackChain",
+    "FilterData",
+    "InputOrderFallback",
+    "PopularItemsFallback",
+    "RerankFallback",
+    "StaleFallback",
+    "substitute_for",
+    "wants_fallback",
+]
+
+Unfiltered = Literal["refuse", "allow"]
+AnswerT = TypeVar("AnswerT", Ranking, Recommendations, ActionRecommendations)
+
+_log = logging.getLogger("personalize_rt")
+
+_TROUBLE = (ThrottlingError, ServerError, TransportError, DeadlineExceededError, CircuitOpenError, ResponseError)
+DEFAULT_NUM_RESULTS = 25  # API reference, numResults of GetRecommendations
+
+
+def wants_fallback(error: BaseException) -> bool:
+    """Whether an error is the service's trouble, and not the caller's."""
+    return isinstance(error, _TROUBLE)
+
+
+@runtime_checkable
+class Fallback(Protocol):
+    """Answers when the service cannot. Each method gets the whole request, and may refuse with ``None``."""
+
+    def ranking(self, request: Request[Ranking], /) -> Ranking | None:
+        """An answer to GetPersonalizedRanking."""
+        ...
+
+    def recommendations(self, request: Request[Recommendations], /) -> Recommendations | None:
+        """An answer to GetRecommendations."""
+        ...
+
+    def actions(self, request: Request[ActionRecommendations], /) -> ActionRecommendations | None:
+        """An answer to GetActionRecommendations."""
+        ...
+
+
+class _Chainable:
+    """A fallback that refuses everything, and can be combined with ``|``."""
+
+    def ranking(self, request: Request[Ranking], /) -> Ranking | None:
+        """An answer to GetPersonalizedRanking, or ``None``."""
+        return None
+
+    def recommendations(self, request: Request[Recommendations], /) -> Recommendations | None:
+        """An answer to GetRecommendations, or ``None``."""
+        return None
+
+    def actions(self, request: Request[ActionRecommendations], /) -> ActionRecommendations | None:
+        """An answer to GetActionRecommendations, or ``None``."""
+        return None
+
+    def remember(self, request: Request[Any], answer: Answer, /) -> None:
+        """Told of each answer of the service."""
+
+    def __or__(self, other: Fallback) -> FallbackChain:
+        return FallbackChain((self, other))
+
+
+class FallbackChain(_Chainable):
+    """The first of several fallbacks that does not refuse. Written ``first | second``."""
+
+    def __init__(self, links: Iterable[Fallback]) -> None:
+        self._links = tuple(links)
+
+    def ranking(self, request: Request[Ranking], /) -> Ranking | None:
+        """The first answer to GetPersonalizedRanking."""
+        return self._first(lambda link: link.ranking(request))
+
+    def recommendations(self, request: Request[Recommendations], /) -> Recommendations | None:
+        """The first answer to GetRecommendations."""
+        return self._first(lambda link: link.recommendations(request))
+
+    def actions(self, request: Request[ActionRecommendations], /) -> ActionRecommendations | None:
+        """The first answer to GetActionRecommendations."""
+        return self._first(lambda link: link.actions(request))
+
+    def remember(self, request: Request[Any], answer: Answer, /) -> None:
+        """Tell every link of an answer of the service."""
+        for link in self._links:
+            remember = getattr(link, "remember", None)
+            if remember is not None:
+                remember(request, answer)
+
+    def _first(self, ask: Callable[[Fallback], AnswerT | None]) -> AnswerT | None:
+        for link in self._links:
+            answer = ask(link)
+            if answer is not None:
+                return answer
+        return None
+
+    def __or__(self, other: Fallback) -> FallbackChain:
+        return FallbackChain((*self._links, other))
+
+
+@attrs.frozen(eq=False)
+class FilterData:
+    """What a fallback needs to apply filters itself; a part that is not given makes it refuse filters that need it.
+
+    Attributes:
+        items: Item id to its columns (``{"tt0468569": {"GENRES": "Action|Drama"}}``). An item that is not here cannot
+            be judged, and is left out.
+        users: User id to its columns, for ``CurrentUser``.
+        interactions: What a user did, newest or oldest first, for ``Interactions``.
+    """
+
+    items: Mapping[str, Mapping[str, object]] | None = attrs.field(default=None, repr=False)
+    users: Mapping[str, Mapping[str, object]] | None = attrs.field(default=None, repr=False)
+    interactions: Callable[[str], Iterable[Interaction]] | None = attrs.field(default=None, repr=False)
+
+
+class _Filtering(_Chainable):
+    """Applies the filter of a request, or refuses."""
+
+    def __init__(self, filter_data: FilterData | None, unfiltered: Unfiltered) -> None:
+        if unfiltered not in ("refuse", "allow"):
+            raise ValidationError('unfiltered must be "refuse" or "allow"', parameter="unfiltered")
+        self._data = filter_data
+        self._unfiltered = unfiltered
+
+    def _kept(self, request: Request[Any], item_ids: Iterable[str]) -> tuple[list[str], bool] | None:
+        """What the filter leaves, and whether it was left out; ``None`` to refuse."""
+        item_ids = list(item_ids)
+        if "filterArn" not in request.members:
+            return item_ids, False
+        keep = self._judge(request)
+        if keep is not None:
+            return [id for id in item_ids if keep(id)], False
+        return (item_ids, True) if self._unfiltered == "allow" else None
+
+    def _judge(self, request: Request[Any]) -> Callable[[str], bool] | None:
+        """A test for items by the request's filter, when its expression and all the data that it needs are here."""
+        bound, data = request.filter, self._data
+        if bound is None or data is None or data.items is None:
+            return None
+        expression = bound.filter.expression
+        user_id: str | None = request.members.get("userId")
+        if expression.uses_interactions and (data.interactions is None or user_id is None):
+            return None
+        if expression.uses_current_user and (data.users is None or user_id is None):
+            return None
+        items = data.items
+        current_item = None
+        if expression.uses_current_item:
+            current_item = items.get(request.members.get("itemId", ""))
+            if current_item is None:
+                return None
+        user = None if data.users is None or user_id is None else data.users.get(user_id, {})
+        events = () if data.interactions is None or user_id is None else tuple(data.interactions(user_id))
+
+        def keep(item_id: str) -> bool:
+            columns = items.get(item_id)
+            return columns is not None and _matches(bound, {"ITEM_ID": item_id, **columns}, user, current_item, events)
+
+        return keep
+
+
+def _matches(
+    bound: BoundFilter,
+    item: Mapping[str, object],
+    user: Mapping[str, object] | None,
+    current_item: Mapping[str, object] | None,
+    events: tuple[Interaction, ...],
+) -> bool:
+    return bound.matches(item, user=user, current_item=current_item, interactions=events)
+
+
+class InputOrderFallback(_Filtering):
+    """Rankings in the order of the request, without scores: what the page would show without personalisation.
+
+    Args:
+        filter_data: Data to apply filters with.
+        unfiltered: What to do about a filter that cannot be applied: ``"refuse"``, or ``"allow"`` all items.
+    """
+
+    def __init__(self, *, filter_data: FilterData | None = None, unfiltered: Unfiltered = "refuse") -> None:
+        super().__init__(filter_data, unfiltered)
+
+    def ranking(self, request: Request[Ranking], /) -> Ranking | None:
+        """The items of the request, as they came."""
+        kept = self._kept(request, request.members["inputList"])
+        if kept is None:
+            return None
+        item_ids, unfiltered = kept
+        return _told(Ranking(item_ids, scores=[None] * len(item_ids)), unfiltered)
+
+
+class RerankFallback(_Filtering):
+    """Rankings by a :class:`LocalReranker`, which knows the user.
+
+    Args:
+        reranker: Who ranks.
+        filter_data: Data to apply filters with.
+        unfiltered: What to do about a filter that cannot be applied: ``"refuse"``, or ``"allow"`` all items.
+    """
+
+    def __init__(
+        self,
+        reranker: LocalReranker,
+        *,
+        filter_data: FilterData | None = None,
+        unfiltered: Unfiltered = "refuse",
+    ) -> None:
+        super().__init__(filter_data, unfiltered)
+        self._reranker = reranker
+
+    def ranking(self, request: Request[Ranking], /) -> Ranking | None:
+        """The items of the request, in the local order."""
+        members = request.members
+        kept = self._kept(request, members["inputList"])
+        if kept is None:
+            return None
+        item_ids, unfiltered = kept
+        if not item_ids:
+            return _told(Ranking((), scores=()), unfiltered)
+        ranking = self._reranker.rank(user_id=members["userId"], input_list=item_ids, context=members.get("context"))
+        return _told(ranking, unfiltered)
+
+
+class PopularItemsFallback(_Filtering):
+    """Recommendations from a fixed list, best first, and rankings in that list's order.
+
+    Args:
+        item_ids: The items, the most popular first.
+        filter_data: Data to apply filters with.
+        unfiltered: What to do about a filter that cannot be applied: ``"refuse"``, or ``"allow"`` all items.
+    """
+
+    def __init__(
+        self,
+        item_ids: Iterable[str],
+        *,
+        filter_data: FilterData | None = None,
+        unfiltered: Unfiltered = "refuse",
+    ) -> None:
+        super().__init__(filter_data, unfiltered)
+        self._item_ids = tuple(item_ids)
+        self._places = {id: place for place, id in enumerate(self._item_ids)}
+
+    def recommendations(self, request: Request[Recommendations], /) -> Recommendations | None:
+        """The first items of the list; promotions are the service's to place, so a request for them is refused."""
+        if "promotions" in request.members or "metadataColumns" in request.members:
+            return None
+        seed = request.members.get("itemId")
+        kept = self._kept(request, (id for id in self._item_ids if id != seed))
+        if kept is None:
+            return None
+        item_ids, unfiltered = kept
+        item_ids = item_ids[: request.members.get("numResults", DEFAULT_NUM_RESULTS)]
+        return _told(Recommendations(item_ids, scores=[None] * len(item_ids)), unfiltered)
+
+    def ranking(self, request: Request[Ranking], /) -> Ranking | None:
+        """The items of the request by their place in the list; others last, as they came."""
+        kept = self._kept(request, request.members["inputList"])
+        if kept is None:
+            return None
+        item_ids, unfiltered = kept
+        ordered = sorted(item_ids, key=lambda id: self._places.get(id, len(self._places)))
+        return _told(Ranking(ordered, scores=[None] * len(ordered)), unfiltered)
+
+
+class StaleFallback(_Chainable):
+    """The last answer of the service to the very same request, however old.
+
+    Args:
+        max_entries: Answers to remember, the least recently used forgotten first.
+    """
+
+    def __init__(self, max_entries: int = 1024) -> None:
+        self._store = MemoryStore(max_entries)
+
+    def remember(self, request: Request[Any], answer: Answer, /) -> None:
+        """Keep an answer of the service; the client calls this after each success."""
+        self._store.set(cache_key(request), Entry(answer, 0.0))
+
+    def ranking(self, request: Request[Ranking], /) -> Ranking | None:
+        """The last ranking for this request."""
+        return self._last(request, Ranking)
+
+    def recommendations(self, request: Request[Recommendations], /) -> Recommendations | None:
+        """The last recommendations for this request."""
+        return self._last(request, Recommendations)
+
+    def actions(self, request: Request[ActionRecommendations], /) -> ActionRecommendations | None:
+        """The last actions for this request."""
+        return self._last(request, ActionRecommendations)
+
+    def _last(self, request: Request[Any], kind: type[AnswerT]) -> AnswerT | None:
+        entry = self._store.get(cache_key(request))
+        return entry.answer if entry is not None and isinstance(entry.answer, kind) else None
+
+
+def _told(answer: AnswerT, unfiltered: bool) -> AnswerT:
+    """The answer, saying whether a filter was left out."""
+    return attrs.evolve(answer, info=attrs.evolve(answer.info, unfiltered=True)) if unfiltered else answer
+
+
+def substitute_for(error: PersonalizeError, request: Request[Any], fallback: Fallback) -> Answer | None:
+    """A fallback's answer; ``None`` when the error is the caller's, or the fallback refuses or fails itself."""
+    if not wants_fallback(error):
+        return None
+    ask: Mapping[str, Callable[[Any], Any]] = {
+        "GetPersonalizedRanking": fallback.ranking,
+        "GetRecommendations": fallback.recommendations,
+        "GetActionRecommendations": fallback.actions,
+    }
+    try:
+        answer: Answer | None = ask[request.operation.name](request)
+        return answer
+    except Exception as failure:
+        # The caller gets the original error; only the class is logged, since a text may show what was asked.
+        _log.warning("the fallback failed with %s", type(failure).__name__)
+        return None

@@ -1,0 +1,70 @@
+"""Sending a second request when the first is slow, and taking whichever answer comes first.
+
+A few slow answers make the tail of a page's latency. A hedge waits until an answer is later than most are, then asks
+again. It never adds more than a set part to the load: each call earns a fraction of a hedge.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+from personalize_rt.errors import ValidationError
+
+__all__ = ["Hedge"]
+
+_SAMPLES = 200
+_REFRESH = 20  # samples between two sortings
+
+
+class Hedge:
+    """When to send a second request. Locked: it may be shared by threads.
+
+    Args:
+        after: Seconds before the second request; ``None`` for the running 95th percentile of what answers took,
+            which begins once there are ``min_samples`` of them.
+        percent: Hedges at the most, in percent of the calls.
+        min_samples: Answers to see before a running percentile counts.
+    """
+
+    def __init__(self, after: float | None = None, *, percent: float = 5.0, min_samples: int = 20) -> None:
+        if after is not None and not after >= 0:
+            raise ValidationError("after must be a number of seconds, 0 or more, or None", parameter="after")
+        if not 0 < percent <= 100:
+            raise ValidationError("percent must be above 0 and at most 100", parameter="percent")
+        self.after = after
+        self.percent = percent
+        self.min_samples = min_samples
+        self._lock = threading.Lock()
+        self._earned = 0.0
+        self._taken: deque[float] = deque(maxlen=_SAMPLES)
+        self._since_sorted = 0
+        self._p95: float | None = None
+
+    def delay(self) -> float | None:
+        """Seconds to wait before the second request of this call; ``None`` for no hedge."""
+        with self._lock:
+            self._earned = min(10.0, self._earned + self.percent / 100)
+            if self._earned < 1.0:
+                return None
+            return self._p95 if self.after is None else self.after
+
+    def take(self) -> bool:
+        """Ask to send the second request now."""
+        with self._lock:
+            if self._earned < 1.0:
+                return False
+            self._earned -= 1.0
+            return True
+
+    def answered(self, seconds: float) -> None:
+        """Tell how long the answer to one request took."""
+        if self.after is not None:
+            return
+        with self._lock:
+            self._taken.append(seconds)
+            self._since_sorted += 1
+            if len(self._taken) >= self.min_samples and (self._p95 is None or self._since_sorted >= _REFRESH):
+                self._since_sorted = 0
+                ordered = sorted(self._taken)
+                self._p95 = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]

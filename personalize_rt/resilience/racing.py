@@ -1,0 +1,208 @@
+"""Two requests for one answer, on threads: the part of the sync driver that hedges and leaves slow calls behind."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from personalize_rt.errors import PersonalizeError
+from personalize_rt.resilience.call import Call
+from personalize_rt.resilience.hedge import Hedge
+from personalize_rt.transport.sending import Attempt, Reply, Transport
+
+__all__ = ["hedged", "on_a_thread", "on_a_worker"]
+
+
+def on_a_thread(work: Callable[[], None]) -> None:
+    """Run something on a thread that does not keep the process alive."""
+    threading.Thread(target=work, name="personalize-rt", daemon=True).start()
+
+
+class _Lane:
+    """One of the requests: how it ended, and the means to end it."""
+
+    def __init__(self) -> None:
+        self.attempt = Attempt()
+        self.reply: Reply | None = None
+        self.error: PersonalizeError | None = None
+        self.stranger: BaseException | None = None  # not ours, so not for a retry
+        self.over = False
+
+
+class _Race:
+    """The requests of one attempt, and a signal when one of them ends."""
+
+    def __init__(self, call: Call[Any], transport: Transport, sent: int, ends: float | None) -> None:
+        self._call = call
+        self._transport = transport
+        self._sent = sent
+        self._ends = ends
+        self._changed = threading.Condition()
+        self.lanes: list[_Lane] = []
+        self.decided = False
+
+    def enter(self) -> _Lane | None:
+        """Another lane, unless there is an answer already."""
+        with self._changed:
+            if self.decided:
+                return None
+            lane = _Lane()
+            self.lanes.append(lane)
+            return lane
+
+    def run(self, lane: _Lane) -> None:
+        """Send in a lane; the first reply cancels the other lanes."""
+        number = self.lanes.index(lane)
+        try:
+            lane.reply = self._transport.send(
+                self._call.request, sent_before=self._sent + number, ends=self._ends, attempt=lane.attempt
+            )
+        except PersonalizeError as error:
+            lane.error = error
+        except BaseException as error:
+            lane.stranger = error
+        with self._changed:
+            lane.over = True
+            won = lane.reply is not None and not self.decided
+            self.decided = self.decided or won
+            losers = [other for other in self.lanes if other is not lane and not other.over] if won else []
+            self._changed.notify_all()
+        for loser in losers:
+            loser.attempt.cancel()
+
+    def wait(self, seconds: float | None) -> bool:
+        """Wait for a reply, or for all lanes to fail; ``False`` when it took too long."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self.decided or all(lane.over for lane in self.lanes), timeout=seconds
+            )
+
+    def give_up(self) -> None:
+        """Nobody waits any longer."""
+        with self._changed:
+            self.decided = True
+        for lane in self.lanes:
+            lane.attempt.cancel()
+
+    def reply(self) -> Reply:
+        """The reply that came first, counting all requests; or the first lane's error."""
+        for lane in self.lanes:
+            if lane.reply is not None:
+                return Reply(lane.reply.members, lane.reply.request_id, len(self.lanes) - 1 + lane.reply.sent)
+        first = self.lanes[0]
+        raise first.stranger or first.error or self._call.late()
+
+
+def on_a_worker(call: Call[Any], transport: Transport) -> Reply:
+    """Send on a thread that is left behind at the deadline: a caller's client may take as long as it likes."""
+    race = _Race(call, transport, call.sent, None)
+    lane = race.enter()
+    assert lane is not None
+    on_a_thread(lambda: race.run(lane))
+    if not race.wait(call.left()):
+        race.give_up()
+        call.sent += 1
+        raise call.late()
+    return race.reply()
+
+
+def hedged(call: Call[Any], transport: Transport, hedge: Hedge) -> Reply:
+    """Send; when the answer is late, send again, and take whichever comes first."""
+    delay = hedge.delay()
+    ends, begun = call.ends(), call.elapsed()
+    if delay is None:
+        reply = transport.send(call.request, sent_before=call.sent, ends=ends)
+    else:
+        reply = _raced(call, transport, hedge, _Race(call, transport, call.sent, ends), delay)
+    hedge.answered(call.elapsed() - begun)
+    return reply
+
+
+def _raced(call: Call[Any], transport: Transport, hedge: Hedge, race: _Race, delay: float) -> Reply:
+    first = race.enter()
+    assert first is not None
+
+    def start_second() -> None:
+        if race.decided or not hedge.take():
+            return
+        second = race.enter()
+        if second is not None:
+            call.tell("HedgeStarted")
+            on_a_thread(lambda: race.run(second))
+
+    if transport.owned:
+        # In this thread: a healthy call costs no hand-over. The winner of the other lane ends our wait.
+        timer = _timers.after(delay, start_second)
+        try:
+            race.run(first)
+        finally:
+            timer.cancel()
+    else:
+        on_a_thread(lambda: race.run(first))
+        if not race.wait(delay):
+            start_second()
+    if not race.wait(call.left()):
+        race.give_up()
+        call.sent += len(race.lanes)
+        raise call.late()
+    return race.reply()
+
+
+class _Timer:
+    def __init__(self, action: Callable[[], None]) -> None:
+        self.action: Callable[[], None] | None = action
+
+    def cancel(self) -> None:
+        """Do not act after all."""
+        self.action = None
+
+
+class _Timers:
+    """Runs things later, on one thread that is started when it is first needed."""
+
+    def __init__(self) -> None:
+        self.start_afresh()
+
+    def start_afresh(self) -> None:
+        """Forget everything, the thread too."""
+        self._changed = threading.Condition()
+        self._waiting: list[tuple[float, int, _Timer]] = []
+        self._numbers = itertools.count()
+        self._thread: threading.Thread | None = None
+
+    def after(self, seconds: float, action: Callable[[], None]) -> _Timer:
+        """Run an action after so many seconds."""
+        timer = _Timer(action)
+        due = time.monotonic() + seconds
+        with self._changed:
+            heapq.heappush(self._waiting, (due, next(self._numbers), timer))
+            if self._thread is None or not self._thread.is_alive():  # a fork leaves threads behind
+                self._thread = threading.Thread(target=self._work, name="personalize-rt-timers", daemon=True)
+                self._thread.start()
+            elif self._waiting[0][2] is timer:
+                self._changed.notify()
+        return timer
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting:
+                    self._changed.wait()
+                left = self._waiting[0][0] - time.monotonic()
+                if left > 0:
+                    self._changed.wait(left)
+                    continue
+                action = heapq.heappop(self._waiting)[2].action
+            if action is not None:
+                action()
+
+
+_timers = _Timers()
+# Its thread does not follow into a forked child, and the fork may have caught its lock held.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_timers.start_afresh)
