@@ -1,0 +1,118 @@
+"""What holds for every test and every example of README.md and docs/: no network, no real AWS account.
+
+Examples are collected by Sybil. A ``python`` block runs, blocks of one page share their names, and a block that
+begins with ``>>>`` is checked as a doctest. A ``text`` block is what the ``python`` block before it prints.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from io import StringIO
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from sybil import Example, Sybil
+from sybil.evaluators.python import PythonEvaluator
+from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser, SkipParser
+
+# A slow example on a busy machine is no defect. Under CI, Hypothesis' own profile (no chance involved) stays in force.
+settings.register_profile("any machine", settings.default, deadline=None)
+settings.load_profile("any machine")
+
+PRINTED = "what the block before printed"
+run_python = PythonEvaluator()
+
+
+def run_and_keep_output(example: Example) -> None:
+    """Run a block; what it prints waits for the ``text`` block after it."""
+    with redirect_stdout(StringIO()) as output:
+        run_python(example)
+    example.namespace[PRINTED] = output.getvalue()
+
+
+def compare_with_output(example: Example) -> str | None:
+    """A ``text`` block shows, word for word, what was printed."""
+    printed: str | None = example.namespace.pop(PRINTED, None)
+    if printed is None:
+        return "no python block before this text block; for text that is not output, name another language"
+    shown, printed = str(example.parsed).rstrip(), printed.rstrip()
+    return None if shown == printed else f"The page shows:\n{shown}\n\nThe example prints:\n{printed}"
+
+
+python_blocks = PythonCodeBlockParser()
+python_blocks.codeblock_parser = CodeBlockParser("python", run_and_keep_output)
+
+pytest_collect_file = Sybil(
+    parsers=[SkipParser(), python_blocks, CodeBlockParser("text", compare_with_output)],
+    patterns=["README.md", "docs/*.md", "docs/*/*.md"],
+    # Sybil asks for no autouse fixture by itself.
+    fixtures=["only_loopback", "made_up_aws_account", "no_default_session"],
+).pytest()
+
+
+def _is_here(host: Any) -> bool:
+    host = host.decode() if isinstance(host, bytes) else host
+    return host in {None, "", "localhost", "::1", "0.0.0.0"} or host.startswith("127.")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def only_loopback() -> Iterator[None]:
+    """Whoever leaves this machine fails at once, even where the code under test catches every ``Exception``.
+
+    Names under ``.invalid`` stay unknown, as RFC 6761 has it, without asking a name server.
+    """
+    really_connect, really_connect_ex = socket.socket.connect, socket.socket.connect_ex
+    really_resolve = socket.getaddrinfo
+
+    def check(connection: socket.socket, address: Any) -> None:
+        if connection.family in {socket.AF_INET, socket.AF_INET6} and not _is_here(address[0]):
+            pytest.fail(f"a test tried to connect to {address[0]}; tests stay on 127.0.0.1")
+
+    def connect(connection: socket.socket, address: Any) -> None:
+        check(connection, address)
+        really_connect(connection, address)
+
+    def connect_ex(connection: socket.socket, address: Any) -> int:
+        check(connection, address)
+        return really_connect_ex(connection, address)
+
+    def resolve(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(host, str) and host.endswith(".invalid"):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        if not _is_here(host):
+            pytest.fail(f"a test tried to look up {host}; tests stay on 127.0.0.1")
+        return really_resolve(host, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", connect)
+        patch.setattr(socket.socket, "connect_ex", connect_ex)
+        patch.setattr(socket, "getaddrinfo", resolve)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def made_up_aws_account() -> Iterator[None]:
+    """Credentials that belong to nobody, and nothing else of the machine's AWS settings: no region, no profile."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith("AWS_") or name.lower() in {"all_proxy", "http_proxy", "https_proxy"}:
+                patch.delenv(name)
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        patch.setenv("AWS_CONFIG_FILE", os.path.join(os.devnull, "config"))
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.path.join(os.devnull, "credentials"))
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield
+
+
+@pytest.fixture(autouse=True)
+def no_default_session(made_up_aws_account: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 keeps the first session for the whole process; each test starts without one."""
+    boto3 = sys.modules.get("boto3")
+    if boto3 is not None:
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)

@@ -1,0 +1,71 @@
+"""How the pages are built; `sphinx-build -n -W docs docs/_build/html` must pass."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import personalize_rt
+from personalize_rt._version import __version__
+
+project = "personalize-rt"
+author = "The personalize-rt contributors"
+release = version = __version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"personalize-rt {release}"
+copybutton_prompt_text = ">>> "
+myst_heading_anchors = 3
+
+autodoc_default_options = {"members": True}
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+napoleon_numpy_docstring = False
+# "Attributes:" becomes part of the description of its class, beside the members that autodoc finds by itself.
+napoleon_use_ivar = True
+# Types stand in signatures; what comes before a colon in "Returns:" is prose.
+napoleon_attr_annotations = False
+napoleon_use_rtype = False
+
+# Names of other packages are not linked: their inventories would have to be fetched from the web.
+nitpick_ignore_regex = [
+    ("py:.*", r"(?!personalize_rt\.)[a-z_]+(\.\w+)+"),
+    ("py:class", "Decimal"),
+    ("py:class", r"personalize_rt\.\w+(\.\w+)*T"),  # type variables
+    # What users never build themselves.
+    ("py:class", r"personalize_rt\.handles\.Bound|personalize_rt\.testing\._\w+"),
+    ("py:class", r"personalize_rt\.local\.(datasets|engine|recipes|settings|wire)\.\w+"),
+]
+
+
+def link_public_name(app: Any, env: Any, node: Any, text: Any) -> Any:
+    """Lead a reference such as ``:class:`Limits``` to the module where the public name lives."""
+    name, dot, member = node.get("reftarget", "").removeprefix("personalize_rt.").partition(".")
+    if node.get("refdomain") != "py" or name not in personalize_rt.__all__:
+        return None
+    full = f"{getattr(personalize_rt, name).__module__}.{name}{dot}{member}"
+    return env.domains["py"].resolve_xref(env, node["refdoc"], app.builder, node["reftype"], full, node, text)
+
+
+def keep_as_prose(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Keep napoleon from taking what a property says before a colon for its type."""
+    if what in {"attribute", "property"} and lines:
+        lines[0] = f": {lines[0]}"
+
+
+def shorten(app: Any, what: str, name: str, obj: Any, options: Any, signature: str | None, result: Any) -> Any:
+    """Show a default as a reader would write it: ``Limits()`` and ``monotonic``, not the ``repr`` of the value."""
+    if signature is None:
+        return None
+    signature = signature.replace("= NOTHING", "= ...")  # attrs: made anew for each
+    signature = re.sub(r"<(?:built-in )?(?:function|method) (\w+)[^>]*>", r"\1", signature)
+    return re.sub(r"\b(Limits|Metadata|ResponseInfo|RetryPolicy)\([^()]*\)", r"\1()", signature), result
+
+
+def setup(app: Any) -> None:
+    """Sphinx calls this."""
+    app.connect("missing-reference", link_public_name)
+    app.connect("autodoc-process-docstring", keep_as_prose, priority=100)
+    app.connect("autodoc-process-signature", shorten)
