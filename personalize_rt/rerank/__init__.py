@@ -1,0 +1,12 @@
+"""Ranking in this process, in pure Python, with the score rules of the Personalized-Ranking recipe.
+
+:class:`LocalReranker` orders a list by logits; a :class:`Scorer` knows logits: one that learned from
+interactions, one that holds embeddings, or a function of the caller.
+"""
+
+from __future__ import annotations
+
+from personalize_rt.rerank.reranker import LocalReranker
+from personalize_rt.rerank.scorers import CoVisitationScorer, EmbeddingScorer, PopularityScorer, Scorer
+
+__all__ = ["CoVisitationScorer", "EmbeddingScorer", "LocalReranker", "PopularityScorer", "Scorer"]

@@ -1,0 +1,105 @@
+"""Mixing the order of a search engine with the personal one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import log2
+from typing import Any
+
+from personalize_rt.errors import ValidationError
+from personalize_rt.redaction import describe
+from personalize_rt.rerank.arguments import as_float
+from personalize_rt.results import PredictedItem, Ranking, Recommendations
+
+__all__ = ["blend"]
+
+
+def blend(ranking: Ranking, original: Iterable[str] | Ranking | Recommendations, weight: float) -> Ranking:
+    """Order items by ``(1 - weight) / log2(search rank + 1) + weight / log2(personal rank + 1)``, highest first.
+
+    Ranks count from 1. An item that is in one of the two lists only gets nothing from the other. Equal sums stand in
+    the order of the search, then in the personal one. Weight 0 gives the search order and weight 1 the personal one,
+    exactly; in between, the answer holds each item of either list once, and a repeated id counts at its first place.
+
+    What a filter took out of the ranking is still in the search order, and comes back with what the search gives it.
+    Where that must not happen, take ``ranking.missing`` out of ``original`` first.
+
+    Args:
+        ranking: The personal order.
+        original: The item ids as the search found them, best first; or an answer that holds them. Taken once.
+        weight: How personal, from 0 to 1.
+
+    Returns:
+        A ranking of all items, with the personal ranking's scores, promotions, metadata, recommendation id and info.
+        Scores no longer descend. An item that only the search found has none.
+
+    Raises:
+        ValidationError: ``weight`` is no number from 0 to 1, or ``original`` is no list of item ids.
+    """
+    share = _checked_weight(weight)
+    search = _checked_items(original)
+    if share == 0:
+        order: Sequence[str] = search
+    elif share == 1:
+        order = ranking.item_ids
+    else:
+        order = _mixed(_ranks(search), _ranks(ranking.item_ids), share)
+    rows = {item.item_id: item for item in reversed(ranking)}
+    items = [rows.get(id) or PredictedItem(id) for id in order]
+    return Ranking(
+        order,
+        scores=[item.score for item in items],
+        promotion_names=[item.promotion_name for item in items],
+        metadata=[item.metadata for item in items],
+        reasons=[item.reason for item in items],
+        input_list=search,
+        recommendation_id=ranking.recommendation_id,
+        info=ranking.info,
+        degraded=ranking.degraded,
+        cause=ranking.cause,
+    )
+
+
+def _mixed(search: Mapping[str, int], personal: Mapping[str, int], share: float) -> list[str]:
+    def value(id: str) -> float:
+        of_search = (1 - share) / log2(search[id] + 1) if id in search else 0.0
+        of_ranking = share / log2(personal[id] + 1) if id in personal else 0.0
+        return of_search + of_ranking
+
+    # Sorting is stable, so equal sums keep the order in which the items are listed here.
+    return sorted({**search, **personal}, key=value, reverse=True)
+
+
+def _ranks(ids: Iterable[str]) -> dict[str, int]:
+    return {id: rank for rank, id in enumerate(dict.fromkeys(ids), start=1)}
+
+
+def _checked_weight(weight: Any) -> float:
+    number = as_float(weight)
+    if number is None or not 0 <= number <= 1:
+        what = describe(weight) if number is None else f"{weight}"
+        raise ValidationError(
+            f"weight is {what}; it takes a number from 0 (search) to 1 (personal)", parameter="weight"
+        )
+    return number
+
+
+def _checked_items(original: Any) -> tuple[str, ...]:
+    if isinstance(original, Ranking | Recommendations):
+        return original.item_ids
+    if isinstance(original, str | bytes):
+        raise ValidationError(
+            f"original is {describe(original)}: it takes the list of item ids that the search gave",
+            parameter="original",
+        )
+    try:
+        given = iter(original)
+    except TypeError:
+        given = None
+    if given is None:
+        raise ValidationError(f"original is {describe(original)}, not a list of item ids", parameter="original")
+    items: tuple[Any, ...] = tuple(given)
+    for place, id in enumerate(items):
+        if not isinstance(id, str):
+            raise ValidationError(f"original[{place}] is {describe(id)}, not a str", parameter="original")
+    return items

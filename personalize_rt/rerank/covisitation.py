@@ -1,0 +1,245 @@
+"""Users who saw what you saw: item-to-item co-occurrence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import nlargest
+from itertools import repeat
+from math import inf, log
+from operator import itemgetter
+from typing import Self
+
+import attrs
+from attrs.setters import frozen
+
+from personalize_rt.interactions import Interaction
+from personalize_rt.rerank.decay import DecayedCounts, half_lives, weight
+from personalize_rt.rerank.training import Event, events_in_order, half_life, positive, whole
+
+__all__ = ["CoVisitationScorer"]
+
+# When counts have grown by so many half-lives, they are brought back to 1, long before a float overflows.
+_RESCALE = 256.0
+
+_COSINE = 0.5
+
+
+@attrs.define(eq=False, repr=False)
+class _CoVisits:
+    """How often two items were seen by the same user, within a user's few latest items.
+
+    Instead of ageing all old counts at each event, a new event counts more: ``2 ** (half-lives since the start)``
+    (forward decay: Cormode, Shkapenyuk, Srivastava, Xu, ICDE 2009). Only proportions of counts matter, and ``now``.
+
+    Attributes:
+        rows: For each item, its co-visits with others: those with the most, up to twice ``neighbours``.
+        totals: For each item, all of its co-visits, also those that its row lost.
+        total: The sum of ``totals``.
+        now: What a co-visit counts at the time of the newest event.
+    """
+
+    half_life_days: float | None
+    neighbours: int
+    rows: dict[str, dict[str, float]] = attrs.field(factory=dict[str, dict[str, float]], init=False)
+    totals: dict[str, float] = attrs.field(factory=dict[str, float], init=False)
+    total: float = attrs.field(default=0.0, init=False)
+    now: float = attrs.field(default=1.0, init=False)
+    _start: float | None = attrs.field(default=None, init=False)
+    _newest: float = attrs.field(default=-inf, init=False)
+
+    def at(self, timestamp: float) -> float:
+        """What a co-visit of that time counts."""
+        if self._start is None:
+            self._start = timestamp
+        if half_lives(timestamp - self._start, self.half_life_days) > _RESCALE:
+            self._rescale(weight(timestamp - self._start, self.half_life_days))
+            self._start = timestamp
+        if timestamp >= self._newest:
+            self._newest = timestamp
+            self.now = 1.0 / weight(timestamp - self._start, self.half_life_days)
+            return self.now
+        return self.now * weight(self._newest - timestamp, self.half_life_days)
+
+    def add(self, item_id: str, other_id: str, count: float) -> None:
+        """Count two items as seen together."""
+        for one, two in ((item_id, other_id), (other_id, item_id)):
+            row = self.rows.setdefault(one, {})
+            row[two] = row.get(two, 0.0) + count
+            if len(row) > 2 * self.neighbours:
+                self.rows[one] = dict(nlargest(self.neighbours, row.items(), key=itemgetter(1)))
+            self.totals[one] = self.totals.get(one, 0.0) + count
+        self.total += 2.0 * count
+
+    def _rescale(self, factor: float) -> None:
+        rows = self.rows.items()
+        self.rows = {one: {two: aged for two, n in row.items() if (aged := n * factor)} for one, row in rows}
+        self.totals = {one: n * factor for one, n in self.totals.items()}
+        self.total *= factor
+
+
+@attrs.define(eq=False, kw_only=True)
+class CoVisitationScorer:
+    """Scores an item by what the user saw lately, and by what is popular now.
+
+    Two items are co-visited when a user sees one while the other is among that user's latest ``history`` items.
+    The logit of item *i* for a user is ::
+
+        ln popularity(i)  +  ln  (observed(i) + smoothing) / (expected(i) + smoothing)
+
+    *popularity* is that of :class:`PopularityScorer`. *observed* is the sum of the co-visits of *i* with the
+    user's latest items, a recent one weighing more; *expected* is what that sum would be if *i* were co-visited
+    with them as often as with any item. So a hit is no neighbour of everything (popularity damping), and with
+    little evidence the second term is about 0. A user without events gets the popularity logits.
+    An item without events is unknown. Context makes no difference.
+
+    Time counts from the newest event of all (of the user, for the user's own items), never from the wall clock.
+    An item that comes back while it is among the user's latest becomes the latest, and adds no co-visits: an event
+    given twice counts twice in popularity, and once here.
+
+    Several threads may rank with it at once, but not while another fits or updates it.
+
+    Args:
+        history: How many of a user's latest distinct items count.
+        history_half_life_days: The age in days at which one of them weighs half; ``None``: all weigh alike.
+        half_life_days: The age in days at which a co-visit counts half; ``None``: all count alike.
+        popularity_half_life_days: The half-life of popularity, as :class:`PopularityScorer` has it.
+        neighbours: With how many others an item's co-visits are kept, those with the most (up to twice as many
+            between two clean-ups). Bounds memory.
+        smoothing: How many co-visits of evidence it takes to move a score.
+
+    Raises:
+        ValidationError: A parameter that is not a number above 0.
+    """
+
+    history: int = attrs.field(default=10, validator=whole, on_setattr=frozen)
+    history_half_life_days: float | None = attrs.field(default=7.0, validator=half_life, on_setattr=frozen)
+    half_life_days: float | None = attrs.field(default=90.0, validator=half_life, on_setattr=frozen)
+    popularity_half_life_days: float | None = attrs.field(default=3.0, validator=half_life, on_setattr=frozen)
+    neighbours: int = attrs.field(default=200, validator=whole, on_setattr=frozen)
+    smoothing: float = attrs.field(default=0.3, validator=positive, on_setattr=frozen)
+    _popularity: DecayedCounts = attrs.field(init=False, repr=False)
+    _covisits: _CoVisits = attrs.field(init=False, repr=False)
+    _histories: dict[str, dict[str, float]] = attrs.field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
+        self._popularity = DecayedCounts(self.popularity_half_life_days)
+        self._covisits = _CoVisits(self.half_life_days, self.neighbours)
+        self._histories = {}
+
+    def fit(self, interactions: Iterable[Interaction]) -> Self:
+        """Learn from these events alone; what was learned before is forgotten.
+
+        Args:
+            interactions: The events, in any order; none is fine, and leaves every item unknown.
+
+        Returns:
+            The scorer itself.
+
+        Raises:
+            ValidationError: An event that is not an Interaction, has an id that is not a str, or a timestamp that
+                is not a finite number. What was learned before stays.
+        """
+        events = events_in_order(interactions, "interactions")
+        self._forget()
+        return self._learn(events)
+
+    def update(self, events: Iterable[Interaction]) -> Self:
+        """Learn from further events; the next ranking knows them.
+
+        The outcome is exactly that of one ``fit`` over all when no event is older than one learned before. An
+        older event still counts as of its own time, with the items that the user's history holds by now;
+        one that is older than all of a full history adds to the popularity only.
+
+        Args:
+            events: The events, in any order.
+
+        Returns:
+            The scorer itself.
+
+        Raises:
+            ValidationError: As ``fit`` does.
+        """
+        return self._learn(events_in_order(events, "events"))
+
+    def _learn(self, events: Iterable[Event]) -> Self:
+        for timestamp, user_id, item_id in events:
+            self._popularity.add(item_id, timestamp)
+            count = self._covisits.at(timestamp)
+            history = self._histories.setdefault(user_id, {})
+            if item_id in history:
+                timestamp = max(timestamp, history.pop(item_id))
+            elif len(history) < self.history or timestamp >= next(iter(history.values())):
+                for other_id in history:
+                    self._covisits.add(item_id, other_id, count)
+            self._remember(history, item_id, timestamp)
+        return self
+
+    def _remember(self, history: dict[str, float], item_id: str, timestamp: float) -> None:
+        """Keep a history the length it may have, oldest first."""
+        late = bool(history) and timestamp < history[next(reversed(history))]
+        history[item_id] = timestamp
+        if late:
+            in_order = sorted(history.items(), key=itemgetter(1))
+            history.clear()
+            history.update(in_order)
+        if len(history) > self.history:
+            del history[next(iter(history))]
+
+    def __call__(
+        self, user_id: str, item_ids: Sequence[str], context: Mapping[str, str] | None = None, /
+    ) -> Sequence[float | None]:
+        """The logit of each item for the user; ``None`` for an item without events."""
+        popularity = self._popularity.logarithms(item_ids)
+        history = self._histories.get(user_id)
+        if not history:
+            return popularity
+        newest = history[next(reversed(history))]
+        seeds = [(id, weight(newest - seen, self.history_half_life_days)) for id, seen in tuple(history.items())]
+        lifts = self._lifts(seeds, item_ids)
+        return [None if logit is None else logit + lift for logit, lift in zip(popularity, lifts, strict=True)]
+
+    def similar(self, item_id: str, candidates: Sequence[str]) -> Sequence[float | None]:
+        """Score items by how they go with one item, for "more like this".
+
+        The logit is ``ln (observed + smoothing) / (expected + smoothing) + ½ ln (1 + co-visits of the candidate)``:
+        but for the smoothing, the cosine of two items. Popularity of the day plays no part in it.
+
+        Args:
+            item_id: The item that others are compared with. One without co-visits gives the popularity logits, as
+                the service answers an unknown item with popular ones (Developer Guide, Similar-Items recipe).
+            candidates: The items to score. The item itself is scored like any other: leave it out.
+
+        Returns:
+            A logit for each candidate, ``None`` for one without events.
+        """
+        popularity = self._popularity.logarithms(candidates)
+        covisits = self._covisits
+        if not covisits.rows.get(item_id):
+            return popularity
+        lifts = self._lifts([(item_id, 1.0)], candidates)
+        return [
+            None if known is None else lift + _COSINE * log(1.0 + covisits.totals.get(id, 0.0) / covisits.now)
+            for id, known, lift in zip(candidates, popularity, lifts, strict=True)
+        ]
+
+    def _lifts(self, seeds: Iterable[tuple[str, float]], item_ids: Sequence[str]) -> list[float]:
+        """How much likelier each item is beside the seeds than anywhere, in the logarithm."""
+        rows, totals = self._covisits.rows, self._covisits.totals
+        observed = dict.fromkeys(item_ids, 0.0)
+        seen = 0.0
+        for seed, seed_weight in seeds:
+            row = rows.get(seed)
+            if row:
+                seen += seed_weight * totals[seed]
+                for id in row.keys() & observed.keys():
+                    observed[id] += seed_weight * row[id]
+        share = seen / self._covisits.total if seen else 0.0
+        smoothing = self.smoothing * self._covisits.now
+        expected = map(totals.get, item_ids, repeat(0.0))
+        return [
+            log((observed[id] + smoothing) / (share * total + smoothing))
+            for id, total in zip(item_ids, expected, strict=True)
+        ]

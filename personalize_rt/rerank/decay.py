@@ -1,0 +1,60 @@
+"""Counts in which old events weigh less."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import exp2, inf, log
+
+import attrs
+
+__all__ = ["DecayedCounts", "half_lives", "weight"]
+
+_DAY = 86_400.0
+_LN_2 = log(2.0)
+
+
+def half_lives(seconds: float, half_life_days: float | None) -> float:
+    """How many half-lives a time is; without a half-life, none."""
+    return 0.0 if half_life_days is None else seconds / (half_life_days * _DAY)
+
+
+def weight(seconds: float, half_life_days: float | None) -> float:
+    """What an event of that age weighs, from 1 down to 0."""
+    return exp2(-half_lives(seconds, half_life_days))
+
+
+@attrs.define(eq=False)
+class DecayedCounts:
+    """How often each item was seen, old events counting less.
+
+    Each item keeps its count as of its own newest event. So nothing has to be aged when time passes, an event
+    that comes late counts what it would have counted in time, and no count ever underflows.
+
+    Args:
+        half_life_days: The age in days at which an event counts half; ``None`` for events that never age.
+    """
+
+    half_life_days: float | None
+    # Item to count, the time as of which it is that, and its logarithm, which every ranking needs.
+    _counts: dict[str, tuple[float, float, float]] = attrs.field(
+        factory=dict[str, tuple[float, float, float]], init=False, repr=False
+    )
+    _newest: float = attrs.field(default=-inf, init=False, repr=False)
+
+    def add(self, item_id: str, timestamp: float) -> None:
+        """Count one event."""
+        self._newest = max(self._newest, timestamp)
+        count, as_of, _ = self._counts.get(item_id, (0.0, timestamp, 0.0))
+        if timestamp >= as_of:
+            count, as_of = count * weight(timestamp - as_of, self.half_life_days) + 1.0, timestamp
+        else:
+            count += weight(as_of - timestamp, self.half_life_days)
+        self._counts[item_id] = count, as_of, log(count)
+
+    def logarithms(self, item_ids: Iterable[str]) -> list[float | None]:
+        """The natural logarithm of each item's count now; ``None`` for an item that was never seen."""
+        entries = map(self._counts.get, item_ids)
+        if self.half_life_days is None:
+            return [None if entry is None else entry[2] for entry in entries]
+        newest, loss = self._newest, _LN_2 / (self.half_life_days * _DAY)
+        return [None if entry is None else entry[2] - loss * (newest - entry[1]) for entry in entries]

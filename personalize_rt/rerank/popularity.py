@@ -1,0 +1,82 @@
+"""Most popular first: the scorer that needs to know nothing of the user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Self
+
+import attrs
+from attrs.setters import frozen
+
+from personalize_rt.interactions import Interaction
+from personalize_rt.rerank.decay import DecayedCounts
+from personalize_rt.rerank.training import Event, events_in_order, half_life
+
+__all__ = ["PopularityScorer"]
+
+
+@attrs.define(eq=False, kw_only=True)
+class PopularityScorer:
+    """Scores an item by how many events it had, recent ones counting more.
+
+    The logit is ln of the sum over the item's events of ``2 ** -(age / half-life)``, age being the time to the
+    newest event of all, never to the wall clock. So the score in a ranking is the item's share of that sum.
+    Every event counts, also one that was given twice. User and context make no difference.
+
+    Several threads may rank with it at once, but not while another fits or updates it.
+
+    Args:
+        half_life_days: The age in days at which an event counts half; ``None`` counts all alike, as
+            the Popularity-Count recipe does.
+
+    Raises:
+        ValidationError: A half-life that is not a number above 0.
+    """
+
+    half_life_days: float | None = attrs.field(default=3.0, validator=half_life, on_setattr=frozen)
+    _counts: DecayedCounts = attrs.field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._counts = DecayedCounts(self.half_life_days)
+
+    def fit(self, interactions: Iterable[Interaction]) -> Self:
+        """Learn from these events alone; what was learned before is forgotten.
+
+        Args:
+            interactions: The events, in any order; none is fine, and leaves every item unknown.
+
+        Returns:
+            The scorer itself.
+
+        Raises:
+            ValidationError: An event that is not an Interaction, has an id that is not a str, or a timestamp that
+                is not a finite number. What was learned before stays.
+        """
+        events = events_in_order(interactions, "interactions")
+        self._counts = DecayedCounts(self.half_life_days)
+        return self._learn(events)
+
+    def update(self, events: Iterable[Interaction]) -> Self:
+        """Learn from further events: the outcome is that of one ``fit`` over all, to 1e-9 in each logit.
+
+        Args:
+            events: The events, in any order, also older than those learned before.
+
+        Returns:
+            The scorer itself.
+
+        Raises:
+            ValidationError: As ``fit`` does.
+        """
+        return self._learn(events_in_order(events, "events"))
+
+    def _learn(self, events: Iterable[Event]) -> Self:
+        for timestamp, _, item_id in events:
+            self._counts.add(item_id, timestamp)
+        return self
+
+    def __call__(
+        self, user_id: str, item_ids: Sequence[str], context: Mapping[str, str] | None = None, /
+    ) -> Sequence[float | None]:
+        """The logit of each item; ``None`` for an item without events."""
+        return self._counts.logarithms(item_ids)

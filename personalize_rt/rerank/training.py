@@ -1,0 +1,96 @@
+"""What scorers learn from, and their parameters, checked before anything is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import isfinite
+from operator import itemgetter
+from typing import Any
+
+import attrs
+
+from personalize_rt.errors import ValidationError
+from personalize_rt.interactions import Interaction
+from personalize_rt.redaction import describe
+from personalize_rt.rerank.arguments import as_float
+
+__all__ = ["Event", "events_in_order", "half_life", "positive", "whole"]
+
+Event = tuple[float, str, str]
+"""Timestamp, user, item."""
+
+# What is multiplied with such numbers neither overflows nor vanishes.
+_SMALLEST, _LARGEST = 1e-100, 1e100
+
+
+def events_in_order(interactions: Iterable[Interaction], parameter: str) -> list[Event]:
+    """Take all events, oldest first; events of one moment keep their order.
+
+    Raises:
+        ValidationError: The first event that cannot be used. Nothing is learned in that case.
+    """
+    if isinstance(interactions, Interaction):
+        raise ValidationError(f"{parameter} is one Interaction: write [interaction]", parameter=parameter)
+    try:
+        given = iter(interactions)
+    except TypeError:
+        given = None
+    if given is None:
+        raise ValidationError(
+            f"{parameter} is {describe(interactions)}, not an iterable of Interaction", parameter=parameter
+        )
+    events = [_event(interaction, f"{parameter}[{n}]", parameter) for n, interaction in enumerate(given)]
+    events.sort(key=itemgetter(0))
+    return events
+
+
+def _event(interaction: Any, where: str, parameter: str) -> Event:
+    if not isinstance(interaction, Interaction):
+        raise ValidationError(
+            f"{where} is {describe(interaction)}, not an Interaction(user_id, item_id, timestamp)", parameter=parameter
+        )
+    for name in ("user_id", "item_id"):
+        id = getattr(interaction, name)
+        if not isinstance(id, str):
+            raise ValidationError(f"{where}.{name} is {describe(id)}, not a str", parameter=parameter)
+    timestamp = as_float(interaction.timestamp)
+    if timestamp is None:
+        raise ValidationError(
+            f"{where}.timestamp is {describe(interaction.timestamp)}, not a Unix time in seconds; "
+            "of a datetime take .timestamp()",
+            parameter=parameter,
+        )
+    if not isfinite(timestamp):
+        raise ValidationError(f"{where}.timestamp is not finite", parameter=parameter)
+    return timestamp, interaction.user_id, interaction.item_id
+
+
+# Validators of attrs, for the parameters of scorers.
+
+
+def positive(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """A number above 0, within reason."""
+    number = as_float(value)
+    if number is None or not _SMALLEST <= number <= _LARGEST:
+        raise ValidationError(
+            f"{attribute.name} must be a number above 0 (from {_SMALLEST:g} to {_LARGEST:g}), and is {_shown(value)}",
+            parameter=attribute.name,
+        )
+
+
+def half_life(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """A number of days above 0, or ``None``."""
+    if value is not None:
+        positive(_, attribute, value)
+
+
+def whole(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """A whole number from 1."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValidationError(
+            f"{attribute.name} must be an int from 1, and is {_shown(value)}", parameter=attribute.name
+        )
+
+
+def _shown(value: Any) -> str:
+    return describe(value) if as_float(value) is None else f"{value}"
