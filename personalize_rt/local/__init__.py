@@ -1,0 +1,22 @@
+"""An embedded Amazon Personalize, to develop and test against without an AWS account.
+
+::
+
+    from personalize_rt.local import LocalPersonalize
+
+    local = LocalPersonalize.sample()                 # bundled real film ratings
+    runtime = local.runtime()                         # a PersonalizeRuntime, wired in process
+    runtime.campaign(local.campaign_arn("movies-ranking")).rank("16036", ["tt0468569", "tt0111161"])
+
+Every door (this one, boto3, HTTP) goes through one ``handle(request) -> response`` on HTTP bytes. Its way in is
+``wire`` (HTTP, JSON), ``engine`` (campaigns), ``recipes`` (the table), ``models`` (``taste``, ``offers``); its data
+comes from ``settings``, ``schemas`` and ``datasets``.
+"""
+
+from __future__ import annotations
+
+from personalize_rt.local.embedded import LocalPersonalize
+from personalize_rt.local.problems import LocalDataError, Problem
+from personalize_rt.local.wire import HttpRequest, HttpResponse
+
+__all__ = ["HttpRequest", "HttpResponse", "LocalDataError", "LocalPersonalize", "Problem"]

@@ -1,0 +1,329 @@
+"""The datasets of a directory, as compact columns.
+
+Users, items and event types are interned to small numbers; what is counted by the million stands in arrays. A file
+is read in blocks of rows, column by column; only a block in which something is wrong is looked at cell by cell.
+"""
+
+from __future__ import annotations
+
+import csv
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from math import isnan, nan
+from pathlib import Path
+from typing import cast
+
+import attrs
+
+from personalize_rt.interactions import Interaction
+from personalize_rt.local.problems import LocalDataError, Problem, Problems
+from personalize_rt.local.schemas import DATASETS, DatasetType, Field, Schema, Value, infer, parse
+
+__all__ = ["Datasets", "EventLog", "LocalDataError", "Names", "Problem", "Table", "load"]
+
+# Rows of one block: few enough that the garbage collector seldom looks at them.
+_BLOCK = 500
+
+
+class Names(dict[str, int]):
+    """Numbers for names, in order of appearance: asking for a name that is not there gives it the next number.
+
+    Attributes:
+        names: The name of each number.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __missing__(self, name: str) -> int:
+        number = self[name] = len(self)
+        self.names.append(name)
+        return number
+
+
+@attrs.define(eq=False, repr=False)
+class EventLog:
+    """Events of users with items, or with actions: place *n* of each column is event *n*, in the file's order.
+
+    ``log[n]`` and iterating make :class:`Interaction` values, one by one.
+
+    Attributes:
+        users: The users, numbered.
+        targets: The items or actions, numbered.
+        types: The event types, numbered; ``""`` for none.
+        user: The user of each event.
+        target: The item or action of each event.
+        type: The type of each event.
+        timestamp: Unix time of each event, in seconds.
+        value: The value of each event, NaN where there is none; empty when no event has one.
+        columns: Contextual metadata, by column.
+        fields: What the columns of the file are.
+    """
+
+    users: Names = attrs.field(factory=Names)
+    targets: Names = attrs.field(factory=Names)
+    types: Names = attrs.field(factory=Names)
+    user: array[int] = attrs.field(factory=lambda: array("i"))
+    target: array[int] = attrs.field(factory=lambda: array("i"))
+    type: array[int] = attrs.field(factory=lambda: array("i"))
+    timestamp: array[int] = attrs.field(factory=lambda: array("q"))
+    value: array[float] = attrs.field(factory=lambda: array("d"))
+    columns: dict[str, list[Value]] = attrs.field(factory=dict[str, list[Value]])
+    fields: dict[str, Field] = attrs.field(factory=dict[str, Field])
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def __getitem__(self, event: int) -> Interaction:
+        value = self.value[event] if self.value else nan
+        return Interaction(
+            self.users.names[self.user[event]],
+            self.targets.names[self.target[event]],
+            self.timestamp[event],
+            self.types.names[self.type[event]] or None,
+            None if isnan(value) else value,
+        )
+
+    def __iter__(self) -> Iterator[Interaction]:
+        return map(self.__getitem__, range(len(self)))
+
+    def of_user(self, user_id: str) -> tuple[Interaction, ...]:
+        """The events of one user, in the file's order; none for an unknown user."""
+        user = self.users.get(user_id)
+        return tuple(self[event] for event, other in enumerate(self.user) if other == user)
+
+    def __repr__(self) -> str:
+        return f"EventLog({len(self):,} events of {len(self.users):,} users with {len(self.targets):,})"
+
+
+@attrs.frozen(eq=False, repr=False)
+class Table(Mapping[str, Mapping[str, Value]]):
+    """Items, users or actions: id to metadata row, in the file's order.
+
+    Attributes:
+        index: The row of each id.
+        columns: The metadata, by column; the id is not among them.
+        fields: What the columns of the file are.
+    """
+
+    index: dict[str, int] = attrs.field(factory=dict[str, int])
+    columns: dict[str, list[Value]] = attrs.field(factory=dict[str, list[Value]])
+    fields: dict[str, Field] = attrs.field(factory=dict[str, Field])
+
+    def __getitem__(self, id: str) -> Mapping[str, Value]:
+        row = self.index[id]
+        return {name: column[row] for name, column in self.columns.items()}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.index)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __contains__(self, id: object) -> bool:
+        return id in self.index
+
+    def __repr__(self) -> str:
+        return f"Table({len(self.index):,} rows of {', '.join(self.columns)})"
+
+
+@attrs.frozen(eq=False, repr=False)
+class Datasets:
+    """What a directory holds; ``None`` for a file that is not there."""
+
+    interactions: EventLog | None = None
+    items: Table | None = None
+    users: Table | None = None
+    actions: Table | None = None
+    action_interactions: EventLog | None = None
+
+
+def load(directory: Path, schemas: Mapping[str, Schema], problems: Problems) -> Datasets:
+    """Read every CSV of a directory.
+
+    Args:
+        directory: Where the files are.
+        schemas: The schema of each dataset (``"interactions"``, …) that has one; the others are inferred.
+        problems: Takes what is wrong; what could not be read is empty in the answer.
+    """
+    files = {
+        name: _File(directory / dataset.file, dataset, schemas.get(name), problems)
+        for name, dataset in DATASETS.items()
+        if (directory / dataset.file).exists()
+    }
+    if "interactions" not in files and "actions" not in files:
+        problems.add("interactions.csv", "expected this file, or actions.csv: without events there is nothing to learn")
+    for name in schemas.keys() - files.keys():
+        problems.add(DATASETS[name].file, "expected this file, since it has a schema")
+    return Datasets(
+        interactions=_read_events(files["interactions"]) if "interactions" in files else None,
+        items=_read_table(files["items"]) if "items" in files else None,
+        users=_read_table(files["users"]) if "users" in files else None,
+        actions=_read_table(files["actions"]) if "actions" in files else None,
+        action_interactions=_read_events(files["action_interactions"]) if "action_interactions" in files else None,
+    )
+
+
+def _read_events(file: _File) -> EventLog:
+    log = EventLog()
+    target = file.dataset.key[1]
+    context: dict[str, list[str]] = {}
+    lines: list[int] = []
+    shared: dict[str, str] = {}
+    for block in file.blocks():
+        parsed = {name: file.values(file.field(name, cells), cells, block.lines) for name, cells in block.reserved()}
+        log.user.extend(map(log.users.__getitem__, block.cells["USER_ID"]))
+        log.target.extend(map(log.targets.__getitem__, block.cells[target]))
+        log.type.extend(map(log.types.__getitem__, block.cells.get("EVENT_TYPE") or [""] * len(block.lines)))
+        log.timestamp.extend(cast("int", time) or 0 for time in parsed["TIMESTAMP"])
+        log.value.extend(nan if value is None else cast("float", value) for value in parsed.get("EVENT_VALUE", ()))
+        for name, cells in block.cells.items():
+            if name not in file.dataset.reserved:
+                context.setdefault(name, []).extend(map(shared.setdefault, cells, cells))
+        lines.extend(block.lines if context else ())
+    log.fields.update({name: file.field(name, context.get(name, ())) for name in file.header})
+    log.columns.update({name: file.values(log.fields[name], texts, lines) for name, texts in context.items()})
+    if log.value and all(map(isnan, log.value)):
+        log.value = array("d")
+    return log
+
+
+def _read_table(file: _File) -> Table:
+    key = file.dataset.key[0]
+    texts: dict[str, list[str]] = {}
+    lines: list[int] = []
+    shared: dict[str, str] = {}
+    for block in file.blocks():
+        lines.extend(block.lines)
+        for name, cells in block.cells.items():
+            texts.setdefault(name, []).extend(map(shared.setdefault, cells, cells))
+    fields = {name: file.field(name, cells) for name, cells in texts.items()}
+    columns = {name: file.values(fields[name], cells, lines) for name, cells in texts.items()}
+    index: dict[str, int] = {}
+    for row, id in enumerate(texts.get(key, ())):
+        if index.setdefault(id, row) != row:
+            file.wrong(lines[row], key, f"expected each id once; line {lines[index[id]]} has it too")
+    columns.pop(key, None)
+    return Table(index, columns, fields)
+
+
+# One CSV.
+
+
+@attrs.frozen
+class _Block:
+    """Some rows, as columns.
+
+    Attributes:
+        lines: The line on which each row begins.
+        cells: The cells of each column.
+    """
+
+    file: _File
+    lines: Sequence[int]
+    cells: Mapping[str, Sequence[str]]
+
+    def reserved(self) -> Iterator[tuple[str, Sequence[str]]]:
+        """The columns whose types are known before the whole file is read."""
+        return ((name, cells) for name, cells in self.cells.items() if name in self.file.dataset.reserved)
+
+
+@attrs.define(repr=False)
+class _File:
+    """A CSV while it is read.
+
+    Attributes:
+        header: The names of the columns, once the first block is read.
+    """
+
+    path: Path
+    dataset: DatasetType
+    schema: Schema | None
+    problems: Problems
+    header: list[str] = attrs.field(factory=list[str], init=False)
+
+    def field(self, name: str, cells: Iterable[str]) -> Field:
+        return infer(name, cells, self.dataset) if self.schema is None else self.schema.fields[name]
+
+    def values(self, field: Field, cells: Sequence[str], lines: Sequence[int]) -> list[Value]:
+        values, wrong = parse(field, cells, self.dataset)
+        for index, message in wrong:
+            self.wrong(lines[index], field.name, message)
+        return values
+
+    def wrong(self, line: int, column: str | None, message: str) -> None:
+        self.problems.add_row(self.path.name, message, line=line, column=column)
+
+    def blocks(self) -> Iterator[_Block]:
+        """The rows after the header. The first thing that makes the rest unreadable is noted, and ends them."""
+        line = 1
+        try:
+            with self.path.open(encoding="utf-8-sig", newline="") as text:
+                # The guide puts a backslash before quotes in text; spreadsheets double the quotes. Both are read.
+                reader = csv.reader(text, escapechar="\\", strict=True)
+                self.header = next(reader, list[str]())
+                if not self._check_header():
+                    return
+                empty = True
+                while True:
+                    rows: list[tuple[int, list[str]]] = []
+                    line = reader.line_num + 1
+                    for row in islice(reader, _BLOCK):
+                        rows.append((line, row))
+                        line = reader.line_num + 1
+                    if not rows:
+                        break
+                    empty = False
+                    yield self._block(rows)
+                if empty:
+                    self.problems.add(self.path.name, "expected at least one row after the header")
+        except UnicodeDecodeError:
+            self.problems.add(self.path.name, "expected UTF-8", line=_line_that_is_not_utf8(self.path))
+        except csv.Error as error:
+            self.problems.add(self.path.name, f"expected CSV: {error}", line=line)
+        except OSError as error:
+            self.problems.add(self.path.name, f"expected a file that can be read: {error.strerror}")
+
+    def _check_header(self) -> bool:
+        known = len(self.problems.found)
+        header, reserved = self.header, self.dataset.reserved
+        required: Iterable[str] = self.dataset.required if self.schema is None else self.schema.fields
+        source = self.dataset.name if self.schema is None else "its schema"
+        alike = {name.strip().upper(): name for name in header}
+        for position, name in enumerate(header):
+            if not name.strip():
+                self.problems.add(self.path.name, f"expected a name for column {position + 1}", line=1)
+            elif name in header[:position]:
+                self.problems.add(self.path.name, "expected each column once", line=1, column=name)
+            elif self.schema is not None and name not in self.schema.fields:
+                self.problems.add(self.path.name, "expected a column of the schema", line=1, column=name)
+            elif self.schema is None and name not in reserved and name.strip().upper() in reserved:
+                expected = f"expected {name.strip().upper()}: names are in upper case, without spaces"
+                self.problems.add(self.path.name, expected, line=1, column=name)
+        for name in required:
+            if name not in header and (self.schema is not None or name not in alike):
+                self.problems.add(self.path.name, f"expected a column {name}, as {source} has it", line=1)
+        return len(self.problems.found) == known
+
+    def _block(self, rows: list[tuple[int, list[str]]]) -> _Block:
+        width = len(self.header)
+        if {len(row) for _, row in rows} != {width}:
+            for line, row in rows:
+                # A blank line says nothing, so nothing is lost with it.
+                if row and len(row) != width:
+                    self.wrong(line, None, f"expected {width} cells, as in the header, found {len(row)}")
+            rows = [(line, row) for line, row in rows if len(row) == width]
+        columns: list[Sequence[str]] = list(zip(*(row for _, row in rows), strict=True))
+        return _Block(self, [line for line, _ in rows], dict(zip(self.header, columns or [()] * width, strict=True)))
+
+
+def _line_that_is_not_utf8(path: Path) -> int | None:
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return number
+    return None

@@ -1,0 +1,115 @@
+"""Next-best-action: how likely a user takes each action.
+
+The service's rules (recipe page of aws-next-best-action): an action is scored only with at least 50 TAKEN and at least
+50 other events (NOT_TAKEN, VIEWED) in the six weeks before the latest event, else its propensity is 0.0; propensities
+are independent of each other and have no common sum; of equal ones, the action of the higher VALUE comes first; expired
+actions, and actions that the user met less than REPEAT_FREQUENCY days ago, are left out.
+
+What the service's model computes is not published. Here, a propensity is the share of events in which the action was
+taken, moved, in log-odds, by how much more or less often than others the user takes actions of the same TYPE.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from math import exp, log
+from typing import cast
+
+import attrs
+
+from personalize_rt.local.datasets import EventLog, Table
+
+__all__ = ["ActionModel"]
+
+_DAY = 86_400
+_WINDOW = 42 * _DAY
+_NEEDED = 50
+# A user's own share weighs as much as everybody's from so many events on: who took one offer does not take all.
+_PRIOR = 4
+_EXPIRATION = ("EXPIRATION_TIMESTAMP", "ACTION_EXPIRATION_TIMESTAMP")
+
+# What is counted: ("action", action), ("type", type), ("user", user, type).
+_Key = tuple[str, ...]
+
+
+@attrs.define(repr=False)
+class ActionModel:
+    """What the action interactions say. Not changed once fitted, so threads may share it.
+
+    Attributes:
+        actions: The Actions dataset.
+    """
+
+    actions: Table
+    _taken: Counter[_Key] = attrs.field(factory=Counter[_Key], init=False)
+    _all: Counter[_Key] = attrs.field(factory=Counter[_Key], init=False)
+    _last_met: dict[tuple[str, str], float] = attrs.field(factory=dict[tuple[str, str], float], init=False)
+
+    def fit(self, events: EventLog | None) -> ActionModel:
+        """Learn from events; without any, every propensity is 0.0.
+
+        Returns:
+            The model itself.
+        """
+        if events is None:
+            return self
+        start = max(events.timestamp, default=0) - _WINDOW
+        for event in events:
+            met = event.user_id, event.item_id
+            self._last_met[met] = max(event.timestamp, self._last_met.get(met, event.timestamp))
+            if event.timestamp >= start:
+                type = self._type(event.item_id)
+                keys: tuple[_Key, ...] = ("action", event.item_id), ("type", type), ("user", event.user_id, type)
+                self._all.update(keys)
+                if event.event_type == "TAKEN":
+                    self._taken.update(keys)
+        return self
+
+    def best(self, user_id: str, now: float) -> Iterator[tuple[str, float]]:
+        """The actions open to a user, likeliest first, each with its propensity.
+
+        Args:
+            user_id: The user; one without events gets the propensities of everybody.
+            now: Unix time in seconds, for actions that expired or were met just now.
+        """
+        open_now = [action for action in self.actions if self._is_open(action, user_id, now)]
+        propensities = {action: self._propensity(action, user_id) for action in open_now}
+        order = sorted(open_now, key=lambda action: (-propensities[action], -self._number(action, "VALUE", 0)))
+        return ((action, propensities[action]) for action in order)
+
+    def _propensity(self, action: str, user_id: str) -> float:
+        key = ("action", action)
+        if self._taken[key] < _NEEDED or self._all[key] - self._taken[key] < _NEEDED:
+            return 0.0
+        type = self._type(action)
+        everybody = self._share(("type", type))
+        user = ("user", user_id, type)
+        own = (self._taken[user] + _PRIOR * everybody) / (self._all[user] + _PRIOR)
+        log_odds = _logit(self._share(key)) + _logit(own) - _logit(everybody)
+        return round(1 / (1 + exp(-log_odds)), 7)
+
+    def _share(self, key: _Key) -> float:
+        """How often something is taken; never quite never or always."""
+        return (self._taken[key] + 1) / (self._all[key] + 2)
+
+    def _is_open(self, action: str, user_id: str, now: float) -> bool:
+        if any(self._number(action, name, now + 1) <= now for name in _EXPIRATION):
+            return False
+        pause = self._number(action, "REPEAT_FREQUENCY", 0) * _DAY
+        met = self._last_met.get((user_id, action))
+        return met is None or pause == 0 or now - met >= pause
+
+    def _type(self, action: str) -> str:
+        row = self.actions.index.get(action)
+        column = self.actions.columns.get("TYPE")
+        return "" if row is None or column is None else str(column[row] or "")
+
+    def _number(self, action: str, name: str, default: float) -> float:
+        column = self.actions.columns.get(name)
+        value = None if column is None else column[self.actions.index[action]]
+        return default if value is None else cast("float", value)
+
+
+def _logit(share: float) -> float:
+    return log(share / (1 - share))

@@ -1,0 +1,364 @@
+"""What the columns of a dataset are: the Avro schema JSON that CreateSchema takes, or an inference.
+
+The inference rule, for a CSV without a schema:
+
+1. A column that Personalize reserves (``TIMESTAMP``, ``EVENT_VALUE``, ``CREATION_TIMESTAMP``, …) has the type that
+   the guide gives it.
+2. A column whose every value is a whole number, as ``7`` or ``-40``, is ``long``. A leading zero, or more than 18
+   digits, make it text: ``007`` is a code.
+3. A column whose every value is a decimal number, as ``19.5`` or ``1e-3``, is ``double``.
+4. Every other column is ``string``: *textual* when a value is longer than 1,000 characters, else *categorical* when a
+   value holds ``|`` or when there are at most half as many different values as values.
+5. A column with an empty cell may be null. ``true`` and ``false`` are text, since Personalize cannot filter booleans.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, cast
+
+import attrs
+
+from personalize_rt.local.problems import Problems
+
+__all__ = ["DATASETS", "DatasetType", "Field", "FieldType", "Schema", "Value", "infer", "parse", "read_schema"]
+
+FieldType = Literal["string", "long", "int", "double", "float", "boolean"]
+Value = str | int | float | bool | None
+
+_TYPES: tuple[FieldType, ...] = ("string", "long", "int", "double", "float", "boolean")
+_ID_LENGTH = 256
+_CATEGORY_LENGTH = 1000
+_NAME = re.compile(r"[A-Za-z_][A-Za-z\d_]{0,149}")
+_WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+_WHOLE_WITHOUT_LEADING_ZERO = re.compile(r"-?(?:0|[1-9]\d{0,17})", re.ASCII)
+_CODE = re.compile(r"[+-]?(?:0\d|\d{19})", re.ASCII)
+_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_BOOLEANS: Mapping[str, bool] = {"true": True, "false": False}
+_EXPECTED: Mapping[FieldType, str] = {
+    "string": "text",
+    "long": "a whole number",
+    "int": "a whole number of 32 bits",
+    "double": "a decimal number",
+    "float": "a decimal number",
+    "boolean": "true or false, in lower case",
+}
+
+
+@attrs.frozen
+class Field:
+    """One column.
+
+    Attributes:
+        name: The column's name, as in the header.
+        type: Its Avro type, without ``null``.
+        nullable: Whether a cell may be empty.
+        categorical: Whether a value may be several, with ``|`` between them.
+        textual: Whether this is unstructured text, which filters cannot use.
+    """
+
+    name: str
+    type: FieldType = "string"
+    nullable: bool = False
+    categorical: bool = False
+    textual: bool = False
+
+
+@attrs.frozen
+class Schema:
+    """The columns of a dataset, by name."""
+
+    fields: Mapping[str, Field]
+
+
+@attrs.frozen
+class Reserved:
+    """A column whose name Personalize keeps for one use.
+
+    Attributes:
+        types: The types that it may have; the first is the one without a schema.
+        low: The least value.
+        high: The greatest value.
+        values: The only values, where the service names them.
+        hint: What the value is, for a message.
+    """
+
+    types: tuple[FieldType, ...] = ("string",)
+    low: int | None = None
+    high: int | None = None
+    values: tuple[str, ...] = ()
+    hint: str = ""
+
+
+@attrs.frozen
+class DatasetType:
+    """One of the five dataset types of Personalize.
+
+    Attributes:
+        name: The type, which is also the ``name`` of its Avro schema.
+        file: The file of a data directory.
+        key: The columns that hold ids.
+        required: The columns that must be there.
+        reserved: The columns whose use Personalize fixes, required ones included.
+    """
+
+    name: str
+    file: str
+    key: tuple[str, ...]
+    required: tuple[str, ...]
+    reserved: Mapping[str, Reserved]
+
+    @property
+    def option(self) -> str:
+        """The dataset's name in ``personalize.toml``."""
+        return self.file.removesuffix(".csv")
+
+
+_ID = Reserved()
+_TEXT = Reserved()
+# A count of milliseconds would pass for a second of the year 50,000.
+_SECONDS = Reserved(("long",), high=99_999_999_999, hint="Unix time in seconds, not milliseconds")
+_EVENT_NOTES = {"IMPRESSION": _TEXT, "RECOMMENDATION_ID": _TEXT}
+
+# Developer Guide, "Schemas": required and reserved columns of each dataset type.
+DATASETS: Mapping[str, DatasetType] = {
+    dataset.option: dataset
+    for dataset in (
+        DatasetType(
+            "Interactions",
+            "interactions.csv",
+            ("USER_ID", "ITEM_ID"),
+            ("USER_ID", "ITEM_ID", "TIMESTAMP"),
+            {
+                "USER_ID": _ID,
+                "ITEM_ID": _ID,
+                "TIMESTAMP": _SECONDS,
+                "EVENT_TYPE": _TEXT,
+                "EVENT_VALUE": Reserved(("float", "double")),
+                "EVENT_ATTRIBUTION_SOURCE": _TEXT,
+                **_EVENT_NOTES,
+            },
+        ),
+        DatasetType("Items", "items.csv", ("ITEM_ID",), ("ITEM_ID",), {"ITEM_ID": _ID, "CREATION_TIMESTAMP": _SECONDS}),
+        DatasetType("Users", "users.csv", ("USER_ID",), ("USER_ID",), {"USER_ID": _ID}),
+        DatasetType(
+            "Actions",
+            "actions.csv",
+            ("ACTION_ID",),
+            ("ACTION_ID",),
+            {
+                "ACTION_ID": _ID,
+                "CREATION_TIMESTAMP": _SECONDS,
+                "TYPE": _TEXT,
+                "VALUE": Reserved(("long",), low=1, high=10, hint="from 1 to 10"),
+                # The guide spells this one in two ways.
+                "EXPIRATION_TIMESTAMP": _SECONDS,
+                "ACTION_EXPIRATION_TIMESTAMP": _SECONDS,
+                "REPEAT_FREQUENCY": Reserved(("long",), low=0, high=30, hint="days, at most 30"),
+            },
+        ),
+        DatasetType(
+            "Action_Interactions",
+            "action_interactions.csv",
+            ("USER_ID", "ACTION_ID"),
+            ("USER_ID", "ACTION_ID", "EVENT_TYPE", "TIMESTAMP"),
+            {
+                "USER_ID": _ID,
+                "ACTION_ID": _ID,
+                "TIMESTAMP": _SECONDS,
+                "EVENT_TYPE": Reserved(values=("TAKEN", "NOT_TAKEN", "VIEWED")),
+                **_EVENT_NOTES,
+            },
+        ),
+    )
+}
+
+
+# Reading a schema.
+
+
+def read_schema(text: str, dataset: DatasetType, file: str, problems: Problems) -> Schema | None:
+    """Read an Avro schema as CreateSchema takes it.
+
+    Args:
+        text: The JSON.
+        dataset: The dataset that it describes.
+        file: Where the text comes from, for problems.
+        problems: Takes what is wrong.
+
+    Returns:
+        The schema, or ``None`` when something is wrong with it.
+    """
+    known = len(problems.found)
+    try:
+        avro: Any = json.loads(text)
+    except json.JSONDecodeError as error:
+        problems.add(file, f"expected JSON: {error.msg}", line=error.lineno, column=error.colno)
+        return None
+    if not isinstance(avro, dict) or not isinstance(cast("dict[str, Any]", avro).get("fields"), list):
+        problems.add(file, 'expected an Avro record: {"type": "record", "name": …, "fields": […], "version": "1.0"}')
+        return None
+    avro = cast("dict[str, Any]", avro)
+    if avro.get("type") != "record":
+        problems.add(file, 'expected "type": "record"')
+    if _bare(str(avro.get("name"))) != _bare(dataset.name):
+        problems.add(file, f'expected "name": "{dataset.name}", the dataset type')
+    fields: dict[str, Field] = {}
+    for index, member in enumerate(cast("list[Any]", avro["fields"])):
+        field = _read_field(member, index, dataset, file, problems)
+        if field is not None:
+            if any(_bare(field.name) == _bare(other) for other in fields):
+                problems.add(file, f"field {field.name} is there twice (case and _ do not count)")
+            fields[field.name] = field
+    for name in dataset.required:
+        if name not in fields:
+            problems.add(file, f"expected a field {name}: every schema of {dataset.name} has it")
+    if sum(field.textual for field in fields.values()) > 1:
+        problems.add(file, "expected at most one textual field")
+    return Schema(fields) if len(problems.found) == known else None
+
+
+def _read_field(member: Any, index: int, dataset: DatasetType, file: str, problems: Problems) -> Field | None:
+    where = f"fields[{index}]"
+    name: Any = cast("dict[str, Any]", member).get("name") if isinstance(member, dict) else None
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        problems.add(file, f'{where}: expected {{"name": …, "type": …}} with a name of letters, digits and _')
+        return None
+    member = cast("dict[str, Any]", member)
+    types: list[Any] = member["type"] if isinstance(member.get("type"), list) else [member.get("type")]
+    kinds = [type for type in types if type != "null"]
+    if len(kinds) != 1 or kinds[0] not in _TYPES:
+        problems.add(file, f"{where}, {name}: expected a type of {', '.join(_TYPES)}, alone or in a list with null")
+        return None
+    field = Field(
+        name, kinds[0], "null" in types, bool(member.get("categorical", False)), bool(member.get("textual", False))
+    )
+    reserved = dataset.reserved.get(name)
+    if reserved is not None and field.type not in reserved.types:
+        expected = f"expected the type {' or '.join(reserved.types)}, since Personalize keeps this name"
+        problems.add(file, f"{where}, {name}: {expected}")
+        return None
+    if name in dataset.required and field.nullable:
+        problems.add(file, f"{where}, {name}: expected a type without null, since every row needs it")
+        return None
+    if (field.categorical or field.textual) and field.type != "string":
+        problems.add(file, f"{where}, {name}: expected the type string, since only text is categorical or textual")
+        return None
+    return field
+
+
+def _bare(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
+# Inferring a field.
+
+
+def infer(name: str, texts: Iterable[str], dataset: DatasetType) -> Field:
+    """The field that a column without a schema has, by the rule of this module.
+
+    Args:
+        name: The column's name.
+        texts: Its cells; empty ones are nulls.
+        dataset: The dataset, for its reserved columns.
+    """
+    reserved = dataset.reserved.get(name)
+    if reserved is not None:
+        return Field(name, reserved.types[0], nullable=name not in dataset.required)
+    texts = texts if isinstance(texts, Sequence) else tuple(texts)
+    values = [text for text in texts if text]
+    nullable = len(values) < len(texts)
+    if values and all(map(_WHOLE_WITHOUT_LEADING_ZERO.fullmatch, values)):
+        return Field(name, "long", nullable)
+    if values and all(map(_DECIMAL.fullmatch, values)) and not any(map(_CODE.match, values)):
+        return Field(name, "double", nullable)
+    if any(len(value) > _CATEGORY_LENGTH for value in values):
+        return Field(name, "string", nullable, textual=True)
+    categorical = any("|" in value for value in values) or 2 * len(set(values)) <= len(values)
+    return Field(name, "string", nullable, categorical=bool(values) and categorical)
+
+
+# Reading cells.
+
+
+def parse(field: Field, texts: Sequence[str], dataset: DatasetType) -> tuple[list[Value], list[tuple[int, str]]]:
+    """Turn cells into values.
+
+    Args:
+        field: What the column is.
+        texts: The cells.
+        dataset: The dataset, for the bounds of its reserved columns.
+
+    Returns:
+        The values, ``None`` for an empty or wrong cell; and for each wrong cell its index and what was expected.
+    """
+    parsed = _parse_all(field, texts, dataset)
+    if parsed is not None:
+        return parsed, []
+    values: list[Value] = []
+    wrong: list[tuple[int, str]] = []
+    for index, text in enumerate(texts):
+        value, expected = _parse_one(field, text, dataset)
+        values.append(value)
+        if expected:
+            wrong.append((index, f"expected {expected}, found {_found(text)}"))
+    return values, wrong
+
+
+def _parse_all(field: Field, texts: Sequence[str], dataset: DatasetType) -> list[Value] | None:
+    """All cells at the speed of C, or ``None`` when one of them needs a closer look."""
+    if not all(texts) or not texts:
+        return None
+    reserved = dataset.reserved.get(field.name, _TEXT)
+    longest = max(map(len, texts))
+    if field.type == "string":
+        simple = not reserved.values and longest <= (_ID_LENGTH if field.name in dataset.key else _CATEGORY_LENGTH)
+        return list(texts) if simple else None
+    digits = "".join(texts)
+    if not (digits.isascii() and digits.isdecimal()) or longest > 18 or field.type == "boolean":
+        return None
+    if field.type in ("double", "float"):
+        return list(map(float, texts))
+    numbers = list(map(int, texts))
+    low, high = min(numbers), max(numbers)
+    if (reserved.low is not None and low < reserved.low) or (reserved.high is not None and high > reserved.high):
+        return None
+    return None if field.type == "int" and high >= 2**31 else cast("list[Value]", numbers)
+
+
+def _parse_one(field: Field, text: str, dataset: DatasetType) -> tuple[Value, str]:
+    """One cell: its value and an empty string, or ``None`` and what was expected."""
+    reserved = dataset.reserved.get(field.name, _TEXT)
+    expected = _EXPECTED[field.type]
+    if not text:
+        if field.name in dataset.key:
+            return None, "an id"
+        return None, "" if field.nullable else f"{expected} (the column has no null)"
+    if field.type == "string":
+        if field.name in dataset.key and len(text) > _ID_LENGTH:
+            return None, f"an id of at most {_ID_LENGTH} characters"
+        if field.categorical and len(text) > _CATEGORY_LENGTH:
+            return None, f"a category of at most {_CATEGORY_LENGTH:,} characters"
+        if reserved.values and text not in reserved.values:
+            return None, f"one of {', '.join(reserved.values)}"
+        return text, ""
+    if field.type == "boolean":
+        return (_BOOLEANS[text], "") if text in _BOOLEANS else (None, expected)
+    if field.type in ("double", "float"):
+        number = float(text) if _DECIMAL.fullmatch(text) else float("inf")
+        return (None, expected) if abs(number) == float("inf") else (number, "")
+    whole = int(text) if _WHOLE.fullmatch(text) else None
+    if whole is None or (field.type == "int" and not -(2**31) <= whole < 2**31):
+        return None, expected
+    too_low = reserved.low is not None and whole < reserved.low
+    if too_low or (reserved.high is not None and whole > reserved.high):
+        return None, f"{expected}: {reserved.hint}"
+    return whole, ""
+
+
+def _found(text: str) -> str:
+    if not text:
+        return "an empty cell"
+    return f"a text of {len(text):,} character{'' if len(text) == 1 else 's'}"

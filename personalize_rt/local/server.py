@@ -1,0 +1,371 @@
+"""The HTTP door: an embedded Personalize for any AWS SDK, in any language.
+
+``serving`` is for tests (a thread of this process, for as long as a ``with`` block lasts), ``serve_forever`` for a
+command line. Both stay on this machine unless they are told otherwise, and then only with credentials. Where there are
+credentials, every request but ``/healthz`` must be signed with them (:mod:`personalize_rt.local.sigv4`). Nothing is
+ever written to the data directory.
+
+The paths beside the operations are those of :class:`personalize_rt.local.front.Application`.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import queue
+import signal
+import socket
+import threading
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from math import ceil
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from personalize_rt.errors import ConfigurationError, PersonalizeError, ValidationError
+from personalize_rt.local.faults import Faults
+from personalize_rt.local.sigv4 import Credentials, Verifier
+from personalize_rt.local.wire import HttpRequest, HttpResponse
+
+if TYPE_CHECKING:
+    import uvicorn
+
+__all__ = ["Embedded", "Server", "find_credentials", "serve_forever", "serving"]
+
+DEFAULT_PORT = 8700
+# The largest request of the service's model is some 400 kB: 150 entries of context, 500 items.
+MAX_BODY = 1 << 20
+STOP_TIMEOUT = 5.0  # seconds
+_START_TIMEOUT = 30.0  # seconds
+_BACKLOG = 1024
+
+
+class Embedded(Protocol):
+    """What is served: an embedded Personalize."""
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong on purpose."""
+        ...
+
+    def handle(self, request: HttpRequest, /) -> HttpResponse:
+        """Answer one request; called by one thread at a time, and during :meth:`reload`."""
+        ...
+
+    def reload(self) -> None:
+        """Read the data again; raise a ``PersonalizeError``, and keep the old, when they cannot be read."""
+        ...
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def find_credentials(file: str | os.PathLike[str] | None = None) -> tuple[Credentials, ...]:
+    """The credentials that requests must be signed with: those in a file, or else those in the environment.
+
+    Secrets never come from arguments, where every user of the machine could read them.
+
+    Args:
+        file: A file of the form of ``~/.aws/credentials``; the keys of each of its sections are accepted.
+
+    Returns:
+        Nothing when there is no file, and ``PERSONALIZE_RT_ACCESS_KEY_ID`` and ``PERSONALIZE_RT_SECRET_ACCESS_KEY``
+        are not set.
+
+    Raises:
+        ConfigurationError: The file is not of that form, or only one of the variables is set.
+    """
+    if file is not None:
+        return Credentials.from_file(file)
+    found = Credentials.from_environment()
+    return () if found is None else (found,)
+
+
+class Server:
+    """One HTTP server in a thread of its own. :func:`serving` and :func:`serve_forever` are what most people want.
+
+    Args:
+        local: What is served.
+        host: The address to listen on.
+        port: The port to listen on; 0 takes a free one.
+        credentials: Who may call. ``None`` means those of the environment, if any; see :func:`find_credentials`.
+            When there are any, requests must be signed.
+        require_signature: Refuse to start without credentials.
+        allow_remote: Whether ``host`` may be an address that other machines reach; needs credentials.
+        max_body: Bytes that a request may have; more is answered with status 413.
+        stop_timeout: Seconds that requests under way are given when the server stops.
+        now: The time by which signatures are judged, as an aware ``datetime``.
+
+    Raises:
+        ValidationError: ``host`` is open to other machines without ``allow_remote`` or credentials; or there are no
+            credentials where they are required.
+        ConfigurationError: The extra ``[server]`` is not installed.
+    """
+
+    def __init__(
+        self,
+        local: Embedded,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        credentials: Iterable[Credentials] | None = None,
+        require_signature: bool = False,
+        allow_remote: bool = False,
+        max_body: int = MAX_BODY,
+        stop_timeout: float = STOP_TIMEOUT,
+        now: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        accepted = find_credentials() if credentials is None else tuple(credentials)
+        _check_access(host, accepted, require_signature=require_signature, allow_remote=allow_remote)
+        self._host = "127.0.0.1" if host == "localhost" else host
+        self._port = port
+        self._stop_timeout = stop_timeout
+        self._ready = threading.Event()
+        self._ended: list[Callable[[], None]] = []
+        self._failure: BaseException | None = None
+        self._socket: socket.socket | None = None
+        self._thread: threading.Thread | None = None
+        verifier = Verifier(accepted, now) if accepted else None
+        self._uvicorn = _build(local, verifier, max_body, ceil(stop_timeout), self._ready.set)
+
+    @property
+    def url(self) -> str:
+        """The address to give to a client as ``endpoint_url``.
+
+        Raises:
+            ConfigurationError: The server is not running.
+        """
+        if self._socket is None:
+            raise ConfigurationError("this server is not running: start() it first")
+        host, port = self._socket.getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def start(self) -> None:
+        """Listen, and return when connections are taken.
+
+        Raises:
+            ConfigurationError: The port is in use or not allowed, the host is not an address of this machine, or the
+                server was started before.
+        """
+        if self._thread is not None:
+            raise ConfigurationError("a server starts once: make a new one")
+        self._socket = _listen(self._host, self._port)
+        self._thread = threading.Thread(target=self._run, name="personalize-rt-server", daemon=True)
+        self._thread.start()
+        self._ready.wait(_START_TIMEOUT)
+        if self._failure is not None or not self._ready.is_set():
+            self.stop()
+            raise ConfigurationError(f"the server did not start: {self._failure or 'it took too long'}")
+
+    def _run(self) -> None:
+        assert self._socket is not None
+        try:
+            self._uvicorn.run(sockets=[self._socket])
+        except BaseException as error:
+            self._failure = error
+        finally:
+            self._ready.set()
+            for tell in self._ended:
+                tell()
+
+    def stop(self) -> None:
+        """Take no more connections, let requests under way finish, and end the thread. Safe to call twice."""
+        self._uvicorn.should_exit = True
+        if self._thread is not None:
+            # uvicorn itself keeps the limit; the rest is for its own beats, and for a request that does not end.
+            self._thread.join(ceil(self._stop_timeout) + 1)
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def when_ended(self, tell: Callable[[], None]) -> None:
+        """Have a function called, by the server's thread, when the server ends."""
+        self._ended.append(tell)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+@contextmanager
+def serving(
+    local: Embedded,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    credentials: Iterable[Credentials] | None = None,
+    require_signature: bool = False,
+    allow_remote: bool = False,
+    max_body: int = MAX_BODY,
+    stop_timeout: float = STOP_TIMEOUT,
+    now: Callable[[], datetime] = _utc_now,
+) -> Generator[str, None, None]:
+    """Serve for as long as a ``with`` block lasts, and give it the URL.
+
+    Arguments and errors are those of :class:`Server`.
+    """
+    server = Server(
+        local,
+        host=host,
+        port=port,
+        credentials=credentials,
+        require_signature=require_signature,
+        allow_remote=allow_remote,
+        max_body=max_body,
+        stop_timeout=stop_timeout,
+        now=now,
+    )
+    with server:
+        yield server.url
+
+
+def serve_forever(
+    local: Embedded,
+    *,
+    host: str = "127.0.0.1",
+    port: int = DEFAULT_PORT,
+    credentials: Iterable[Credentials] | None = None,
+    require_signature: bool = False,
+    allow_remote: bool = False,
+    max_body: int = MAX_BODY,
+    stop_timeout: float = STOP_TIMEOUT,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Serve until SIGINT (Ctrl-C) or SIGTERM; SIGHUP, where there is one, reads the data again.
+
+    To be called by the main thread. Arguments and errors are those of :class:`Server`; ``port`` is 8700 by default.
+
+    Args:
+        local: What is served.
+        host: The address to listen on.
+        port: The port to listen on; 0 takes a free one.
+        credentials: Who may call; ``None`` means those of the environment, if any.
+        require_signature: Refuse to start without credentials.
+        allow_remote: Whether ``host`` may be an address that other machines reach.
+        max_body: Bytes that a request may have.
+        stop_timeout: Seconds that requests under way are given when the server stops.
+        say: Told, in one line each, where the server listens, that the data were read again or why not, and that the
+            server stops.
+    """
+    server = Server(
+        local,
+        host=host,
+        port=port,
+        credentials=credentials,
+        require_signature=require_signature,
+        allow_remote=allow_remote,
+        max_body=max_body,
+        stop_timeout=stop_timeout,
+    )
+    # A signal handler may do no more than note its signal: anything else may be half done when it comes.
+    noted: queue.SimpleQueue[int] = queue.SimpleQueue()
+    server.when_ended(lambda: noted.put(signal.SIGTERM))
+    with _noting_signals(noted), server:
+        say(f"serving Personalize on {server.url}")
+        while _next(noted) not in (signal.SIGINT, signal.SIGTERM):
+            say(_reloaded(local))
+        say("stopping")
+
+
+def _reloaded(local: Embedded) -> str:
+    try:
+        local.reload()
+    except PersonalizeError as error:
+        return f"the data stay as they were: {error.message}"
+    except Exception as error:
+        # A defect; its text may show what is in the data.
+        return f"the data stay as they were: {type(error).__name__}"
+    return "read the data again"
+
+
+@contextmanager
+def _noting_signals(noted: queue.SimpleQueue[int]) -> Generator[None, None, None]:
+    def note(number: int, _frame: Any) -> None:
+        noted.put(number)
+
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = [(number, signal.signal(number, note)) for number in (signal.Signals[name] for name in names)]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+def _next(noted: queue.SimpleQueue[int]) -> int:
+    """Wait for a signal. Where waiting keeps signals from coming (Windows), look up now and then."""
+    while True:
+        try:
+            return noted.get(timeout=None if os.name == "posix" else 0.5)
+        except queue.Empty:
+            continue
+
+
+def _check_access(host: str, accepted: tuple[Credentials, ...], *, require_signature: bool, allow_remote: bool) -> None:
+    remote = not _is_loopback(host)
+    if remote and not allow_remote:
+        raise ValidationError(
+            f"other machines may reach {host or 'every address'}: keep 127.0.0.1, or allow it with allow_remote "
+            "(--allow-remote) and credentials",
+            parameter="host",
+        )
+    if (remote or require_signature) and not accepted:
+        why = "other machines may call" if remote else "signatures are required"
+        raise ValidationError(
+            f"{why}, and there are no credentials: set PERSONALIZE_RT_ACCESS_KEY_ID and "
+            "PERSONALIZE_RT_SECRET_ACCESS_KEY, or name a credentials file",
+            parameter="credentials",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= 65535:
+        raise ValidationError("port must be from 0 (any free one) to 65535", parameter="port", limit=65535)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio turns Nagle's algorithm off only for sockets that say TCP, which those of create_server() do not; with
+    # it on, many clients would wait 40 ms for the body of an answer.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if os.name == "posix":
+            # Connections of a server before this one may linger; elsewhere this would let two servers share a port.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+        return listener
+    except OSError as error:
+        reasons = {
+            errno.EADDRINUSE: "the port is in use; choose another one, or 0 for any free one",
+            errno.EACCES: "that port is not yours to use; choose one from 1024",
+            errno.EADDRNOTAVAIL: "that is no address of this machine",
+        }
+        reason = reasons.get(error.errno or 0, error.strerror or "that is no address of this machine")
+    listener.close()
+    raise ConfigurationError(f"cannot listen on {host}, port {port}: {reason}")
+
+
+def _build(
+    local: Embedded, verifier: Verifier | None, max_body: int, stop_timeout: int, started: Callable[[], None]
+) -> uvicorn.Server:
+    try:
+        from personalize_rt.local import front
+    except ImportError as error:
+        missing = error.name
+    else:
+        application = front.Application(local.handle, local.faults, local.reload, verifier=verifier, max_body=max_body)
+        return front.build(application, stop_timeout=stop_timeout, started=started)
+    raise ConfigurationError(f'{missing} is not installed: pip install "personalize-rt[server]"')

@@ -1,0 +1,157 @@
+"""The embedded service at the level of HTTP bytes: the one entry that every door uses.
+
+A request that cannot be answered gets the code and status that the service documents for it (API reference, errors of
+each operation and "Common errors"); the texts are ours, since the service's are not published.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from email.utils import formatdate
+from hashlib import sha256
+from typing import Any, cast
+
+import attrs
+
+from personalize_rt.errors import ValidationError
+from personalize_rt.limits import Limits
+from personalize_rt.local.engine import Engine, RefusedError, Row
+from personalize_rt.operations import OPERATIONS, Operation
+
+__all__ = ["HttpRequest", "HttpResponse", "Wire"]
+
+_ROUTES = {operation.path: operation for operation in OPERATIONS.values()}
+# The member of the reply that holds the rows, and the member of a row that holds its id.
+_ROWS = {
+    "GetRecommendations": ("itemList", "itemId"),
+    "GetPersonalizedRanking": ("personalizedRanking", "itemId"),
+    "GetActionRecommendations": ("actionList", "actionId"),
+}
+_STATUS = {
+    "InvalidInputException": 400,
+    "MalformedHttpRequestException": 400,
+    "ResourceNotFoundException": 404,
+    "UnknownOperationException": 404,
+}
+
+
+def _copied(headers: Mapping[str, str]) -> Mapping[str, str]:
+    return dict(headers)
+
+
+@attrs.frozen
+class HttpRequest:
+    """A request as it arrives.
+
+    Attributes:
+        method: ``"POST"``, in upper case.
+        path: The path, with or without a query string.
+        headers: The headers; names in any case. Not shown by ``repr``, since they hold a signature.
+        body: The body. Not shown by ``repr``, since it is personal.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], converter=_copied, repr=False)
+    body: bytes = attrs.field(default=b"", repr=False)
+
+
+@attrs.frozen
+class HttpResponse:
+    """An answer as it leaves.
+
+    Attributes:
+        status: The HTTP status.
+        headers: The headers; names in lower case.
+        body: The JSON.
+    """
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], converter=_copied)
+    body: bytes = attrs.field(default=b"", repr=False)
+
+
+@attrs.frozen(repr=False)
+class Wire:
+    """Reads requests, asks the engine, writes answers. May be called by many threads at once.
+
+    Attributes:
+        engine: Knows the campaigns, and answers.
+        rng: Makes the ids of requests and recommendations; one seed gives one series of ids.
+        clock: Unix time in seconds, for the ``date`` header.
+        limits: How much a request may carry.
+    """
+
+    engine: Engine
+    rng: random.Random
+    clock: Callable[[], float] = time.time
+    limits: Limits = attrs.field(factory=Limits)
+
+    def handle(self, request: HttpRequest) -> HttpResponse:
+        """Answer one request; never raises for what a request holds."""
+        refusal = RefusedError("UnknownOperationException", "")
+        operation = _ROUTES.get(request.path.partition("?")[0])
+        if operation is not None and request.method == "POST":
+            try:
+                return self._reply(200, self._answer(operation, request.body))
+            except RefusedError as raised:
+                refusal = raised
+        headers = {"x-amzn-errortype": refusal.code}
+        return self._reply(_STATUS[refusal.code], {"message": refusal.message}, headers)
+
+    def _answer(self, operation: Operation[Any], body: bytes) -> dict[str, Any]:
+        members = _read(body)
+        try:
+            operation.check(members, self.limits)
+        except ValidationError as error:
+            message = error.message
+        else:
+            rows = self.engine.answer(operation, members)
+            return {**_write(operation, rows), "recommendationId": self._recommendation_id(members["campaignArn"])}
+        raise RefusedError("InvalidInputException", message)
+
+    def _reply(self, status: int, content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> HttpResponse:
+        body = json.dumps(content, separators=(",", ":")).encode()
+        return HttpResponse(
+            status,
+            {
+                "content-type": "application/json",
+                "date": formatdate(self.clock(), usegmt=True),
+                "x-amzn-requestid": str(self._uuid()),
+                "content-length": str(len(body)),
+                **(headers or {}),
+            },
+            body,
+        )
+
+    def _uuid(self) -> uuid.UUID:
+        return uuid.UUID(int=self.rng.getrandbits(128), version=4)
+
+    def _recommendation_id(self, arn: str) -> str:
+        """The service's form of 40 characters: the end of a UUID, and six hexadecimal digits after ``CID``."""
+        return f"RID-{str(self._uuid())[11:]}-CID-{sha256(arn.encode()).hexdigest()[:6]}"
+
+
+def _read(body: bytes) -> dict[str, Any]:
+    """The members of a request; members that are null count as absent, as the AWS SDKs have it."""
+    try:
+        members: Any = json.loads(body or b"{}", parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        members = None
+    if not isinstance(members, dict):
+        raise RefusedError("MalformedHttpRequestException", "the body is not a JSON object")
+    return {name: value for name, value in cast("dict[str, Any]", members).items() if value is not None}
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _write(operation: Operation[Any], rows: list[Row]) -> dict[str, Any]:
+    # An absent score is sent as null: the recorded replies have the length for it.
+    member, id_member = _ROWS[operation.name]
+    return {member: [{id_member: row.id, "score": row.score} for row in rows]}

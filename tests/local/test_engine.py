@@ -1,0 +1,71 @@
+"""The engine and the wire around recipes of one's own: what a recipe sees, and limits that were relaxed."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+
+import attrs
+import pytest
+
+from personalize_rt.limits import Limits
+from personalize_rt.local import HttpRequest
+from personalize_rt.local.datasets import Datasets
+from personalize_rt.local.engine import Engine, RefusedError
+from personalize_rt.local.models import Models
+from personalize_rt.local.recipes import RECIPES, Ask, Row
+from personalize_rt.local.wire import Wire
+from personalize_rt.operations import GET_PERSONALIZED_RANKING, GET_RECOMMENDATIONS
+
+ARN = "arn:aws:personalize:eu-west-1:000000000000:campaign/x"
+
+
+def test_recipe_sees_the_members_that_it_uses_and_makes_no_row_too_many() -> None:
+    asked: list[Ask] = []
+    made: list[int] = []
+
+    def answer(ask: Ask) -> Iterator[Row]:
+        asked.append(ask)
+        for n in range(1000):
+            made.append(n)
+            yield Row(f"i{n}", None)
+
+    recipe = attrs.evolve(RECIPES["aws-sims"], answer=answer)
+    engine = Engine({ARN: recipe}, Models(Datasets()), clock=lambda: 7.0)
+    members = {"campaignArn": ARN, "itemId": "i", "userId": "u", "context": {"A": "b"}, "numResults": 3}
+
+    assert engine.answer(GET_RECOMMENDATIONS, members) == [Row("i0", None), Row("i1", None), Row("i2", None)]
+    assert made == [0, 1, 2]
+    assert asked[0].members == {"campaignArn": ARN, "itemId": "i", "numResults": 3}
+    assert asked[0].now == 7.0
+
+
+def test_service_with_relaxed_limits_ranks_more_items() -> None:
+    wire = Wire(
+        Engine({ARN: RECIPES["aws-personalized-ranking"]}, Models(Datasets())),
+        random.Random(1),
+        limits=Limits(input_list=1000),
+    )
+    items = [f"i{n}" for n in range(600)]
+    body = json.dumps({"campaignArn": ARN, "userId": "u", "inputList": items}).encode()
+    response = wire.handle(HttpRequest("POST", GET_PERSONALIZED_RANKING.path, {}, body))
+
+    assert response.status == 200
+    assert [row["itemId"] for row in json.loads(response.body)["personalizedRanking"]] == items
+
+
+def test_models_are_made_when_the_first_request_needs_them() -> None:
+    models = Models(Datasets())
+    engine = Engine({ARN: RECIPES["aws-popularity-count"]}, models)
+    assert engine.answer(GET_RECOMMENDATIONS, {"campaignArn": ARN}) == []
+    assert models.taste is models.taste
+    assert models.offers is models.offers
+
+
+def test_refusal_carries_code_and_message() -> None:
+    engine = Engine({}, Models(Datasets()))
+    with pytest.raises(RefusedError) as raised:
+        engine.answer(GET_RECOMMENDATIONS, {"recommenderArn": ARN})
+    assert raised.value.code == "ResourceNotFoundException"
+    assert raised.value.message == f"there is no recommender {ARN}; the campaigns are: none"

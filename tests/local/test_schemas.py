@@ -1,0 +1,202 @@
+"""The inference rule, the reading of Avro schemas, and the parsing of cells."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from personalize_rt.local.problems import Problems
+from personalize_rt.local.schemas import DATASETS, Field, FieldType, Schema, infer, parse, read_schema
+
+ITEMS = DATASETS["items"]
+INTERACTIONS = DATASETS["interactions"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "field"),
+    [
+        (["7", "-40", "0"], Field("X", "long")),
+        (["7", "", "8"], Field("X", "long", nullable=True)),
+        (["007", "8"], Field("X", "string")),
+        (["1234567890123456789", "1"], Field("X", "string")),
+        (["19.5", "7"], Field("X", "double")),
+        (["1e-3", "-.5", "2."], Field("X", "double")),
+        (["00.5", "7"], Field("X", "string")),
+        (["0.5", "0"], Field("X", "double")),
+        (["nan", "1"], Field("X", "string")),
+        (["inf", "1"], Field("X", "string")),
+        (["1_000", "2"], Field("X", "string")),
+        (["٣", "٤"], Field("X", "string")),
+        (["true", "false"], Field("X", "string")),
+        (["red", "blue", "green"], Field("X", "string")),
+        (["red", "blue", "red", "red"], Field("X", "string", categorical=True)),
+        (["red|blue", "green", "black"], Field("X", "string", categorical=True)),
+        (["", ""], Field("X", "string", nullable=True)),
+        (["w" * 1001, "short", "short", "short"], Field("X", "string", textual=True)),
+        (["w" * 1000, "short"], Field("X", "string")),
+    ],
+    ids=lambda value: None if isinstance(value, Field) else "|".join(value)[:30] or "empty",
+)
+def test_type_is_inferred_by_the_rule(cells: list[str], field: Field) -> None:
+    assert infer("X", cells, ITEMS) == field
+
+
+def test_reserved_columns_have_the_types_of_the_guide() -> None:
+    assert infer("CREATION_TIMESTAMP", ["x"], ITEMS) == Field("CREATION_TIMESTAMP", "long", nullable=True)
+    assert infer("EVENT_VALUE", ["7"], INTERACTIONS) == Field("EVENT_VALUE", "float", nullable=True)
+    assert infer("TIMESTAMP", ["7"], INTERACTIONS) == Field("TIMESTAMP", "long")
+    assert infer("ITEM_ID", ["7"], ITEMS) == Field("ITEM_ID", "string")
+
+
+@given(st.lists(st.integers(-(10**17), 10**17).map(str) | st.just("")))
+def test_inferred_whole_numbers_parse_without_a_problem(cells: list[str]) -> None:
+    values, wrong = parse(infer("X", cells, ITEMS), cells, ITEMS)
+    assert not wrong
+    assert values == [int(cell) if cell and any(cells) else None for cell in cells]
+
+
+@given(st.lists(st.text(max_size=20)))
+def test_every_column_parses_as_what_it_was_inferred_to_be(cells: list[str]) -> None:
+    values, wrong = parse(infer("X", cells, ITEMS), cells, ITEMS)
+    assert not wrong
+    assert [value is None for value in values] == [not cell for cell in cells]
+
+
+@given(
+    st.lists(
+        st.sampled_from(["", "1", "12", "-3", "4.5", "x", "1e5", "true", "2147483648", "1234567890123456789"]),
+        max_size=8,
+    )
+)
+def test_block_and_single_cells_are_parsed_alike(cells: list[str]) -> None:
+    types: list[FieldType] = ["string", "long", "int", "double", "float", "boolean"]
+    for field in (Field("X", type, nullable=True) for type in types):
+        singly = [parse(field, [cell, ""], ITEMS)[0][0] for cell in cells]
+        values, wrong = parse(field, cells, ITEMS)
+        assert values == singly
+        assert list(map(type, values)) == list(map(type, singly))
+        assert [n for n, _ in wrong] == [n for n, cell in enumerate(cells) if cell and singly[n] is None]
+
+
+@pytest.mark.parametrize(
+    ("field", "dataset", "cell", "expected"),
+    [
+        (Field("X", "long"), ITEMS, "7.5", "a whole number"),
+        (Field("X", "long"), ITEMS, "", "an empty cell"),
+        (Field("X", "int"), ITEMS, "2147483648", "32 bits"),
+        (Field("X", "double"), ITEMS, "nan", "a decimal number"),
+        (Field("X", "double"), ITEMS, "1e999", "a decimal number"),
+        (Field("X", "boolean"), ITEMS, "True", "lower case"),
+        (Field("X", "string", categorical=True), ITEMS, "x" * 1001, "at most 1,000"),
+        (Field("ITEM_ID"), ITEMS, "", "an id"),
+        (Field("ITEM_ID"), ITEMS, "x" * 257, "at most 256"),
+        (Field("TIMESTAMP", "long"), INTERACTIONS, "1362062307000", "not milliseconds"),
+        (Field("VALUE", "long", nullable=True), DATASETS["actions"], "11", "from 1 to 10"),
+        (Field("VALUE", "long", nullable=True), DATASETS["actions"], "0", "from 1 to 10"),
+        (Field("EVENT_TYPE"), DATASETS["action_interactions"], "Taken", "TAKEN, NOT_TAKEN, VIEWED"),
+    ],
+)
+def test_wrong_cell_says_what_was_expected_and_shows_no_value(
+    field: Field, dataset: Any, cell: str, expected: str
+) -> None:
+    values, wrong = parse(field, [cell], dataset)
+
+    assert values == [None]
+    assert [index for index, _ in wrong] == [0]
+    assert expected in wrong[0][1]
+    assert len(cell) < 3 or cell not in wrong[0][1]
+
+
+# Avro
+
+
+def avro(*fields: Any, **more: Any) -> str:
+    given = [{"name": "ITEM_ID", "type": "string"}, *fields]
+    return json.dumps({"type": "record", "name": "Items", "fields": given, "version": "1.0", **more})
+
+
+def read(text: str, dataset: str = "items") -> tuple[Schema | None, list[str]]:
+    problems = Problems()
+    schema = read_schema(text, DATASETS[dataset], "items.schema.json", problems)
+    return schema, [str(problem) for problem in problems.found]
+
+
+def test_schema_of_the_guide_is_read() -> None:
+    schema, problems = read(
+        avro(
+            {"name": "GENRES", "type": ["null", "string"], "categorical": True},
+            {"name": "PLOT", "type": "string", "textual": True},
+            {"name": "PRICE", "type": ["float", "null"]},
+            {"name": "ADULT", "type": "boolean"},
+            {"name": "CREATION_TIMESTAMP", "type": "long"},
+            namespace="com.amazonaws.personalize.schema",
+        )
+    )
+    assert problems == []
+    assert schema == Schema(
+        {
+            "ITEM_ID": Field("ITEM_ID"),
+            "GENRES": Field("GENRES", nullable=True, categorical=True),
+            "PLOT": Field("PLOT", textual=True),
+            "PRICE": Field("PRICE", "float", nullable=True),
+            "ADULT": Field("ADULT", "boolean"),
+            "CREATION_TIMESTAMP": Field("CREATION_TIMESTAMP", "long"),
+        }
+    )
+
+
+def test_name_of_action_interactions_is_taken_in_both_spellings() -> None:
+    fields = [{"name": name, "type": "string"} for name in ("USER_ID", "ACTION_ID", "EVENT_TYPE")]
+    fields.append({"name": "TIMESTAMP", "type": "long"})
+    for name in ("ActionInteractions", "Action_Interactions"):
+        text = json.dumps({"type": "record", "name": name, "fields": fields})
+        assert read(text, "action_interactions")[1] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"type": "record",\n "fields" []}', "line 2, column 11: expected JSON"),
+        ("[]", "expected an Avro record"),
+        ('{"type": "record", "name": "Items"}', "expected an Avro record"),
+        (avro(type="enum"), 'expected "type": "record"'),
+        (avro(name="Users"), 'expected "name": "Items"'),
+        (avro({"type": "string"}), "fields[1]: expected"),
+        (avro("GENRES"), "fields[1]: expected"),
+        (avro({"name": "MY GENRES", "type": "string"}), "fields[1]: expected"),
+        (avro({"name": "X", "type": "array"}), "fields[1], X: expected a type of"),
+        (avro({"name": "X"}), "fields[1], X: expected a type of"),
+        (avro({"name": "X", "type": ["string", "long"]}), "fields[1], X: expected a type of"),
+        (avro({"name": "X", "type": ["null"]}), "fields[1], X: expected a type of"),
+        (avro({"name": "X", "type": {"type": "string"}}), "fields[1], X: expected a type of"),
+        (avro({"name": "CREATION_TIMESTAMP", "type": "string"}), "expected the type long"),
+        (avro({"name": "X", "type": "long", "categorical": True}), "expected the type string"),
+        (avro({"name": "GENRES_1", "type": "long"}, {"name": "GENRES1", "type": "long"}), "is there twice"),
+        (
+            avro({"name": "A", "type": "string", "textual": True}, {"name": "B", "type": "string", "textual": True}),
+            "at most one textual",
+        ),
+        (json.dumps({"type": "record", "name": "Items", "fields": []}), "expected a field ITEM_ID"),
+        (
+            json.dumps(
+                {"type": "record", "name": "Items", "fields": [{"name": "ITEM_ID", "type": ["null", "string"]}]}
+            ),
+            "expected a type without null",
+        ),
+    ],
+)
+def test_wrong_schema_is_a_problem_that_says_what_was_expected(text: str, expected: str) -> None:
+    schema, problems = read(text)
+
+    assert schema is None
+    assert any(expected in problem for problem in problems), problems
+    assert all(problem.startswith("items.schema.json") for problem in problems)
+
+
+def test_all_problems_of_a_schema_are_told_at_once() -> None:
+    _, problems = read(avro({"name": "X"}, {"name": "Y", "type": "map"}, name="Users", type="enum"))
+    assert len(problems) == 4

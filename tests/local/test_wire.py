@@ -1,0 +1,270 @@
+"""The wire: routes, bytes, headers, errors (service.md section 5)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from personalize_rt.local import HttpRequest
+
+RECOMMENDATION_ID = re.compile(r"RID-[0-9a-f]{2}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}-CID-[0-9a-f]{6}")
+INVALID = (400, "InvalidInputException")
+PATHS = ["/recommendations", "/personalize-ranking", "/action-recommendations"]
+
+
+def test_answer_is_compact_json_with_the_headers_of_the_service(service: Callable[..., Any]) -> None:
+    small = service()
+    members = {"campaignArn": small.arn("ranking"), "userId": "ann", "inputList": ["a", "nobody-knows"]}
+    response = small.post("/personalize-ranking", members)
+    reply = json.loads(response.body)
+
+    assert response.status == 200
+    assert response.body == json.dumps(reply, separators=(",", ":")).encode()
+    assert response.body.startswith(
+        b'{"personalizedRanking":[{"itemId":"a","score":1.0},{"itemId":"nobody-knows","score":null}]'
+    )
+    assert list(reply) == ["personalizedRanking", "recommendationId"]
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["date"] == "Tue, 26 May 2020 22:02:55 GMT"
+    assert response.headers["content-length"] == str(len(response.body))
+    assert str(UUID(response.headers["x-amzn-requestid"])) == response.headers["x-amzn-requestid"]
+    assert "x-amzn-errortype" not in response.headers
+
+
+def test_recommendation_id_has_the_form_and_length_of_the_service(service: Callable[..., Any]) -> None:
+    small = service()
+    members = {"campaignArn": small.arn("popular")}
+    one, other = (small.ok("/recommendations", members)["recommendationId"] for _ in range(2))
+    elsewhere = small.ok("/recommendations", {"campaignArn": small.arn("similar"), "itemId": "a"})["recommendationId"]
+
+    assert RECOMMENDATION_ID.fullmatch(one)
+    assert len(one) == 40
+    assert one != other
+    assert one[-6:] == other[-6:] != elsewhere[-6:]
+
+
+def test_ids_follow_the_seed(service: Callable[..., Any]) -> None:
+    def bodies(seed: int) -> list[tuple[bytes, str]]:
+        small = service(seed=seed)
+        responses = [small.post("/recommendations", {"campaignArn": small.arn("popular")}) for _ in range(3)]
+        return [(response.body, response.headers["x-amzn-requestid"]) for response in responses]
+
+    assert bodies(1) == bodies(1) != bodies(2)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/"),
+        ("POST", "/recommendations/"),
+        ("POST", "/Recommendations"),
+        ("POST", "/events"),
+        ("GET", "/recommendations"),
+        ("PUT", "/personalize-ranking"),
+        ("post", "/recommendations"),
+    ],
+)
+def test_other_paths_and_methods_are_unknown_operations(service: Callable[..., Any], method: str, path: str) -> None:
+    response = service().local.handle(HttpRequest(method, path, {}, b"{}"))
+
+    assert response.status == 404
+    assert response.headers["x-amzn-errortype"] == "UnknownOperationException"
+    assert response.body == b'{"message":""}'
+
+
+def test_query_string_is_not_part_of_the_path(service: Callable[..., Any]) -> None:
+    small = service()
+    assert small.ok("/recommendations?x=1", {"campaignArn": small.arn("popular")})["itemList"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    "body",
+    [b"{", b"nonsense", b"[]", b'"text"', b"12", b"null", b"\xff\xfe\xfa", b'{"numResults": NaN}', b"[" * 100_000],
+    ids=lambda body: repr(body[:12]),
+)
+def test_body_that_is_not_a_json_object_is_malformed(service: Callable[..., Any], path: str, body: bytes) -> None:
+    status, code, message = service().error(path, body)
+
+    assert (status, code) == (400, "MalformedHttpRequestException")
+    assert "JSON object" in message
+
+
+@pytest.mark.parametrize(("path", "body"), [(path, body) for path in PATHS for body in (b"", b"{}")])
+def test_empty_body_lacks_its_members(service: Callable[..., Any], path: str, body: bytes) -> None:
+    status, code, message = service().error(path, body)
+
+    assert (status, code) == INVALID
+    assert "campaignArn" in message
+
+
+@pytest.mark.parametrize(
+    ("path", "campaign", "members", "named"),
+    [
+        ("/recommendations", "for-you", {"userId": 7}, "userId"),
+        ("/recommendations", "for-you", {"userId": "x" * 257}, "userId"),
+        ("/recommendations", "for-you", {"userId": "u", "numResults": 501}, "numResults"),
+        ("/recommendations", "for-you", {"userId": "u", "numResults": -1}, "numResults"),
+        ("/recommendations", "for-you", {"userId": "u", "numResults": "5"}, "numResults"),
+        ("/recommendations", "for-you", {"userId": "u", "numResults": True}, "numResults"),
+        ("/recommendations", "for-you", {"userId": "u", "numResults": 5.0}, "numResults"),
+        ("/recommendations", "for-you", {"userId": "u", "context": {"DEVICE": 1}}, "context"),
+        ("/recommendations", "for-you", {"userId": "u", "context": {"DE VICE": "x"}}, "context"),
+        ("/recommendations", "for-you", {"userId": "u", "context": []}, "context"),
+        ("/recommendations", "for-you", {"userId": "u", "inputList": ["a"]}, "inputList"),
+        ("/recommendations", "for-you", {"userId": "u", "newMember": 1}, "newMember"),
+        ("/personalize-ranking", "ranking", {"userId": "u", "inputList": ["a"] * 501}, "inputList"),
+        ("/personalize-ranking", "ranking", {"userId": "u", "inputList": []}, "inputList"),
+        ("/personalize-ranking", "ranking", {"userId": "u", "inputList": "a"}, "inputList"),
+        ("/personalize-ranking", "ranking", {"userId": "u", "inputList": [1]}, "inputList[0]"),
+        ("/personalize-ranking", "ranking", {"userId": "u", "inputList": [None]}, "inputList[0]"),
+        ("/personalize-ranking", "ranking", {"userId": "u"}, "inputList"),
+        ("/personalize-ranking", "ranking", {"inputList": ["a"]}, "userId"),
+        ("/personalize-ranking", "ranking", {"userId": None, "inputList": ["a"]}, "userId"),
+        ("/personalize-ranking", "ranking", {"userId": "", "inputList": ["a"]}, "userId"),
+        ("/personalize-ranking", "ranking", {"userId": "u", "inputList": ["a"], "numResults": 1}, "numResults"),
+    ],
+)
+def test_what_breaks_the_model_is_invalid_input_that_names_the_member(
+    service: Callable[..., Any], path: str, campaign: str, members: dict[str, Any], named: str
+) -> None:
+    small = service()
+    status, code, message = small.error(path, {"campaignArn": small.arn(campaign), **members})
+
+    assert (status, code) == INVALID
+    assert named in message
+
+
+def test_null_members_count_as_absent(service: Callable[..., Any]) -> None:
+    small = service()
+    nulls = dict.fromkeys(
+        ["recommenderArn", "userId", "itemId", "numResults", "context", "filterArn", "filterValues", "promotions"]
+    )
+    assert small.recommend("popular", **nulls) == small.recommend("popular")
+
+
+@pytest.mark.parametrize("arn", ["", "popular", "arn:aws:s3:::bucket", "arn:aws:personalize:eu-west-1:0:"])
+def test_what_is_not_an_arn_is_invalid_input(service: Callable[..., Any], arn: str) -> None:
+    status, code, message = service().error("/recommendations", {"campaignArn": arn})
+
+    assert (status, code) == INVALID
+    assert "campaignArn" in message
+
+
+@pytest.mark.parametrize("member", ["campaignArn", "recommenderArn"])
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "arn:aws:personalize:eu-west-1:000000000000:campaign/nobody",
+        "arn:aws:personalize:eu-west-1:000000000000:recommender/popular",
+        "arn:aws:personalize:us-east-1:000000000000:campaign/popular",
+        "arn:aws:personalize:eu-west-1:111111111111:campaign/popular",
+    ],
+)
+def test_unknown_arn_is_not_found(service: Callable[..., Any], member: str, arn: str) -> None:
+    status, code, message = service().error("/recommendations", {member: arn})
+
+    assert (status, code) == (404, "ResourceNotFoundException")
+    assert arn in message
+    assert "for-you" in message
+
+
+def test_campaign_given_as_recommender_is_not_found(service: Callable[..., Any]) -> None:
+    small = service()
+    status, code, _ = small.error("/recommendations", {"recommenderArn": small.arn("popular")})
+    assert (status, code) == (404, "ResourceNotFoundException")
+
+
+def test_campaign_and_recommender_together_are_invalid_input(service: Callable[..., Any]) -> None:
+    small = service()
+    arn = small.arn("popular")
+    status, code, message = small.error("/recommendations", {"campaignArn": arn, "recommenderArn": arn})
+
+    assert (status, code) == INVALID
+    assert "exactly one" in message
+
+
+@pytest.mark.parametrize(
+    ("path", "campaign", "members"),
+    [
+        ("/recommendations", "ranking", {"userId": "ann"}),
+        ("/personalize-ranking", "for-you", {"userId": "ann", "inputList": ["a"]}),
+        ("/action-recommendations", "popular", {"userId": "ann"}),
+    ],
+)
+def test_operation_that_the_recipe_does_not_answer_is_invalid_input(
+    service: Callable[..., Any], path: str, campaign: str, members: dict[str, Any]
+) -> None:
+    small = service()
+    status, code, message = small.error(path, {"campaignArn": small.arn(campaign), **members})
+
+    assert (status, code) == INVALID
+    assert "answers Get" in message
+
+
+FILTER = "arn:aws:personalize:eu-west-1:000000000000:filter/f"
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"filterArn": FILTER},
+        {"filterArn": FILTER, "filterValues": {"GENRE": '"Comedy"'}},
+        {"promotions": [{"name": "p", "percentPromotedItems": 10, "filterArn": FILTER}]},
+        {"metadataColumns": {"ITEMS": ["TITLE"]}},
+    ],
+    ids=lambda members: next(reversed(members)),
+)
+def test_what_is_not_supported_yet_is_refused_not_ignored(service: Callable[..., Any], members: dict[str, Any]) -> None:
+    small = service()
+    status, code, message = small.error(
+        "/recommendations", {"campaignArn": small.arn("for-you"), "userId": "ann", **members}
+    )
+    assert (status, code) == INVALID
+    assert "not supported yet by the embedded service" in message
+
+    if "promotions" not in members:
+        ranking = {"campaignArn": small.arn("ranking"), "userId": "ann", "inputList": ["a"], **members}
+        assert "not supported yet" in small.error("/personalize-ranking", ranking)[2]
+
+
+def test_no_error_shows_a_personal_value(service: Callable[..., Any]) -> None:
+    small = service()
+    secret = "bob-4711"
+    arn = small.arn("for-you")
+    wrong = [
+        {"campaignArn": arn, "userId": secret, "filterArn": FILTER, "filterValues": {"A": secret}},
+        {"campaignArn": arn, "userId": secret * 100},
+        {"campaignArn": arn, "userId": secret, "context": {"A": secret * 1000}},
+        {"campaignArn": arn, "userId": [secret]},
+        {"campaignArn": small.arn("similar"), "userId": secret},
+        {"campaignArn": arn + "x", "userId": secret},
+    ]
+    for members in wrong:
+        assert secret not in small.error("/recommendations", members)[2]
+    assert secret not in repr(HttpRequest("POST", "/", {"authorization": secret}, secret.encode()))
+
+
+def test_many_threads_get_the_same_answers_and_different_ids(sample: Any) -> None:
+    users = [event.user_id for event in list(sample.local.interactions)[::400]]
+
+    def ask(user: str) -> tuple[Any, str, str]:
+        members = {"campaignArn": sample.arn("movies-for-you"), "userId": user}
+        response = sample.post("/recommendations", members)
+        reply = json.loads(response.body)
+        return reply["itemList"], reply["recommendationId"], response.headers["x-amzn-requestid"]
+
+    alone = [ask(user) for user in users]
+    fresh = type(sample)(type(sample.local).sample())
+    sample = fresh  # nothing learned yet: the threads race for it
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(ask, users))
+
+    assert [rows for rows, _, _ in together] == [rows for rows, _, _ in alone]
+    assert len({id for _, id, _ in together}) == len({id for _, _, id in together}) == len(users)
