@@ -1,0 +1,195 @@
+"""The commands of ``personalize-rt``.
+
+A command returns the text to print, so that everything about pipes, terminals and errors is in one place: :func:`run`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from personalize_rt._version import __version__
+from personalize_rt.cli import options
+from personalize_rt.cli.arguments import as_context, as_filter_values, check_text, read_item_ids
+from personalize_rt.cli.failures import exit_status, in_one_line
+from personalize_rt.cli.output import as_json, silence, write, write_error
+from personalize_rt.cli.render import actions_table, answer_json, items_table
+from personalize_rt.cli.target import choose_target
+from personalize_rt.errors import PersonalizeError
+
+__all__ = ["app", "run"]
+
+NAME = "personalize-rt"
+BROKEN_PIPE = 141
+INTERRUPTED = 130
+
+app: typer.Typer = typer.Typer(name=NAME, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command.
+
+    Args:
+        arguments: The command line, without the program's name.
+
+    Returns:
+        The exit status.
+    """
+    try:
+        check_text(arguments)
+        answer: Any = typer.main.get_command(app).main(list(arguments), prog_name=NAME, standalone_mode=False)
+        if isinstance(answer, str):
+            write(answer)
+        # typer gives back the status of an Exit: 0 after --help, 130 after Ctrl-C.
+        return answer if isinstance(answer, int) else 0
+    except SystemExit:
+        return BROKEN_PIPE  # nothing else makes typer exit by itself, without standalone_mode
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except Exception as error:
+        # DeadlineExceededError is an OSError too, as every TimeoutError.
+        if isinstance(error, OSError) and not isinstance(error, PersonalizeError):
+            silence(sys.stdout)
+            if isinstance(error, BrokenPipeError):
+                return BROKEN_PIPE
+        write_error(in_one_line(error, arguments))
+        return exit_status(error)
+
+
+def _example(command: str) -> str:
+    # \b keeps typer from breaking the line, which is there to be copied.
+    return f"\b\nExample:\n{command}"
+
+
+@app.callback(invoke_without_command=True)
+def start(context: typer.Context, version: options.Version = False) -> str | None:
+    """Amazon Personalize Runtime on the command line. To see what it does: personalize-rt demo."""
+    if version:
+        typer.echo(f"{NAME} {__version__}")
+        raise typer.Exit
+    return context.get_help() + "\n" if context.invoked_subcommand is None else None
+
+
+@app.command()
+def demo(json: options.Json = False) -> str:
+    """Rank real films for a real user: no account, no network."""
+    from personalize_rt.cli.demo import play
+    from personalize_rt.cli.demo_page import page
+
+    facts = play()
+    return as_json(facts.as_dict()) if json else page(facts)
+
+
+@app.command(
+    short_help="Recommended, related or popular items.",
+    epilog=_example("personalize-rt recommend --local sample --campaign-arn similar-movies --item-id tt0078748"),
+)
+def recommend(
+    campaign_arn: options.CampaignArn = None,
+    recommender_arn: options.RecommenderArn = None,
+    user_id: options.UserId = None,
+    item_id: options.ItemId = None,
+    num_results: options.NumResults = None,
+    context: options.Context = None,
+    filter_arn: options.FilterArn = None,
+    value: options.Values = None,
+    metadata: options.Metadata = None,
+    region: options.Region = None,
+    profile: options.Profile = None,
+    endpoint_url: options.EndpointUrl = None,
+    local: options.Local = None,
+    deadline: options.Deadline = None,
+    attempts: options.Attempts = None,
+    json: options.Json = False,
+) -> str:
+    """Ask for recommended, related or popular items (GetRecommendations)."""
+    target = choose_target(
+        region=region, profile=profile, endpoint_url=endpoint_url, local=local, deadline=deadline, attempts=attempts
+    )
+    answer = target.runtime.get_recommendations(
+        campaign_arn=None if campaign_arn is None else target.campaign(campaign_arn),
+        recommender_arn=None if recommender_arn is None else target.recommender(recommender_arn),
+        user_id=user_id,
+        item_id=item_id,
+        num_results=num_results,
+        context=as_context(context or ()),
+        filter_arn=None if filter_arn is None else target.filter(filter_arn),
+        filter_values=as_filter_values(value or ()),
+        metadata_columns=metadata,
+    )
+    return answer_json(answer) if json else items_table(answer, columns=metadata or ())
+
+
+@app.command(
+    short_help="Items in the order that suits a user.",
+    epilog=_example(
+        "personalize-rt rank --local sample --campaign-arn movies-ranking --user-id 13974 tt0120338 tt0133093"
+    ),
+)
+def rank(
+    campaign_arn: options.RequiredCampaignArn,
+    user_id: options.RequiredUserId,
+    items: options.ItemIds = None,
+    items_from: options.ItemsFrom = None,
+    context: options.Context = None,
+    filter_arn: options.FilterArn = None,
+    value: options.Values = None,
+    metadata: options.Metadata = None,
+    region: options.Region = None,
+    profile: options.Profile = None,
+    endpoint_url: options.EndpointUrl = None,
+    local: options.Local = None,
+    deadline: options.Deadline = None,
+    attempts: options.Attempts = None,
+    json: options.Json = False,
+) -> str:
+    """Put items in the order that suits a user (GetPersonalizedRanking)."""
+    input_list = read_item_ids(items or [], items_from)
+    target = choose_target(
+        region=region, profile=profile, endpoint_url=endpoint_url, local=local, deadline=deadline, attempts=attempts
+    )
+    answer = target.runtime.get_personalized_ranking(
+        campaign_arn=target.campaign(campaign_arn),
+        user_id=user_id,
+        input_list=input_list,
+        context=as_context(context or ()),
+        filter_arn=None if filter_arn is None else target.filter(filter_arn),
+        filter_values=as_filter_values(value or ()),
+        metadata_columns=metadata,
+    )
+    return answer_json(answer) if json else items_table(answer, input_list=input_list, columns=metadata or ())
+
+
+@app.command(
+    short_help="What a user will most likely do.",
+    epilog=_example("personalize-rt actions --local sample --campaign-arn offers --user-id 13974"),
+)
+def actions(
+    campaign_arn: options.RequiredCampaignArn,
+    user_id: options.RequiredUserId,
+    num_results: options.NumResults = None,
+    filter_arn: options.FilterArn = None,
+    value: options.Values = None,
+    region: options.Region = None,
+    profile: options.Profile = None,
+    endpoint_url: options.EndpointUrl = None,
+    local: options.Local = None,
+    deadline: options.Deadline = None,
+    attempts: options.Attempts = None,
+    json: options.Json = False,
+) -> str:
+    """Ask for the actions that a user will most likely take (GetActionRecommendations)."""
+    target = choose_target(
+        region=region, profile=profile, endpoint_url=endpoint_url, local=local, deadline=deadline, attempts=attempts
+    )
+    answer = target.runtime.get_action_recommendations(
+        campaign_arn=target.campaign(campaign_arn),
+        user_id=user_id,
+        num_results=num_results,
+        filter_arn=None if filter_arn is None else target.filter(filter_arn),
+        filter_values=as_filter_values(value or ()),
+    )
+    return answer_json(answer) if json else actions_table(answer)

@@ -1,0 +1,107 @@
+"""Reading what is written on the command line: ``NAME=VALUE`` pairs and lists of item ids."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+from personalize_rt.errors import ValidationError
+from personalize_rt.filters.values import FilterScalar, FilterValue
+
+__all__ = ["as_context", "as_filter_values", "check_text", "read_item_ids"]
+
+_NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
+
+
+def check_text(arguments: Iterable[str]) -> None:
+    """Refuse arguments that are not text: the shell hands on any bytes.
+
+    Raises:
+        ValidationError: An argument is not valid in the encoding of the system.
+    """
+    for position, argument in enumerate(arguments, start=1):
+        # What could not be decoded stands there as surrogates.
+        if any("\ud800" <= character <= "\udfff" for character in argument):
+            raise ValidationError(f"argument {position} is not valid {sys.getfilesystemencoding().upper()}")
+
+
+def as_context(pairs: Iterable[str]) -> dict[str, str]:
+    """``["DEVICE=phone"]`` as ``{"DEVICE": "phone"}``.
+
+    Raises:
+        ValidationError: A pair has no ``=``, or a name is there twice.
+    """
+    context: dict[str, str] = {}
+    for position, pair in enumerate(pairs, start=1):
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise ValidationError(f"--context number {position} is not NAME=VALUE", parameter="context")
+        if name in context:
+            raise ValidationError(f"--context {name} is there twice, and has one value only", parameter="context")
+        context[name] = value
+    return context
+
+
+def as_filter_values(pairs: Iterable[str]) -> Mapping[str, FilterValue]:
+    """``["GENRE=Comedy", "GENRE=Drama", "YEAR:=1999"]`` as ``{"GENRE": ["Comedy", "Drama"], "YEAR": 1999}``.
+
+    ``=`` is followed by text, digits included, and ``:=`` by a number. A repeated name makes a list.
+
+    Raises:
+        ValidationError: A pair has no ``=``, or no number after ``:=``.
+    """
+    values: dict[str, list[FilterScalar]] = {}
+    for position, pair in enumerate(pairs, start=1):
+        name, equals, text = pair.partition("=")
+        is_number = name.endswith(":")
+        name = name.removesuffix(":")
+        if not equals or not name:
+            raise ValidationError(
+                f"--value number {position} is neither NAME=TEXT nor NAME:=NUMBER", parameter="filter_values"
+            )
+        if is_number and not _NUMBER.fullmatch(text):
+            raise ValidationError(
+                f"--value {name}:= is followed by other than a number; for text write {name}=TEXT",
+                parameter="filter_values",
+            )
+        values.setdefault(name, []).append(Decimal(text) if is_number else text)
+    return {name: several if len(several) > 1 else several[0] for name, several in values.items()}
+
+
+def read_item_ids(given: list[str], file: str | None) -> list[str]:
+    """The items to rank: the arguments, or the lines of a file.
+
+    Args:
+        given: The arguments.
+        file: A path, or ``-`` for standard input; blank lines are passed over, and white space around an id.
+
+    Raises:
+        ValidationError: Both or neither are given, or the file cannot be read.
+    """
+    if (file is None) == (not given):
+        both = "both are given" if given else "neither is given"
+        raise ValidationError(
+            f"give item ids as arguments, or --items-from FILE with one per line: {both}", parameter="input_list"
+        )
+    if file is None:
+        return given
+    ids = [line.strip() for line in _text_of(file).splitlines()]
+    return [id for id in ids if id]
+
+
+def _text_of(file: str) -> str:
+    name = "standard input" if file == "-" else file
+    try:
+        if file == "-":
+            content = sys.stdin.buffer.read()
+        else:
+            with open(file, "rb") as opened:
+                content = opened.read()
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        problem = "it is not UTF-8"
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or "it is no name of a file"
+    raise ValidationError(f"cannot read {name}: {problem}", parameter="input_list")

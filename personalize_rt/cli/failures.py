@@ -1,0 +1,90 @@
+"""What went wrong, as one line and an exit status."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from traceback import extract_tb
+from typing import Any
+
+from personalize_rt.cli.output import printable
+from personalize_rt.errors import ConfigurationError, PersonalizeError, ValidationError
+from personalize_rt.local import LocalDataError
+from personalize_rt.redaction import mask
+
+__all__ = ["exit_status", "in_one_line"]
+
+SERVICE = 1
+USAGE = 2
+
+# How the command line spells the library's arguments.
+_OPTIONS: Mapping[str, str] = {
+    "attempts": "--attempts",
+    "campaign_arn": "--campaign-arn",
+    "context": "--context",
+    "deadline": "--deadline",
+    "endpoint_url": "--endpoint-url",
+    "filter_arn": "--filter-arn",
+    "filter_values": "--value",
+    "input_list": "the input",
+    "item_id": "--item-id",
+    "metadata_columns": "--metadata",
+    "num_results": "--num-results",
+    "recommender_arn": "--recommender-arn",
+    "region_name": "--region",
+    "user_id": "--user-id",
+}
+# A plain English word is meant as a name only where a message begins with it.
+_OPTION = re.compile(rf"(?:^|\b(?=\w+_))({'|'.join(_OPTIONS)})\b=?")
+
+
+def exit_status(error: Exception) -> int:
+    """1 when the service could not answer, 2 when the arguments or the settings are wrong."""
+    if _is_usage(error) or isinstance(error, ValidationError | ConfigurationError | LocalDataError):
+        return USAGE
+    return SERVICE
+
+
+def in_one_line(error: Exception, arguments: Sequence[str]) -> str:
+    """What to tell a person.
+
+    Args:
+        error: What was raised.
+        arguments: The command line: what typer says of it may repeat a user id.
+    """
+    return "personalize-rt: " + printable(" ".join(_text(error, arguments).split()))
+
+
+def _text(error: Exception, arguments: Sequence[str]) -> str:
+    if _is_usage(error):
+        return _of_usage(error, arguments)
+    if isinstance(error, LocalDataError):
+        return _of_data(error)
+    if isinstance(error, ValidationError | ConfigurationError):
+        return _OPTION.sub(lambda match: _OPTIONS[match[1]], error.message)
+    if isinstance(error, PersonalizeError):
+        return error.message
+    if isinstance(error, OSError):
+        return f"cannot write the answer: {error.strerror or type(error).__name__}"
+    where = extract_tb(error.__traceback__)[-1]
+    return f"unexpected {type(error).__name__} in {Path(where.filename).name}, line {where.lineno}: please report it"
+
+
+def _is_usage(error: Any) -> bool:
+    # typer brings a click of its own since 0.26, so the class has more than one home.
+    return callable(getattr(error, "format_message", None))
+
+
+def _of_usage(error: Any, arguments: Sequence[str]) -> str:
+    command = next((argument for argument in arguments if not argument.startswith("-")), "")
+    values = (argument.partition("=")[2] if argument.startswith("-") else argument for argument in arguments)
+    text = mask(error.format_message(), (value for value in values if value != command))
+    path = getattr(getattr(error, "ctx", None), "command_path", "personalize-rt")
+    return f"{text.rstrip('.')}; see {path} --help"
+
+
+def _of_data(error: LocalDataError) -> str:
+    shown = "; ".join(map(str, error.problems[:3]))
+    more = len(error.problems) - 3
+    return f"cannot load {error.directory}: {shown}" + (f"; and {more} more problems" if more > 0 else "")

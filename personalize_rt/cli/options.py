@@ -1,0 +1,98 @@
+"""The options that several commands share, each described once."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import typer
+
+__all__ = [
+    "Attempts",
+    "CampaignArn",
+    "Context",
+    "Deadline",
+    "EndpointUrl",
+    "FilterArn",
+    "ItemId",
+    "ItemIds",
+    "ItemsFrom",
+    "Json",
+    "Local",
+    "Metadata",
+    "NumResults",
+    "Profile",
+    "RecommenderArn",
+    "Region",
+    "RequiredCampaignArn",
+    "RequiredUserId",
+    "UserId",
+    "Values",
+    "Version",
+]
+
+# What to ask.
+CampaignArn: TypeAlias = Annotated[
+    str | None, typer.Option("--campaign-arn", metavar="ARN", help="The campaign; with --local its name will do.")
+]
+RecommenderArn: TypeAlias = Annotated[
+    str | None, typer.Option("--recommender-arn", metavar="ARN", help="The recommender, instead of a campaign.")
+]
+RequiredCampaignArn: TypeAlias = Annotated[
+    str, typer.Option("--campaign-arn", metavar="ARN", help="The campaign; with --local its name will do.")
+]
+UserId: TypeAlias = Annotated[str | None, typer.Option("--user-id", metavar="ID", help="For whom.")]
+RequiredUserId: TypeAlias = Annotated[str, typer.Option("--user-id", metavar="ID", help="For whom.")]
+ItemId: TypeAlias = Annotated[
+    str | None, typer.Option("--item-id", metavar="ID", help="The item that others should be related to.")
+]
+ItemIds: TypeAlias = Annotated[list[str] | None, typer.Argument(metavar="ITEM", help="The items to rank.")]
+ItemsFrom: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--items-from", metavar="FILE", help="A file with one item a line; - for standard input."),
+]
+NumResults: TypeAlias = Annotated[int | None, typer.Option("--num-results", metavar="N", help="How many.")]
+Context: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--context", metavar="NAME=VALUE", help="Contextual metadata; repeatable."),
+]
+FilterArn: TypeAlias = Annotated[str | None, typer.Option("--filter-arn", metavar="ARN", help="A filter to apply.")]
+Values: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--value",
+        metavar="NAME=TEXT",
+        help="A value for the filter; NAME:=7 for a number. Repeatable: a repeated NAME makes a list.",
+    ),
+]
+Metadata: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--metadata", metavar="COLUMN", help="A column to show; repeatable."),
+]
+
+# Where to ask.
+Region: TypeAlias = Annotated[str | None, typer.Option("--region", metavar="NAME", help="The AWS region.")]
+Profile: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--profile", metavar="NAME", help="A profile of your AWS settings."),
+]
+EndpointUrl: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--endpoint-url", metavar="URL", help="Another address than AWS."),
+]
+Local: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--local",
+        metavar="DIR",
+        help="The embedded service, on a data directory; 'sample' for the bundled one.",
+    ),
+]
+
+# How to ask.
+Deadline: TypeAlias = Annotated[
+    float | None,
+    typer.Option("--deadline", metavar="SECONDS", help="No attempt starts later than this."),
+]
+Attempts: TypeAlias = Annotated[int | None, typer.Option("--attempts", metavar="N", help="How often to try.")]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="The service's reply as JSON, and how it came about.")]
+Version: TypeAlias = Annotated[bool, typer.Option("--version", help="Show the version.")]

@@ -1,0 +1,89 @@
+"""Who is asked: AWS, another endpoint, or the embedded service."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import MutableMapping
+from typing import Any
+
+import attrs
+
+from personalize_rt.client import PersonalizeRuntime
+from personalize_rt.errors import ValidationError
+from personalize_rt.local import LocalPersonalize
+from personalize_rt.resilience.retry import RetryPolicy
+
+__all__ = ["SAMPLE", "Target", "choose_target", "use_profile"]
+
+SAMPLE = "sample"
+
+
+@attrs.frozen
+class Target:
+    """A runtime, and what names mean to it: the embedded service knows its resources by name too.
+
+    Attributes:
+        runtime: The client.
+        local: The embedded service behind it, or ``None``.
+    """
+
+    runtime: PersonalizeRuntime
+    local: LocalPersonalize | None = None
+
+    def campaign(self, name: str) -> str:
+        """The ARN of a campaign."""
+        return name if self.local is None or _is_arn(name) else self.local.campaign_arn(name)
+
+    def recommender(self, name: str) -> str:
+        """The ARN of a recommender."""
+        return name if self.local is None or _is_arn(name) else self.local.recommender_arn(name)
+
+    def filter(self, name: str) -> str:
+        """The ARN of a filter."""
+        return name if self.local is None or _is_arn(name) else self.local.filter_arn(name)
+
+
+def _is_arn(name: str) -> bool:
+    return name.startswith("arn:")
+
+
+def choose_target(
+    *,
+    region: str | None,
+    profile: str | None,
+    endpoint_url: str | None,
+    local: str | None,
+    deadline: float | None,
+    attempts: int | None,
+) -> Target:
+    """Build the runtime that the options describe; what is ``None`` has the library's default.
+
+    Raises:
+        ValidationError: Options that do not go together.
+        LocalDataError: A data directory that cannot be loaded.
+    """
+    options: dict[str, Any] = {}
+    if deadline is not None:
+        options["deadline"] = deadline
+    if attempts is not None:
+        options["retry"] = RetryPolicy(attempts=attempts)
+    if local is None:
+        if profile is not None:
+            use_profile(profile, os.environ)
+        return Target(PersonalizeRuntime(region_name=region, endpoint_url=endpoint_url, **options))
+    for option, value in {"--region": region, "--profile": profile, "--endpoint-url": endpoint_url}.items():
+        if value is not None:
+            raise ValidationError(f"--local answers by itself: leave out {option}", parameter="local")
+    service = LocalPersonalize.sample() if local == SAMPLE else LocalPersonalize.from_directory(local)
+    return Target(service.runtime(**options), service)
+
+
+def use_profile(profile: str, environ: MutableMapping[str, str]) -> None:
+    """Make a profile count as if the shell had named it, and before credentials of the environment.
+
+    boto3 prefers ``AWS_DEFAULT_PROFILE`` to ``AWS_PROFILE``, and credentials in the environment to both. A profile
+    that is asked for by name comes first with the AWS command line, so it does here.
+    """
+    environ["AWS_DEFAULT_PROFILE"] = environ["AWS_PROFILE"] = profile
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        environ.pop(name, None)

@@ -1,0 +1,109 @@
+"""What goes wrong is one line that a person can read, and shows nothing personal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from personalize_rt.cli import app
+from personalize_rt.cli.failures import in_one_line
+
+ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
+PERSON = "person-4711"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["nope"], "No such command 'nope'"),
+        (["rank", "--nope"], "No such option"),
+        (["recommend", PERSON], "unexpected extra argument"),
+        (["recommend", "--num-results", PERSON], "Invalid value for '--num-results'"),
+        (["recommend", f"--num-results={PERSON}"], "Invalid value for '--num-results'"),
+        (["rank", "--user-id", PERSON, "i1"], "Missing option '--campaign-arn'"),
+        (["actions", "--campaign-arn", ARN], "Missing option '--user-id'"),
+        (["rank", "--user-id", PERSON, "--campaign-arn"], "requires an argument"),
+        (["recommend"], "exactly one of --campaign-arn and --recommender-arn"),
+        (
+            ["recommend", "--campaign-arn", ARN, "--num-results", "501"],
+            "--num-results is 501; the service takes at most",
+        ),
+        (["recommend", "--campaign-arn", ARN, "--user-id", PERSON * 30], "--user-id is a str of 330 characters"),
+        (["recommend", "--campaign-arn", ARN, "--value", f"A={PERSON}"], "--value without --filter-arn"),
+        (["recommend", "--campaign-arn", ARN, "--context", PERSON], "--context number 1 is not NAME=VALUE"),
+        (["recommend", "--campaign-arn", ARN, "--context", f"A B={PERSON}"], "--context has a name with other than"),
+        (
+            ["recommend", "--campaign-arn", ARN, "--deadline", "0"],
+            "--deadline must be a number of seconds above 0, or None for no deadline",
+        ),
+        (["recommend", "--campaign-arn", ARN, "--attempts", "0"], "--attempts must be a whole number from 1"),
+        (["recommend", "--campaign-arn", ARN, "--profile", "nope"], "profile (nope) could not be found"),
+        (["rank", "--campaign-arn", ARN, "--user-id", PERSON, "--items-from", "/no/such"], "cannot read /no/such"),
+        (["recommend", "--campaign-arn", "x", "--local", "/no/such"], "cannot load /no/such"),
+    ],
+)
+def test_a_wrong_argument_is_one_line_and_status_2(cli: Callable[..., Any], arguments: list[str], problem: str) -> None:
+    outcome = cli(*arguments)
+    assert outcome.status == 2
+    assert problem in outcome.problem
+    assert PERSON not in outcome.problem
+
+
+def test_an_error_of_the_service_is_one_line_and_status_1(cli: Callable[..., Any], server: Any) -> None:
+    server.always(server.failure(400, message=f"No such user: {PERSON}\n\x1b[31mreally"))
+    outcome = cli(
+        "actions", "--campaign-arn", ARN, "--user-id", PERSON, "--region", "eu-west-1", "--endpoint-url", server.url
+    )
+    assert outcome.status == 1
+    assert "InvalidInputException (HTTP 400, request id " in outcome.problem
+    assert "No such user: *** \\x1b[31mreally" in outcome.problem
+
+
+def test_an_answer_of_somebody_else_is_one_line_and_status_1(cli: Callable[..., Any], server: Any) -> None:
+    server.always(server.answer(200, {"hello": "there"}))
+    outcome = cli("recommend", "--campaign-arn", ARN, "--region", "eu-west-1", "--endpoint-url", server.url)
+    assert outcome.status == 1
+    assert "it is not the service's" in outcome.problem
+
+
+def test_many_problems_of_a_directory_are_still_one_line(cli: Callable[..., Any], tmp_path: Path) -> None:
+    rows = "".join(f"u,i,never-{n}\n" for n in range(5))
+    (tmp_path / "interactions.csv").write_text(f"USER_ID,ITEM_ID,TIMESTAMP\n{rows}", "utf-8")
+    outcome = cli("recommend", "--campaign-arn", "popularity-count", "--local", str(tmp_path))
+    assert outcome.status == 2
+    assert "interactions.csv, line 2, column TIMESTAMP: expected" in outcome.problem
+    assert outcome.problem.endswith("; and 2 more problems")
+
+
+def test_a_defect_of_ours_is_one_line_and_shows_no_value(
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(**options: Any) -> Any:
+        raise KeyError(PERSON)
+
+    monkeypatch.setattr(app, "choose_target", broken)
+    outcome = cli("actions", "--campaign-arn", ARN, "--user-id", PERSON)
+    assert outcome.status == 1
+    assert outcome.problem.startswith("unexpected KeyError in test_problems.py, line ")
+    assert PERSON not in outcome.problem
+
+
+def test_ctrl_c_while_reading_is_status_130(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "read_item_ids", interrupted)
+    outcome = cli("rank", "--campaign-arn", ARN, "--user-id", PERSON)
+    assert (outcome.status, outcome.out, outcome.err) == (130, "", "")
+
+
+def test_a_command_s_name_is_not_taken_for_a_secret() -> None:
+    class UsageError(Exception):
+        def format_message(self) -> str:
+            return f"No such command 'rnak'. It has {PERSON}."
+
+    line = in_one_line(UsageError(), ["rnak", PERSON])
+    assert line == "personalize-rt: No such command 'rnak'. It has ***; see personalize-rt --help"
