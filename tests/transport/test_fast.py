@@ -1,0 +1,297 @@
+"""A client that we build does less work for a call; what is sent, answered and raised is what a plain one's would be."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from botocore import exceptions as theirs
+from botocore.config import Config
+from moto import mock_aws
+
+from personalize_rt import (
+    ActionRecommendations,
+    PersonalizeError,
+    PersonalizeRuntime,
+    Promotion,
+    Ranking,
+    Recommendations,
+    ResponseError,
+    ServerError,
+    ServiceError,
+)
+from personalize_rt.transport import fast
+
+ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
+FILTER = "arn:aws:personalize:eu-west-1:123456789012:filter/unseen"
+REQUESTS = {
+    "get_recommendations": {
+        "campaign_arn": ARN,
+        "user_id": 'ü"1 日本 😀 \ud800 \x7f \n',
+        "item_id": "",
+        "num_results": 0,
+        "context": {"DEVICE": "phone", "CITY": "Zürich"},
+        "filter_arn": FILTER,
+        "filter_values": {"G": ["a", "ö"]},
+        "promotions": [Promotion("p", 5, filter_arn=FILTER, filter_values={"G": "x"})],
+        "metadata_columns": ["TITLE"],
+    },
+    "get_personalized_ranking": {"campaign_arn": ARN, "user_id": "u", "input_list": ["b", "a", "b"]},
+    "get_action_recommendations": {"campaign_arn": ARN, "user_id": "u", "num_results": 7},
+}
+VARY = {"x-amz-date", "authorization", "amz-sdk-invocation-id", "user-agent"}
+
+
+@pytest.fixture
+def both(runtime: Any, plain_client: Any) -> tuple[PersonalizeRuntime, PersonalizeRuntime]:
+    """A runtime with a client of ours, and one with a plain client."""
+    return runtime(retry={"attempts": 1}), runtime(client=plain_client(), retry={"attempts": 1})
+
+
+@pytest.mark.parametrize("method", REQUESTS)
+def test_the_same_bytes_are_sent(method: str, both: Any, server: Any) -> None:
+    for runtime in both:
+        getattr(runtime, method)(**REQUESTS[method])
+    ours, plain = server.received
+    assert (ours.method, ours.path, ours.body) == (plain.method, plain.path, plain.body)
+    assert set(ours.headers) == set(plain.headers)
+    assert {name: text for name, text in ours.headers.items() if name not in VARY} == {
+        name: text for name, text in plain.headers.items() if name not in VARY
+    }
+    for name in ("authorization",):
+        assert ours.headers[name].split(", Signature=")[0] == plain.headers[name].split(", Signature=")[0]
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"region_name": "cn-north-1"}, {"config": Config(use_dualstack_endpoint=True)}])
+def test_the_same_endpoint_is_chosen(kwargs: dict[str, Any], session: Any) -> None:
+    runtime = PersonalizeRuntime(session=session, **kwargs)
+    assert runtime._transport.client().meta.endpoint_url == session.client("personalize-runtime", **kwargs).meta.endpoint_url
+    runtime.close()
+
+
+REPLIES = [
+    {"itemList": [{"itemId": "a", "score": 0.25}], "recommendationId": "RID"},
+    {"itemList": [{"itemId": "a", "score": 1}, {"itemId": "b", "score": None}], "recommendationId": None},
+    {"itemList": [{"itemId": "a", "metadata": {"title": "ü"}, "reason": ["r"], "promotionName": "p"}]},
+    {"itemList": [{"itemId": "a", "elevenChars": None, "rank": 5}], "more": [1]},
+    {"itemList": [{"itemId": "a", "score": 1e-7}, {"itemId": "b", "score": 5e-324}]},
+    {"itemList": []},
+    {"recommendationId": "RID"},
+]
+
+
+@pytest.mark.parametrize("reply", REPLIES, ids=json.dumps)
+def test_the_same_answer_is_read(reply: Any, both: Any, server: Any) -> None:
+    server.always(reply)
+    ours, plain = (runtime.get_recommendations(campaign_arn=ARN) for runtime in both)
+    assert ours == plain
+    assert (ours.info.request_id, ours.info.attempts) == (plain.info.request_id, plain.info.attempts)
+    assert ours.info.request_id == "fd2ea40f-11f5-461c-b678-6a6a08bdb416"
+
+
+ERRORS: list[tuple[int, bytes, dict[str, str]]] = [
+    (400, b'{"message": "m"}', {"x_amzn_errortype": "InvalidInputException:http://x/"}),
+    (400, b'{"Message": "M"}', {"x_amzn_errortype": "InvalidInputException"}),
+    (404, b'{"__type": "com.amazon#ResourceNotFoundException", "message": "m"}', {}),
+    (400, b'{"code": "ThrottlingException", "message": "m"}', {}),
+    (400, b'{"message": "m", "more": {"a": [1]}}', {"x_amzn_errortype": "BrandNew"}),
+    (400, b"{}", {}),
+    (400, b"", {}),
+    (400, b"plain words", {}),
+    (403, b"<html><body>Forbidden</body></html>", {"content_type": "text/html"}),
+    (413, b"<html>\r\n<head>Request Entity Too Large</head>", {"content_type": "text/html"}),
+    (429, b"Too many", {"Retry_After": "1"}),
+    (500, b"{}", {}),
+    (502, b"<html>Bad gateway</html>", {"content_type": "text/html"}),
+    (503, b"", {}),
+    (503, b"Service Unavailable", {"x_twice": "1"}),
+    (504, b'{"message": null}', {}),
+    (301, b"", {"location": "http://127.0.0.1:9"}),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "headers"), ERRORS)
+def test_the_same_error_is_raised(
+    status: int, body: bytes, headers: dict[str, str], both: Any, plain_client: Any, server: Any
+) -> None:
+    server.always(server.answer(status, body, **headers))
+    caught = []
+    for runtime in both:
+        with pytest.raises(ServiceError) as ours:
+            runtime.get_recommendations(campaign_arn=ARN)
+        caught.append(ours.value)
+    with pytest.raises(theirs.ClientError) as plain:
+        plain_client().get_recommendations(campaignArn=ARN)
+    for error in caught:
+        assert error.response == plain.value.response
+        assert error.operation_name == plain.value.operation_name
+    assert type(caught[0]) is type(caught[1])
+    assert str(caught[0]) == str(caught[1])
+
+
+@pytest.mark.parametrize("body", [b"[]", b'"x"', b"5", b"null", b'{"itemList": 5}', b'{"itemList": [{"itemId": 5}]}'])
+def test_an_answer_that_breaks_the_model_is_a_response_error_of_both(body: bytes, both: Any, server: Any) -> None:
+    server.always(server.answer(200, body))
+    for runtime in both:
+        with pytest.raises(ResponseError):
+            runtime.get_recommendations(campaign_arn=ARN)
+
+
+def test_the_member_that_breaks_the_model_is_named(both: Any, server: Any) -> None:
+    server.always({"itemList": [{"itemId": "a", "score": "high"}]})
+    with pytest.raises(ResponseError, match=r"itemList\[0\].score"):
+        both[0].get_recommendations(campaign_arn=ARN)
+
+
+# With any part left out, because botocore changed
+
+
+def hooks() -> list[Any]:
+    return [pytest.param([hook], id=hook.__name__) for hook in fast._HOOKS] + [
+        pytest.param([], id="none"),
+        pytest.param(list(fast._HOOKS), id="all"),
+    ]
+
+
+@pytest.mark.parametrize("left", hooks())
+def test_each_part_may_be_left_out(left: list[Any], runtime: Any, server: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(fast, "_HOOKS", tuple(left))
+    ours = runtime()
+    assert type(ours.get_recommendations(**REQUESTS["get_recommendations"])) is Recommendations
+    assert type(ours.get_personalized_ranking(**REQUESTS["get_personalized_ranking"])) is Ranking
+    assert type(ours.get_action_recommendations(**REQUESTS["get_action_recommendations"])) is ActionRecommendations
+    assert json.loads(server.received[1].body)["inputList"] == ["b", "a", "b"]
+    server.script(503, "close", {"itemList": [{"itemId": "a"}]})
+    assert ours.get_recommendations(campaign_arn=ARN).info.attempts == 3
+    server.script(server.answer(200, b"[]"), server.answer(400, b"[]"))
+    for _ in range(2):
+        with pytest.raises(PersonalizeError):
+            ours.get_recommendations(campaign_arn=ARN)
+
+
+@pytest.mark.parametrize(
+    "missing", ["_serializer", "_user_agent_creator", "_endpoint"], ids=lambda name: name
+)
+def test_what_botocore_no_longer_has_is_left_out_with_a_debug_line(
+    missing: str, session: Any, caplog: Any
+) -> None:
+    client = session.client("personalize-runtime")
+    delattr(client, missing)
+    with caplog.at_level(logging.DEBUG, "personalize_rt"):
+        fast.install(client)
+    (record,) = caplog.records
+    assert record.levelno == logging.DEBUG
+    assert missing in record.getMessage()
+
+
+def test_nothing_is_left_out_with_this_botocore(session: Any, caplog: Any) -> None:
+    client = session.client("personalize-runtime")
+    with caplog.at_level(logging.DEBUG, "personalize_rt"):
+        fast.install(client)
+    assert caplog.records == []
+    client.close()
+
+
+def test_each_part_is_in_place(runtime: Any, session: Any, server: Any) -> None:
+    plain = session.client("personalize-runtime")
+    ours = runtime()._transport.client()
+    assert type(ours._serializer) is not type(plain._serializer)
+    assert type(ours._user_agent_creator) is not type(plain._user_agent_creator)
+    assert type(ours._endpoint.http_session) is not type(plain._endpoint.http_session)
+    assert fast.REPLY in ours.get_recommendations(campaignArn=ARN)
+    assert fast.REPLY not in plain.meta.service_model.operation_model("GetRecommendations").output_shape.members
+    plain.close()
+
+
+def test_a_client_of_the_callers_is_left_alone(plain_client: Any, runtime: Any) -> None:
+    client = plain_client()
+    before = (client._serializer, client._endpoint.http_session, client._user_agent_creator, dict(vars(client)))
+    runtime(client=client).get_recommendations(campaign_arn=ARN)
+    assert (client._serializer, client._endpoint.http_session, client._user_agent_creator, dict(vars(client))) == before
+
+
+# Event handlers of the caller's session
+
+
+def test_handlers_of_the_session_still_see_and_change_requests(server: Any) -> None:
+    import botocore.session
+
+    session = botocore.session.Session()
+    session.set_credentials("mine", "mine")
+    seen: list[Any] = []
+
+    def more(params: dict[str, Any], **_: Any) -> None:
+        seen.append(dict(params))
+        params["numResults"] = 3
+
+    def header(request: Any, **_: Any) -> None:
+        request.headers["x-mine"] = "yes"
+
+    session.register("before-parameter-build.personalize-runtime", more)
+    session.register("before-sign.personalize-runtime", header)
+    with PersonalizeRuntime(session=session, region_name="eu-west-1", endpoint_url=server.url) as runtime:
+        runtime.get_recommendations(campaign_arn=ARN)
+    assert seen == [{"campaignArn": ARN}]
+    assert server.received[0].members == {"campaignArn": ARN, "numResults": 3}
+    assert server.received[0].headers["x-mine"] == "yes"
+    assert "x-mine" in server.received[0].headers["authorization"]
+
+
+def test_a_client_of_ours_works_under_moto(server: Any, monkeypatch: Any) -> None:
+    with mock_aws():
+        s3 = boto3.client("s3", region_name="us-east-1")
+        s3.create_bucket(Bucket="films")
+        with PersonalizeRuntime(region_name="eu-west-1", endpoint_url=server.url) as runtime:
+            assert runtime.get_recommendations(campaign_arn=ARN).item_ids == ("i1",)
+        assert len(s3.list_buckets()["Buckets"]) == 1
+    assert server.count == 1
+
+
+# Decoders that the program brought along
+
+
+def decoder(loads: Callable[[bytes], Any]) -> Any:
+    return SimpleNamespace(loads=loads, decode=loads)
+
+
+@pytest.mark.parametrize("name", ["orjson", "msgspec.json"])
+def test_a_faster_decoder_is_used_where_the_program_imported_one(name: str, monkeypatch: Any) -> None:
+    used: list[bytes] = []
+    for other in ("orjson", "msgspec.json"):
+        monkeypatch.delitem(sys.modules, other, raising=False)
+    monkeypatch.setitem(sys.modules, name, decoder(lambda body: (used.append(body), json.loads(body))[1]))
+    assert fast._loads(b'{"a": 1}') == {"a": 1}
+    assert used == [b'{"a": 1}']
+
+
+@pytest.mark.parametrize("name", ["orjson", "msgspec.json"])
+def test_what_a_strict_decoder_refuses_json_decides(name: str, monkeypatch: Any) -> None:
+    def refuse(_: bytes) -> Any:
+        raise ValueError("too strict")
+
+    for other in ("orjson", "msgspec.json"):
+        monkeypatch.delitem(sys.modules, other, raising=False)
+    monkeypatch.setitem(sys.modules, name, decoder(refuse))
+    assert fast._loads(b'{"a": "\\ud800"}') == {"a": "\ud800"}
+    with pytest.raises(ValueError, match="Expecting"):
+        fast._loads(b"nonsense")
+
+
+def test_a_server_error_of_any_body_is_retried(runtime: Any, server: Any) -> None:
+    server.script(server.answer(503, b"[]"), server.answer(500, b"\xff"))
+    assert runtime().get_recommendations(campaign_arn=ARN).info.attempts == 3
+    with pytest.raises(ServerError):
+        server.always(server.answer(502, b'"no"'))
+        runtime().get_recommendations(campaign_arn=ARN)
+
+
+def test_deep_json_is_an_error_of_ours(runtime: Any, server: Any) -> None:
+    server.script(server.answer(200, b"[" * 100_000))
+    with pytest.raises(PersonalizeError):
+        runtime(retry={"attempts": 1}).get_recommendations(campaign_arn=ARN)
