@@ -26,11 +26,23 @@ if TYPE_CHECKING:
         TransportError,
         ValidationError,
     )
+    from personalize_rt.filters.expression import BoundFilter, Filter, FilterExpression
     from personalize_rt.filters.values import FilterValue, RawFilterValue
     from personalize_rt.interactions import Interaction
     from personalize_rt.limits import Limits
     from personalize_rt.operations import Promotion
     from personalize_rt.rerank import CoVisitationScorer, EmbeddingScorer, LocalReranker, PopularityScorer, Scorer
+    from personalize_rt.resilience.breaker import CircuitBreaker
+    from personalize_rt.resilience.cache import Cache, CacheStore, MemoryStore
+    from personalize_rt.resilience.fallback import (
+        Fallback,
+        FilterData,
+        InputOrderFallback,
+        PopularItemsFallback,
+        RerankFallback,
+        StaleFallback,
+    )
+    from personalize_rt.resilience.hedge import Hedge
     from personalize_rt.resilience.retry import RetryPolicy
     from personalize_rt.results import (
         ActionRecommendations,
@@ -48,11 +60,16 @@ else:
         "errors": "AccessDeniedError CircuitOpenError ConfigurationError DeadlineExceededError FilterSyntaxError "
         "FilterValuesError InvalidInputError PersonalizeError ResourceNotFoundError ResponseError ServerError "
         "ServiceError ThrottlingError TransportError ValidationError",
+        "filters.expression": "BoundFilter Filter FilterExpression",
         "filters.values": "FilterValue RawFilterValue",
         "interactions": "Interaction",
         "limits": "Limits",
         "operations": "Promotion",
         "rerank": "CoVisitationScorer EmbeddingScorer LocalReranker PopularityScorer Scorer",
+        "resilience.breaker": "CircuitBreaker",
+        "resilience.cache": "Cache CacheStore MemoryStore",
+        "resilience.fallback": "Fallback FilterData InputOrderFallback PopularItemsFallback RerankFallback StaleFallback",
+        "resilience.hedge": "Hedge",
         "resilience.retry": "RetryPolicy",
         "results": "ActionRecommendations Metadata PredictedAction PredictedItem Ranking Recommendations ResponseInfo",
     }
@@ -74,22 +91,34 @@ else:
 __all__ = [
     "AccessDeniedError",
     "ActionRecommendations",
+    "BoundFilter",
+    "Cache",
+    "CacheStore",
     "Campaign",
+    "CircuitBreaker",
     "CircuitOpenError",
     "CoVisitationScorer",
     "ConfigurationError",
     "DeadlineExceededError",
     "EmbeddingScorer",
+    "Fallback",
+    "Filter",
+    "FilterData",
+    "FilterExpression",
     "FilterSyntaxError",
     "FilterValue",
     "FilterValuesError",
+    "Hedge",
+    "InputOrderFallback",
     "Interaction",
     "InvalidInputError",
     "Limits",
     "LocalReranker",
+    "MemoryStore",
     "Metadata",
     "PersonalizeError",
     "PersonalizeRuntime",
+    "PopularItemsFallback",
     "PopularityScorer",
     "PredictedAction",
     "PredictedItem",
@@ -98,6 +127,7 @@ __all__ = [
     "RawFilterValue",
     "Recommendations",
     "Recommender",
+    "RerankFallback",
     "ResourceNotFoundError",
     "ResponseError",
     "ResponseInfo",
@@ -105,6 +135,7 @@ __all__ = [
     "Scorer",
     "ServerError",
     "ServiceError",
+    "StaleFallback",
     "ThrottlingError",
     "TransportError",
     "ValidationError",

@@ -27,15 +27,13 @@ from typing import Any, cast
 
 from personalize_rt.errors import ResponseError, TransportError
 from personalize_rt.operations import OPERATIONS
+from personalize_rt.transport.attempt import REPLY
 from personalize_rt.transport.clients import SERVICE
 from personalize_rt.transport.sender import Sender
 
-__all__ = ["REPLY", "install"]
+__all__ = ["install"]
 
 _log = logging.getLogger("personalize_rt")
-
-REPLY = "personalize_rt.reply"
-"""The member of a parsed reply that holds the body as it was decoded."""
 
 Hook = Callable[[Any], None]
 

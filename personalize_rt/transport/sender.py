@@ -11,59 +11,14 @@ server that sends a byte now and then never lets a read time out. And it can be 
 
 from __future__ import annotations
 
-import socket
-import time
 from collections.abc import Iterator
-from contextlib import suppress
-from contextvars import ContextVar
 from typing import Any
 
+from personalize_rt.transport.attempt import Attempt, under_way
 from personalize_rt.transport.untyped import untyped
 
-__all__ = ["Attempt", "Sender", "under_way"]
+__all__ = ["Sender"]
 
-
-class Attempt:
-    """One request under way: when it must be over, and the means to break it off.
-
-    Attributes:
-        ends: When it must be over, by ``time.monotonic()``; ``None`` for no such time.
-    """
-
-    __slots__ = ("_broken_off", "_sock", "ends")
-
-    def __init__(self, ends: float | None = None) -> None:
-        self.ends = ends
-        self._sock: Any = None
-        self._broken_off = False
-
-    def cancel(self) -> None:
-        """Break the attempt off: whoever waits for its socket wakes up with an error. Safe from any thread."""
-        self._broken_off = True
-        sock = self._sock
-        if sock is not None:
-            with suppress(OSError):  # it may be over
-                # The plain shutdown, under TLS too: this thread must not touch the state of the connection.
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
-
-    def uses(self, sock: Any) -> None:
-        """The socket that the attempt waits for from now on; ``None`` when it waits for none."""
-        self._sock = sock
-        if self._broken_off and sock is not None:
-            raise ConnectionAbortedError("the attempt was broken off")
-
-    def left(self, timeout: float | None) -> float | None:
-        """The time-out of the next socket operation: the connection's own, or what is left if that is less."""
-        if self.ends is None:
-            return timeout
-        left = self.ends - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the time of this attempt is over")
-        return left if timeout is None or left < timeout else timeout
-
-
-under_way: ContextVar[Attempt | None] = ContextVar("under_way", default=None)
-"""The attempt that the request being sent in this thread or task belongs to."""
 
 _CHUNK = 65536
 _HEAD_LIMIT = 65536

@@ -13,6 +13,7 @@ import attrs
 
 from personalize_rt.errors import ConfigurationError, ValidationError
 from personalize_rt.operations import Request
+from personalize_rt.transport.attempt import REPLY, Attempt, under_way
 from personalize_rt.transport.clients import (
     build_client,
     check_config,
@@ -21,8 +22,6 @@ from personalize_rt.transport.clients import (
     resolve_credentials,
 )
 from personalize_rt.transport.failures import configured, translated
-from personalize_rt.transport.fast import REPLY, install
-from personalize_rt.transport.sender import Attempt, under_way
 
 __all__ = ["Attempt", "Reply", "Transport"]
 
@@ -94,6 +93,8 @@ class Transport:
                 raise ConfigurationError("this runtime is closed: build a new one")
             if self._client is None:
                 client = configured(lambda: build_client(**self._options))
+                from personalize_rt.transport.fast import install
+
                 install(client)
                 self._client = client
             return self._client

@@ -1,0 +1,386 @@
+"""Candidates, users and events with the indexes that make filters fast.
+
+A set of candidates is one Python ``int``, a bit a row: on 100,000 rows AND and OR of two such sets take less than a
+microsecond, where Python sets take a millisecond. Three kinds of indexes make these ints, each built when a filter
+first needs it and shared by all filters:
+
+* text: value to the rows that have it, for IN, = and !=;
+* numbers: the rows in the order of their values, with the set of the first *n* rows kept for some *n*;
+* events: user and event type to the most recent items.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from math import isfinite
+from threading import Lock
+from typing import Any, TypeAlias, cast
+
+import attrs
+
+from personalize_rt.errors import ValidationError
+from personalize_rt.filters.expression import Target
+from personalize_rt.filters.values import bare_digits
+from personalize_rt.interactions import Interaction
+
+__all__ = ["Catalogue", "Row"]
+
+Row: TypeAlias = Mapping[str, object]
+"""Column name to value: a ``str`` (several categories with ``|`` between them), a number, or ``None``."""
+
+ID_COLUMN: dict[Target, str] = {"ItemID": "ITEM_ID", "ActionID": "ACTION_ID", "UserID": "USER_ID"}
+# How many of a user's events of one type a filter looks at (guide, limits).
+INTERACTIONS_PER_TYPE: dict[Target, int] = {"ItemID": 100, "ActionID": 300, "UserID": 100}
+
+_NUMBER = re.compile(r"-?[0-9]{1,4300}(?:\.[0-9]+)?")
+# Rows with one value, from which on their set is kept. Fewer are quicker to set one by one than sets are big.
+_KEPT_FROM = 256
+# Sets of first rows that a number index keeps: 128 of them are 1.6 MB for 100,000 rows.
+_STEPS = 128
+
+
+def cell(row: Row, column: str) -> object:
+    """The value of a column; the service ignores the case of column names."""
+    if column in row:
+        return row[column]
+    wanted = column.upper()
+    for name, value in row.items():
+        if name.upper() == wanted:
+            return value
+    return None
+
+
+def row_id(row: Row, target: Target) -> str | None:
+    """The id in a row: ``ITEM_ID``, ``item_id`` and ``itemId`` are one name."""
+    wanted = target.upper()
+    for name, value in row.items():
+        if name.replace("_", "").upper() == wanted:
+            return str(value)
+    return None
+
+
+def texts(value: object) -> tuple[str, ...]:
+    """The elements that a value is compared by as text; none for a missing value.
+
+    Categories are split at ``|``. A number is compared by its digits, for values that come quoted.
+    """
+    if isinstance(value, str):
+        if "|" in value:
+            return tuple(filter(None, value.split("|")))
+        return (value,) if value else ()
+    if isinstance(value, (list, tuple, set, frozenset)):
+        elements = cast("Iterable[object]", value)
+        return tuple(element for element in elements if isinstance(element, str) and element)
+    found = number(value)
+    return () if found is None else (bare_digits(repr(found)),)
+
+
+def number(value: object) -> int | float | None:
+    """The number that a value is compared by; ``None`` for text, booleans and missing values."""
+    if isinstance(value, str):
+        if not _NUMBER.fullmatch(value):
+            return None
+        return float(value) if "." in value else int(value)
+    if value is None or isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return int(value) if -_HUGE < value < _HUGE else None
+    if isinstance(value, float):
+        return float(value) if isfinite(value) else None
+    if type(value).__name__ == "Decimal":
+        return number(bare_digits(str(value))) if cast(Any, value).is_finite() else None
+    if getattr(getattr(value, "dtype", None), "kind", None) in ("i", "u", "f") and getattr(value, "ndim", 1) == 0:
+        return number(cast(Any, value).item())
+    return None
+
+
+_HUGE = 10**4300
+
+
+def as_interaction(event: Interaction | Row) -> Interaction:
+    """An event, from a row with the columns of the Interactions or Action interactions schema."""
+    if isinstance(event, Interaction):
+        return event
+    row = {name.replace("_", "").upper(): value for name, value in event.items()}
+    item = row.get("ITEMID", row.get("ACTIONID"))
+    if item is None:
+        raise ValidationError("an interaction needs ITEM_ID (or ACTION_ID)", parameter="interactions")
+    kind = row.get("EVENTTYPE")
+    timestamp = number(row.get("TIMESTAMP"))
+    return Interaction(
+        user_id=str(row.get("USERID", "")),
+        item_id=str(item),
+        timestamp=float("-inf") if timestamp is None else timestamp,
+        event_type=None if kind is None else str(kind),
+        event_value=number(row.get("EVENTVALUE")),
+    )
+
+
+class History:
+    """The events of one user: by event type, in any case, the most recent ones.
+
+    An event that comes again with the same item, time and value is the same event (guide, PutEvents).
+    """
+
+    def __init__(self, events: Iterable[Interaction], most: int) -> None:
+        self._most = most
+        self._count = 0
+        self._by_type: dict[str, list[tuple[float, int, str, float | None]]] = {}
+        for event in events:
+            self.add(event)
+
+    def add(self, event: Interaction) -> None:
+        """Take one event in; the oldest of its type makes room."""
+        events = self._by_type.setdefault((event.event_type or "").casefold(), [])
+        for position in range(bisect_left(events, (event.timestamp,)), len(events)):
+            timestamp, _, item_id, value = events[position]
+            if timestamp != event.timestamp:
+                break
+            if item_id == event.item_id and value == event.event_value:
+                return
+        self._count += 1
+        insort(events, (event.timestamp, self._count, event.item_id, event.event_value))
+        if len(events) > self._most:
+            del events[0]
+
+    def items(self, types: Iterable[str] | None) -> set[str]:
+        """The items with an event of one of these types (casefolded), or of any type for ``None``."""
+        chosen = self._by_type if types is None else types
+        return {event[2] for kind in chosen for event in self._by_type.get(kind, ())}
+
+    def types(self, item_id: str | None) -> set[str]:
+        """The types (casefolded) of the events with an item, or with any item for ``None``."""
+        return {
+            kind
+            for kind, events in self._by_type.items()
+            if events and (item_id is None or any(event[2] == item_id for event in events))
+        }
+
+
+class EventIndex:
+    """The histories of all users, each made when it is first asked for. Safe to share between threads."""
+
+    def __init__(self, events: Iterable[Interaction], most: int) -> None:
+        self._most = most
+        self._waiting: Iterable[Interaction] | None = tuple(events)
+        self._events: dict[str, list[Interaction]] = {}
+        self._histories: dict[str, History] = {}
+        self._lock = Lock()
+
+    def add(self, event: Interaction) -> None:
+        """Take one event in. It counts from the next request on."""
+        with self._lock:
+            self._sort_waiting()
+            history = self._histories.get(event.user_id)
+            if history is None:
+                self._events.setdefault(event.user_id, []).append(event)
+            else:
+                history.add(event)
+
+    def items(self, user_id: str, types: Iterable[str] | None) -> set[str]:
+        """The items with which a user has an event of these types: see :meth:`History.items`."""
+        with self._lock:
+            return self._history(user_id).items(types)
+
+    def types(self, user_id: str, item_id: str | None) -> set[str]:
+        """The types of a user's events with an item: see :meth:`History.types`."""
+        with self._lock:
+            return self._history(user_id).types(item_id)
+
+    def _history(self, user_id: str) -> History:
+        self._sort_waiting()
+        history = self._histories.get(user_id)
+        if history is None:
+            history = History(self._events.pop(user_id, ()), self._most)
+            self._histories[user_id] = history
+        return history
+
+    def _sort_waiting(self) -> None:
+        if self._waiting is not None:
+            for event in self._waiting:
+                self._events.setdefault(event.user_id, []).append(event)
+            self._waiting = None
+
+
+class TextIndex:
+    """Value to the set of rows that have it."""
+
+    def __init__(self, cells: Sequence[object]) -> None:
+        self._size = len(cells)
+        self._rows: dict[str, list[int]] = {}
+        self._sets: dict[str, int] = {}
+        present: list[int] = []
+        for row, value in enumerate(cells):
+            elements = texts(value)
+            if elements:
+                present.append(row)
+                for element in elements:
+                    self._rows.setdefault(element, []).append(row)
+        self.present: int = bits(present, self._size)
+        """The rows with a value."""
+
+    def having(self, values: Iterable[str]) -> int:
+        """The rows with one of these values."""
+        found = 0
+        single: list[int] = []
+        for value in values:
+            rows = self._rows.get(value, ())
+            if len(rows) < _KEPT_FROM:
+                single += rows
+            elif value in self._sets:
+                found |= self._sets[value]
+            else:
+                self._sets[value] = kept = bits(rows, self._size)
+                found |= kept
+        return found | bits(single, self._size) if single else found
+
+
+class NumberIndex:
+    """The rows in the order of their numbers."""
+
+    def __init__(self, cells: Sequence[object]) -> None:
+        self._size = len(cells)
+        ordered = sorted((found, row) for row, value in enumerate(cells) if (found := number(value)) is not None)
+        self._values = [value for value, _ in ordered]
+        self._rows = [row for _, row in ordered]
+        self._step = max(_KEPT_FROM, -(-len(ordered) // _STEPS))
+        kept = [0]
+        for first in range(0, len(ordered), self._step):
+            kept.append(kept[-1] | bits(self._rows[first : first + self._step], self._size))
+        self._kept = kept
+        self.present: int = kept[-1]
+        """The rows with a number."""
+
+    def compared(self, operator: str, value: int | float) -> int:
+        """The rows whose number is ``=``, ``!=``, ``<``, ``<=``, ``>`` or ``>=`` the given one."""
+        if operator in ("<", ">="):
+            below = self._first(bisect_left(self._values, value))
+            return below if operator == "<" else self.present ^ below
+        upto = bisect_right(self._values, value)
+        if operator in ("<=", ">"):
+            below = self._first(upto)
+            return below if operator == "<=" else self.present ^ below
+        first = bisect_left(self._values, value, hi=upto)
+        if upto - first <= self._step:
+            equal = bits(self._rows[first:upto], self._size) if first < upto else 0
+        else:
+            equal = self._first(upto) ^ self._first(first)
+        return equal if operator == "=" else self.present ^ equal
+
+    def _first(self, count: int) -> int:
+        """The first rows in order: a kept set, and the few rows that lie between it and *count*."""
+        nearest = min((count + self._step // 2) // self._step, len(self._kept) - 1)
+        at = min(nearest * self._step, len(self._rows))
+        if at == count:
+            return self._kept[nearest]
+        between = self._rows[at:count] if at < count else self._rows[count:at]
+        return self._kept[nearest] ^ bits(between, self._size)
+
+
+def bits(rows: Iterable[int], size: int) -> int:
+    """A set of rows as one ``int``."""
+    buffer = bytearray((size + 7) >> 3)
+    for row in rows:
+        buffer[row >> 3] |= 1 << (row & 7)
+    return int.from_bytes(buffer, "little")
+
+
+class Table:
+    """One state of the candidates. It never changes, except that indexes appear as they are asked for."""
+
+    def __init__(self, rows: dict[str, Row], target: Target) -> None:
+        self.rows = rows
+        self.ids: tuple[str, ...] = tuple(rows)
+        self.row_of: dict[str, int] = {row: position for position, row in enumerate(self.ids)}
+        self.everything: int = (1 << len(rows)) - 1
+        self.constant: dict[Hashable, int] = {}
+        """The sets of conditions whose right side is fixed; selectors keep theirs here."""
+        self._id_column = ID_COLUMN[target]
+        self._texts: dict[str, TextIndex] = {}
+        self._numbers: dict[str, NumberIndex] = {}
+
+    def texts(self, column: str) -> TextIndex:
+        """The text index of a column."""
+        column = column.upper()
+        index = self._texts.get(column)
+        if index is None:
+            index = self._texts[column] = TextIndex(self._cells(column))
+        return index
+
+    def numbers(self, column: str) -> NumberIndex:
+        """The number index of a column."""
+        column = column.upper()
+        index = self._numbers.get(column)
+        if index is None:
+            index = self._numbers[column] = NumberIndex(self._cells(column))
+        return index
+
+    def bits(self, ids: Iterable[str]) -> int:
+        """A set of ids as one ``int``; unknown ones are left out."""
+        row_of = self.row_of
+        return bits([row_of[item_id] for item_id in ids if item_id in row_of], len(self.ids))
+
+    def _cells(self, column: str) -> list[object]:
+        if column == self._id_column:
+            return list(self.ids)
+        return [cell(row, column) for row in self.rows.values()]
+
+
+@attrs.define(init=False, repr=False, eq=False)
+class Catalogue:
+    """Candidates with their columns, users, and events, for :meth:`FilterExpression.compile`.
+
+    Safe to share between threads: a request sees the state before or after a change, never a half of it.
+    """
+
+    target: Target
+    table: Table
+    events: EventIndex
+    users: dict[str, Row]
+    _lock: Lock = attrs.field(alias="lock")
+
+    def __init__(
+        self,
+        rows: Mapping[str, Row],
+        *,
+        target: Target = "ItemID",
+        users: Mapping[str, Row] | None = None,
+        interactions: Iterable[Interaction] = (),
+        interactions_per_type: int | None = None,
+    ) -> None:
+        """Take the data in. Indexes are built when a filter first needs them.
+
+        Args:
+            rows: Candidate id to its columns. Candidates without metadata have an empty row. The rows are not
+                copied: give new ones to :meth:`put_rows` instead of changing them.
+            target: What the candidates are: ``"ItemID"``, ``"ActionID"`` or ``"UserID"``.
+            users: User id to columns, for ``CurrentUser``.
+            interactions: All events; for actions, ``item_id`` is the action.
+            interactions_per_type: How many of a user's most recent events of one type are considered; by default
+                the service's 100, and 300 for actions.
+        """
+        most = INTERACTIONS_PER_TYPE[target] if interactions_per_type is None else interactions_per_type
+        self.target = target
+        self.table = Table(dict(rows), target)
+        self.events = EventIndex(interactions, most)
+        self.users = dict(users or {})
+        self._lock = Lock()
+
+    def add_interaction(self, interaction: Interaction) -> None:
+        """Take a new event in; filters see it from the next request on."""
+        self.events.add(interaction)
+
+    def put_rows(self, rows: Mapping[str, Row]) -> None:
+        """Add or replace candidates. The indexes are built anew, so give many at once."""
+        with self._lock:
+            self.table = Table({**self.table.rows, **rows}, self.target)
+
+    def put_users(self, users: Mapping[str, Row]) -> None:
+        """Add or replace users."""
+        with self._lock:
+            self.users = {**self.users, **users}
+
+    def __repr__(self) -> str:
+        return f"<Catalogue of {len(self.table.ids):,} rows for {self.target}>"

@@ -1,0 +1,96 @@
+"""Answering requests of clients that somebody else built, as an in-process client would answer its own.
+
+Whoever is asked for an answer before a request is sent (botocore's ``before-send`` event) is told the request, and
+nothing of the client behind it. Two things have to be known of that client: its read time-out, by which it sees a slow
+answer as none, and that it is a client of boto3 at all, since an answer for one that awaits is another thing. So
+``BaseClient._make_api_call`` notes whose call is under way. aiobotocore's clients have a ``_make_api_call`` of their
+own, and are never noted.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from personalize_rt.errors import ConfigurationError
+from personalize_rt.transport.clients import SERVICE
+from personalize_rt.transport.untyped import untyped
+
+__all__ = ["EVENTS", "StandIn", "calls_noted"]
+
+EVENTS = f"before-send.{SERVICE}."
+"""How the names of the events begin that ask for an answer."""
+
+_calling: ContextVar[Any] = ContextVar("personalize_rt_calling", default=None)
+
+
+@contextmanager
+def calls_noted() -> Generator[None, None, None]:
+    """Note, for as long as the block lasts, which client of boto3 makes the call that is under way."""
+    base = untyped("botocore.client").BaseClient
+    make_api_call = base._make_api_call
+
+    def noted(client: Any, *args: Any, **kwargs: Any) -> Any:
+        token = _calling.set(client)
+        try:
+            return make_api_call(client, *args, **kwargs)
+        finally:
+            _calling.reset(token)
+
+    base._make_api_call = noted
+    try:
+        yield
+    finally:
+        base._make_api_call = make_api_call
+
+
+class StandIn:
+    """Answers for others. May be used by many threads at once, within :func:`calls_noted`.
+
+    Args:
+        build: Makes an in-process client, from a ``botocore.config.Config``.
+    """
+
+    def __init__(self, build: Callable[..., Any]) -> None:
+        self._build = build
+        self._lock = threading.Lock()
+        # By read time-out; there are few.
+        self._clients: dict[float | None, Any] = {}
+
+    def answer(self, event_name: str, request: Any) -> Any:
+        """What an in-process client with the time-out of the calling one is answered: an ``AWSResponse``.
+
+        Args:
+            event_name: The ``before-send`` event that asks.
+            request: The request that was about to be sent.
+
+        Raises:
+            ConfigurationError: The request is not one of a boto3 client.
+            Exception: What botocore raises when no answer comes.
+        """
+        calling = _calling.get()
+        if calling is None:
+            raise ConfigurationError(
+                "this request is not one of boto3's own clients, which are the only ones that can be answered here: "
+                "for aiobotocore, serve the embedded service over HTTP and give its URL as endpoint_url"
+            )
+        client = self._client(calling.meta.config.read_timeout)
+        # Until the first one answers: moto's handler stands on this client too, and asks us again.
+        return client.meta.events.emit_until_response(event_name, request=request)[1]
+
+    def _client(self, read_timeout: float | None) -> Any:
+        with self._lock:
+            client = self._clients.get(read_timeout)
+            if client is None:
+                client = self._build(config=untyped("botocore.config").Config(read_timeout=read_timeout))
+                self._clients[read_timeout] = client
+            return client
+
+    def close(self) -> None:
+        """Close the in-process clients."""
+        with self._lock:
+            while self._clients:
+                self._clients.popitem()[1].close()
