@@ -68,7 +68,8 @@ else:
         "rerank": "CoVisitationScorer EmbeddingScorer LocalReranker PopularityScorer Scorer",
         "resilience.breaker": "CircuitBreaker",
         "resilience.cache": "Cache CacheStore MemoryStore",
-        "resilience.fallback": "Fallback FilterData InputOrderFallback PopularItemsFallback RerankFallback StaleFallback",
+        "resilience.fallback": "Fallback FilterData InputOrderFallback PopularItemsFallback RerankFallback "
+        "StaleFallback",
         "resilience.hedge": "Hedge",
         "resilience.retry": "RetryPolicy",
         "results": "ActionRecommendations Metadata PredictedAction PredictedItem Ranking Recommendations ResponseInfo",

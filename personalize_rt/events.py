@@ -13,6 +13,7 @@ import attrs
 __all__ = [
     "AttemptFailed",
     "AttemptStarted",
+    "AttemptSucceeded",
     "BreakerChanged",
     "CacheAnswered",
     "CallEnded",
@@ -65,6 +66,19 @@ class AttemptFailed(Event):
 
 
 @attrs.frozen
+class AttemptSucceeded(Event):
+    """A request was answered.
+
+    Attributes:
+        attempt: Which one, from 1.
+        elapsed: Seconds since the call began.
+    """
+
+    attempt: int
+    elapsed: float
+
+
+@attrs.frozen
 class RetryPlanned(Event):
     """The request will be sent again.
 
@@ -113,6 +127,7 @@ class CallEnded(Event):
         source: Who answered (``"service"``, ``"cache"``, ``"fallback"``), or ``None`` when it raised.
         error: The class of the error that it raised, or ``None``.
         items: Rows of the answer.
+        request_id: The service's id of the last request that was answered, or ``None``.
     """
 
     elapsed: float
@@ -120,3 +135,4 @@ class CallEnded(Event):
     source: str | None
     error: str | None
     items: int
+    request_id: str | None

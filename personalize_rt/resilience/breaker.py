@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import attrs
 
@@ -22,9 +22,10 @@ from personalize_rt.errors import (
     ResponseError,
     ServerError,
     TransportError,
+    ValidationError,
 )
 
-__all__ = ["BreakerState", "CircuitBreaker"]
+__all__ = ["BreakerState", "CircuitBreaker", "Ticket"]
 
 BreakerState = Literal["closed", "open", "half-open"]
 
@@ -41,7 +42,22 @@ class _Circuit:
     state: BreakerState = "closed"
     opened_at: float = 0.0
     probes: int = 0  # probes under way while half-open
+    turns: int = 0  # changes of state so far
     slices: deque[list[float]] = attrs.field(factory=deque[list[float]])  # [start, calls, failures], oldest first
+
+
+class Ticket(NamedTuple):
+    """Leave to make a call.
+
+    Attributes:
+        arn: Whom the call asks.
+        turn: How often the breaker had changed when the call was admitted.
+        changed: The state that the breaker changed to because of the question, or ``None``.
+    """
+
+    arn: str
+    turn: int
+    changed: BreakerState | None = None
 
 
 class CircuitBreaker:
@@ -66,10 +82,11 @@ class CircuitBreaker:
         probes: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        _check(0 < failure_rate <= 1, "failure_rate must be above 0 and at most 1")
-        _check(min_calls >= 1, "min_calls must be at least 1")
-        _check(window > 0 and open_for > 0, "window and open_for must be above 0 seconds")
-        _check(probes >= 1, "probes must be at least 1")
+        _check(0 < failure_rate <= 1, "failure_rate", "above 0, at most 1")
+        _check(min_calls >= 1, "min_calls", "at least 1")
+        _check(window > 0, "window", "above 0 seconds")
+        _check(open_for > 0, "open_for", "above 0 seconds")
+        _check(probes >= 1, "probes", "at least 1")
         self.failure_rate = failure_rate
         self.min_calls = min_calls
         self.window = window
@@ -90,67 +107,71 @@ class CircuitBreaker:
             return "half-open"
         return circuit.state
 
-    def admit(self, arn: str) -> BreakerState | None:
+    def admit(self, arn: str) -> Ticket:
         """Ask to make a call.
 
         Returns:
-            The state that the breaker changed to because of the question, or ``None``.
+            A ticket, to be given back with :meth:`record` or :meth:`release`.
 
         Raises:
             CircuitOpenError: The call must not be made.
         """
         circuit = self._circuits.get(arn)
         if circuit is None or circuit.state == "closed":
-            return None  # the common case, without the lock
+            return Ticket(arn, 0 if circuit is None else circuit.turns)  # the common case, without the lock
         with self._lock:
             state = self._now(circuit)
             if state == "closed":
-                return None
+                return Ticket(arn, circuit.turns)
             if state == "open":
                 raise _open(arn, circuit.opened_at + self.open_for - self._clock())
             changed = circuit.state == "open"
             if changed:
                 circuit.state, circuit.probes = "half-open", 0
+                circuit.turns += 1
             if circuit.probes >= self.probes:
                 raise _open(arn, 0.0)
             circuit.probes += 1
-            return "half-open" if changed else None
+            return Ticket(arn, circuit.turns, changed="half-open" if changed else None)
 
-    def record(self, arn: str, error: BaseException | None) -> BreakerState | None:
+    def record(self, ticket: Ticket, error: BaseException | None) -> BreakerState | None:
         """Tell how an admitted call ended.
 
         Args:
-            arn: The campaign or recommender.
+            ticket: What :meth:`admit` returned.
             error: How it failed, or ``None``. An error of the caller says nothing about the service.
 
         Returns:
             The state that the breaker changed to, or ``None``.
         """
         failed = isinstance(error, _FAILURES)
+        silent = error is not None and not failed
         with self._lock:
-            circuit = self._circuits.setdefault(arn, _Circuit())
+            circuit = self._circuits.setdefault(ticket.arn, _Circuit())
+            if ticket.turn != circuit.turns:
+                return None  # admitted before the last change: only probes decide while half-open
             now = self._clock()
             if circuit.state == "half-open":
                 circuit.probes = max(0, circuit.probes - 1)
-                if error is not None and not failed:
-                    return None  # no answer to the question; the next probe asks again
-                return self._turn(circuit, "open" if failed else "closed", now)
-            if circuit.state == "open" or (error is not None and not failed):
-                return None  # a call from before it opened
+                # No answer to the question: the next probe asks again.
+                return None if silent else self._turn(circuit, "open" if failed else "closed", now)
+            if silent:
+                return None
             calls, failures = self._count(circuit, failed, now)
             if failed and calls >= self.min_calls and failures >= self.failure_rate * calls:
                 return self._turn(circuit, "open", now)
             return None
 
-    def release(self, arn: str) -> None:
+    def release(self, ticket: Ticket) -> None:
         """Tell that an admitted call was given up without an outcome (it was cancelled)."""
         with self._lock:
-            circuit = self._circuits.get(arn)
-            if circuit is not None and circuit.state == "half-open":
+            circuit = self._circuits.get(ticket.arn)
+            if circuit is not None and circuit.state == "half-open" and ticket.turn == circuit.turns:
                 circuit.probes = max(0, circuit.probes - 1)
 
     def _turn(self, circuit: _Circuit, state: BreakerState, now: float) -> BreakerState:
         circuit.state, circuit.opened_at, circuit.probes = state, now, 0
+        circuit.turns += 1
         circuit.slices.clear()
         return state
 
@@ -165,9 +186,9 @@ class CircuitBreaker:
         return sum(part[1] for part in slices), sum(part[2] for part in slices)
 
 
-def _check(holds: bool, rule: str) -> None:
+def _check(holds: bool, parameter: str, rule: str) -> None:
     if not holds:
-        raise ValueError(rule)
+        raise ValidationError(f"{parameter} must be {rule}", parameter=parameter)
 
 
 def _open(arn: str, left: float) -> CircuitOpenError:

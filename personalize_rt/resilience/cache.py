@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -25,6 +26,8 @@ from personalize_rt.operations import Request
 from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
 
 __all__ = ["Cache", "CacheStore", "Entry", "Fresh", "MemoryStore", "Miss", "Stale", "cache_key"]
+
+_log = logging.getLogger("personalize_rt")
 
 Answer = Ranking | Recommendations | ActionRecommendations
 FlightT = TypeVar("FlightT")
@@ -122,12 +125,8 @@ class Stale:
 
 @attrs.frozen
 class Miss:
-    """Ask the service; answer with ``stale`` when that fails.
+    """Ask the service, or wait for an equal call under way (:class:`Flights`); ``stale`` when that fails."""
 
-    ``lead`` is ``False`` when an equal call is under way: wait for it instead.
-    """
-
-    lead: bool
     stale: Answer | None = None
 
 
@@ -175,23 +174,31 @@ class Cache:
         return cache_key(request)
 
     def look_up(self, key: str) -> Fresh | Stale | Miss:
-        """What to do about a request. Whether a miss leads is decided by :class:`Flights`."""
-        entry = self._store.get(key)
+        """What to do about a request. A store that fails is taken for one that is empty."""
+        try:
+            entry = self._store.get(key)
+        except Exception as failure:
+            _log.warning("the cache's store failed with %s", type(failure).__name__)
+            entry = None
         if entry is None:
-            return Miss(lead=True)
+            return Miss()
         age = self._clock() - entry.stored
         if 0 <= age < self.ttl:
             return Fresh(entry.answer)
         if 0 <= age < self.ttl + self.stale_while_revalidate:
             return Stale(entry.answer, revalidate=True)
         if 0 <= age < self.ttl + self.stale_if_error:
-            return Miss(lead=True, stale=entry.answer)
-        return Miss(lead=True)
+            return Miss(stale=entry.answer)
+        return Miss()
 
     def keep(self, key: str, answer: Answer) -> None:
         """Keep an answer of the service. A degraded one is not kept."""
-        if not answer.degraded:
+        if answer.degraded:
+            return
+        try:
             self._store.set(key, Entry(answer, self._clock()))
+        except Exception as failure:
+            _log.warning("the cache's store failed with %s", type(failure).__name__)
 
 
 def _as_store(store: CacheStore | MutableMapping[str, Entry] | None) -> CacheStore:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 
-from personalize_rt.errors import DeadlineExceededError, PersonalizeError, ServiceError, TransportError
+from personalize_rt.errors import (
+    DeadlineExceededError,
+    PersonalizeError,
+    ResponseError,
+    ServiceError,
+    TransportError,
+)
 from personalize_rt.operations import Request
 from personalize_rt.resilience.budget import RetryBudget
 from personalize_rt.resilience.retry import RetryPolicy
@@ -21,6 +27,7 @@ if TYPE_CHECKING:  # a policy that is off is not even imported
     from personalize_rt.resilience.cache import Cache, Flights
     from personalize_rt.resilience.fallback import Fallback
     from personalize_rt.resilience.hedge import Hedge
+    from personalize_rt.transport.sending import Reply
 
 __all__ = ["UNSET", "Call", "Hook", "Policies"]
 
@@ -72,13 +79,15 @@ class Call(Generic[ResultT]):
         policies: What to do when it is slow or fails.
     """
 
-    __slots__ = ("_start", "_told", "policies", "request", "sent", "spent")
+    __slots__ = ("_request_id", "_sent_before", "_start", "_told", "policies", "request", "sent", "spent")
 
     def __init__(self, request: Request[ResultT], policies: Policies) -> None:
         self.request: Request[ResultT] = request
         self.policies = policies
         self.sent = 0
         self.spent = 0  # tokens of the retry budget that the last retry cost
+        self._sent_before = 0
+        self._request_id: str | None = None
         self._told = bool(policies.hooks)
         self._start = policies.retry.clock()
         if self._told:
@@ -113,6 +122,7 @@ class Call(Generic[ResultT]):
 
     def attempt_begins(self) -> None:
         """An attempt is about to be sent."""
+        self._sent_before = self.sent
         if self._told:
             self.tell("AttemptStarted", self.sent + 1)
 
@@ -120,20 +130,33 @@ class Call(Generic[ResultT]):
         """An attempt failed; count what it sent."""
         if isinstance(error, ServiceError | TransportError):
             self.sent = error.attempts
+        elif isinstance(error, ResponseError) and self.sent == self._sent_before:
+            self.sent += 1
         if self._told:
             self.tell("AttemptFailed", self.sent, type(error).__name__, self.elapsed())
 
-    def result(self, members: Any, request_id: str | None, sent: int) -> ResultT:
+    def result(self, reply: Reply) -> ResultT:
         """The result of a reply."""
-        self.sent += sent
-        self.policies.budget.succeeded(self.spent)
-        info = ResponseInfo(request_id, self.sent, self.elapsed(), "service")
-        answer: ResultT = self.request.operation.read(members, self.request, info)
-        if self.policies.fallback is not None:
-            remember = getattr(self.policies.fallback, "remember", None)
-            if remember is not None:
-                remember(self.request, answer)
+        self.sent += reply.sent
+        self._request_id = reply.request_id
+        info = ResponseInfo(reply.request_id, self.sent, self.elapsed(), "service")
+        answer: ResultT = self.request.operation.read(reply.members, self.request, info)
+        policies = self.policies
+        policies.budget.succeeded(self.spent)
+        if self._told:
+            self.tell("AttemptSucceeded", self.sent, info.elapsed)
+        if policies.fallback is not None:
+            self._remember(policies.fallback, answer)
         return answer
+
+    def _remember(self, fallback: Fallback, answer: Any) -> None:
+        remember = getattr(fallback, "remember", None)
+        if remember is None:
+            return
+        try:
+            remember(self.request, answer)
+        except Exception as failure:
+            _log.warning("the fallback could not remember: %s", type(failure).__name__)
 
     def from_cache(self, answer: Any, *, stale: bool) -> Any:
         """An answer of the cache, told as such."""
@@ -166,4 +189,6 @@ class Call(Generic[ResultT]):
         if self._told:
             source = None if answer is None else answer.info.source
             name = None if error is None else type(error).__name__
-            self.tell("CallEnded", self.elapsed(), self.sent, source, name, 0 if answer is None else len(answer))
+            rows = 0 if answer is None else len(answer)
+            request_id = self._request_id or getattr(error, "request_id", None)
+            self.tell("CallEnded", self.elapsed(), self.sent, source, name, rows, request_id)

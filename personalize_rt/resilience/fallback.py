@@ -27,9 +27,11 @@ from personalize_rt.errors import (
     TransportError,
     ValidationError,
 )
+from personalize_rt.filters.catalogue import cell
 from personalize_rt.filters.expression import BoundFilter
 from personalize_rt.interactions import Interaction
 from personalize_rt.operations import Request
+from personalize_rt.redaction import describe
 from personalize_rt.rerank.reranker import LocalReranker
 from personalize_rt.resilience.cache import Answer, Entry, MemoryStore, cache_key
 from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
@@ -140,9 +142,9 @@ class FilterData:
     """What a fallback needs to apply filters itself; a part that is not given makes it refuse filters that need it.
 
     Attributes:
-        items: Item id to its columns (``{"tt0468569": {"GENRES": "Action|Drama"}}``). An item that is not here cannot
-            be judged, and is left out.
-        users: User id to its columns, for ``CurrentUser``.
+        items: Item id to its columns (``{"tt0468569": {"GENRES": "Action|Drama"}}``). An item that is not here, or has
+            no value in a column that the filter asks for, cannot be judged, and is left out.
+        users: User id to its columns, for ``CurrentUser``. A filter about a user who is not here is refused.
         interactions: What a user did, newest or oldest first, for ``Interactions``.
     """
 
@@ -175,36 +177,34 @@ class _Filtering(_Chainable):
         bound, data = request.filter, self._data
         if bound is None or data is None or data.items is None:
             return None
-        expression = bound.filter.expression
-        user_id: str | None = request.members.get("userId")
-        if expression.uses_interactions and (data.interactions is None or user_id is None):
+        user_id: str = request.members.get("userId", "")
+        # A user or seed item without a value is not judged as one who has none: an EXCLUDE would let everything in.
+        user = _with_columns(bound, "CurrentUser", None if data.users is None else data.users.get(user_id))
+        seed = _with_columns(bound, "CurrentItem", data.items.get(request.members.get("itemId", "")))
+        if user is None or seed is None:
             return None
-        if expression.uses_current_user and (data.users is None or user_id is None):
-            return None
-        items = data.items
-        current_item = None
-        if expression.uses_current_item:
-            current_item = items.get(request.members.get("itemId", ""))
-            if current_item is None:
+        events: tuple[Interaction, ...] = ()
+        if bound.filter.expression.uses_interactions:
+            if data.interactions is None or not user_id:
                 return None
-        user = None if data.users is None or user_id is None else data.users.get(user_id, {})
-        events = () if data.interactions is None or user_id is None else tuple(data.interactions(user_id))
+            events = tuple(data.interactions(user_id))
+        items = data.items
 
         def keep(item_id: str) -> bool:
-            columns = items.get(item_id)
-            return columns is not None and _matches(bound, {"ITEM_ID": item_id, **columns}, user, current_item, events)
+            row = _with_columns(bound, "Items", items.get(item_id))
+            return row is not None and bound.matches(
+                {"ITEM_ID": item_id, **row}, user=user, current_item=seed, interactions=events
+            )
 
         return keep
 
 
-def _matches(
-    bound: BoundFilter,
-    item: Mapping[str, object],
-    user: Mapping[str, object] | None,
-    current_item: Mapping[str, object] | None,
-    events: tuple[Interaction, ...],
-) -> bool:
-    return bound.matches(item, user=user, current_item=current_item, interactions=events)
+def _with_columns(bound: BoundFilter, dataset: str, row: Mapping[str, object] | None) -> Mapping[str, object] | None:
+    """A row that has every column which the filter asks of its data set; ``None`` when it cannot be judged."""
+    wanted = [field.name for field in bound.filter.expression.fields if field.dataset == dataset]
+    if not wanted:
+        return row or {}
+    return None if row is None or any(cell(row, name) is None for name in wanted) else row
 
 
 class InputOrderFallback(_Filtering):
@@ -341,15 +341,21 @@ def substitute_for(error: PersonalizeError, request: Request[Any], fallback: Fal
     """A fallback's answer; ``None`` when the error is the caller's, or the fallback refuses or fails itself."""
     if not wants_fallback(error):
         return None
-    ask: Mapping[str, Callable[[Any], Any]] = {
-        "GetPersonalizedRanking": fallback.ranking,
-        "GetRecommendations": fallback.recommendations,
-        "GetActionRecommendations": fallback.actions,
-    }
+    method, kind = _METHODS[request.operation.name]
     try:
-        answer: Answer | None = ask[request.operation.name](request)
-        return answer
+        answer = getattr(fallback, method)(request)
     except Exception as failure:
         # The caller gets the original error; only the class is logged, since a text may show what was asked.
         _log.warning("the fallback failed with %s", type(failure).__name__)
         return None
+    if answer is not None and not isinstance(answer, kind):
+        _log.warning("the fallback answered with %s, not a %s", describe(answer), kind.__name__)
+        return None
+    return answer
+
+
+_METHODS: Mapping[str, tuple[str, type[Answer]]] = {
+    "GetPersonalizedRanking": ("ranking", Ranking),
+    "GetRecommendations": ("recommendations", Recommendations),
+    "GetActionRecommendations": ("actions", ActionRecommendations),
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import heapq
 import itertools
 import os
@@ -10,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from personalize_rt.errors import PersonalizeError
+from personalize_rt.errors import PersonalizeError, ServiceError, TransportError
 from personalize_rt.resilience.call import Call
 from personalize_rt.resilience.hedge import Hedge
 from personalize_rt.transport.sending import Attempt, Reply, Transport
@@ -19,8 +20,10 @@ __all__ = ["hedged", "on_a_thread", "on_a_worker"]
 
 
 def on_a_thread(work: Callable[[], None]) -> None:
-    """Run something on a thread that does not keep the process alive."""
-    threading.Thread(target=work, name="personalize-rt", daemon=True).start()
+    """Run something on a thread that does not keep the process alive, in the context of the caller."""
+    # The current span of a tracer is in the context; without it a request would look like nobody's.
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(work,), name="personalize-rt", daemon=True).start()
 
 
 class _Lane:
@@ -95,6 +98,8 @@ class _Race:
             if lane.reply is not None:
                 return Reply(lane.reply.members, lane.reply.request_id, len(self.lanes) - 1 + lane.reply.sent)
         first = self.lanes[0]
+        if isinstance(first.error, ServiceError | TransportError):
+            first.error.attempts = max(first.error.attempts, self._sent + len(self.lanes))
         raise first.stranger or first.error or self._call.late()
 
 
@@ -115,7 +120,9 @@ def hedged(call: Call[Any], transport: Transport, hedge: Hedge) -> Reply:
     """Send; when the answer is late, send again, and take whichever comes first."""
     delay = hedge.delay()
     ends, begun = call.ends(), call.elapsed()
-    if delay is None:
+    if delay is None and call.policies.enforce_deadline and not transport.owned:
+        reply = on_a_worker(call, transport)
+    elif delay is None:
         reply = transport.send(call.request, sent_before=call.sent, ends=ends)
     else:
         reply = _raced(call, transport, hedge, _Race(call, transport, call.sent, ends), delay)
@@ -137,7 +144,8 @@ def _raced(call: Call[Any], transport: Transport, hedge: Hedge, race: _Race, del
 
     if transport.owned:
         # In this thread: a healthy call costs no hand-over. The winner of the other lane ends our wait.
-        timer = _timers.after(delay, start_second)
+        context = contextvars.copy_context()
+        timer = _timers.after(delay, lambda: context.run(start_second))
         try:
             race.run(first)
         finally:

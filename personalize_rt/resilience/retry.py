@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Never
 
 import attrs
 
-from personalize_rt.errors import PersonalizeError, ValidationError
+from personalize_rt.errors import PersonalizeError, TransportError, ValidationError
 from personalize_rt.redaction import describe
 
 if TYPE_CHECKING:
@@ -157,7 +157,10 @@ class Decisions:
     def give_up(self, state: Any) -> Never:
         """Raise what the caller sees."""
         error: BaseException = state.outcome.exception()
-        if self._decide(state) == Stop("deadline"):
+        left = self._call.left()
+        # Cut off: a request that broke because its time was over.
+        cut_off = isinstance(error, TransportError) and left is not None and left <= 0
+        if cut_off or self._decide(state) == Stop("deadline"):
             raise self._call.late(error) from error
         raise error
 

@@ -66,21 +66,20 @@ def guarded(call: Call[ResultT], transport: Transport) -> ResultT:
     breaker = call.policies.breaker
     if breaker is None:
         return _retried(call, transport)
-    arn = call.request.resource_arn
-    changed = breaker.admit(arn)
-    if changed is not None:
-        call.tell("BreakerChanged", changed)
+    ticket = breaker.admit(call.request.resource_arn)
+    if ticket.changed is not None:
+        call.tell("BreakerChanged", ticket.changed)
     try:
         answer = _retried(call, transport)
     except Exception as error:
-        changed = breaker.record(arn, error)
+        changed = breaker.record(ticket, error)
         if changed is not None:
             call.tell("BreakerChanged", changed)
         raise
     except BaseException:
-        breaker.release(arn)
+        breaker.release(ticket)
         raise
-    changed = breaker.record(arn, None)
+    changed = breaker.record(ticket, None)
     if changed is not None:
         call.tell("BreakerChanged", changed)
     return answer
@@ -136,7 +135,7 @@ def _attempt(call: Call[ResultT], transport: Transport) -> ResultT:
             reply = on_a_worker(call, transport)
         else:
             reply = transport.send(call.request, sent_before=call.sent, ends=call.ends())
+        return call.result(reply)
     except PersonalizeError as error:
         call.attempt_failed(error)
         raise
-    return call.result(reply.members, reply.request_id, reply.sent)

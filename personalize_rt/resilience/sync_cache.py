@@ -87,16 +87,20 @@ def _revalidate(call: Call[Any], transport: Transport, cache: Cache, key: str) -
         return
 
     def ask() -> None:
+        again = Call(call.request, call.policies)
+        answer: Any = None
+        error: BaseException | None = None
         try:
-            answer = guarded(Call(call.request, call.policies), transport)
+            answer = guarded(again, transport)
             cache.keep(key, answer)
             flight.answer = answer
-        except PersonalizeError as error:
-            flight.error = error
-            _log.debug("revalidation failed with %s", type(error).__name__)
+        except PersonalizeError as failure:
+            flight.error = error = failure
+            _log.debug("revalidation failed with %s", type(failure).__name__)
         finally:
             flights.land(key)
             flight.landed.set()
+            again.ended(answer, error)
 
     on_a_thread(ask)
 

@@ -38,7 +38,7 @@ class Attempt:
                 # The plain shutdown, under TLS too: this thread must not touch the state of the connection.
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
-    def uses(self, sock: Any) -> None:
+    def waits_for(self, sock: Any) -> None:
         """The socket that the attempt waits for from now on; ``None`` when it waits for none."""
         self._sock = sock
         if self._broken_off and sock is not None:

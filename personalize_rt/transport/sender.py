@@ -11,6 +11,9 @@ server that sends a byte now and then never lets a read time out. And it can be 
 
 from __future__ import annotations
 
+import socket
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,7 +51,7 @@ class Sender:
         """Send a prepared request and read the whole answer."""
         body = request.body
         if not isinstance(body, bytes) or "Expect" in request.headers or self._proxy_url_for(request.url):
-            return self._session.send(request)
+            return self._by_botocore(request)
         url: str = request.url
         pool, start = self._pools.get(url) or self._pool(url)
         lines = [start]
@@ -60,12 +63,12 @@ class Sender:
         connection = self._checked_out(pool, url, attempt)
         reusable = False
         try:
-            attempt.uses(connection.sock)
+            attempt.waits_for(connection.sock)
             status, headers, content, reusable = self._exchange(connection.sock, b"".join(lines), url, attempt)
         except OSError as error:  # broken off
             raise self._errors.ConnectionClosedError(endpoint_url=url, error=error, request=None) from error
         finally:
-            attempt.uses(None)
+            attempt.waits_for(None)
             if not reusable:
                 connection.close()
             # A closed connection goes back too: it is opened again when it is next used.
@@ -73,6 +76,29 @@ class Sender:
         response = self._response(url, status, headers, _Raw())
         response._content = content
         return response
+
+    def _by_botocore(self, request: Any) -> Any:
+        """Send by botocore's own session; on a thread that is left behind when the time of the attempt is over."""
+        attempt = under_way.get()
+        if attempt is None or attempt.ends is None:
+            return self._session.send(request)
+        outcome: list[Any] = []
+        errors: list[BaseException] = []
+
+        def send() -> None:
+            try:
+                outcome.append(self._session.send(request))
+            except BaseException as error:
+                errors.append(error)
+
+        worker = threading.Thread(target=send, name="personalize-rt-proxied", daemon=True)
+        worker.start()
+        worker.join(max(0.0, attempt.ends - time.monotonic()))
+        if errors:
+            raise errors[0]
+        if not outcome:
+            raise self._errors.ReadTimeoutError(endpoint_url=request.url, error=TimeoutError("no time is left"))
+        return outcome[0]
 
     def close(self) -> None:
         """Close all connections."""
@@ -96,14 +122,51 @@ class Sender:
         connection = pool._get_conn()
         if connection.sock is not None:
             return connection
+        spares: list[socket.socket] = []
+        # urllib3 gives each address of a name the whole time-out; together they have what is left.
+        connection._new_conn = lambda: self._connected(connection, attempt, spares)
         try:
-            connection.timeout = attempt.left(self._connect_timeout)
             connection.connect()
         except BaseException as error:
             connection.close()
             pool._put_conn(connection)
             raise self._in_botocore_terms(error, url) from error
+        finally:
+            del connection._new_conn
+            attempt.waits_for(None)
+            for spare in spares:
+                spare.close()
         return connection
+
+    def _connected(self, connection: Any, attempt: Attempt, spares: list[socket.socket]) -> socket.socket:
+        """A socket that is connected, its time-out set for the TLS handshake; raises what urllib3 would."""
+        urllib3 = self._urllib3
+        host = connection.host.strip("[]")
+        try:
+            addresses = socket.getaddrinfo(host, connection.port, 0, socket.SOCK_STREAM)
+        except OSError as error:
+            raise urllib3.NameResolutionError(connection.host, connection, error) from error
+        failure: OSError = OSError("the name has no address")
+        for family, kind, protocol, _, address in addresses:
+            sock = socket.socket(family, kind, protocol)
+            # TLS takes the socket over; its double can still be shut down by who breaks the attempt off.
+            spares.append(sock.dup())
+            try:
+                for option in connection.socket_options or ():
+                    sock.setsockopt(*option)
+                attempt.waits_for(spares[-1])
+                sock.settimeout(attempt.left(self._connect_timeout))
+                if connection.source_address:
+                    sock.bind(connection.source_address)
+                sock.connect(address)
+                sock.settimeout(attempt.left(self._connect_timeout))
+                return sock
+            except OSError as error:
+                sock.close()
+                failure = error
+        if isinstance(failure, TimeoutError):
+            raise urllib3.ConnectTimeoutError(connection, "connecting took too long") from failure
+        raise urllib3.NewConnectionError(connection, f"Failed to establish a new connection: {failure}") from failure
 
     def _in_botocore_terms(self, error: BaseException, url: str) -> BaseException:
         urllib3 = self._urllib3
