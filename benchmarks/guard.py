@@ -56,7 +56,7 @@ def _instructions(name: str, url: str, size: int, calls: int) -> int:
 
 
 def _per_call(name: str, url: str, size: int) -> float:
-    few, many = 20, 120
+    few, many = 10, 60
     return (_instructions(name, url, size, many) - _instructions(name, url, size, few)) / (many - few)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -101,10 +102,8 @@ class ScriptedServer:
         self._http.shutdown()
         self._http.server_close()
         for connection in self._connections:
-            try:
+            with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
 
     @staticmethod
     def answer(status: int = 200, body: Any = b"{}", *, promised: int | None = None, **headers: str) -> Answer:
@@ -238,7 +237,7 @@ def runtime(session: Any, server: ScriptedServer, fake_time: FakeTime) -> Iterat
 
     runtimes = []
 
-    def make(*, retry: Mapping[str, Any] = {}, **arguments: Any) -> Any:  # noqa: B006 - only read
+    def make(*, retry: Mapping[str, Any] = {}, **arguments: Any) -> Any:
         policy = {"clock": fake_time.clock, "sleep": fake_time.sleep, "random": lambda: 1.0, **retry}
         defaults = {"session": session, "endpoint_url": server.url, "retry": RetryPolicy(**policy)}
         if "client" in arguments:

@@ -97,8 +97,8 @@ def test_the_constructor_takes_a_client_first_and_the_rest_by_keyword() -> None:
 def test_with_options_takes_every_option_of_the_constructor() -> None:
     """The parity test: no option is forgotten."""
     building = {"self", "client", "region_name", "session", "endpoint_url", "config"}
-    built = {name: p for name, p in inspect.signature(PersonalizeRuntime.__init__).parameters.items()}
-    copied = {name: p for name, p in inspect.signature(PersonalizeRuntime.with_options).parameters.items()}
+    built = dict(inspect.signature(PersonalizeRuntime.__init__).parameters)
+    copied = dict(inspect.signature(PersonalizeRuntime.with_options).parameters)
     assert [name for name in copied if name != "self"] == [name for name in built if name not in building]
     for name in set(copied) - {"self"}:
         assert copied[name].annotation == built[name].annotation
@@ -180,10 +180,14 @@ def test_the_three_operations_through_a_stubber(stub: Any) -> None:
     )
     assert type(ranking) is Ranking
     assert (ranking.item_ids, ranking.missing, ranking.recommendation_id) == (("b",), ("a",), "RID-2")
-    stub.add_response("get_action_recommendations", {"actionList": [{"actionId": "a", "score": 0.5}]}, {
-        "campaignArn": ARN,
-        "userId": "u",
-    })
+    stub.add_response(
+        "get_action_recommendations",
+        {"actionList": [{"actionId": "a", "score": 0.5}]},
+        {
+            "campaignArn": ARN,
+            "userId": "u",
+        },
+    )
     actions = runtime.get_action_recommendations(campaign_arn=ARN, user_id="u")
     assert type(actions) is ActionRecommendations
     assert (actions.action_ids, actions.recommendation_id) == (("a",), None)

@@ -216,6 +216,8 @@ def test_what_can_be_bound_is_what_operations_take() -> None:
     recommender = inspect.signature(PersonalizeRuntime.recommender).parameters
     assert list(campaign) == list(recommender)
     operations = ("get_recommendations", "get_personalized_ranking", "get_action_recommendations")
-    taken = {name for method in operations for name in inspect.signature(getattr(PersonalizeRuntime, method)).parameters}
+    taken = {
+        name for method in operations for name in inspect.signature(getattr(PersonalizeRuntime, method)).parameters
+    }
     own = {"self", "campaign_arn", "recommender_arn", "user_id", "item_id", "input_list"}
     assert set(campaign) - {"self", "arn"} == taken - own

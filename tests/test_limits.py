@@ -90,10 +90,7 @@ CASES = [
         "257 characters",
         lambda n: both(campaign_arn=None, recommender_arn=RECOMMENDER.ljust(n, "x")),
     ),
-    *(
-        case("id_length", 256, method, "user_id", "257 characters", text)
-        for method in BASE
-    ),
+    *(case("id_length", 256, method, "user_id", "257 characters", text) for method in BASE),
     *(
         case("arn_length", 256, method, "campaign_arn", "257 characters", lambda n: ARN.ljust(n, "x"))
         for method in BASE
@@ -313,7 +310,13 @@ def test_patterns_off_leaves_names_arns_and_lower_bounds_to_the_service(wire: An
 
 def test_kinds_are_checked_without_limits_too(wire: Any) -> None:
     runtime = PersonalizeRuntime(client=wire.client, limits=Limits.off())
-    for wrong in ({"user_id": 5}, {"num_results": "5"}, {"context": {"A": 5}}, {"campaign_arn": 5}, {"promotions": [5]}):
+    for wrong in (
+        {"user_id": 5},
+        {"num_results": "5"},
+        {"context": {"A": 5}},
+        {"campaign_arn": 5},
+        {"promotions": [5]},
+    ):
         with pytest.raises(ValidationError):
             runtime.get_recommendations(**{"campaign_arn": ARN, **wrong})
     assert wire.sent == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from enum import Enum
+from enum import StrEnum
 from pathlib import PurePath
 from typing import Any
 
@@ -222,7 +222,7 @@ def test_columns_of_other_libraries_are_lists_of_ids(items: Any, sent: Any) -> N
 
 
 def test_a_subclass_of_str_is_an_id(sent: Any) -> None:
-    class Film(str, Enum):
+    class Film(StrEnum):
         METROPOLIS = "tt0017136"
 
     members = sent("get_personalized_ranking", user_id=np.str_("u-17"), input_list=[Film.METROPOLIS, np.str_("b")])

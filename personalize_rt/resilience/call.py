@@ -146,17 +146,10 @@ class Call(Generic[ResultT]):
         if self._told:
             self.tell("AttemptSucceeded", self.sent, info.elapsed)
         if policies.fallback is not None:
-            self._remember(policies.fallback, answer)
-        return answer
+            from personalize_rt.resilience.fallback import tell
 
-    def _remember(self, fallback: Fallback, answer: Any) -> None:
-        remember = getattr(fallback, "remember", None)
-        if remember is None:
-            return
-        try:
-            remember(self.request, answer)
-        except Exception as failure:
-            _log.warning("the fallback could not remember: %s", type(failure).__name__)
+            tell(policies.fallback, self.request, answer)
+        return answer
 
     def from_cache(self, answer: Any, *, stale: bool) -> Any:
         """An answer of the cache, told as such."""

@@ -44,7 +44,9 @@ __all__ = [
     "PopularItemsFallback",
     "RerankFallback",
     "StaleFallback",
+    "answer_of",
     "substitute_for",
+    "tell",
     "wants_fallback",
 ]
 
@@ -102,36 +104,34 @@ class _Chainable:
 
 
 class FallbackChain(_Chainable):
-    """The first of several fallbacks that does not refuse. Written ``first | second``."""
+    """The first of several fallbacks that does not refuse. Written ``first | second``.
+
+    A link that fails is passed over like one that refuses.
+    """
 
     def __init__(self, links: Iterable[Fallback]) -> None:
         self._links = tuple(links)
 
     def ranking(self, request: Request[Ranking], /) -> Ranking | None:
         """The first answer to GetPersonalizedRanking."""
-        return self._first(lambda link: link.ranking(request))
+        return self._first(request, Ranking)
 
     def recommendations(self, request: Request[Recommendations], /) -> Recommendations | None:
         """The first answer to GetRecommendations."""
-        return self._first(lambda link: link.recommendations(request))
+        return self._first(request, Recommendations)
 
     def actions(self, request: Request[ActionRecommendations], /) -> ActionRecommendations | None:
         """The first answer to GetActionRecommendations."""
-        return self._first(lambda link: link.actions(request))
+        return self._first(request, ActionRecommendations)
 
     def remember(self, request: Request[Any], answer: Answer, /) -> None:
         """Tell every link of an answer of the service."""
         for link in self._links:
-            remember = getattr(link, "remember", None)
-            if remember is not None:
-                remember(request, answer)
+            tell(link, request, answer)
 
-    def _first(self, ask: Callable[[Fallback], AnswerT | None]) -> AnswerT | None:
-        for link in self._links:
-            answer = ask(link)
-            if answer is not None:
-                return answer
-        return None
+    def _first(self, request: Request[Any], kind: type[AnswerT]) -> AnswerT | None:
+        answers = (answer_of(link, request) for link in self._links)
+        return next((answer for answer in answers if isinstance(answer, kind)), None)
 
     def __or__(self, other: Fallback) -> FallbackChain:
         return FallbackChain((*self._links, other))
@@ -339,19 +339,33 @@ def _told(answer: AnswerT, unfiltered: bool) -> AnswerT:
 
 def substitute_for(error: PersonalizeError, request: Request[Any], fallback: Fallback) -> Answer | None:
     """A fallback's answer; ``None`` when the error is the caller's, or the fallback refuses or fails itself."""
-    if not wants_fallback(error):
-        return None
+    return answer_of(fallback, request) if wants_fallback(error) else None
+
+
+def answer_of(fallback: Fallback, request: Request[Any]) -> Answer | None:
+    """What a fallback answers; ``None`` when it refuses, fails, or answers with something else."""
     method, kind = _METHODS[request.operation.name]
     try:
         answer = getattr(fallback, method)(request)
     except Exception as failure:
         # The caller gets the original error; only the class is logged, since a text may show what was asked.
-        _log.warning("the fallback failed with %s", type(failure).__name__)
+        _log.warning("a fallback failed with %s", type(failure).__name__)
         return None
     if answer is not None and not isinstance(answer, kind):
-        _log.warning("the fallback answered with %s, not a %s", describe(answer), kind.__name__)
+        _log.warning("a fallback answered with %s, not a %s", describe(answer), kind.__name__)
         return None
     return answer
+
+
+def tell(fallback: Fallback, request: Request[Any], answer: Any) -> None:
+    """Let a fallback remember an answer of the service, if it can; one that fails breaks nothing."""
+    remember = getattr(fallback, "remember", None)
+    if remember is None:
+        return
+    try:
+        remember(request, answer)
+    except Exception as failure:
+        _log.warning("a fallback could not remember: %s", type(failure).__name__)
 
 
 _METHODS: Mapping[str, tuple[str, type[Answer]]] = {

@@ -50,6 +50,11 @@ def _fetched(call: Call[Any], transport: Transport, cache: Cache, key: str, miss
     if not leads:
         return _awaited(call, transport, flight, miss)
     try:
+        # Another call may have landed between our look and our lead.
+        found = cache.look_up(key)
+        if isinstance(found, Fresh):
+            flight.answer = found.answer
+            return call.from_cache(found.answer, stale=False)
         answer = guarded(call, transport)
         cache.keep(key, answer)
         flight.answer = answer

@@ -34,17 +34,29 @@ class Forwarder:
 
     Args:
         client: A client of the caller, which is only called; or ``None`` to build one.
-        options: How to build it: ``region_name``, ``session``, ``endpoint_url``, ``config``.
+        region_name: The region of the client to build.
+        session: The session to build it from.
+        endpoint_url: Where it sends requests instead of AWS.
+        config: Its ``botocore.config.Config``, merged over ours.
 
     Raises:
         ValidationError: Arguments that do not go together.
         ConfigurationError: The client cannot be built: no region, no such profile.
     """
 
-    def __init__(self, client: Any = None, **options: Any) -> None:
+    def __init__(
+        self,
+        client: Any = None,
+        *,
+        region_name: str | None = None,
+        session: Any = None,
+        endpoint_url: str | None = None,
+        config: Any = None,
+    ) -> None:
+        options = {"region_name": region_name, "session": session, "endpoint_url": endpoint_url, "config": config}
         self._owned = client is None
         if client is None:
-            check_config(options.get("config"))
+            check_config(config)
             client = configured(lambda: build_client(**options))
             client.meta.events.register(f"before-parse.{SERVICE}", _keep)
         else:

@@ -22,11 +22,13 @@ SENT = "before-send.personalize-runtime"
 
 @pytest.fixture
 def no_sleep(monkeypatch: Any) -> list[float]:
-    """botocore sleeps between its own attempts; here it only says for how long."""
+    """Botocore sleeps between its own attempts; here it only says for how long."""
     import botocore.endpoint
 
     slept: list[float] = []
-    monkeypatch.setattr(botocore.endpoint, "time", SimpleNamespace(sleep=slept.append, time=botocore.endpoint.time.time))
+    monkeypatch.setattr(
+        botocore.endpoint, "time", SimpleNamespace(sleep=slept.append, time=botocore.endpoint.time.time)
+    )
     return slept
 
 

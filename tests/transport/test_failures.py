@@ -224,7 +224,12 @@ HIDDEN = [
 def echoes(request: Any) -> str:
     """A message that repeats the whole request, raw, as JSON in several ways, and in capitals."""
     members = request.members
-    spelt = [request.body.decode(), json.dumps(members, ensure_ascii=False), str(members), json.dumps(json.dumps(members))]
+    spelt = [
+        request.body.decode(),
+        json.dumps(members, ensure_ascii=False),
+        str(members),
+        json.dumps(json.dumps(members)),
+    ]
     return " / ".join([*spelt, *map(str.upper, spelt)])
 
 
@@ -255,7 +260,7 @@ def test_short_and_strange_values_do_not_show_either(value: str, runtime: Any, s
 
     server.script(say)
     error = failed(runtime(), InvalidInputError, user_id=value, context={"DEVICE": value})
-    assert "user <***>, as JSON \"***\" or \"***\"." in str(error)
+    assert 'user <***>, as JSON "***" or "***".' in str(error)
 
 
 def test_values_of_a_ranking_are_hidden_too(runtime: Any, server: Any) -> None:
@@ -336,11 +341,11 @@ JSON = st.recursive(
     max_leaves=5,
 )
 ROW = st.fixed_dictionaries(
-    {"itemId": st.just("a") | JSON}, optional={name: JSON for name in ("score", "promotionName", "metadata", "reason")}
+    {"itemId": st.just("a") | JSON}, optional=dict.fromkeys(("score", "promotionName", "metadata", "reason"), JSON)
 )
 BODY = JSON | st.fixed_dictionaries(
     {"personalizedRanking": st.lists(ROW, max_size=2) | JSON},
-    optional={name: JSON for name in ("recommendationId", "message", "__type", "code")},
+    optional=dict.fromkeys(("recommendationId", "message", "__type", "code"), JSON),
 )
 
 

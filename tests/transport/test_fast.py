@@ -1,4 +1,4 @@
-"""A client that we build does less work for a call; what is sent, answered and raised is what a plain one's would be."""
+"""A client that we build does less work for a call; what is sent, answered and raised is what it would be without."""
 
 from __future__ import annotations
 
@@ -71,7 +71,10 @@ def test_the_same_bytes_are_sent(method: str, both: Any, server: Any) -> None:
 @pytest.mark.parametrize("kwargs", [{}, {"region_name": "cn-north-1"}, {"config": Config(use_dualstack_endpoint=True)}])
 def test_the_same_endpoint_is_chosen(kwargs: dict[str, Any], session: Any) -> None:
     runtime = PersonalizeRuntime(session=session, **kwargs)
-    assert runtime._transport.client().meta.endpoint_url == session.client("personalize-runtime", **kwargs).meta.endpoint_url
+    assert (
+        runtime._transport.client().meta.endpoint_url
+        == session.client("personalize-runtime", **kwargs).meta.endpoint_url
+    )
     runtime.close()
 
 
@@ -175,12 +178,8 @@ def test_each_part_may_be_left_out(left: list[Any], runtime: Any, server: Any, m
             ours.get_recommendations(campaign_arn=ARN)
 
 
-@pytest.mark.parametrize(
-    "missing", ["_serializer", "_user_agent_creator", "_endpoint"], ids=lambda name: name
-)
-def test_what_botocore_no_longer_has_is_left_out_with_a_debug_line(
-    missing: str, session: Any, caplog: Any
-) -> None:
+@pytest.mark.parametrize("missing", ["_serializer", "_user_agent_creator", "_endpoint"], ids=lambda name: name)
+def test_what_botocore_no_longer_has_is_left_out_with_a_debug_line(missing: str, session: Any, caplog: Any) -> None:
     client = session.client("personalize-runtime")
     delattr(client, missing)
     with caplog.at_level(logging.DEBUG, "personalize_rt"):
@@ -286,8 +285,8 @@ def test_what_a_strict_decoder_refuses_json_decides(name: str, monkeypatch: Any)
 def test_a_server_error_of_any_body_is_retried(runtime: Any, server: Any) -> None:
     server.script(server.answer(503, b"[]"), server.answer(500, b"\xff"))
     assert runtime().get_recommendations(campaign_arn=ARN).info.attempts == 3
+    server.always(server.answer(502, b'"no"'))
     with pytest.raises(ServerError):
-        server.always(server.answer(502, b'"no"'))
         runtime().get_recommendations(campaign_arn=ARN)
 
 

@@ -140,6 +140,18 @@ def test_it_wins_over_moto_where_moto_would_answer_too(monkeypatch: Any) -> None
     assert asked == ["before-send.personalize-runtime.GetRecommendations"]
 
 
+def test_it_wins_over_handlers_of_every_session(monkeypatch: Any) -> None:
+    from botocore import handlers
+    from botocore.awsrequest import AWSResponse
+
+    def other(request: Any, **_: Any) -> Any:
+        return AWSResponse(request.url, 418, {}, None)
+
+    builtin = [*handlers.BUILTIN_HANDLERS, ("before-send.personalize-runtime", other)]
+    monkeypatch.setattr(handlers, "BUILTIN_HANDLERS", builtin)
+    assert in_process_client(well).get_recommendations(campaignArn=ARN)["recommendationId"] == "RID-1"
+
+
 def test_what_the_function_raises_is_the_callers() -> None:
     def broken(*_: Any) -> Any:
         raise LookupError("mine")

