@@ -15,8 +15,10 @@ from personalize_rt._version import __version__
 from personalize_rt.cli import options
 from personalize_rt.cli.arguments import as_context, as_filter_values, check_text, read_item_ids
 from personalize_rt.cli.failures import exit_status, in_one_line
+from personalize_rt.cli.filters import filters
 from personalize_rt.cli.output import as_json, silence, write, write_error
 from personalize_rt.cli.render import actions_table, answer_json, items_table
+from personalize_rt.cli.serve import serve
 from personalize_rt.cli.target import choose_target
 from personalize_rt.errors import PersonalizeError
 
@@ -27,6 +29,8 @@ BROKEN_PIPE = 141
 INTERRUPTED = 130
 
 app: typer.Typer = typer.Typer(name=NAME, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app.add_typer(filters, name="filter")
+app.command(epilog="\b\nExample:\npersonalize-rt serve sample --port 8700")(serve)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -163,7 +163,7 @@ def play() -> Demo:
         popular=popular,
         actions=actions,
         films=films,
-        action_names={id: str(local.actions[id]["NAME"]) for id in actions.action_ids},
+        action_names={id: str(local.action_rows[id]["NAME"]) for id in actions.action_ids},
     )
 
 

@@ -9,14 +9,16 @@
     runtime.campaign(local.campaign_arn("movies-ranking")).rank("16036", ["tt0468569", "tt0111161"])
 
 Every door (this one, boto3, HTTP) goes through one ``handle(request) -> response`` on HTTP bytes. Its way in is
-``wire`` (HTTP, JSON), ``engine`` (campaigns), ``recipes`` (the table), ``models`` (``taste``, ``offers``); its data
-comes from ``settings``, ``schemas`` and ``datasets``.
+``wire`` (HTTP, JSON), ``engine`` (who is asked, what holds), ``recipes`` (the table), ``filtering``, ``promotions``,
+``metadata``, and ``models`` (``taste``, ``likeness``, ``trends``, ``offers`` on a ``universe`` of items); its data
+comes from ``settings``, ``schemas`` and ``datasets``, and later from the ``stream``.
 """
 
 from __future__ import annotations
 
 from personalize_rt.local.embedded import LocalPersonalize
 from personalize_rt.local.problems import LocalDataError, Problem
+from personalize_rt.local.stream import Event
 from personalize_rt.local.wire import HttpRequest, HttpResponse
 
-__all__ = ["HttpRequest", "HttpResponse", "LocalDataError", "LocalPersonalize", "Problem"]
+__all__ = ["Event", "HttpRequest", "HttpResponse", "LocalDataError", "LocalPersonalize", "Problem"]

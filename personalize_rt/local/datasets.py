@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import csv
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import accumulate, islice
 from math import isnan, nan
 from pathlib import Path
 from typing import cast
@@ -72,6 +73,7 @@ class EventLog:
     value: array[float] = attrs.field(factory=lambda: array("d"))
     columns: dict[str, list[Value]] = attrs.field(factory=dict[str, list[Value]])
     fields: dict[str, Field] = attrs.field(factory=dict[str, Field])
+    _by_user: tuple[array[int], array[int]] | None = attrs.field(default=None, init=False)
 
     def __len__(self) -> int:
         return len(self.user)
@@ -92,7 +94,21 @@ class EventLog:
     def of_user(self, user_id: str) -> tuple[Interaction, ...]:
         """The events of one user, in the file's order; none for an unknown user."""
         user = self.users.get(user_id)
-        return tuple(self[event] for event, other in enumerate(self.user) if other == user)
+        if user is None:
+            return ()
+        events, starts = self.by_user()
+        return tuple(map(self.__getitem__, events[starts[user] : starts[user + 1]]))
+
+    def by_user(self) -> tuple[array[int], array[int]]:
+        """The events user by user, each user's in the file's order; and where each user's begin, and the last's end.
+
+        The log must not grow any more.
+        """
+        if self._by_user is None:
+            counts = Counter(self.user)
+            starts = array("i", accumulate(map(counts.__getitem__, range(len(self.users))), initial=0))
+            self._by_user = array("i", sorted(range(len(self)), key=self.user.__getitem__)), starts
+        return self._by_user
 
     def __repr__(self) -> str:
         return f"EventLog({len(self):,} events of {len(self.users):,} users with {len(self.targets):,})"
@@ -125,8 +141,34 @@ class Table(Mapping[str, Mapping[str, Value]]):
     def __contains__(self, id: object) -> bool:
         return id in self.index
 
+    def lasting_rows(self) -> dict[str, Mapping[str, Value]]:
+        """The rows by id, each a view of the columns: for whoever keeps all of them."""
+        return {id: _Row(self.columns, row) for id, row in self.index.items()}
+
     def __repr__(self) -> str:
         return f"Table({len(self.index):,} rows of {', '.join(self.columns)})"
+
+
+class _Row(Mapping[str, Value]):
+    """One row of a table, without a dictionary of its own."""
+
+    __slots__ = ("_columns", "_number")
+
+    def __init__(self, columns: dict[str, list[Value]], number: int) -> None:
+        self._columns = columns
+        self._number = number
+
+    def __getitem__(self, name: str) -> Value:
+        return self._columns[name][self._number]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._columns
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
 
 
 @attrs.frozen(eq=False, repr=False)

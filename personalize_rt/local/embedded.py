@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Self
 
 from personalize_rt.errors import ValidationError
-from personalize_rt.local.datasets import Datasets, EventLog, Table, load
-from personalize_rt.local.engine import Engine
-from personalize_rt.local.models import Models
+from personalize_rt.filters import FilterExpression, FilterValue, encode_values
+from personalize_rt.filters.expression import Target
+from personalize_rt.filters.selection import Explanation
+from personalize_rt.interactions import Interaction
+from personalize_rt.local.datasets import EventLog, Table, load
+from personalize_rt.local.doors import Doors
+from personalize_rt.local.engine import Engine, Resource
+from personalize_rt.local.filtering import StoredFilter, parse, why_unfit
 from personalize_rt.local.problems import Problems
-from personalize_rt.local.recipes import Recipe
-from personalize_rt.local.settings import Settings, campaign_recipes, read_settings
+from personalize_rt.local.settings import Settings, add_filters, read_settings, resources
+from personalize_rt.local.stream import Event, Stream, check_action_events, read_events
 from personalize_rt.local.wire import HttpRequest, HttpResponse, Wire
-
-if TYPE_CHECKING:
-    from personalize_rt.client import PersonalizeRuntime
 
 __all__ = ["LocalPersonalize"]
 
@@ -28,35 +30,37 @@ _SAMPLE = Path(__file__).parent / "sample"
 _SEED = 0
 
 
-class LocalPersonalize:
+class LocalPersonalize(Doors):
     """An embedded Personalize; :meth:`sample` and :meth:`from_directory` make one.
 
-    It answers the three operations of the runtime API as the service would, for the campaigns that its directory
-    declares (see :mod:`personalize_rt.local.settings`). Where it differs from the service, ``docs/divergences.md``
-    says so. It never writes to the directory. Threads may share it.
+    It answers the three operations of the runtime API as the service would, for the campaigns, recommenders and filters
+    that its directory declares (see :mod:`personalize_rt.local.settings`). Where it differs from the service,
+    ``docs/divergences.md`` says so. It never writes to the directory. Threads may share it.
     """
 
     def __init__(
         self,
+        engine: Engine,
         settings: Settings,
-        datasets: Datasets,
-        recipes: Mapping[str, Recipe],
+        resources: Iterable[Resource],
         *,
-        clock: Callable[[], float],
+        directory: Path,
         rng: random.Random,
     ) -> None:
-        arns = {name: f"arn:aws:personalize:{settings.region}:{settings.account}:campaign/{name}" for name in recipes}
-        engine = Engine({arns[name]: recipe for name, recipe in recipes.items()}, Models(datasets), clock)
-        self._region = settings.region
-        self._campaigns = MappingProxyType(arns)
-        self._datasets = datasets
-        self._wire = Wire(engine, rng, clock)
+        super().__init__(region_name=settings.region)
+        self._directory = directory
+        self._rng = rng
+        self._engine = engine
+        self._settings = settings
+        self._resources = tuple(resources)
+        self._wire = Wire(engine, rng, engine.clock)
 
     @classmethod
     def sample(cls, *, clock: Callable[[], float] = time.time, rng: random.Random | None = None) -> Self:
         """The bundled sample: real ratings of real films, and made-up offers.
 
-        Its campaigns are ``movies-for-you``, ``movies-ranking``, ``similar-movies``, ``popular-movies`` and ``offers``.
+        Its campaigns are ``movies-for-you``, ``movies-ranking``, ``similar-movies``, ``popular-movies`` and ``offers``,
+        its recommender is ``top-picks``, its filter ``unseen-by-genre``.
 
         Args:
             clock: As in :meth:`from_directory`.
@@ -78,9 +82,10 @@ class LocalPersonalize:
             directory: Where the files are: ``interactions.csv`` or ``actions.csv`` at the least, ``items.csv``,
                 ``users.csv``, ``action_interactions.csv`` and ``personalize.toml`` if wanted. The CSV headers are
                 those of the Personalize schemas; all files are UTF-8.
-            clock: Unix time in seconds: for the ``date`` of answers, and for actions that expire or repeat.
-            rng: Makes the ids of requests and recommendations; by default one with a fixed seed, so that a program
-                sees the same ids in each run.
+            clock: Unix time in seconds: for the ``date`` of answers, for actions that expire or repeat, and for events
+                that come without a time.
+            rng: Makes the ids of requests and recommendations, and chooses the places of promoted items; by default
+                one with a fixed seed, so that a program sees the same in each run.
 
         Raises:
             LocalDataError: Everything that is wrong with the directory, each with file, line and column.
@@ -92,60 +97,47 @@ class LocalPersonalize:
             problems.raise_if_any(str(path))
         settings = read_settings(path, problems)
         datasets = load(path, settings.schemas, problems)
-        recipes = campaign_recipes(settings, datasets, problems)
+        found = resources(settings, datasets, problems)
+        rng = rng or random.Random(_SEED)
+        engine = Engine(found, datasets, filter_prefix=settings.arn("filter"), clock=clock, rng=rng)
+        add_filters(settings, engine, problems)
         problems.raise_if_any(str(path))
-        return cls(settings, datasets, recipes, clock=clock, rng=rng or random.Random(_SEED))
+        return cls(engine, settings, found, directory=path, rng=rng)
 
-    # The doors.
+    def reload(self) -> None:
+        """Read the directory again. Requests under way are answered from the old data; events taken in are forgotten.
+
+        Raises:
+            LocalDataError: Everything that is wrong with the directory; the old data stay.
+        """
+        new = type(self).from_directory(self._directory, clock=self._engine.clock, rng=self._rng)
+        # One look at the wire answers a whole request, so the order of these does not matter to it.
+        self._settings, self._resources = new._settings, new._resources
+        self._engine, self._wire = new._engine, new._wire
 
     def handle(self, request: HttpRequest) -> HttpResponse:
         """Answer one HTTP request: what every door does in the end."""
         return self._wire.handle(request)
-
-    def boto3_client(self, *, config: Any = None) -> Any:
-        """A real boto3 ``personalize-runtime`` client that this service answers, without a socket.
-
-        It needs no credentials, serialises, signs and parses as always, and raises boto3's typed exceptions.
-
-        Args:
-            config: A ``botocore.config.Config`` to merge over the defaults.
-        """
-        from personalize_rt.transport.in_process import in_process_client
-
-        return in_process_client(self._respond, region_name=self._region, config=config)
-
-    def runtime(self, **options: Any) -> PersonalizeRuntime:
-        """A :class:`~personalize_rt.PersonalizeRuntime` that this service answers, without a socket.
-
-        Args:
-            options: What the runtime takes beside a client: ``retry``, ``deadline``, ``limits``, …
-        """
-        from personalize_rt.client import PersonalizeRuntime
-
-        return PersonalizeRuntime(client=self.boto3_client(), **options)
-
-    def _respond(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        response = self.handle(HttpRequest(method, path, headers, body))
-        return response.status, response.headers, response.body
 
     # The resources.
 
     @property
     def campaigns(self) -> Mapping[str, str]:
         """The ARN of each campaign, by name."""
-        return self._campaigns
+        return self._arns("campaign")
 
     @property
     def recommenders(self) -> Mapping[str, str]:
-        """The ARN of each recommender, by name: none yet."""
-        return MappingProxyType({})
+        """The ARN of each recommender, by name."""
+        return self._arns("recommender")
 
     @property
     def filters(self) -> Mapping[str, str]:
-        """The ARN of each filter, by name: none yet."""
-        return MappingProxyType({})
+        """The ARN of each filter, by name."""
+        return MappingProxyType(self._engine.filters.arns)
+
+    def _arns(self, kind: str) -> Mapping[str, str]:
+        return MappingProxyType({one.name: one.arn for one in self._resources if one.recipe.resource == kind})
 
     def campaign_arn(self, name: str) -> str:
         """The ARN of a campaign.
@@ -171,35 +163,172 @@ class LocalPersonalize:
         """
         return _named(self.filters, name, "filter")
 
-    # The data.
+    def add_filter(self, name: str, expression: str | FilterExpression) -> str:
+        """Make a filter, as CreateFilter does. Requests may use it at once.
+
+        Args:
+            name: Its name: letters, digits, ``-`` and ``_``, at most 63.
+            expression: The expression, as text or parsed.
+
+        Returns:
+            Its ARN.
+
+        Raises:
+            FilterSyntaxError: The expression does not parse, names a field that the data do not have, or compares a
+                field with what its type does not allow.
+            ValidationError: The name is none, or taken; or the filters together use too many fields.
+        """
+        return self._engine.filters.add(name, parse(expression, self._engine.datasets))
+
+    def filter_expression(self, name: str) -> FilterExpression:
+        """The expression of a filter, as DescribeFilter tells it.
+
+        Raises:
+            ValidationError: There is no such filter; the message names those that there are.
+        """
+        stored = self._engine.filters.find(self.filter_arn(name))
+        assert stored is not None
+        return stored.expression
+
+    def try_filter(
+        self,
+        name: str,
+        *,
+        user_id: str | None = None,
+        item_id: str | None = None,
+        values: Mapping[str, FilterValue] | None = None,
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What a filter keeps and what it drops, of all items or actions.
+
+        Args:
+            name: The filter.
+            user_id: For whom; needed when the filter looks at the user.
+            item_id: The item of the request, for ``CurrentItem``.
+            values: The values of the filter's parameters.
+
+        Returns:
+            The ids that stay and the ids that go, in the order of the data.
+
+        Raises:
+            FilterValuesError: A value is missing, unknown, or cannot be compared.
+            ValidationError: There is no such filter, it selects users, or it needs the user.
+        """
+        stored = self._tried(name, user_id)
+        filters = self._engine.filters
+        allowed = filters.allowed(stored, "", user_id=user_id, item_id=item_id, values=encode_values(values or {}))
+        kept: tuple[str, ...] = tuple(allowed or ())
+        return kept, tuple(id for id in filters.candidates(stored) if allowed is not None and id not in allowed)
+
+    def explain_filter(
+        self,
+        name: str,
+        candidate: str,
+        *,
+        user_id: str | None = None,
+        item_id: str | None = None,
+        values: Mapping[str, FilterValue] | None = None,
+    ) -> Explanation:
+        """Why a filter keeps or drops an item or action, clause by clause.
+
+        Args:
+            name: The filter.
+            candidate: The item or action; one that is in no dataset has no metadata.
+            user_id: As in :meth:`try_filter`.
+            item_id: As in :meth:`try_filter`.
+            values: As in :meth:`try_filter`.
+
+        Raises:
+            ValidationError: As :meth:`try_filter` does.
+        """
+        stored = self._tried(name, user_id)
+        return self._engine.filters.explain(
+            stored, candidate, user_id=user_id, item_id=item_id, values=encode_values(values or {})
+        )
+
+    def _tried(self, name: str, user_id: str | None) -> StoredFilter:
+        stored = self._engine.filters.find(self.filter_arn(name))
+        assert stored is not None
+        target: Target = "ActionID" if stored.expression.target == "ActionID" else "ItemID"
+        unfit = why_unfit(stored, target, user_id=user_id, seeded=True)
+        if unfit:
+            raise ValidationError(unfit, parameter="user_id" if stored.expression.target == target else "name")
+        return stored
+
+    # Events.
+
+    def put_events(self, *, session_id: str, events: Iterable[Event | Interaction], user_id: str | None = None) -> None:
+        """Take in what a user does, as PutEvents does. Filters and recommendations know of it at once.
+
+        What users do changes what is recommended to them; what is popular, and what goes with what, was learned when
+        the service was loaded, and stays.
+
+        Args:
+            session_id: The session, 1 to 256 characters. It may stand for the user in requests while nobody knows who
+                it is.
+            events: 1 to 10 events. An :class:`~personalize_rt.Interaction` brings its user itself.
+            user_id: The user, 1 to 256 characters; ``None`` for an anonymous session. The first event with a user
+                gives the events of its session to that user, earlier and later ones.
+
+        Raises:
+            ValidationError: The service would refuse an argument, or there is no Interactions dataset.
+        """
+        self._put(self._engine.items, "interactions", session_id, user_id, events)
+
+    def put_action_interactions(
+        self, *, session_id: str, events: Iterable[Event | Interaction], user_id: str | None = None
+    ) -> None:
+        """Take in what a user does with actions, as PutActionInteractions does.
+
+        Args:
+            session_id: As in :meth:`put_events`.
+            events: 1 to 10 events; in each, ``item_id`` is the action, and ``event_type`` is ``"TAKEN"``,
+                ``"NOT_TAKEN"`` or ``"VIEWED"``.
+            user_id: As in :meth:`put_events`.
+
+        Raises:
+            ValidationError: The service would refuse an argument, or there is no Actions dataset.
+        """
+        self._put(self._engine.actions, "actions", session_id, user_id, events)
+
+    def _put(
+        self, stream: Stream, dataset: str, session_id: str, user_id: str | None, events: Iterable[Event | Interaction]
+    ) -> None:
+        if getattr(self._engine.datasets, dataset) is None:
+            raise ValidationError(f"there is no {dataset}.csv, so no dataset takes these events", parameter="events")
+        user_id, checked = read_events(user_id, session_id, events)
+        if dataset == "actions":
+            check_action_events(checked)
+        stream.put(session_id, user_id, checked, self._engine.clock())
+
+    # The data, as it was loaded.
 
     @property
     def interactions(self) -> EventLog:
         """The item interactions; iterating gives :class:`~personalize_rt.Interaction` values, in the file's order."""
-        return self._datasets.interactions or EventLog()
+        return self._engine.datasets.interactions or EventLog()
 
     @property
     def items(self) -> Table:
         """Item id to metadata row (column to value), in the file's order."""
-        return self._datasets.items or Table()
+        return self._engine.datasets.items or Table()
 
     @property
     def users(self) -> Table:
         """User id to metadata row, in the file's order."""
-        return self._datasets.users or Table()
+        return self._engine.datasets.users or Table()
 
     @property
-    def actions(self) -> Table:
-        """Action id to metadata row, in the file's order."""
-        return self._datasets.actions or Table()
+    def action_rows(self) -> Table:
+        """Action id to metadata row, in the file's order; ``actions()`` answers a request."""
+        return self._engine.datasets.actions or Table()
 
     @property
     def action_interactions(self) -> EventLog:
         """The action interactions; in each :class:`~personalize_rt.Interaction`, ``item_id`` is the action."""
-        return self._datasets.action_interactions or EventLog()
+        return self._engine.datasets.action_interactions or EventLog()
 
     def __repr__(self) -> str:
-        return f"LocalPersonalize(campaigns=[{', '.join(self._campaigns)}], {len(self.interactions):,} interactions)"
+        return f"LocalPersonalize(campaigns=[{', '.join(self.campaigns)}], {len(self.interactions):,} interactions)"
 
 
 def _named(arns: Mapping[str, str], name: str, kind: str) -> str:

@@ -1,34 +1,37 @@
-"""Answers to checked requests: which campaign is asked, what its recipe needs, and how many rows it gives.
+"""Answers to checked requests: who is asked, what the recipe needs, which filters hold, and how many rows it gives.
 
 Pure: no HTTP, no JSON. The wire calls it with the members of a request, by the service's names, after it has checked
-them one by one; what depends on the campaign is checked here.
+them one by one; what depends on the campaign or recommender is checked here.
 """
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NoReturn
 
 import attrs
 
+from personalize_rt.errors import FilterValuesError
+from personalize_rt.filters.diagnostics import near
+from personalize_rt.filters.expression import Target
+from personalize_rt.filters.selection import Allowed
+from personalize_rt.local.datasets import Datasets, EventLog, Table
+from personalize_rt.local.filtering import Filters, why_unfit
+from personalize_rt.local.metadata import metadata_of
 from personalize_rt.local.models import Models
-from personalize_rt.local.recipes import Ask, Recipe, Row
-from personalize_rt.operations import Operation
+from personalize_rt.local.promotions import PROMOTED, promote
+from personalize_rt.local.recipes import Ask, Recipe, Row, Rows
+from personalize_rt.local.schemas import DATASETS
+from personalize_rt.local.stream import Stream
+from personalize_rt.operations import GET_ACTION_RECOMMENDATIONS, Operation
 
-__all__ = ["Engine", "RefusedError", "Row"]
+__all__ = ["Engine", "RefusedError", "Resource", "Row"]
 
 # API reference: the numbers of results when numResults is absent.
 _DEFAULT_RESULTS = {"GetRecommendations": 25, "GetActionRecommendations": 5}
-
-# Refused rather than ignored, so that nobody takes an unfiltered answer for a filtered one.
-_NOT_YET = {
-    "filterArn": "filters are not supported yet by the embedded service",
-    "filterValues": "filters are not supported yet by the embedded service",
-    "promotions": "promotions are not supported yet by the embedded service",
-    "metadataColumns": "metadata columns are not supported yet by the embedded service",
-}
 
 
 class RefusedError(Exception):
@@ -45,19 +48,72 @@ class RefusedError(Exception):
         self.message = message
 
 
-@attrs.frozen(repr=False)
-class Engine:
-    """The campaigns of one embedded service.
+@attrs.frozen
+class Resource:
+    """A campaign or a recommender.
 
     Attributes:
-        campaigns: The recipe behind each campaign ARN.
+        name: Its name.
+        arn: Its ARN.
+        recipe: What it answers with.
+        with_metadata: Whether it returns metadata (``enableMetadataWithRecommendations``).
+    """
+
+    name: str
+    arn: str
+    recipe: Recipe
+    with_metadata: bool = False
+
+
+@attrs.define(repr=False, init=False)
+class Engine:
+    """The campaigns, recommenders and filters of one embedded service. Threads may share it.
+
+    Args:
+        resources: The campaigns and recommenders.
+        datasets: The data.
+        filter_prefix: Begins the ARNs of filters (``"arn:aws:personalize:eu-west-1:000000000000:filter/"``).
+        clock: Unix time in seconds.
+        rng: Chooses the places of promoted items.
+
+    Attributes:
+        datasets: The data.
         models: What was learned from the data.
+        filters: The filters.
+        items: The events with items that arrived.
+        actions: The events with actions that arrived.
         clock: Unix time in seconds.
     """
 
-    campaigns: Mapping[str, Recipe]
+    datasets: Datasets
     models: Models
-    clock: Callable[[], float] = time.time
+    filters: Filters
+    items: Stream
+    actions: Stream
+    clock: Callable[[], float]
+    _resources: Mapping[str, Resource]
+    _rng: random.Random
+    _context: frozenset[str]
+
+    def __init__(
+        self,
+        resources: Sequence[Resource],
+        datasets: Datasets,
+        *,
+        filter_prefix: str = "",
+        clock: Callable[[], float] = time.time,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.datasets = datasets
+        self.models = Models(datasets)
+        self.items = Stream(lambda event: self.filters.tell("ItemID", event))
+        self.actions = Stream(lambda event: self.filters.tell("ActionID", event))
+        self.filters = Filters(filter_prefix, datasets, self.items, self.actions)
+        self.clock = clock
+        self._resources = {resource.arn: resource for resource in resources}
+        self._rng = rng or random.Random(0)
+        columns = (datasets.interactions or EventLog()).fields
+        self._context = frozenset(columns) - frozenset(DATASETS["interactions"].reserved)
 
     def answer(self, operation: Operation[Any], members: Mapping[str, Any]) -> list[Row]:
         """The rows that answer a request, best first.
@@ -67,35 +123,121 @@ class Engine:
             members: The members of the request; none of them is ``None``.
 
         Raises:
-            RefusedError: The campaign is unknown or answers another operation, a member that its recipe needs is
-                missing, or one is there that is not supported yet.
+            RefusedError: The service would refuse the request.
         """
-        recipe = self._recipe(members)
+        resource = self._resource(members)
+        recipe = resource.recipe
         if recipe.operation is not operation:
-            _invalid(f"a campaign of the recipe {recipe.name} answers {recipe.operation.name}, not {operation.name}")
+            _invalid(f"a {recipe.resource} of {recipe.name} answers {recipe.operation.name}, not {operation.name}")
         for member in recipe.requires:
             if not members.get(member):
-                _invalid(f"{member} is missing or empty: the recipe {recipe.name} needs it")
-        for member, message in _NOT_YET.items():
-            if members.get(member):
-                _invalid(f"{member}: {message}")
-        used = {name: value for name, value in members.items() if name not in recipe.ignores}
-        rows = recipe.answer(Ask(self.models, used, self.clock()))
+                _invalid(f"{member} is missing or empty: {recipe.name} needs it")
+        self._check_context(recipe, members)
+        columns = self._columns(resource, members)
+        allowed = self._allowed(recipe, members, members.get("filterArn"), members.get("filterValues"), "filterArn")
+        rows = recipe.answer(self._ask(recipe, members))
         # A ranking holds every item of its input; numResults 0 is the default, as a number that was never set.
         count = members.get("numResults") or _DEFAULT_RESULTS.get(operation.name)
-        return list(islice(rows, count))
+        promotions = members.get("promotions")
+        answer = self._promoted(recipe, members, rows, allowed) if promotions else list(islice(rows(allowed), count))
+        if columns is not None:
+            items = self.datasets.items or Table()
+            answer = [row._replace(metadata=metadata_of(items, row.id, columns)) for row in answer]
+        return answer
 
-    def _recipe(self, members: Mapping[str, Any]) -> Recipe:
-        arn = members.get("campaignArn")
-        if arn is None:
-            kind, arn = "recommender", members["recommenderArn"]
-        else:
-            kind = "campaign"
-        recipe = self.campaigns.get(arn) if kind == "campaign" else None
-        if recipe is None:
-            known = ", ".join(sorted(arn.rpartition("/")[2] for arn in self.campaigns)) or "none"
-            raise RefusedError("ResourceNotFoundException", f"there is no {kind} {arn}; the campaigns are: {known}")
-        return recipe
+    def _resource(self, members: Mapping[str, Any]) -> Resource:
+        kind = "campaign" if "campaignArn" in members else "recommender"
+        arn = members[f"{kind}Arn"]
+        resource = self._resources.get(arn)
+        if resource is None or resource.recipe.resource != kind:
+            same = (other.name for other in self._resources.values() if other.recipe.resource == kind)
+            known = ", ".join(sorted(same)) or "none"
+            raise RefusedError("ResourceNotFoundException", f"there is no {kind} {arn}; the {kind}s are: {known}")
+        return resource
+
+    def _ask(self, recipe: Recipe, members: Mapping[str, Any]) -> Ask:
+        used = {name: value for name, value in members.items() if name not in recipe.ignores}
+        stream = self.actions if recipe.operation is GET_ACTION_RECOMMENDATIONS else self.items
+        recent = stream.of_user(used.get("userId", ""))
+        return Ask(self.models, used, self.clock(), recent, lambda: stream.all)
+
+    def _check_context(self, recipe: Recipe, members: Mapping[str, Any]) -> None:
+        if "context" in recipe.ignores:
+            return
+        for name in members.get("context", ()):
+            if name not in self._context:
+                known = ", ".join(sorted(self._context)) or "none"
+                hint = near(name, self._context) or f"its contextual metadata: {known}"
+                _invalid(f"context: the Interactions dataset has no contextual metadata {name}; {hint}")
+
+    def _columns(self, resource: Resource, members: Mapping[str, Any]) -> Sequence[str] | None:
+        """The metadata columns that a request wants; ``None`` when it says nothing of metadata."""
+        if "metadataColumns" not in members:
+            return None
+        kind = resource.recipe.resource
+        if not (resource.with_metadata or resource.recipe.with_metadata):
+            _invalid(
+                f"metadataColumns: the {kind} {resource.name} does not return metadata; in its {kind}Config, set "
+                "enableMetadataWithRecommendations = true"
+            )
+        columns: Sequence[str] = members["metadataColumns"].get("ITEMS", ())
+        known = (self.datasets.items or Table()).columns
+        for column in columns:
+            if column not in known:
+                hint = near(column, known) or f"it has {', '.join(known) or 'none'}"
+                _invalid(f"metadataColumns: the Items dataset has no metadata column {column}; {hint}")
+        return columns
+
+    def _allowed(
+        self, recipe: Recipe, members: Mapping[str, Any], arn: str | None, values: Mapping[str, str] | None, member: str
+    ) -> Allowed | None:
+        """What a filter lets through; the recipe's own filter holds beside it."""
+        stored = None
+        seeded = "itemId" in recipe.requires
+        if arn is not None:
+            stored = self.filters.find(arn)
+            if stored is None:
+                known = ", ".join(self.filters.arns) or "none"
+                raise RefusedError("ResourceNotFoundException", f"there is no filter {arn}; the filters are: {known}")
+            target: Target = "ActionID" if recipe.operation is GET_ACTION_RECOMMENDATIONS else "ItemID"
+            user_id = members.get("userId")
+            unfit = why_unfit(stored, target, user_id=user_id, seeded=seeded)
+            if unfit:
+                _invalid(f"{member}: {unfit}")
+        try:
+            return self.filters.allowed(
+                stored,
+                recipe.automatic,
+                user_id=members.get("userId"),
+                item_id=members.get("itemId") if seeded else None,
+                values=values or {},
+            )
+        except FilterValuesError as error:
+            message = error.message
+        _invalid(f"{member.removesuffix('Arn')}Values: {message}")
+
+    def _promoted(self, recipe: Recipe, members: Mapping[str, Any], rows: Rows, allowed: Allowed | None) -> list[Row]:
+        """The answer to a request with a promotion."""
+        promotion: Mapping[str, Any] = members["promotions"][0]
+        if not recipe.promotes:
+            _invalid(f"promotions: {recipe.name} has none")
+        for member in ("name", "percentPromotedItems", "filterArn"):
+            if promotion.get(member) is None:
+                _invalid(f"promotions[0].{member} is missing: without it, nothing says what to promote")
+        eligible = self._allowed(
+            recipe, members, promotion["filterArn"], promotion.get("filterValues"), "promotions[0].filterArn"
+        )
+        promoted: Iterator[Row] = rows(eligible)
+        if recipe.gives_reasons:
+            promoted = (row._replace(reason=(PROMOTED,)) for row in promoted)
+        return promote(
+            promoted,
+            rows(allowed),
+            name=promotion["name"],
+            percent=promotion["percentPromotedItems"],
+            results=members.get("numResults") or _DEFAULT_RESULTS["GetRecommendations"],
+            rng=self._rng,
+        )
 
 
 def _invalid(message: str) -> NoReturn:

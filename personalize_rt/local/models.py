@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+from typing import TypeVar, cast
 
 import attrs
 
 from personalize_rt.local.datasets import Datasets, EventLog, Table
+from personalize_rt.local.likeness import LikenessModel
 from personalize_rt.local.offers import ActionModel
 from personalize_rt.local.taste import TasteModel
+from personalize_rt.local.trends import TrendModel
+from personalize_rt.local.universe import Order, Universe
 
-__all__ = ["Models"]
+__all__ = ["Models", "events_of_type"]
+
+ModelT = TypeVar("ModelT")
 
 
 @attrs.define(repr=False)
@@ -22,25 +30,71 @@ class Models:
     """
 
     datasets: Datasets
-    _taste: TasteModel | None = attrs.field(default=None, init=False)
-    _offers: ActionModel | None = attrs.field(default=None, init=False)
-    _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
+    _made: dict[Hashable, object] = attrs.field(factory=dict[Hashable, object], init=False)
+    _lock: threading.RLock = attrs.field(factory=threading.RLock, init=False)
 
     @property
-    def taste(self) -> TasteModel:
-        """The model of the item recipes."""
-        if self._taste is None:
-            with self._lock:
-                if self._taste is None:
-                    self._taste = TasteModel(self.datasets.interactions or EventLog(), self.datasets.items or ())
-        return self._taste
+    def universe(self) -> Universe:
+        """All items: those with interactions first, in their order, then those of the Items dataset."""
+        return self._once("universe", lambda: Universe.of(self._log.targets, self.datasets.items or ()))
+
+    def taste(self, event_type: str | None = None) -> TasteModel:
+        """What people like, by all of their events, or by those of one type."""
+        events = self._learned_from(event_type)
+        if event_type is not None and events is None:
+            return self.taste()
+        return self._once(("taste", event_type), lambda: TasteModel(self._log, self.universe, events))
+
+    def popular(self, event_type: str | None = None) -> Order:
+        """The items by the number of their events of all time, or of those of one type."""
+
+        def make() -> Order:
+            events = self._learned_from(event_type)
+            targets = self._log.target
+            counts = Counter(targets if events is None else map(targets.__getitem__, events))
+            return Order(self.universe, list(map(counts.__getitem__, range(len(self.universe)))))
+
+        return self._once(("popular", event_type), make)
+
+    @property
+    def likeness(self) -> LikenessModel:
+        """Which items are alike by their metadata."""
+        return self._once("likeness", lambda: LikenessModel(self.datasets.items or Table(), self.universe))
+
+    def trends(self, interval: float) -> TrendModel:
+        """Which items become more popular, from one interval of so many seconds to the next."""
+        return self._once(("trends", interval), lambda: TrendModel(self._log, self.universe, interval))
 
     @property
     def offers(self) -> ActionModel:
         """The model of next-best-action."""
-        if self._offers is None:
+        return self._once(
+            "offers",
+            lambda: ActionModel(self.datasets.actions or Table()).fit(self.datasets.action_interactions),
+        )
+
+    @property
+    def _log(self) -> EventLog:
+        return self._once("log", lambda: self.datasets.interactions or EventLog())
+
+    def _learned_from(self, event_type: str | None) -> Sequence[int] | None:
+        """The places of the events of one type; ``None`` when these are all events."""
+        if event_type is None:
+            return None
+        return self._once(("events", event_type), lambda: events_of_type(self._log, event_type))
+
+    def _once(self, key: Hashable, make: Callable[[], ModelT]) -> ModelT:
+        """The model of a key. One thread makes it; others wait for it."""
+        if key not in self._made:
             with self._lock:
-                if self._offers is None:
-                    actions = self.datasets.actions or Table()
-                    self._offers = ActionModel(actions).fit(self.datasets.action_interactions)
-        return self._offers
+                if key not in self._made:
+                    self._made[key] = make()
+        return cast(ModelT, self._made[key])
+
+
+def events_of_type(log: EventLog, event_type: str) -> list[int] | None:
+    """The places of the events of a type, whatever its case; ``None`` when these are all events."""
+    wanted = {number for name, number in log.types.items() if name.casefold() == event_type.casefold()}
+    if len(wanted) == len(log.types):
+        return None
+    return [event for event, kind in enumerate(log.type) if kind in wanted]

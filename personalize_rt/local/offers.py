@@ -12,12 +12,13 @@ taken, moved, in log-odds, by how much more or less often than others the user t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from math import exp, log
+from collections.abc import Iterator, Mapping, Sequence
+from math import exp, inf, log
 from typing import cast
 
 import attrs
 
+from personalize_rt.interactions import Interaction
 from personalize_rt.local.datasets import EventLog, Table
 
 __all__ = ["ActionModel"]
@@ -66,26 +67,36 @@ class ActionModel:
                     self._taken.update(keys)
         return self
 
-    def best(self, user_id: str, now: float) -> Iterator[tuple[str, float]]:
+    def best(self, user_id: str, now: float, recent: Sequence[Interaction] = ()) -> Iterator[tuple[str, float]]:
         """The actions open to a user, likeliest first, each with its propensity.
 
         Args:
             user_id: The user; one without events gets the propensities of everybody.
             now: Unix time in seconds, for actions that expired or were met just now.
+            recent: The user's events since the model was fitted. They tell what this user takes, and when an action
+                was met; what everybody takes is not learned anew.
         """
-        open_now = [action for action in self.actions if self._is_open(action, user_id, now)]
-        propensities = {action: self._propensity(action, user_id) for action in open_now}
+        met: dict[str, float] = {}
+        all: Counter[str] = Counter()
+        taken: Counter[str] = Counter()
+        for event in recent:
+            met[event.item_id] = max(event.timestamp, met.get(event.item_id, event.timestamp))
+            type = self._type(event.item_id)
+            all[type] += 1
+            taken[type] += event.event_type == "TAKEN"
+        open_now = [action for action in self.actions if self._is_open(action, user_id, now, met)]
+        propensities = {action: self._propensity(action, user_id, taken, all) for action in open_now}
         order = sorted(open_now, key=lambda action: (-propensities[action], -self._number(action, "VALUE", 0)))
         return ((action, propensities[action]) for action in order)
 
-    def _propensity(self, action: str, user_id: str) -> float:
+    def _propensity(self, action: str, user_id: str, taken: Counter[str], all: Counter[str]) -> float:
         key = ("action", action)
         if self._taken[key] < _NEEDED or self._all[key] - self._taken[key] < _NEEDED:
             return 0.0
         type = self._type(action)
         everybody = self._share(("type", type))
         user = ("user", user_id, type)
-        own = (self._taken[user] + _PRIOR * everybody) / (self._all[user] + _PRIOR)
+        own = (self._taken[user] + taken[type] + _PRIOR * everybody) / (self._all[user] + all[type] + _PRIOR)
         log_odds = _logit(self._share(key)) + _logit(own) - _logit(everybody)
         return round(1 / (1 + exp(-log_odds)), 7)
 
@@ -93,12 +104,12 @@ class ActionModel:
         """How often something is taken; never quite never or always."""
         return (self._taken[key] + 1) / (self._all[key] + 2)
 
-    def _is_open(self, action: str, user_id: str, now: float) -> bool:
+    def _is_open(self, action: str, user_id: str, now: float, recent: Mapping[str, float]) -> bool:
         if any(self._number(action, name, now + 1) <= now for name in _EXPIRATION):
             return False
         pause = self._number(action, "REPEAT_FREQUENCY", 0) * _DAY
-        met = self._last_met.get((user_id, action))
-        return met is None or pause == 0 or now - met >= pause
+        met = max(self._last_met.get((user_id, action), -inf), recent.get(action, -inf))
+        return pause == 0 or now - met >= pause
 
     def _type(self, action: str) -> str:
         row = self.actions.index.get(action)

@@ -49,7 +49,8 @@ class LocalDataError(PersonalizeError):
     def __init__(self, directory: str, problems: Iterable[Problem]) -> None:
         self.directory = directory
         self.problems: tuple[Problem, ...] = tuple(problems)
-        lines = "".join(f"\n  {problem}" for problem in self.problems)
+        # A problem may have lines of its own, such as a caret under an expression.
+        lines = "".join("\n  " + str(problem).replace("\n", "\n  ") for problem in self.problems)
         super().__init__(f"cannot load {directory}:{lines}")
 
 

@@ -1,18 +1,22 @@
-"""The recipes that the embedded service knows, as one table.
+"""The recipes and use cases that the embedded service knows, as one table.
 
 A new recipe is one entry here: which operation asks it, what it learns from, which inputs it requires and which it
-ignores, and its answer, made of a score rule and a model. Sources: Developer Guide, recipe pages and "Getting
-recommendations"; what the service does where they are silent stands in ``docs/divergences.md``.
+ignores, what it filters by itself, and its answer, made of a score rule and a model. Sources: Developer Guide, recipe
+pages, use case pages and "Getting recommendations"; what the service does where they are silent stands in
+``docs/divergences.md``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from math import exp
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from math import exp, fsum
+from typing import Any, Literal, NamedTuple
 
 import attrs
 
+from personalize_rt.filters.selection import Allowed
+from personalize_rt.interactions import Interaction
 from personalize_rt.limits import Limits
 from personalize_rt.local.models import Models
 from personalize_rt.operations import (
@@ -23,16 +27,29 @@ from personalize_rt.operations import (
 )
 from personalize_rt.rerank import LocalReranker
 
-__all__ = ["RECIPES", "Ask", "Recipe", "Row"]
+__all__ = ["BATCH_ONLY", "RECIPES", "Ask", "Recipe", "Row", "Rows"]
 
 _DECIMALS = 7
+# The service gives scores to a part of the catalogue, of unknown size; an answer has at most 500 items.
+_SCORED_BY_V2 = 1_000
+# Similar-Items looks at metadata for items with fewer interactions than this (recipe page).
+_COLD = 5
+_HOUR = 3_600.0
+
+POPULAR = "Popular item"
+
+# Developer Guide: user segmentation is for batch jobs; there are no campaigns of these recipes.
+BATCH_ONLY = ("aws-item-affinity", "aws-item-attribute-affinity")
 
 
 class Row(NamedTuple):
     """One item or action of an answer."""
 
     id: str
-    score: float | None
+    score: float | None = None
+    reason: tuple[str, ...] = ()
+    promotion: str | None = None
+    metadata: Mapping[str, str] | None = None
 
 
 @attrs.frozen(repr=False)
@@ -43,100 +60,320 @@ class Ask:
         models: What was learned.
         members: The members of the request that the recipe uses, by the service's names.
         now: Unix time in seconds.
+        recent: What the user did since the models were made, in order of arrival.
+        arrived: Gives what everybody did since then.
     """
 
     models: Models
     members: Mapping[str, Any]
-    now: float
+    now: float = 0.0
+    recent: Sequence[Interaction] = ()
+    arrived: Callable[[], Sequence[Interaction]] = tuple
 
 
-Answer = Callable[[Ask], Iterator[Row]]
+Rows = Callable[[Allowed | None], Iterator[Row]]
+"""The rows that a filter lets through, or all of them; best first, made one by one. May be asked more than once."""
+
+Answer = Callable[[Ask], Rows]
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class Recipe:
-    """One recipe.
+    """One recipe, or the use case of a domain, which is a recipe too.
 
     Attributes:
         name: The service's name (``"aws-sims"``).
-        operation: The operation that its campaigns answer.
+        operation: The operation that its campaigns or recommenders answer.
+        answer: The rows for a request.
+        domain: The domain of a use case; ``None`` for a recipe of campaigns.
         learns_from: The datasets that it cannot do without (``"interactions"``, …).
+        event_type: The type of the events that it learns from; ``None`` for all.
         requires: Members of the request that it cannot do without.
         ignores: Members that the operation takes and this recipe does not use (guide: "not used").
-        answer: The rows for a request, best first, made one by one; the engine takes as many as are asked for.
+        automatic: The filter that it always applies, beside that of the request; or nothing.
+        promotes: Whether its answers may hold promoted items (guide: "Promoting items").
+        with_metadata: Whether its campaigns return metadata without being told so (API reference, CampaignConfig).
+        gives_reasons: Whether its rows say why they are there.
     """
 
     name: str
     operation: Operation[Any]
-    learns_from: tuple[str, ...]
-    requires: tuple[str, ...]
-    ignores: tuple[str, ...]
     answer: Answer
+    domain: Literal["VIDEO_ON_DEMAND", "ECOMMERCE"] | None = None
+    learns_from: tuple[str, ...] = ("interactions",)
+    event_type: str | None = None
+    requires: tuple[str, ...] = ()
+    ignores: tuple[str, ...] = ()
+    automatic: str = ""
+    promotes: bool = False
+    with_metadata: bool = False
+    gives_reasons: bool = False
+
+    @property
+    def resource(self) -> Literal["campaign", "recommender"]:
+        """What is made of it."""
+        return "campaign" if self.domain is None else "recommender"
 
 
 # Score rules: Developer Guide, "How item scores work"; service.md section 4.
 
 
-def _softmax_over_catalogue(ask: Ask) -> Iterator[Row]:
+def _softmax_over_catalogue(ask: Ask) -> Rows:
     """Scores of the whole catalogue sum to 1; those of the rows that are returned, to less."""
-    total, items = ask.models.taste.best(ask.members["userId"])
-    return (Row(id, round(exp(logit - total), _DECIMALS)) for id, logit in items)
+    taste = ask.models.taste()
+    preference = taste.prefer(ask.members["userId"], ask.recent)
+    total, ids = preference.total, taste.universe.ids
+    return lambda allowed: (
+        Row(ids[number], round(exp(logit - total), _DECIMALS)) for number, logit in preference.best(allowed)
+    )
 
 
-def _softmax_over_input(ask: Ask) -> Iterator[Row]:
+def _softmax_over_part(ask: Ask) -> Rows:
+    """Scores of the likeliest items sum to 1; what follows is popular, and has none."""
+    taste = ask.models.taste()
+    preference = taste.prefer(ask.members["userId"], ask.recent)
+    known = ((number, logit) for number, logit in preference.best() if taste.knows(number))
+    logits = dict(islice(known, _SCORED_BY_V2))
+    highest = max(logits.values(), default=0.0)
+    total = fsum(exp(logit - highest) for logit in logits.values())
+    ids, order = taste.universe.ids, taste.order
+
+    def rows(allowed: Allowed | None) -> Iterator[Row]:
+        for number, logit in logits.items():
+            if allowed is None or ids[number] in allowed:
+                yield Row(ids[number], round(exp(logit - highest) / total, _DECIMALS))
+        for number in order.pick(allowed, without=logits):
+            yield Row(ids[number], None, (POPULAR,))
+
+    return rows
+
+
+def _softmax_over_input(ask: Ask) -> Rows:
     """Scores of the known items of the input sum to 1; unknown items come last, without one."""
+    preference = ask.models.taste().prefer(ask.members["userId"], ask.recent)
     # The wire has checked the request, by limits that may be wider than the published ones.
-    ranking = LocalReranker(ask.models.taste.logits, limits=Limits.off()).rank(
+    ranking = LocalReranker(lambda _, ids, __: preference.logits(ids), limits=Limits.off()).rank(
         user_id=ask.members["userId"], input_list=ask.members["inputList"], context=ask.members.get("context")
     )
-    return map(Row, ranking.item_ids, ranking.scores)
+    return lambda allowed: (
+        Row(id, score)
+        for id, score in zip(ranking.item_ids, ranking.scores, strict=True)
+        if allowed is None or id in allowed
+    )
 
 
-def _unscored_similar(ask: Ask) -> Iterator[Row]:
-    return (Row(id, None) for id in ask.models.taste.similar(ask.members["itemId"]))
+def _unscored_preferred(ask: Ask) -> Rows:
+    taste = ask.models.taste()
+    preference, ids = taste.prefer(ask.members["userId"], ask.recent), taste.universe.ids
+    return lambda allowed: (Row(ids[number]) for number, _ in preference.best(allowed))
 
 
-def _unscored_popular(ask: Ask) -> Iterator[Row]:
-    return (Row(id, None) for id in ask.models.taste.popular())
-
-
-def _propensities(ask: Ask) -> Iterator[Row]:
+def _propensities(ask: Ask) -> Rows:
     """Each score is a probability of its own."""
-    return (Row(id, score) for id, score in ask.models.offers.best(ask.members["userId"], ask.now))
+    offers = list(ask.models.offers.best(ask.members["userId"], ask.now, ask.recent))
+    return lambda allowed: (Row(id, score) for id, score in offers if allowed is None or id in allowed)
 
 
-def _user_personalization(name: str) -> Recipe:
-    return Recipe(name, GET_RECOMMENDATIONS, ("interactions",), ("userId",), ("itemId",), _softmax_over_catalogue)
+# What has no scores: some items first, then the others by popularity.
 
 
-def _personalized_ranking(name: str) -> Recipe:
-    return Recipe(name, GET_PERSONALIZED_RANKING, ("interactions",), ("userId",), (), _softmax_over_input)
+def _unscored(ask: Ask, first: Iterable[int], event_type: str | None = None) -> Rows:
+    order, universe = ask.models.taste(event_type).order, ask.models.universe
+    seed = universe.numbers.get(ask.members.get("itemId", ""), -1)
+    leading = [number for number in dict.fromkeys(first) if number != seed]
+    led, ids = {*leading, seed}, universe.ids
+
+    def rows(allowed: Allowed | None) -> Iterator[Row]:
+        yield from (Row(ids[number]) for number in leading if allowed is None or ids[number] in allowed)
+        yield from (Row(ids[number]) for number in order.pick(allowed, without=led))
+
+    return rows
 
 
-def _related_items(name: str) -> Recipe:
-    ignored = ("userId", "context")
-    return Recipe(name, GET_RECOMMENDATIONS, ("interactions",), ("itemId",), ignored, _unscored_similar)
+def _together(event_type: str | None = None) -> Answer:
+    """What people have together with the item; popular items for an item without events (recipe pages)."""
+    return lambda ask: _unscored(ask, ask.models.taste(event_type).similar(ask.members["itemId"]), event_type)
 
 
-def _popular_items(name: str) -> Recipe:
-    ignored = ("userId", "itemId", "context")
-    return Recipe(name, GET_RECOMMENDATIONS, ("interactions",), (), ignored, _unscored_popular)
+def _together_or_alike(ask: Ask) -> Rows:
+    item, taste = ask.members["itemId"], ask.models.taste()
+    first = [*taste.similar(item)]
+    if taste.events(item) < _COLD:
+        first += ask.models.likeness.similar(item)
+    return _unscored(ask, first)
 
 
-def _personalized_actions(name: str) -> Recipe:
-    return Recipe(name, GET_ACTION_RECOMMENDATIONS, ("actions",), ("userId",), (), _propensities)
+def _alike(ask: Ask) -> Rows:
+    return _unscored(ask, ask.models.likeness.similar(ask.members["itemId"]))
+
+
+def _most_frequent(event_type: str | None = None) -> Answer:
+    def answer(ask: Ask) -> Rows:
+        order, ids = ask.models.popular(event_type), ask.models.universe.ids
+        return lambda allowed: (Row(ids[number]) for number in order.pick(allowed))
+
+    return answer
+
+
+def _rising(interval: float) -> Answer:
+    """Items that rise; popular ones when nothing happened of late (recipe page)."""
+    return lambda ask: _unscored(ask, ask.models.trends(interval).rising(ask.arrived()))
+
+
+# The table.
+
+_NOT_ITEM = ("itemId",)
+_NOT_USER = ("userId", "context")
+_NEITHER = ("userId", "itemId", "context")
+
+
+def _excluding(event_type: str) -> str:
+    return f'EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("{event_type}")'
+
+
+def _user_personalization(name: str, **more: Any) -> Recipe:
+    answer = more.pop("answer", _softmax_over_catalogue)
+    return Recipe(
+        name=name, operation=GET_RECOMMENDATIONS, answer=answer, requires=("userId",), ignores=_NOT_ITEM, **more
+    )
+
+
+def _personalized_ranking(name: str, **more: Any) -> Recipe:
+    return Recipe(
+        name=name, operation=GET_PERSONALIZED_RANKING, answer=_softmax_over_input, requires=("userId",), **more
+    )
+
+
+def _related_items(name: str, answer: Answer, **more: Any) -> Recipe:
+    return Recipe(
+        name=name, operation=GET_RECOMMENDATIONS, answer=answer, requires=("itemId",), ignores=_NOT_USER, **more
+    )
+
+
+def _popular_items(name: str, answer: Answer) -> Recipe:
+    return Recipe(name=name, operation=GET_RECOMMENDATIONS, answer=answer, ignores=_NEITHER, promotes=True)
+
+
+def _video(name: str, answer: Answer, **more: Any) -> Recipe:
+    return Recipe(
+        name=f"aws-vod-{name}",
+        operation=GET_RECOMMENDATIONS,
+        answer=answer,
+        domain="VIDEO_ON_DEMAND",
+        promotes=True,
+        **more,
+    )
+
+
+def _shop(name: str, answer: Answer, **more: Any) -> Recipe:
+    return Recipe(
+        name=f"aws-ecomm-{name}",
+        operation=GET_RECOMMENDATIONS,
+        answer=answer,
+        domain="ECOMMERCE",
+        promotes=True,
+        **more,
+    )
 
 
 RECIPES: Mapping[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        _user_personalization("aws-user-personalization"),
-        _user_personalization("aws-user-personalization-v2"),
+        # Recipes of campaigns.
+        _user_personalization("aws-user-personalization", promotes=True),
+        _user_personalization(
+            "aws-user-personalization-v2",
+            answer=_softmax_over_part,
+            promotes=True,
+            with_metadata=True,
+            gives_reasons=True,
+        ),
+        _user_personalization("aws-hrnn"),
+        _user_personalization("aws-hrnn-metadata"),
+        _user_personalization("aws-hrnn-coldstart"),
         _personalized_ranking("aws-personalized-ranking"),
-        _personalized_ranking("aws-personalized-ranking-v2"),
-        _related_items("aws-similar-items"),
-        _related_items("aws-sims"),
-        _popular_items("aws-popularity-count"),
-        _personalized_actions("aws-next-best-action"),
+        _personalized_ranking("aws-personalized-ranking-v2", with_metadata=True),
+        _related_items("aws-similar-items", _together_or_alike, promotes=True),
+        _related_items("aws-sims", _together(), promotes=True),
+        _related_items("aws-semantic-similarity", _alike, learns_from=("interactions", "items"), with_metadata=True),
+        _popular_items("aws-popularity-count", _most_frequent()),
+        _popular_items("aws-trending-now", _rising(3 * _HOUR)),
+        Recipe(
+            name="aws-next-best-action",
+            operation=GET_ACTION_RECOMMENDATIONS,
+            answer=_propensities,
+            learns_from=("actions",),
+            requires=("userId",),
+        ),
+        # Use cases of the domain VIDEO_ON_DEMAND.
+        _video(
+            "because-you-watched-x",
+            _together("Watch"),
+            event_type="Watch",
+            requires=("userId", "itemId"),
+            ignores=("context",),
+            automatic=_excluding("Watch"),
+        ),
+        _video(
+            "more-like-x",
+            _alike,
+            learns_from=("interactions", "items"),
+            requires=("userId", "itemId"),
+            ignores=("context",),
+            automatic=_excluding("Watch"),
+        ),
+        _video(
+            "most-popular",
+            _most_frequent("Watch"),
+            event_type="Watch",
+            requires=("userId",),
+            ignores=("itemId", "context"),
+        ),
+        _video("trending-now", _rising(2 * _HOUR), ignores=_NEITHER),
+        _video(
+            "top-picks",
+            _unscored_preferred,
+            learns_from=("interactions", "items"),
+            requires=("userId",),
+            ignores=_NOT_ITEM,
+            automatic=_excluding("Watch"),
+        ),
+        # Use cases of the domain ECOMMERCE.
+        _shop(
+            "popular-items-by-views",
+            _most_frequent("View"),
+            event_type="View",
+            requires=("userId",),
+            ignores=("itemId", "context"),
+        ),
+        _shop(
+            "popular-items-by-purchases",
+            _most_frequent("Purchase"),
+            event_type="Purchase",
+            requires=("userId",),
+            ignores=("itemId", "context"),
+        ),
+        _shop(
+            "frequently-bought-together",
+            _together("Purchase"),
+            event_type="Purchase",
+            requires=("itemId",),
+            ignores=_NOT_USER,
+        ),
+        _shop(
+            "customers-who-viewed-x-also-viewed",
+            _together("View"),
+            event_type="View",
+            requires=("userId", "itemId"),
+            ignores=("context",),
+            automatic=_excluding("Purchase"),
+        ),
+        _shop(
+            "recommended-for-you",
+            _unscored_preferred,
+            requires=("userId",),
+            ignores=_NOT_ITEM,
+            automatic=_excluding("Purchase"),
+        ),
     )
 }

@@ -1,9 +1,16 @@
-"""What ``personalize.toml`` declares: campaigns, options, and the schemas of the CSV files.
+"""What ``personalize.toml`` declares: campaigns, recommenders, filters, options, and the schemas of the CSV files.
 
 ::
 
     [campaigns]                     # name = recipe; without this table, one campaign for each recipe that has its data
     movies-ranking = "aws-personalized-ranking"
+    movies-for-you = { recipe = "aws-user-personalization", enableMetadataWithRecommendations = true }
+
+    [recommenders]                  # name = use case, all of one domain; in the same two forms
+    top-picks = "aws-vod-top-picks"
+
+    [filters]                       # name = filter expression
+    unseen = 'EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("Watch")'
 
     [schemas]                       # dataset = a file with the Avro schema JSON of CreateSchema, or the JSON itself
     items = "items.schema.json"     # a dataset without one is inferred, by the rule in personalize_rt.local.schemas
@@ -19,21 +26,31 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import attrs
 
+from personalize_rt.errors import FilterSyntaxError, ValidationError
+from personalize_rt.filters import Filter
 from personalize_rt.local.datasets import Datasets
+from personalize_rt.local.engine import Engine, Resource
+from personalize_rt.local.filtering import check_fields
+from personalize_rt.local.models import events_of_type
 from personalize_rt.local.problems import Problems
-from personalize_rt.local.recipes import RECIPES, Recipe
+from personalize_rt.local.recipes import BATCH_ONLY, RECIPES, Recipe
 from personalize_rt.local.schemas import DATASETS, Schema, read_schema
 
-__all__ = ["FILE", "Settings", "campaign_recipes", "read_settings"]
+__all__ = ["FILE", "Declared", "Settings", "add_filters", "read_settings", "resources"]
 
 FILE = "personalize.toml"
 
+Kind = Literal["campaign", "recommender"]
+
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]{0,62}")
 _RECIPE_ARN = "arn:aws:personalize:::recipe/"
+_METADATA = "enableMetadataWithRecommendations"
+_TABLES = ("campaigns", "recommenders", "filters", "schemas", "options")
+_KINDS: tuple[Kind, ...] = ("campaign", "recommender")
 _OPTIONS = {
     "region": (re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+"), 'a region, as "eu-west-1"'),
     "account": (re.compile(r"\d{12}"), 'the 12 digits of an account, as "000000000000"'),
@@ -41,20 +58,44 @@ _OPTIONS = {
 
 
 @attrs.frozen
+class Declared:
+    """A campaign or a recommender.
+
+    Attributes:
+        recipe: Its recipe or use case.
+        with_metadata: Whether it returns metadata.
+    """
+
+    recipe: Recipe
+    with_metadata: bool = False
+
+
+@attrs.frozen
 class Settings:
     """The checked content of ``personalize.toml``.
 
     Attributes:
-        campaigns: The recipe name of each campaign; ``None`` when the file declares none.
+        campaigns: The campaigns by name; ``None`` when the file declares none.
+        recommenders: The recommenders by name.
+        filters: The expression of each filter.
         schemas: The schema of each dataset (``"interactions"``, …) that has one.
         region: The region of the ARNs.
         account: The account of the ARNs.
+        text: The file.
     """
 
-    campaigns: Mapping[str, str] | None = None
+    campaigns: Mapping[str, Declared] | None = None
+    recommenders: Mapping[str, Declared] = attrs.field(factory=dict[str, Declared])
+    filters: Mapping[str, str] = attrs.field(factory=dict[str, str])
     schemas: Mapping[str, Schema] = attrs.field(factory=dict[str, Schema])
     region: str = "eu-west-1"
     account: str = "000000000000"
+    text: str = attrs.field(default="", repr=False)
+
+    def arn(self, kind: Kind | Literal["filter"], name: str = "") -> str:
+        """The ARN of a resource."""
+        partition = "aws-cn" if self.region.startswith("cn-") else "aws"
+        return f"arn:{partition}:personalize:{self.region}:{self.account}:{kind}/{name}"
 
 
 def read_settings(directory: Path, problems: Problems) -> Settings:
@@ -81,27 +122,6 @@ def read_settings(directory: Path, problems: Problems) -> Settings:
     return Settings()
 
 
-def campaign_recipes(settings: Settings, datasets: Datasets, problems: Problems) -> dict[str, Recipe]:
-    """The recipe of each campaign.
-
-    Args:
-        settings: What is declared.
-        datasets: What there is to learn from.
-        problems: Takes the campaigns whose recipe lacks its data.
-    """
-    if settings.campaigns is None:
-        found = (recipe for recipe in RECIPES.values() if not _missing(recipe, datasets))
-        return {recipe.name.removeprefix("aws-"): recipe for recipe in found}
-    for name, recipe in settings.campaigns.items():
-        for file in _missing(RECIPES[recipe], datasets):
-            problems.add(file, f"expected this file: the campaign {name} ({recipe}) learns from it")
-    return {name: RECIPES[recipe] for name, recipe in settings.campaigns.items()}
-
-
-def _missing(recipe: Recipe, datasets: Datasets) -> list[str]:
-    return [DATASETS[name].file for name in recipe.learns_from if getattr(datasets, name) is None]
-
-
 def _add_syntax_error(message: str, problems: Problems) -> None:
     place = re.search(r"\(at line (\d+), column (\d+)\)", message)
     line, column = (int(place[1]), int(place[2])) if place else (None, None)
@@ -116,48 +136,95 @@ class _Reader:
 
     def read(self, declared: Mapping[str, Any]) -> Settings:
         for table in declared:
-            if table in ("recommenders", "filters"):
-                self.wrong(f"{table} are not supported yet by the embedded service", table)
-            elif table not in ("campaigns", "schemas", "options"):
-                self.wrong(f"{table} is none of the tables campaigns, schemas, options", table)
-        campaigns = self._texts(declared, "campaigns")
+            if table not in _TABLES:
+                self.wrong(f"{table} is none of the tables {', '.join(_TABLES)}", table)
+        campaigns = self._resources(declared, "campaign")
         return Settings(
-            None if "campaigns" not in declared else self._campaigns(campaigns),
+            campaigns if "campaigns" in declared else None,
+            self._resources(declared, "recommender"),
+            self._filters(self._texts(declared, "filters")),
             self._schemas(self._texts(declared, "schemas")),
             **self._options(self._texts(declared, "options")),
+            text=self.text,
         )
 
     def wrong(self, message: str, table: str, key: str | None = None) -> None:
         self.problems.add(FILE, message, line=_line_of(self.text, table, key))
 
+    def _entries(self, declared: Mapping[str, Any], table: str) -> dict[str, Any]:
+        entries: Any = declared.get(table, {})
+        if isinstance(entries, dict):
+            return cast("dict[str, Any]", entries)
+        self.wrong(f"expected a table: [{table}]", table)
+        return {}
+
     def _texts(self, declared: Mapping[str, Any], table: str) -> dict[str, str]:
         """The entries of a table, each of which must be a string."""
-        entries: Any = declared.get(table, {})
-        if not isinstance(entries, dict):
-            self.wrong(f"expected a table: [{table}]", table)
-            return {}
         texts: dict[str, str] = {}
-        for key, value in cast("dict[str, Any]", entries).items():
+        for key, value in self._entries(declared, table).items():
             if isinstance(value, str):
                 texts[key] = value
             else:
                 self.wrong(f'{table}.{key}: expected a string in quotes, as {key} = "…"', table, key)
         return texts
 
-    def _campaigns(self, campaigns: Mapping[str, str]) -> dict[str, str]:
-        recipes: dict[str, str] = {}
-        for name, value in campaigns.items():
-            recipe = value.removeprefix(_RECIPE_ARN)
-            if not _NAME.fullmatch(name):
-                self.wrong(
-                    f"campaigns.{name}: expected a name of letters, digits, - and _, at most 63", "campaigns", name
-                )
-            elif recipe not in RECIPES:
-                expected = f"expected one of the recipes {', '.join(RECIPES)}"
-                self.wrong(f"campaigns.{name}: {expected}", "campaigns", name)
-            else:
-                recipes[name] = recipe
-        return recipes
+    def _named(self, table: str, name: str) -> bool:
+        if _NAME.fullmatch(name):
+            return True
+        self.wrong(f"{table}.{name}: expected a name of letters, digits, - and _, at most 63", table, name)
+        return False
+
+    def _resources(self, declared: Mapping[str, Any], kind: Kind) -> dict[str, Declared]:
+        table = f"{kind}s"
+        read: dict[str, Declared] = {}
+        for name, entry in self._entries(declared, table).items():
+            members: dict[str, Any] = {"recipe": entry} if isinstance(entry, str) else entry
+            recipe, metadata = self._members(table, name, members)
+            if self._named(table, name) and recipe is not None:
+                found = self._recipe(table, name, recipe, kind)
+                if found is not None:
+                    read[name] = Declared(found, metadata)
+        domains = sorted({declared.recipe.domain or "" for declared in read.values()})
+        if len(domains) > 1:
+            expected = f"expected use cases of one domain, as a dataset group has one: {' or '.join(domains)}"
+            self.wrong(f"{table}: {expected}", table)
+        return read
+
+    def _members(self, table: str, name: str, entry: Any) -> tuple[str | None, bool]:
+        """The recipe's name and whether metadata is returned."""
+        form = f'{{ recipe = "…", {_METADATA} = true }}'
+        if not isinstance(entry, dict):
+            self.wrong(f'{table}.{name}: expected a string in quotes, as {name} = "…", or {form}', table, name)
+            return None, False
+        members = cast("dict[str, Any]", entry)
+        for key in members:
+            if key not in ("recipe", _METADATA):
+                self.wrong(f"{table}.{name}.{key}: expected recipe or {_METADATA}", table, name)
+        recipe, metadata = members.get("recipe"), members.get(_METADATA, False)
+        if not isinstance(recipe, str):
+            self.wrong(f"{table}.{name}: expected a recipe, as {form}", table, name)
+            recipe = None
+        if not isinstance(metadata, bool):
+            self.wrong(f"{table}.{name}.{_METADATA}: expected true or false", table, name)
+        return recipe, metadata is True
+
+    def _recipe(self, table: str, name: str, value: str, kind: Kind) -> Recipe | None:
+        recipe = RECIPES.get(value.removeprefix(_RECIPE_ARN))
+        if recipe is not None and recipe.resource == kind:
+            return recipe
+        what = "recipes" if kind == "campaign" else "use cases"
+        if value.removeprefix(_RECIPE_ARN) in BATCH_ONLY:
+            expected = f"{value.removeprefix(_RECIPE_ARN)} makes user segments, in batch jobs only: it has no {kind}s"
+        elif recipe is not None:
+            expected = f"{recipe.name} is for {recipe.resource}s: expected it in the table [{recipe.resource}s]"
+        else:
+            known = (one.name for one in RECIPES.values() if one.resource == kind)
+            expected = f"expected one of the {what} {', '.join(known)}"
+        self.wrong(f"{table}.{name}: {expected}", table, name)
+        return None
+
+    def _filters(self, filters: Mapping[str, str]) -> dict[str, str]:
+        return {name: text for name, text in filters.items() if self._named("filters", name)}
 
     def _schemas(self, schemas: Mapping[str, str]) -> dict[str, Schema]:
         read: dict[str, Schema] = {}
@@ -192,12 +259,91 @@ def _line_of(text: str, table: str, key: str | None) -> int | None:
     """Where a table or a key stands; tomllib does not say. ``None`` when it is written in an unusual way."""
     current: str | None = None
     for number, line in enumerate(text.splitlines(), start=1):
-        header = re.match(r"\s*\[\s*([\w-]+)\s*\]", line)
+        header = re.match(r"\s*\[\s*([\w-]+)(\s*\.\s*[\"']?(?P<key>[^\"'\]]+?)[\"']?)?\s*\]", line)
         entry = re.match(r"""\s*(["']?)(?P<key>[^"'=]+?)\1\s*=""", line)
         if header:
             current = header[1]
-            if key is None and current == table:
+            if current == table and header["key"] == key:
                 return number
         elif entry and ((current == table and entry["key"] == key) or (current is None and entry["key"] == table)):
             return number
     return None
+
+
+# What is declared, against what there is.
+
+
+def resources(settings: Settings, datasets: Datasets, problems: Problems) -> list[Resource]:
+    """The campaigns and recommenders.
+
+    Args:
+        settings: What is declared.
+        datasets: What there is to learn from.
+        problems: Takes those whose recipe lacks its data.
+    """
+    campaigns = settings.campaigns
+    if campaigns is None:
+        campaigns = {
+            recipe.name.removeprefix("aws-"): Declared(recipe)
+            for recipe in RECIPES.values()
+            if recipe.resource == "campaign" and not _missing(recipe, datasets)
+        }
+    found: list[Resource] = []
+    for kind, declared in zip(_KINDS, (campaigns, settings.recommenders), strict=True):
+        for name, one in declared.items():
+            recipe = one.recipe
+            for file in _missing(recipe, datasets):
+                problems.add(file, f"expected this file: the {kind} {name} ({recipe.name}) learns from it")
+            if _lacks_events(recipe, datasets):
+                expected = f"expected events of the type {recipe.event_type}"
+                problems.add("interactions.csv", f"{expected}: the {kind} {name} ({recipe.name}) learns from them")
+            metadata = one.with_metadata or recipe.with_metadata
+            found.append(Resource(name, settings.arn(kind, name), recipe, metadata))
+    return found
+
+
+def _missing(recipe: Recipe, datasets: Datasets) -> list[str]:
+    return [DATASETS[name].file for name in recipe.learns_from if getattr(datasets, name) is None]
+
+
+def _lacks_events(recipe: Recipe, datasets: Datasets) -> bool:
+    log = datasets.interactions
+    return recipe.event_type is not None and log is not None and events_of_type(log, recipe.event_type) == []
+
+
+def add_filters(settings: Settings, engine: Engine, problems: Problems) -> None:
+    """Make the filters that are declared.
+
+    Args:
+        settings: What is declared.
+        engine: Takes the filters.
+        problems: Takes what is wrong with an expression: its syntax, or else each field that the data do not have.
+    """
+    for name, text in settings.filters.items():
+        try:
+            expression = Filter.parse(text)
+            errors = check_fields(expression, text, engine.datasets)
+            if not errors:
+                engine.filters.add(name, expression)
+        except FilterSyntaxError as error:
+            errors = [error]
+        except ValidationError as error:
+            line = _line_of(settings.text, "filters", name)
+            problems.add(FILE, f"filters.{name}: {error.message}", line=line)
+            continue
+        for wrong in errors:
+            _add_filter_problem(settings, name, text, wrong, problems)
+
+
+def _add_filter_problem(settings: Settings, name: str, text: str, error: FilterSyntaxError, problems: Problems) -> None:
+    """Note a problem at its place in the file, when the file has the expression as it is; else at its key."""
+    message, line, column = error.message, _line_of(settings.text, "filters", name), None
+    lines = settings.text.splitlines(keepends=True)
+    start = -1 if line is None else settings.text.find(text, sum(map(len, lines[: line - 1])))
+    if start >= 0:
+        within = text.splitlines(keepends=True)
+        place = start + sum(map(len, within[: error.line - 1])) + error.column - 1
+        before = settings.text[:place]
+        line, column = before.count("\n") + 1, place - before.rfind("\n")
+        message = message.partition(": ")[2]
+    problems.add(FILE, f"filters.{name}: {message}", line=line, column=column)

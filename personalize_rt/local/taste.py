@@ -7,30 +7,33 @@ like the service's. The logit of item *i* for a user is ::
 
 *popularity* is the number of events of *i*, an event of 30 days before the newest of all counting half. *affinity* is
 how much more often than by chance the users of *s* also have *i*: ``ln (observed + 1) / (expected + 1)``, never below
-0, where a user with *n* items counts 1 / ln (2 + n), so that people who have everything say little. The two weights,
-0.7 and 1.5, are all the temperature that there is; they were chosen on the bundled sample, by how well they foretell a
-person's last film.
+0, where a user with *n* items counts 1 / ln (2 + n), so that people who have everything say little. Of *s*, the 100
+items of the highest affinity count; of its users, 200 are asked. The two weights, 0.7 and 1.5, are all the temperature
+that there is; they were chosen on the bundled sample, by how well they foretell a person's last film.
 
 Since no affinity is negative, only items that go with the user's items differ from the popularity logit. So the softmax
 over a catalogue of 100,000 items, and its best 25, need a look at some hundreds of them only.
 
-The affinities of an item are computed when they are first asked for, and kept. Threads may share the model.
+The affinities of an item are computed when they are first asked for, and kept. What users do after the model was made
+comes in with each question, and changes their own history at once, nothing else. Threads may share the model.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from heapq import merge, nlargest
-from itertools import filterfalse
-from math import exp, fsum, log, sqrt
-from operator import itemgetter
+from heapq import nlargest
+from itertools import accumulate, pairwise
+from math import exp, expm1, fsum, log, sqrt
 
+from personalize_rt.filters.selection import Allowed
+from personalize_rt.interactions import Interaction
 from personalize_rt.local.datasets import EventLog
+from personalize_rt.local.universe import Order, Universe
 
-__all__ = ["TasteModel"]
+__all__ = ["Preference", "TasteModel"]
 
 _POPULARITY_POWER = 0.7
 _POPULARITY_FLOOR = 0.01
@@ -39,147 +42,200 @@ _AFFINITY_WEIGHT = 1.5
 _SMOOTHING = 1.0
 _HISTORY = 20
 # Bounds on time and memory: so many of an item's users are asked, so many neighbours are kept, for so many items.
-_USERS_ASKED = 500
-_NEIGHBOURS = 300
-_ROWS_KEPT = 20_000
+_USERS_ASKED = 200
+_NEIGHBOURS = 100
+_ROWS_KEPT = 50_000
+_GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 
 class TasteModel:
     """Learns from item interactions.
 
     Args:
-        log: The Interactions dataset.
-        catalogue: Further items of the catalogue (the Items dataset), which may have no interactions.
+        history: The Interactions dataset.
+        universe: The items, those of the log first, in its own order.
+        events: The places of the events to learn from; all by default.
     """
 
-    def __init__(self, log: EventLog, catalogue: Iterable[str] = ()) -> None:
-        self._users = log.users
-        self._known = len(log.targets)
-        self._numbers: dict[str, int] = dict(log.targets)
-        for id in catalogue:
-            self._numbers.setdefault(id, len(self._numbers))
-        self._ids = list(self._numbers)
-        self._histories = _histories(log)
-        self._audience = _audience(self._histories, len(self._ids))
-        self._pairs = sum(map(len, self._audience))
-        self._events = Counter(log.target)
-        self._base = [_POPULARITY_POWER * log_ for log_ in _recent_popularity(log, len(self._ids))]
-        self._base_order = sorted(range(len(self._ids)), key=self._base.__getitem__, reverse=True)
-        self._base_total = fsum(map(exp, self._base))
+    def __init__(self, history: EventLog, universe: Universe, events: Sequence[int] | None = None) -> None:
+        self.universe = universe
+        learned = range(len(history)) if events is None else events
+        self._users = history.users
+        self._starts, self._items, self._times = _histories(history, learned)
+        self._audience = _audience(self._starts, self._items, len(universe))
+        self._events = Counter(map(history.target.__getitem__, learned))
+        self._says = array("d", (1 / log(2 + end - start) for start, end in pairwise(self._starts)))
+        popularity = _recent_popularity(history, learned, len(universe))
+        self.base = array("d", (_POPULARITY_POWER * log(_POPULARITY_FLOOR + count) for count in popularity))
+        self.order = Order(universe, self.base)
+        self._masses = array("d", map(exp, self.base))
+        self._total = fsum(self._masses)
         self._affinities = lru_cache(_ROWS_KEPT)(self._compute_affinities)
 
-    def logits(
-        self, user_id: str, item_ids: Sequence[str], context: Mapping[str, str] | None = None, /
-    ) -> list[float | None]:
-        """The logit of each item for a user; ``None`` for an item without interactions. A ``Scorer`` of the re-ranker.
+    def events(self, item_id: str) -> int:
+        """How many events an item has."""
+        return self._events[self.universe.numbers.get(item_id, -1)]
+
+    def knows(self, number: int) -> bool:
+        """Whether an item has interactions."""
+        return bool(self._audience[number])
+
+    def prefer(self, user_id: str, recent: Sequence[Interaction] = ()) -> Preference:
+        """What a user likes.
 
         Args:
-            user_id: The user; one without interactions gets the popularity logits.
-            item_ids: The items.
-            context: Makes no difference.
+            user_id: The user; one without interactions likes what is popular.
+            recent: The user's events since the model was made, in order of arrival.
         """
-        gains = self._gains(user_id)
-        numbers = map(self._numbers.get, item_ids)
-        return [
-            None if number is None or number >= self._known else self._base[number] + gains.get(number, 0.0)
-            for number in numbers
-        ]
-
-    def best(self, user_id: str) -> tuple[float, Iterator[tuple[str, float]]]:
-        """The whole catalogue, best first, for a user.
-
-        Args:
-            user_id: The user; one without interactions gets popular items.
-
-        Returns:
-            The logarithm of the sum of exp(logit) over the catalogue; and each item with its logit, made one by one.
-        """
-        base = self._base
-        logits = {number: base[number] + gain for number, gain in self._gains(user_id).items()}
-        total = self._base_total + fsum(exp(logit) - exp(base[number]) for number, logit in logits.items())
-        moved = sorted(logits.items(), key=_by_logit)
-        rest = ((number, base[number]) for number in filterfalse(logits.__contains__, self._base_order))
-        ids = self._ids
-        return log(total), ((ids[number], logit) for number, logit in merge(moved, rest, key=_by_logit))
-
-    def similar(self, item_id: str) -> Iterator[str]:
-        """The catalogue without the item: what goes with it first, then the rest by popularity.
-
-        Args:
-            item_id: The item; one without interactions gets popular items.
-        """
-        seed = self._numbers.get(item_id, -1)
-        near: dict[int, float] = {} if seed < 0 else dict(zip(*self._affinities(seed), strict=True))
-        order = sorted(near, key=near.__getitem__, reverse=True)
-        rest = (number for number in self._base_order if number not in near and number != seed)
-        ids = self._ids
-        return (ids[number] for numbers in (order, rest) for number in numbers)
-
-    def popular(self) -> Iterator[str]:
-        """The catalogue by the number of events, of all time; equal ones in order of appearance."""
-        ids, events = self._ids, self._events
-        return (ids[number] for number in sorted(range(len(ids)), key=events.__getitem__, reverse=True))
-
-    def _gains(self, user_id: str) -> dict[int, float]:
-        """What the user's latest items add to the popularity logit of others."""
-        user = self._users.get(user_id)
-        history = () if user is None else self._histories[user][:_HISTORY]
+        history = self._history(user_id, recent)
         gains: dict[int, float] = {}
+        known = gains.get
         for seed in history:
             for number, affinity in zip(*self._affinities(seed), strict=True):
-                gains[number] = gains.get(number, 0.0) + affinity
+                gains[number] = known(number, 0.0) + affinity
         weight = _AFFINITY_WEIGHT / sqrt(len(history) or 1)
-        return {number: weight * gain for number, gain in gains.items()}
+        return Preference(self, {number: weight * gain for number, gain in gains.items()})
+
+    def total(self, gains: Mapping[int, float]) -> float:
+        """The logarithm of the sum of exp(logit) over the universe, when some logits are higher than usual."""
+        masses = self._masses
+        return log(self._total + fsum(masses[number] * expm1(gain) for number, gain in gains.items()))
+
+    def similar(self, item_id: str) -> Sequence[int]:
+        """The items that go with an item, nearest first; none for one without interactions."""
+        number = self.universe.numbers.get(item_id)
+        return () if number is None else self._affinities(number)[0]
+
+    def _history(self, user_id: str, recent: Sequence[Interaction]) -> Sequence[int]:
+        """The distinct items of a user, latest first."""
+        user = self._users.get(user_id, len(self._starts))
+        start, end = (self._starts[user], self._starts[user + 1]) if user + 1 < len(self._starts) else (0, 0)
+        end = min(end, start + _HISTORY)
+        if not recent:
+            return self._items[start:end]
+        numbers = self.universe.numbers
+        events = [
+            (event.timestamp, numbers[event.item_id]) for event in reversed(recent) if event.item_id in numbers
+        ] + list(zip(self._times[start:end], self._items[start:end], strict=True))
+        events.sort(key=_first, reverse=True)
+        return list(dict.fromkeys(number for _, number in events))[:_HISTORY]
 
     def _compute_affinities(self, seed: int) -> tuple[array[int], array[float]]:
-        users = self._audience[seed]
-        users = users[:: len(users) // _USERS_ASKED + 1]
+        users = _some(self._audience[seed])
+        starts, items, says, audience = self._starts, self._items, self._says, self._audience
         observed: dict[int, float] = {}
+        counted = observed.get
         mass = 0.0
         for user in users:
-            items = self._histories[user]
-            weight = 1 / log(2 + len(items))
-            mass += weight * len(items)
-            for item in items:
-                observed[item] = observed.get(item, 0.0) + weight
+            weight = says[user]
+            history = items[starts[user] : starts[user + 1]]
+            mass += weight * len(history)
+            for item in history:
+                observed[item] = counted(item, 0.0) + weight
         observed.pop(seed, None)
-        share = mass / (self._pairs or 1)
-        audience = self._audience
-        affinities = (
-            (item, log((count + _SMOOTHING) / (share * len(audience[item]) + _SMOOTHING)))
+        share = mass / (len(items) or 1)
+        ratios = {
+            item: ratio
             for item, count in observed.items()
-        )
-        kept = nlargest(_NEIGHBOURS, (pair for pair in affinities if pair[1] > 0), key=itemgetter(1))
-        return array("i", (item for item, _ in kept)), array("d", (affinity for _, affinity in kept))
+            if (ratio := (count + _SMOOTHING) / (share * len(audience[item]) + _SMOOTHING)) > 1
+        }
+        kept = nlargest(_NEIGHBOURS, ratios, key=ratios.__getitem__)
+        return array("i", kept), array("d", (log(ratios[item]) for item in kept))
 
 
-def _by_logit(pair: tuple[int, float]) -> tuple[float, int]:
-    number, logit = pair
-    return -logit, number
+class Preference:
+    """What one user likes, by one model.
+
+    Args:
+        model: The model.
+        gains: By how much the logits of items exceed those of popularity.
+    """
+
+    def __init__(self, model: TasteModel, gains: Mapping[int, float]) -> None:
+        self._model = model
+        self._gains = gains
+
+    @property
+    def total(self) -> float:
+        """The logarithm of the sum of exp(logit) over the universe."""
+        return self._model.total(self._gains)
+
+    def logits(self, item_ids: Sequence[str]) -> list[float | None]:
+        """The logit of each item; ``None`` for an item without interactions."""
+        model, gain = self._model, self._gains.get
+        base, knows = model.base, model.knows
+        numbers = map(model.universe.numbers.get, item_ids)
+        return [None if number is None or not knows(number) else base[number] + gain(number, 0.0) for number in numbers]
+
+    def best(self, allowed: Allowed | None = None) -> Iterator[tuple[int, float]]:
+        """The numbers of the universe with their logits, best first, made one by one.
+
+        Args:
+            allowed: Only these, if given.
+        """
+        gains, base, ids = self._gains, self._model.base, self._model.universe.ids
+        logits = {
+            number: base[number] + gains[number]
+            for number in sorted(gains)
+            if allowed is None or ids[number] in allowed
+        }
+        moved = iter(sorted(logits, key=logits.__getitem__, reverse=True))
+        rest = self._model.order.pick(allowed, without=gains)
+        one, other = next(moved, None), next(rest, None)
+        while one is not None or other is not None:
+            if other is None or (one is not None and _comes_first(one, logits[one], other, base[other])):
+                assert one is not None
+                yield one, logits[one]
+                one = next(moved, None)
+            else:
+                yield other, base[other]
+                other = next(rest, None)
 
 
-def _histories(log: EventLog) -> list[array[int]]:
-    """The distinct items of each user, latest first."""
-    seen: list[dict[int, None]] = [{} for _ in log.users]
-    times = log.timestamp
-    for event in sorted(range(len(log)), key=times.__getitem__, reverse=True):
-        seen[log.user[event]].setdefault(log.target[event])
-    return [array("i", items) for items in seen]
+def _comes_first(one: int, logit: float, other: int, than: float) -> bool:
+    return logit > than or (logit == than and one < other)
 
 
-def _audience(histories: Sequence[array[int]], items: int) -> list[array[int]]:
+def _first(pair: tuple[float, int]) -> float:
+    return pair[0]
+
+
+def _some(users: Sequence[int]) -> Sequence[int]:
+    """All users, or when they are many, a part spread evenly; steps of one length might meet a pattern in the data."""
+    if len(users) <= _USERS_ASKED:
+        return users
+    places = {int(n * _GOLDEN_RATIO % 1 * len(users)) for n in range(_USERS_ASKED)}
+    return [users[place] for place in sorted(places)]
+
+
+def _histories(log: EventLog, events: Sequence[int]) -> tuple[array[int], array[int], array[int]]:
+    """Where the history of each user starts; the distinct items of all histories, latest first, and their times."""
+    seen: list[dict[int, int]] = [{} for _ in log.users]
+    users, targets, times = log.user, log.target, log.timestamp
+    for event in sorted(events, key=times.__getitem__, reverse=True):
+        seen[users[event]].setdefault(targets[event], times[event])
+    starts = array("i", accumulate(map(len, seen), initial=0))
+    items, latest = array("i"), array("q")
+    for history in seen:
+        items.extend(history)
+        latest.extend(history.values())
+    return starts, items, latest
+
+
+def _audience(starts: Sequence[int], histories: Sequence[int], items: int) -> list[array[int]]:
     """The users of each item."""
     audience = [array("i") for _ in range(items)]
-    for user, history in enumerate(histories):
-        for item in history:
+    for user, (start, end) in enumerate(pairwise(starts)):
+        for item in histories[start:end]:
             audience[item].append(user)
     return audience
 
 
-def _recent_popularity(log_: EventLog, items: int) -> list[float]:
-    """The logarithm of each item's popularity, as the module has it."""
-    newest = max(log_.timestamp, default=0)
-    counts = [_POPULARITY_FLOOR] * items
-    for item, time in zip(log_.target, log_.timestamp, strict=True):
-        counts[item] += 0.5 ** ((newest - time) / _POPULARITY_HALF_LIFE)
-    return list(map(log, counts))
+def _recent_popularity(log: EventLog, events: Sequence[int], items: int) -> list[float]:
+    """The number of events of each item, old ones counting less."""
+    counts = [0.0] * items
+    targets, times = log.target, log.timestamp
+    newest = max(map(times.__getitem__, events), default=0)
+    for event in events:
+        counts[targets[event]] += 0.5 ** ((newest - times[event]) / _POPULARITY_HALF_LIFE)
+    return counts

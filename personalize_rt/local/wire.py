@@ -111,7 +111,8 @@ class Wire:
             message = error.message
         else:
             rows = self.engine.answer(operation, members)
-            return {**_write(operation, rows), "recommendationId": self._recommendation_id(members["campaignArn"])}
+            arn = members.get("campaignArn") or members["recommenderArn"]
+            return {**_write(operation, rows), "recommendationId": self._recommendation_id(arn)}
         raise RefusedError("InvalidInputException", message)
 
     def _reply(self, status: int, content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> HttpResponse:
@@ -154,4 +155,14 @@ def _refuse_constant(name: str) -> Any:
 def _write(operation: Operation[Any], rows: list[Row]) -> dict[str, Any]:
     # An absent score is sent as null: the recorded replies have the length for it.
     member, id_member = _ROWS[operation.name]
-    return {member: [{id_member: row.id, "score": row.score} for row in rows]}
+    return {member: [{id_member: row.id, "score": row.score, **_extras(row)} for row in rows]}
+
+
+def _extras(row: Row) -> dict[str, Any]:
+    if row[2:] == _NO_EXTRAS:
+        return {}
+    extras = {"promotionName": row.promotion, "metadata": row.metadata, "reason": row.reason or None}
+    return {name: value for name, value in extras.items() if value is not None}
+
+
+_NO_EXTRAS = Row("")[2:]

@@ -142,6 +142,8 @@ def service_error(error: Any, request: Request[Any], sent_before: int) -> Servic
     kind = _service_error_class(code, status)
     attempts = sent_before + 1 + int(head.get("RetryAttempts", 0))
     said = mask(str(response.get("Error", {}).get("Message") or ""), request.personal_values())
+    if len(said) > _LONGEST_MESSAGE:  # a proxy's page, for one
+        said = f"{said[:_LONGEST_MESSAGE]}…"
     facts = [f"HTTP {status}"] if status else []
     if head.get("RequestId"):
         facts.append(f"request id {head['RequestId']}")
@@ -163,6 +165,8 @@ def service_error(error: Any, request: Request[Any], sent_before: int) -> Servic
         retry_after=_retry_after(head.get("HTTPHeaders", {})),
     )
 
+
+_LONGEST_MESSAGE = 500
 
 _SERVICE_ADVICE: Mapping[type[ServiceError], str] = {
     ThrottlingError: "Send fewer requests, or raise the campaign's minProvisionedTPS",

@@ -11,9 +11,21 @@ from urllib.parse import urlsplit
 from personalize_rt.transport.clients import SERVICE, client_config
 from personalize_rt.transport.untyped import untyped
 
-__all__ = ["Respond", "in_process_client"]
+__all__ = ["Respond", "UnansweredError", "in_process_client"]
 
 Respond = Callable[[str, str, Mapping[str, str], bytes], tuple[int, Mapping[str, str], bytes]]
+
+
+class UnansweredError(Exception):
+    """Raised by a responder instead of an answer: the client sees what botocore raises when none arrives.
+
+    Args:
+        kind: ``"read_timeout"`` or ``"connection_closed"``.
+    """
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
 
 
 def in_process_client(respond: Respond, *, region_name: str = "eu-west-1", config: Any = None) -> Any:
@@ -23,22 +35,30 @@ def in_process_client(respond: Respond, *, region_name: str = "eu-west-1", confi
     and no region of the caller, reads no profile, and works inside ``moto.mock_aws()`` too.
 
     Args:
-        respond: ``(method, path, headers, body) -> (status, headers, body)``.
+        respond: ``(method, path, headers, body) -> (status, headers, body)``; it may raise :class:`UnansweredError`.
         region_name: The region that the client signs for.
         config: A ``botocore.config.Config`` to merge over ours.
     """
     AWSResponse = untyped("botocore.awsrequest").AWSResponse
+    errors = untyped("botocore.exceptions")
 
     def answer(request: Any, **_: Any) -> Any:
         body = request.body or b""
         headers = {name: _text(value) for name, value in request.headers.items()}
-        status, reply_headers, reply = respond(
-            request.method,
-            urlsplit(str(request.url)).path,
-            headers,
-            body.encode() if isinstance(body, str) else bytes(body),
-        )
-        return AWSResponse(request.url, status, reply_headers, _Body(reply))
+        try:
+            status, reply_headers, reply = respond(
+                request.method,
+                urlsplit(str(request.url)).path,
+                headers,
+                body.encode() if isinstance(body, str) else bytes(body),
+            )
+        except UnansweredError as unanswered:
+            kind = unanswered.kind
+        else:
+            return AWSResponse(request.url, status, reply_headers, _Body(reply))
+        if kind == "read_timeout":
+            raise errors.ReadTimeoutError(endpoint_url=request.url)
+        raise errors.ConnectionClosedError(endpoint_url=request.url)
 
     # No profile and no file, whatever the environment names: nothing of the machine matters here.
     nowhere = (None, None, os.devnull, None)

@@ -100,7 +100,7 @@ def test_after_the_deadline_it_is_not_sent_again(ask: Callable[..., Any], server
     outcome = ask("recommend", "--campaign-arn", ARN, "--deadline", "0.0001")
     assert outcome.status == 1
     assert "deadline" in outcome.problem
-    assert server.count == 1
+    assert server.count <= 1  # the time may be over before the connection is there
 
 
 def test_a_profile_counts_before_credentials_of_the_environment(

@@ -63,6 +63,7 @@ similar = "aws-similar-items"
 sims = "aws-sims"
 popular = "aws-popularity-count"
 """
+SMALL = {"interactions.csv": INTERACTIONS, "items.csv": ITEMS, "personalize.toml": CAMPAIGNS}
 
 Files = Callable[..., Path]
 
@@ -77,6 +78,13 @@ def directory(tmp_path: Path) -> Files:
         return tmp_path
 
     return write
+
+
+@pytest.fixture
+def small_files() -> dict[str, str]:
+    """The small directory, with more campaigns: to be changed by a test."""
+    more = 'semantic = "aws-semantic-similarity"\nhrnn = "aws-hrnn"\n'
+    return {**SMALL, "personalize.toml": CAMPAIGNS + more}
 
 
 @attrs.frozen
@@ -124,7 +132,7 @@ def service(directory: Files) -> Callable[..., Service]:
 
     def load(files: Mapping[str, str | bytes] | None = None, *, now: float = NOW, seed: int = 1) -> Service:
         if files is None:
-            files = {"interactions.csv": INTERACTIONS, "items.csv": ITEMS, "personalize.toml": CAMPAIGNS}
+            files = SMALL
         path = directory(files)
         return Service(LocalPersonalize.from_directory(path, clock=lambda: now, rng=random.Random(seed)))
 

@@ -88,7 +88,7 @@ def test_tables_are_mappings_of_ids_to_typed_rows(load: Callable[..., Any]) -> N
     assert "i1" in local.items
     assert len(local.items) == 2
     assert local.users["u1"] == {"AGE": 40}
-    assert local.actions["offer"] == {"TYPE": "Mail", "VALUE": 3}
+    assert local.action_rows["offer"] == {"TYPE": "Mail", "VALUE": 3}
     assert "40" not in repr(local.users)
 
 

@@ -64,7 +64,7 @@ def test_boto3_raises_its_typed_exceptions(client: Any, small: LocalPersonalize)
 
     with pytest.raises(client.exceptions.ResourceNotFoundException):
         client.get_recommendations(campaignArn=small.campaign_arn("popular") + "s")
-    with pytest.raises(ClientError, match="not supported yet"):
+    with pytest.raises(ClientError, match="there is no filter"):
         client.get_recommendations(
             campaignArn=small.campaign_arn("popular"), filterArn="arn:aws:personalize:eu-west-1:000000000000:filter/f"
         )
@@ -129,6 +129,6 @@ def test_resources_cannot_be_changed(small: LocalPersonalize) -> None:
 
 
 def test_what_is_not_there_is_empty(small: LocalPersonalize) -> None:
-    assert len(small.users) == len(small.actions) == len(small.action_interactions) == 0
+    assert len(small.users) == len(small.action_rows) == len(small.action_interactions) == 0
     assert repr(small).startswith("LocalPersonalize(campaigns=[for-you, ")
     assert "ann" not in repr(small)

@@ -12,27 +12,32 @@ import pytest
 from personalize_rt.limits import Limits
 from personalize_rt.local import HttpRequest
 from personalize_rt.local.datasets import Datasets
-from personalize_rt.local.engine import Engine, RefusedError
-from personalize_rt.local.models import Models
-from personalize_rt.local.recipes import RECIPES, Ask, Row
+from personalize_rt.local.engine import Engine, RefusedError, Resource
+from personalize_rt.local.recipes import RECIPES, Ask, Recipe, Row, Rows
 from personalize_rt.local.wire import Wire
 from personalize_rt.operations import GET_PERSONALIZED_RANKING, GET_RECOMMENDATIONS
 
 ARN = "arn:aws:personalize:eu-west-1:000000000000:campaign/x"
 
 
+def engine_of(recipe: Recipe, clock: float = 0.0) -> Engine:
+    return Engine([Resource("x", ARN, recipe)], Datasets(), clock=lambda: clock)
+
+
 def test_recipe_sees_the_members_that_it_uses_and_makes_no_row_too_many() -> None:
     asked: list[Ask] = []
     made: list[int] = []
 
-    def answer(ask: Ask) -> Iterator[Row]:
-        asked.append(ask)
+    def numbered() -> Iterator[Row]:
         for n in range(1000):
             made.append(n)
             yield Row(f"i{n}", None)
 
-    recipe = attrs.evolve(RECIPES["aws-sims"], answer=answer)
-    engine = Engine({ARN: recipe}, Models(Datasets()), clock=lambda: 7.0)
+    def answer(ask: Ask) -> Rows:
+        asked.append(ask)
+        return lambda allowed: numbered()
+
+    engine = engine_of(attrs.evolve(RECIPES["aws-sims"], answer=answer), clock=7.0)
     members = {"campaignArn": ARN, "itemId": "i", "userId": "u", "context": {"A": "b"}, "numResults": 3}
 
     assert engine.answer(GET_RECOMMENDATIONS, members) == [Row("i0", None), Row("i1", None), Row("i2", None)]
@@ -43,7 +48,7 @@ def test_recipe_sees_the_members_that_it_uses_and_makes_no_row_too_many() -> Non
 
 def test_service_with_relaxed_limits_ranks_more_items() -> None:
     wire = Wire(
-        Engine({ARN: RECIPES["aws-personalized-ranking"]}, Models(Datasets())),
+        engine_of(RECIPES["aws-personalized-ranking"]),
         random.Random(1),
         limits=Limits(input_list=1000),
     )
@@ -56,16 +61,17 @@ def test_service_with_relaxed_limits_ranks_more_items() -> None:
 
 
 def test_models_are_made_when_the_first_request_needs_them() -> None:
-    models = Models(Datasets())
-    engine = Engine({ARN: RECIPES["aws-popularity-count"]}, models)
+    engine = engine_of(RECIPES["aws-popularity-count"])
     assert engine.answer(GET_RECOMMENDATIONS, {"campaignArn": ARN}) == []
-    assert models.taste is models.taste
+    models = engine.models
+    assert models.taste() is models.taste()
     assert models.offers is models.offers
+    assert models.trends(60) is models.trends(60) is not models.trends(61)
 
 
 def test_refusal_carries_code_and_message() -> None:
-    engine = Engine({}, Models(Datasets()))
+    engine = Engine([], Datasets())
     with pytest.raises(RefusedError) as raised:
         engine.answer(GET_RECOMMENDATIONS, {"recommenderArn": ARN})
     assert raised.value.code == "ResourceNotFoundException"
-    assert raised.value.message == f"there is no recommender {ARN}; the campaigns are: none"
+    assert raised.value.message == f"there is no recommender {ARN}; the recommenders are: none"

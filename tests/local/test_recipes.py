@@ -17,28 +17,76 @@ def scores(rows: list[tuple[str, float | None]]) -> list[float]:
     return [score for _, score in rows if score is not None]
 
 
-def test_table_has_the_recipes_by_their_names() -> None:
-    assert {name: recipe.operation.name for name, recipe in RECIPES.items()} == {
-        "aws-user-personalization": "GetRecommendations",
-        "aws-user-personalization-v2": "GetRecommendations",
-        "aws-personalized-ranking": "GetPersonalizedRanking",
-        "aws-personalized-ranking-v2": "GetPersonalizedRanking",
-        "aws-similar-items": "GetRecommendations",
-        "aws-sims": "GetRecommendations",
-        "aws-popularity-count": "GetRecommendations",
-        "aws-next-best-action": "GetActionRecommendations",
-    }
+# Developer Guide, recipe and use case pages: operation, what is required, the filter that is always applied.
+TABLE = {
+    "aws-user-personalization": ("GetRecommendations", "userId", ""),
+    "aws-user-personalization-v2": ("GetRecommendations", "userId", ""),
+    "aws-hrnn": ("GetRecommendations", "userId", ""),
+    "aws-hrnn-metadata": ("GetRecommendations", "userId", ""),
+    "aws-hrnn-coldstart": ("GetRecommendations", "userId", ""),
+    "aws-personalized-ranking": ("GetPersonalizedRanking", "userId", ""),
+    "aws-personalized-ranking-v2": ("GetPersonalizedRanking", "userId", ""),
+    "aws-similar-items": ("GetRecommendations", "itemId", ""),
+    "aws-sims": ("GetRecommendations", "itemId", ""),
+    "aws-semantic-similarity": ("GetRecommendations", "itemId", ""),
+    "aws-popularity-count": ("GetRecommendations", "", ""),
+    "aws-trending-now": ("GetRecommendations", "", ""),
+    "aws-next-best-action": ("GetActionRecommendations", "userId", ""),
+    "aws-vod-because-you-watched-x": ("GetRecommendations", "userId itemId", "Watch"),
+    "aws-vod-more-like-x": ("GetRecommendations", "userId itemId", "Watch"),
+    "aws-vod-most-popular": ("GetRecommendations", "userId", ""),
+    "aws-vod-trending-now": ("GetRecommendations", "", ""),
+    "aws-vod-top-picks": ("GetRecommendations", "userId", "Watch"),
+    "aws-ecomm-popular-items-by-views": ("GetRecommendations", "userId", ""),
+    "aws-ecomm-popular-items-by-purchases": ("GetRecommendations", "userId", ""),
+    "aws-ecomm-frequently-bought-together": ("GetRecommendations", "itemId", ""),
+    "aws-ecomm-customers-who-viewed-x-also-viewed": ("GetRecommendations", "userId itemId", "Purchase"),
+    "aws-ecomm-recommended-for-you": ("GetRecommendations", "userId", "Purchase"),
+}
+
+
+def test_table_is_that_of_the_guide() -> None:
     assert all(recipe.name == name for name, recipe in RECIPES.items())
+    assert {
+        name: (
+            recipe.operation.name,
+            " ".join(recipe.requires),
+            recipe.automatic.partition('("')[2].removesuffix('")'),
+        )
+        for name, recipe in RECIPES.items()
+    } == TABLE
+
+
+def test_only_use_cases_are_recommenders() -> None:
+    domains = {name: recipe.domain for name, recipe in RECIPES.items() if recipe.resource == "recommender"}
+    assert len(domains) == 10
+    assert all(domain == ("VIDEO_ON_DEMAND" if "-vod-" in name else "ECOMMERCE") for name, domain in domains.items())
+
+
+def test_promotions_metadata_and_reasons_are_where_the_guide_has_them() -> None:
+    campaigns = [recipe for recipe in RECIPES.values() if recipe.resource == "campaign"]
+    assert [recipe.name for recipe in campaigns if recipe.promotes] == [
+        "aws-user-personalization",
+        "aws-user-personalization-v2",
+        "aws-similar-items",
+        "aws-sims",
+        "aws-popularity-count",
+        "aws-trending-now",
+    ]
+    assert all(recipe.promotes for recipe in RECIPES.values() if recipe.resource == "recommender")
+    assert [recipe.name for recipe in RECIPES.values() if recipe.with_metadata] == [
+        "aws-user-personalization-v2",
+        "aws-personalized-ranking-v2",
+        "aws-semantic-similarity",
+    ]
+    assert [recipe.name for recipe in RECIPES.values() if recipe.gives_reasons] == ["aws-user-personalization-v2"]
 
 
 # User-Personalization
 
 
-@pytest.mark.parametrize("campaign", ["for-you", "for-you-v2"])
-def test_user_personalization_scores_sum_to_1_over_the_whole_catalogue(
-    service: Callable[..., Any], campaign: str
-) -> None:
-    rows = service().recommend(campaign, userId="ann", numResults=500)
+def test_user_personalization_scores_sum_to_1_over_the_whole_catalogue(service: Callable[..., Any]) -> None:
+    rows = service().recommend("for-you", userId="ann", numResults=500)
 
     assert sorted(id for id, _ in rows) == sorted(ITEMS)
     assert len(scores(rows)) == len(rows)
@@ -91,11 +139,17 @@ def test_user_personalization_does_not_use_an_item(service: Callable[..., Any]) 
     assert small.recommend("for-you", userId="ann", itemId="z") == small.recommend("for-you", userId="ann")
 
 
-def test_context_is_accepted(service: Callable[..., Any]) -> None:
+def test_v2_scores_a_part_of_the_catalogue_and_fills_up_with_popular_items(service: Callable[..., Any]) -> None:
     small = service()
-    context = {"DEVICE": "phone"}
-    assert small.recommend("for-you", userId="ann", context=context) == small.recommend("for-you", userId="ann")
-    assert small.rank("ann", "x", "a", context=context) == small.rank("ann", "x", "a")
+    reply = small.ok("/recommendations", {"campaignArn": small.arn("for-you-v2"), "userId": "ann", "numResults": 500})[
+        "itemList"
+    ]
+    own = small.recommend("for-you", userId="ann", numResults=500)
+
+    assert [row["itemId"] for row in reply] == [id for id, _ in own]
+    assert reply[-1] == {"itemId": "cold", "score": None, "reason": ["Popular item"]}
+    assert all(set(row) == {"itemId", "score"} for row in reply[:-1])
+    assert sum(row["score"] for row in reply[:-1]) == pytest.approx(1, abs=5e-8 * len(reply))
 
 
 # numResults
@@ -167,11 +221,19 @@ def test_related_items_have_no_score_and_leave_out_the_item_itself(service: Call
     assert [id for id, _ in rows][:2] == ["b", "c"]
 
 
-@pytest.mark.parametrize("item", ["nobody-knows", "cold"])
-def test_item_without_interactions_gets_popular_items(service: Callable[..., Any], item: str) -> None:
-    ids = [id for id, _ in service().recommend("similar", itemId=item)]
+@pytest.mark.parametrize(
+    ("campaign", "item"), [("similar", "nobody-knows"), ("sims", "nobody-knows"), ("sims", "cold")]
+)
+def test_item_without_interactions_gets_popular_items(service: Callable[..., Any], campaign: str, item: str) -> None:
+    ids = [id for id, _ in service().recommend(campaign, itemId=item)]
     assert ids[:3] == ["hit", "y", "x"]
     assert item not in ids
+
+
+def test_similar_items_of_an_item_without_interactions_have_its_metadata(service: Callable[..., Any]) -> None:
+    ids = [id for id, _ in service().recommend("similar", itemId="cold")]
+    assert ids[:3] == ["b", "c", "a"]  # dramas; the last is a crime story, too
+    assert ids[3:] == ["hit", "y", "x", "z"]
 
 
 @pytest.mark.parametrize("members", [{}, {"userId": "ann"}, {"itemId": ""}])

@@ -53,7 +53,7 @@ def test_sample_has_real_ratings_as_watch_events_and_films_with_metadata(sample:
 
 
 def test_offers_are_marked_as_made_up(sample: Any) -> None:
-    actions = sample.local.actions
+    actions = sample.local.action_rows
     assert len(actions) >= 5
     assert all("(made up)" in row["NAME"] for row in actions.values())
     assert all({"TYPE", "VALUE", "CREATION_TIMESTAMP"} <= row.keys() for row in actions.values())

@@ -43,15 +43,21 @@ def test_without_campaigns_there_is_one_for_each_recipe_that_has_its_data(load: 
     of_items = {
         "user-personalization",
         "user-personalization-v2",
+        "hrnn",
+        "hrnn-metadata",
+        "hrnn-coldstart",
         "personalized-ranking",
         "personalized-ranking-v2",
         "similar-items",
         "sims",
         "popularity-count",
+        "trending-now",
     }
     assert set(load(settings).campaigns) == of_items
     everything = {"interactions.csv": INTERACTIONS, "actions.csv": ACTIONS}
     assert set(load(settings, everything).campaigns) == {*of_items, "next-best-action"}
+    with_items = {"interactions.csv": INTERACTIONS, "items.csv": "ITEM_ID,TITLE\ni,One\n"}
+    assert set(load(settings, with_items).campaigns) - {"next-best-action"} == {*of_items, "semantic-similarity"}
 
 
 def test_declared_but_empty_campaigns_are_none(load: Load) -> None:
@@ -79,9 +85,34 @@ def test_declared_but_empty_campaigns_are_none(load: Load) -> None:
             "[schemas]\ninteractions = '{]'\n",
             "personalize.toml (schemas.interactions), line 1, column 2: expected JSON",
         ),
-        ('\n[recommenders]\nx = "aws-vod-top-picks"\n', "line 2: recommenders are not supported yet"),
-        ('[filters]\nx = "EXCLUDE …"\n', "line 1: filters are not supported yet"),
-        ('[campaign]\nx = "aws-sims"\n', "line 1: campaign is none of the tables campaigns, schemas, options"),
+        (
+            '[campaign]\nx = "aws-sims"\n',
+            "line 1: campaign is none of the tables campaigns, recommenders, filters, schemas, options",
+        ),
+        ("[campaigns]\nx = { recipe = 7 }\n", "line 2: campaigns.x: expected a recipe, as {"),
+        ("[campaigns]\nx = {}\n", "line 2: campaigns.x: expected a recipe, as {"),
+        (
+            '[campaigns.x]\nrecipe = "aws-sims"\nexploration = 1\n',
+            "line 1: campaigns.x.exploration: expected recipe or",
+        ),
+        (
+            '[campaigns]\nx = { recipe = "aws-sims", enableMetadataWithRecommendations = "yes" }\n',
+            "line 2: campaigns.x.enableMetadataWithRecommendations: expected true or false",
+        ),
+        ('[campaigns]\nx = "aws-vod-top-picks"\n', "aws-vod-top-picks is for recommenders: expected it in the table"),
+        ('\n[recommenders]\nx = "aws-sims"\n', "line 3: recommenders.x: aws-sims is for campaigns"),
+        ('\n[recommenders]\nx = "top-picks"\n', "line 3: recommenders.x: expected one of the use cases aws-vod-"),
+        ('[campaigns]\nx = "aws-item-affinity"\n', "makes user segments, in batch jobs only: it has no campaigns"),
+        (
+            '[recommenders]\nx = "aws-vod-trending-now"\ny = "aws-ecomm-recommended-for-you"\n',
+            "line 1: recommenders: expected use cases of one domain, as a dataset group has one: ECOMMERCE or",
+        ),
+        (
+            '[recommenders]\nx = "aws-vod-most-popular"\n',
+            "interactions.csv: expected events of the type Watch: the recommender x (aws-vod-most-popular) learns",
+        ),
+        ('[filters]\n"a b" = "EXCLUDE"\n', "line 2: filters.a b: expected a name of letters, digits, - and _"),
+        ("[filters]\nx = 7\n", "line 2: filters.x: expected a string in quotes"),
         ('[campaigns]\noffers = "aws-next-best-action"\n', "actions.csv: expected this file: the campaign offers"),
     ],
 )

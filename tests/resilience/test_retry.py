@@ -69,7 +69,10 @@ def test_time_outs_are_sent_again(session: Any, server: Any) -> None:
 
     server.script("hang", "hang")
     with PersonalizeRuntime(
-        session=session, endpoint_url=server.url, config=Config(read_timeout=0.25), retry=RetryPolicy(sleep=lambda _: None)
+        session=session,
+        endpoint_url=server.url,
+        config=Config(read_timeout=0.25),
+        retry=RetryPolicy(sleep=lambda _: None),
     ) as runtime:
         assert runtime.get_recommendations(campaign_arn=ARN).info.attempts == 3
     assert server.count == 3
@@ -122,10 +125,10 @@ def test_the_last_error_is_raised_without_a_chain(runtime: Any, server: Any) -> 
 def test_a_call_inside_an_except_block_has_that_blocks_error_as_context(runtime: Any, server: Any) -> None:
     server.always(503)
     outer = LookupError("the caller's")
-    with pytest.raises(ServerError) as caught:
-        try:
-            raise outer
-        except LookupError:
+    try:
+        raise outer
+    except LookupError:
+        with pytest.raises(ServerError) as caught:
             runtime().get_recommendations(campaign_arn=ARN)
     assert caught.value.__context__ is outer
 
@@ -513,7 +516,9 @@ def test_a_policy_decides_and_never_waits(error: Exception) -> None:
 def real(server: Any, session: Any, **options: Any) -> PersonalizeRuntime:
     """A runtime that would really sleep, and long."""
     retry = RetryPolicy(base=1000.0, cap=1000.0, random=lambda: 1.0)
-    return PersonalizeRuntime(**{"session": session, "endpoint_url": server.url, "retry": retry, "deadline": None} | options)
+    return PersonalizeRuntime(
+        **{"session": session, "endpoint_url": server.url, "retry": retry, "deadline": None} | options
+    )
 
 
 def test_testing_takes_the_waiting_out(session: Any, server: Any) -> None:

@@ -1,0 +1,56 @@
+"""``personalize-rt serve``: the embedded service over HTTP, for any AWS SDK."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import typer
+
+from personalize_rt.cli.target import SAMPLE
+from personalize_rt.local import LocalPersonalize
+
+__all__ = ["serve"]
+
+Directory: TypeAlias = Annotated[
+    str, typer.Argument(metavar="DIR", help="A data directory; 'sample' for the bundled one.")
+]
+Host: TypeAlias = Annotated[str, typer.Option("--host", help="The address to listen on.")]
+Port: TypeAlias = Annotated[int, typer.Option("--port", help="The port to listen on; 0 takes a free one.")]
+AllowRemote: TypeAlias = Annotated[
+    bool, typer.Option("--allow-remote", help="Listen where other machines can reach; needs credentials.")
+]
+RequireSignature: TypeAlias = Annotated[
+    bool, typer.Option("--require-signature", help="Refuse to start without credentials to check signatures with.")
+]
+CredentialsFile: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--credentials-file", metavar="FILE", help="Who may call: a file like ~/.aws/credentials."),
+]
+
+
+def serve(
+    directory: Directory = SAMPLE,
+    host: Host = "127.0.0.1",
+    port: Port = 8700,
+    allow_remote: AllowRemote = False,
+    require_signature: RequireSignature = False,
+    credentials_file: CredentialsFile = None,
+) -> str:
+    """Serve a data directory over HTTP until Ctrl-C; point any AWS SDK's endpoint URL at it.
+
+    With PERSONALIZE_RT_ACCESS_KEY_ID and PERSONALIZE_RT_SECRET_ACCESS_KEY in the environment, or a credentials file,
+    requests must be signed with them. Needs: pip install "personalize-rt[cli,server]".
+    """
+    from personalize_rt.local.server import find_credentials, serve_forever
+
+    local = LocalPersonalize.sample() if directory == SAMPLE else LocalPersonalize.from_directory(directory)
+    serve_forever(
+        local,
+        host=host,
+        port=port,
+        credentials=find_credentials(credentials_file),
+        require_signature=require_signature,
+        allow_remote=allow_remote,
+        say=typer.echo,
+    )
+    return ""

@@ -1,0 +1,194 @@
+"""The ways into the embedded service; each is a few lines around ``handle()``."""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from personalize_rt.local.faults import Faults, as_seen_by_client
+from personalize_rt.local.wire import HttpRequest, HttpResponse
+
+if TYPE_CHECKING:
+    from personalize_rt.client import PersonalizeRuntime
+    from personalize_rt.local.sigv4 import Credentials
+    from personalize_rt.operations import Request
+    from personalize_rt.resilience.fallback import Fallback
+    from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
+
+__all__ = ["Doors"]
+
+
+class Doors(ABC):
+    """In process, over HTTP, and as a fallback.
+
+    In process nothing really waits: what a fault delays moves :meth:`time` on, and a hang is the client's time-out.
+    """
+
+    def __init__(self, *, region_name: str) -> None:
+        self._region_name = region_name
+        self._faults = Faults(clock=self.time, resolve=self._arn_of)
+        self._clock_lock = threading.Lock()
+        self._skipped = 0.0
+
+    @abstractmethod
+    def handle(self, request: HttpRequest, /) -> HttpResponse:
+        """Answer one HTTP request: what every door does in the end."""
+
+    @property
+    @abstractmethod
+    def campaigns(self) -> Mapping[str, str]:
+        """The ARN of each campaign, by name."""
+
+    @property
+    @abstractmethod
+    def recommenders(self) -> Mapping[str, str]:
+        """The ARN of each recommender, by name."""
+
+    @property
+    @abstractmethod
+    def filters(self) -> Mapping[str, str]:
+        """The ARN of each filter, by name."""
+
+    @abstractmethod
+    def campaign_arn(self, name: str) -> str:
+        """The ARN of a campaign."""
+
+    @abstractmethod
+    def recommender_arn(self, name: str) -> str:
+        """The ARN of a recommender."""
+
+    @abstractmethod
+    def reload(self) -> None:
+        """Read the data again."""
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong on purpose, through every door; see :mod:`personalize_rt.local.faults`."""
+        return self._faults
+
+    def _arn_of(self, kind: str, name: str) -> str:
+        return self.campaign_arn(name) if kind == "campaign" else self.recommender_arn(name)
+
+    # Time, as in-process clients see it.
+
+    def time(self) -> float:
+        """Seconds that only ever grow: real ones, and those that faults and retries would have waited."""
+        return time.monotonic() + self._skipped
+
+    def skip(self, seconds: float) -> None:
+        """Move :meth:`time` on without waiting."""
+        with self._clock_lock:
+            self._skipped += seconds
+
+    # In process.
+
+    def boto3_client(self, *, config: Any = None) -> Any:
+        """A real boto3 ``personalize-runtime`` client that this service answers, without a socket.
+
+        It needs no credentials, serialises, signs and parses as always, and raises boto3's typed exceptions.
+
+        Args:
+            config: A ``botocore.config.Config`` to merge over the defaults.
+        """
+        from personalize_rt.transport.in_process import in_process_client
+
+        read_timeout: list[float | None] = [None]
+
+        def respond(
+            method: str, path: str, headers: Mapping[str, str], body: bytes
+        ) -> tuple[int, Mapping[str, str], bytes]:
+            return self._respond(HttpRequest(method, path, headers, body), read_timeout[0])
+
+        client = in_process_client(respond, region_name=self._region_name, config=config)
+        read_timeout[0] = client.meta.config.read_timeout
+        return client
+
+    def runtime(self, **options: Any) -> PersonalizeRuntime:
+        """A :class:`~personalize_rt.PersonalizeRuntime` that this service answers, without a socket.
+
+        Unless a ``retry`` is given, it goes by :meth:`time`, so that retries and simulated delays do not wait.
+
+        Args:
+            options: What the runtime takes beside a client: ``retry``, ``deadline``, ``limits``, …
+        """
+        from personalize_rt.client import PersonalizeRuntime
+        from personalize_rt.resilience.retry import RetryPolicy
+
+        options.setdefault("retry", RetryPolicy(clock=self.time, sleep=self.skip))
+        return PersonalizeRuntime(client=self.boto3_client(), **options)
+
+    def _respond(self, request: HttpRequest, read_timeout: float | None) -> tuple[int, Mapping[str, str], bytes]:
+        from personalize_rt.transport.in_process import UnansweredError
+
+        decision = self._faults.decide(request)
+        if not decision:
+            response = self.handle(request)
+            return response.status, response.headers, response.body
+        seen = as_seen_by_client(decision, lambda: self.handle(request), read_timeout=read_timeout)
+        self.skip(seen.elapsed)
+        if isinstance(seen.outcome, str):
+            raise UnansweredError(seen.outcome)
+        return seen.outcome.status, seen.outcome.headers, seen.outcome.body
+
+    # Over HTTP.
+
+    def serve(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        credentials: Iterable[Credentials] | None = None,
+        require_signature: bool = False,
+        allow_remote: bool = False,
+    ) -> AbstractContextManager[str]:
+        """Serve over HTTP for as long as a ``with`` block lasts, and give it the URL. Needs the extra ``[server]``.
+
+        Args:
+            host: The address to listen on.
+            port: The port to listen on; 0 takes a free one.
+            credentials: Who may call, by AWS Signature Version 4; ``None`` means those of the environment, if any.
+            require_signature: Refuse to start without credentials.
+            allow_remote: Whether ``host`` may be an address that other machines reach.
+
+        Raises:
+            PersonalizeError: The extra is missing, the port is taken, or it would be open to others.
+        """
+        from personalize_rt.local.server import serving
+
+        return serving(
+            self,
+            host=host,
+            port=port,
+            credentials=credentials,
+            require_signature=require_signature,
+            allow_remote=allow_remote,
+        )
+
+    def __or__(self, other: Fallback) -> Fallback:
+        from personalize_rt.resilience.fallback import FallbackChain
+
+        return FallbackChain((self, other))
+
+    # As a fallback of a client: see personalize_rt.resilience.fallback.
+
+    def ranking(self, request: Request[Ranking], /) -> Ranking | None:
+        """Answer in place of the service, for the campaigns that this one has by name; else ``None``."""
+        from personalize_rt.local.fallback import substitute
+
+        return substitute(self, request)
+
+    def recommendations(self, request: Request[Recommendations], /) -> Recommendations | None:
+        """Answer in place of the service, for the campaigns that this one has by name; else ``None``."""
+        from personalize_rt.local.fallback import substitute
+
+        return substitute(self, request)
+
+    def actions(self, request: Request[ActionRecommendations], /) -> ActionRecommendations | None:
+        """Answer in place of the service, for the campaigns that this one has by name; else ``None``."""
+        from personalize_rt.local.fallback import substitute
+
+        return substitute(self, request)

@@ -1,0 +1,403 @@
+"""The filters of an embedded service: checked against the schemas when they are made, applied on indexes.
+
+What an expression means is the business of :mod:`personalize_rt.filters`; here are the names, and what the service
+knows beyond the expression: the columns of the datasets and their types, the events, and whether a filter suits the
+request.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Literal
+
+import attrs
+
+from personalize_rt.errors import FilterSyntaxError, ValidationError
+from personalize_rt.filters import Catalogue, Filter, FilterExpression, RawFilterValue, Selector, decode
+from personalize_rt.filters.catalogue import ID_COLUMN, EventIndex, History
+from personalize_rt.filters.diagnostics import mask, near, syntax_error
+from personalize_rt.filters.expression import EVENT_DATASETS, ORDERING, Condition, Field, Parameter, Target
+from personalize_rt.filters.selection import Allowed, Explanation
+from personalize_rt.interactions import Interaction
+from personalize_rt.local import schemas
+from personalize_rt.local.datasets import Datasets, EventLog, Table
+from personalize_rt.local.schemas import Value
+from personalize_rt.local.stream import Stream
+
+__all__ = ["Filters", "StoredFilter", "check_fields", "parse", "why_unfit"]
+
+# Guide, limits: distinct fields over all filters of a dataset group.
+_FIELDS_OF_ALL = 20
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]{0,62}")
+_NUMERIC = ("long", "int", "double", "float")
+_DIGITS = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
+# What an expression calls a dataset, and what this package does.
+_OPTION = {
+    "Items": "items",
+    "CurrentItem": "items",
+    "Users": "users",
+    "CurrentUser": "users",
+    "Actions": "actions",
+    "Interactions": "interactions",
+    "Action_Interactions": "action_interactions",
+}
+_CONSIDERED: Mapping[Target, int] = {"ItemID": 100, "ActionID": 300}
+
+
+# Making a filter.
+
+
+def parse(text: str | FilterExpression, datasets: Datasets) -> FilterExpression:
+    """Parse an expression and check its fields and their types.
+
+    Raises:
+        FilterSyntaxError: The first thing that is wrong.
+    """
+    expression = Filter.parse(text) if isinstance(text, str) else text
+    problems = check_fields(expression, text if isinstance(text, str) else str(text), datasets)
+    if problems:
+        raise problems[0]
+    return expression
+
+
+def check_fields(expression: FilterExpression, text: str, datasets: Datasets) -> list[FilterSyntaxError]:
+    """What is wrong with the fields of an expression: unknown ones, and comparisons that their types do not allow.
+
+    Args:
+        expression: The expression.
+        text: The same as it was written.
+        datasets: The columns that there are.
+    """
+    found: dict[str, FilterSyntaxError] = {}
+    for clause in expression.clauses:
+        for condition in clause.conditions:
+            for field, problem, hint in _problems_of(condition, datasets):
+                start, end = _place(field, text)
+                error = syntax_error(text, start, end, problem, hint=hint)
+                found.setdefault(error.message, error)
+    return list(found.values())
+
+
+def _problems_of(condition: Condition, datasets: Datasets) -> Iterator[tuple[Field, str, str]]:
+    """The field at fault, the problem and a hint."""
+    right = condition.operand
+    fields = [condition.field, *([right] if isinstance(right, Field) else [])]
+    columns: list[schemas.Field] = []
+    for field in fields:
+        column = _column(field, datasets)
+        if column is None:
+            yield field, *_unknown(field, datasets)
+        elif column.type == "boolean":
+            hint = 'keep it as a string, "True" or "False", or as a number, 1 or 0'
+            yield field, f"{field} is boolean, and boolean fields cannot be filtered", hint
+        elif column.textual:
+            yield field, f"{field} is textual, and textual fields cannot be filtered", ""
+        else:
+            columns.append(column)
+    if len(columns) < len(fields):
+        return
+    number = columns[0].type in _NUMERIC
+    if condition.operator in ORDERING and not number:
+        yield condition.field, f"{condition.operator} compares numbers, and {condition.field} holds strings", ""
+    elif isinstance(right, Field):
+        if number != (columns[1].type in _NUMERIC):
+            yield right, f"{condition.field} and {right} cannot be compared: one is a number, the other a string", ""
+    else:
+        texts = [value for value in right if isinstance(value, str)]
+        literals = [value for value in right if isinstance(value, str | int) or type(value).__name__ == "Decimal"]
+        if number and not all(map(_DIGITS.fullmatch, texts)):
+            yield condition.field, f"{condition.field} is a number, and is compared with a string", ""
+        elif not number and len(texts) < len(literals):
+            hint = "put the value in double quotes"
+            yield condition.field, f"{condition.field} holds strings, and is compared with a number", hint
+
+
+def _unknown(field: Field, datasets: Datasets) -> tuple[str, str]:
+    dataset = schemas.DATASETS[_OPTION[field.dataset]]
+    columns = _columns(field, datasets)
+    if columns is None:
+        return f"there is no {dataset.file}, so {field.dataset} has no fields", ""
+    return f"{dataset.file} has no column {field.name}", near(field.name, columns) or f"it has {', '.join(columns)}"
+
+
+def _columns(field: Field, datasets: Datasets) -> Mapping[str, schemas.Field] | None:
+    held: Table | EventLog | None = getattr(datasets, _OPTION[field.dataset])
+    if held is None:
+        return None
+    if field.dataset in EVENT_DATASETS:
+        return {name: column for name, column in held.fields.items() if name == "EVENT_TYPE"}
+    if field.dataset.startswith("Current"):
+        ids = schemas.DATASETS[_OPTION[field.dataset]].key
+        return {name: column for name, column in held.fields.items() if name not in ids}
+    return held.fields
+
+
+def _column(field: Field, datasets: Datasets) -> schemas.Field | None:
+    for name, column in (_columns(field, datasets) or {}).items():
+        if name.upper() == field.name.upper():
+            return column
+    return None
+
+
+def _place(field: Field, text: str) -> tuple[int, int]:
+    """Where a field stands in a text; the language takes the singular and any case, and white space at the dot."""
+    dataset = re.escape(field.dataset)
+    dataset = f"{dataset[:-1]}s?" if dataset.endswith("s") else dataset
+    found = re.search(rf"(?<!\w){dataset}\s*\.\s*{re.escape(field.name)}(?!\w)", mask(text), re.IGNORECASE)
+    return found.span() if found else (0, 1)
+
+
+@attrs.frozen(eq=False, repr=False)
+class StoredFilter:
+    """One filter.
+
+    Attributes:
+        name: Its name.
+        arn: Its ARN.
+        expression: Its expression.
+        parameters: The parameters, with what the schemas say of their kinds.
+    """
+
+    name: str
+    arn: str
+    expression: FilterExpression
+    parameters: Mapping[str, Parameter]
+
+
+def _with_kinds(expression: FilterExpression, datasets: Datasets) -> dict[str, Parameter]:
+    kinds: dict[str, set[Literal["text", "number"]]] = {}
+    for clause in expression.clauses:
+        for condition in clause.conditions:
+            column = _column(condition.field, datasets)
+            for param in condition.params:
+                kind: Literal["text", "number"] = "number" if column and column.type in _NUMERIC else "text"
+                kinds.setdefault(param.name, set()).add(kind)
+    return {
+        name: attrs.evolve(parameter, kind=next(iter(kinds[name])) if len(kinds[name]) == 1 else "any")
+        for name, parameter in expression.parameters.items()
+    }
+
+
+# Applying filters.
+
+
+class Filters:
+    """The filters of one dataset group, and the indexes that they share. Threads may share it.
+
+    Args:
+        prefix: Their ARNs without the name (``"arn:aws:personalize:eu-west-1:000000000000:filter/"``).
+        datasets: The data.
+        items: The events with items that arrive.
+        actions: The events with actions that arrive.
+    """
+
+    def __init__(self, prefix: str, datasets: Datasets, items: Stream, actions: Stream) -> None:
+        self._prefix = prefix
+        self._datasets = datasets
+        self._streams: Mapping[Target, Stream] = {"ItemID": items, "ActionID": actions}
+        self._logs: Mapping[Target, EventLog] = {
+            "ItemID": datasets.interactions or EventLog(),
+            "ActionID": datasets.action_interactions or EventLog(),
+        }
+        self._stored: dict[str, StoredFilter] = {}
+        self._catalogues: dict[Target, Catalogue] = {}
+        self._selectors: dict[tuple[str, str], Selector] = {}
+        self._lock = threading.RLock()
+
+    @property
+    def arns(self) -> dict[str, str]:
+        """The ARN of each filter, by name."""
+        return {stored.name: stored.arn for stored in tuple(self._stored.values())}
+
+    def add(self, name: str, expression: FilterExpression) -> str:
+        """Add a filter whose fields were checked.
+
+        Returns:
+            Its ARN.
+
+        Raises:
+            ValidationError: The name is none, or taken; or too many fields are in use.
+        """
+        if not _NAME.fullmatch(name):
+            raise ValidationError(
+                f"{name!r} is no name of a filter: letters, digits, - and _, at most 63", parameter="name"
+            )
+        with self._lock:
+            arn = self._prefix + name
+            if arn in self._stored:
+                raise ValidationError(f"there is a filter {name!r} already: filters never change", parameter="name")
+            fields = _distinct((*(stored.expression for stored in self._stored.values()), expression))
+            if len(fields) > _FIELDS_OF_ALL:
+                raise ValidationError(
+                    f"the filters use {len(fields)} different fields; a dataset group may use {_FIELDS_OF_ALL} "
+                    "(guide, limits)",
+                    parameter="expression",
+                    limit=_FIELDS_OF_ALL,
+                )
+            self._stored[arn] = StoredFilter(name, arn, expression, _with_kinds(expression, self._datasets))
+            return arn
+
+    def find(self, arn: str) -> StoredFilter | None:
+        """The filter of an ARN, if there is one."""
+        return self._stored.get(arn)
+
+    def allowed(
+        self,
+        stored: StoredFilter | None,
+        automatic: str,
+        *,
+        user_id: str | None,
+        item_id: str | None,
+        values: Mapping[str, str],
+    ) -> Allowed | None:
+        """The candidates that a request lets through.
+
+        Args:
+            stored: Its filter, if any.
+            automatic: The expression that the use case adds, or nothing.
+            user_id: The requesting user.
+            item_id: The item of the request.
+            values: The values of the filter's parameters, as they were sent.
+
+        Returns:
+            ``None`` without any filter.
+
+        Raises:
+            FilterValuesError: A value is missing, unknown, malformed, or of a kind that its column cannot be compared
+                with.
+        """
+        if stored is None and not automatic:
+            return None
+        if stored is not None:
+            self._check_values(stored, values)
+        given = {name: RawFilterValue(text) for name, text in values.items()}
+        return self._selector(stored, automatic).allowed(user_id=user_id, current_item=item_id, values=given)
+
+    def explain(
+        self,
+        stored: StoredFilter,
+        candidate: str,
+        *,
+        user_id: str | None,
+        item_id: str | None,
+        values: Mapping[str, str],
+    ) -> Explanation:
+        """Why a filter keeps or drops one candidate.
+
+        Raises:
+            FilterValuesError: As :meth:`allowed` does.
+        """
+        self._check_values(stored, values)
+        target = stored.expression.target
+        catalogue = self._catalogue(target)
+        rows, log = catalogue.table.rows, self._logs[target]
+        return stored.expression.explain(
+            {**rows.get(candidate, {}), ID_COLUMN[target]: candidate},
+            user=None if user_id is None else {**catalogue.users.get(user_id, {}), "USER_ID": user_id},
+            current_item=None if item_id is None else rows.get(item_id),
+            interactions=() if user_id is None else (*log.of_user(user_id), *self._streams[target].of_user(user_id)),
+            values={name: RawFilterValue(text) for name, text in values.items()},
+        )
+
+    def candidates(self, stored: StoredFilter) -> Sequence[str]:
+        """Everything that a filter is asked about, in the order of the data."""
+        return self._catalogue(stored.expression.target).table.ids
+
+    def _check_values(self, stored: StoredFilter, values: Mapping[str, str]) -> None:
+        stored.expression.check_values(values)
+        for name, text in values.items():
+            stored.parameters[name].check(decode(text, parameter=name), digits_are_numbers=True)
+
+    def tell(self, target: Target, event: Interaction) -> None:
+        """Let the indexes know of an event that arrived."""
+        catalogue = self._catalogues.get(target)
+        if catalogue is not None:
+            catalogue.add_interaction(event)
+
+    def _selector(self, stored: StoredFilter | None, automatic: str) -> Selector:
+        key = ("" if stored is None else stored.arn, automatic)
+        selector = self._selectors.get(key)
+        if selector is None:
+            clauses = () if stored is None else stored.expression.clauses
+            # A chain of EXCLUDE expressions takes away what each of them matches: the automatic filter is one more.
+            clauses += Filter.parse(automatic).clauses if automatic else ()
+            expression = FilterExpression(clauses)
+            selector = self._selectors[key] = expression.compile(self._catalogue(expression.target))
+        return selector
+
+    def _catalogue(self, target: Target) -> Catalogue:
+        with self._lock:
+            catalogue = self._catalogues.get(target)
+            if catalogue is None:
+                catalogue = _catalogue_of(target, self._datasets, self._logs[target], self._streams[target])
+                self._catalogues[target] = catalogue
+            return catalogue
+
+
+def _distinct(expressions: Iterable[FilterExpression]) -> set[tuple[str, str]]:
+    return {(_OPTION[field.dataset], field.name.upper()) for one in expressions for field in one.fields}
+
+
+def _catalogue_of(target: Target, datasets: Datasets, log: EventLog, stream: Stream) -> Catalogue:
+    if target == "ActionID":
+        rows = (datasets.actions or Table()).lasting_rows()
+    else:
+        # Items that only have interactions are candidates too, without metadata; they come first, as in the models.
+        rows = {**dict.fromkeys(log.targets, _NOTHING), **(datasets.items or Table()).lasting_rows()}
+    users = {} if datasets.users is None else datasets.users.lasting_rows()
+    catalogue = Catalogue(rows, target=target, users=users)
+    catalogue.events = _Histories(log, stream, _CONSIDERED[target])
+    return catalogue
+
+
+_NOTHING: Mapping[str, Value] = {}
+
+
+class _Histories(EventIndex):
+    """The histories of all users, read from the log and the stream when they are first asked for.
+
+    A log of a million events is never turned into a million objects.
+    """
+
+    def __init__(self, log: EventLog, stream: Stream, most: int) -> None:
+        super().__init__((), most)
+        self._of_user: Sequence[Callable[[str], Sequence[Interaction]]] = (log.of_user, stream.of_user)
+
+    def add(self, event: Interaction) -> None:
+        # A history that is not there yet will be read from the stream, which knows of the event by now.
+        with self._lock:
+            history = self._histories.get(event.user_id)
+            if history is not None:
+                history.add(event)
+
+    def _history(self, user_id: str) -> History:
+        history = self._histories.get(user_id)
+        if history is None:
+            events = chain.from_iterable(of_user(user_id) for of_user in self._of_user)
+            history = self._histories[user_id] = History(events, self._most)
+        return history
+
+
+def why_unfit(stored: StoredFilter, target: Target, *, user_id: str | None, seeded: bool) -> str | None:
+    """Why a filter does not suit a request; ``None`` when it does.
+
+    Args:
+        stored: The filter.
+        target: What the request's candidates are.
+        user_id: The requesting user.
+        seeded: Whether the recipe works on an item of the request.
+    """
+    expression = stored.expression
+    if expression.target == "UserID":
+        return f"the filter {stored.name} selects users, for batch segments only"
+    if expression.target != target:
+        kind = {"ItemID": "items", "ActionID": "actions"}
+        return f"the filter {stored.name} selects {kind[expression.target]}, not {kind[target]}"
+    if expression.uses_current_item and not seeded:
+        return f"the filter {stored.name} compares with CurrentItem, and only related items have one"
+    if (expression.uses_interactions or expression.uses_current_user) and not user_id:
+        return f"the filter {stored.name} looks at the user, and the request names none"
+    return None

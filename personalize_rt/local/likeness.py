@@ -1,0 +1,80 @@
+"""How alike items are by what is known of them: the model behind recipes that look at metadata.
+
+An item is the set of what it has: each of its categories, each word of its texts, lower-case; numbers are left out.
+What few items have says more: a feature of *n* of *N* items weighs ln (N / n). Two items are as alike as the weights
+of what they share, squared, divided by the lengths of both (the cosine). Features that more than 5,000 items have are
+looked at only when an item has no other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from heapq import nsmallest
+from math import log, sqrt
+
+from personalize_rt.local.datasets import Table
+from personalize_rt.local.universe import Universe
+
+__all__ = ["LikenessModel"]
+
+_WORD = re.compile(r"\w+")
+_COMMON = 5_000
+_KEPT = 500
+_ROWS_KEPT = 1_000
+
+
+class LikenessModel:
+    """Learns from item metadata. Never changed, so threads may share it.
+
+    Args:
+        items: The Items dataset.
+        universe: The items.
+    """
+
+    def __init__(self, items: Table, universe: Universe) -> None:
+        self._numbers = universe.numbers
+        self._having: dict[str, list[int]] = {}
+        self._features: dict[int, list[str]] = {}
+        rows = [universe.numbers[id] for id in items]
+        for name, column in items.columns.items():
+            field = items.fields[name]
+            if field.type == "string":
+                for number, text in zip(rows, column, strict=True):
+                    for feature in _features_of(str(text or ""), field.categorical):
+                        self._having.setdefault(f"{name}={feature}", []).append(number)
+        for feature, numbers in self._having.items():
+            for number in numbers:
+                self._features.setdefault(number, []).append(feature)
+        self._lengths = {
+            number: sqrt(sum(self._weight(feature) ** 2 for feature in features))
+            for number, features in self._features.items()
+        }
+        self._cached = lru_cache(_ROWS_KEPT)(self._compute_similar)
+
+    def similar(self, item_id: str) -> Sequence[int]:
+        """The items that are most like an item, nearest first; none for one of which nothing is known."""
+        number = self._numbers.get(item_id, -1)
+        return self._cached(number) if number in self._features else ()
+
+    def _compute_similar(self, seed: int) -> tuple[int, ...]:
+        features = self._features[seed]
+        rare = [feature for feature in features if len(self._having[feature]) <= _COMMON]
+        shared: dict[int, float] = {}
+        for feature in rare or features:
+            weight = self._weight(feature) ** 2
+            for number in self._having[feature]:
+                shared[number] = shared.get(number, 0.0) + weight
+        shared.pop(seed, None)
+        lengths = self._lengths
+        near = [(-weight / (lengths[number] or 1), number) for number, weight in shared.items() if weight]
+        return tuple(number for _, number in nsmallest(_KEPT, near))
+
+    def _weight(self, feature: str) -> float:
+        return log(len(self._features) / len(self._having[feature]))
+
+
+def _features_of(text: str, categorical: bool) -> set[str]:
+    parts = text.split("|") if categorical else _WORD.findall(text)
+    return {part.lower() for part in parts if part}

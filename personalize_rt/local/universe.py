@@ -1,0 +1,79 @@
+"""The items that there are, numbered, and lasting orders of them that requests pick from."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Container, Iterable, Iterator, Sequence
+
+import attrs
+
+from personalize_rt.filters.selection import Allowed
+
+__all__ = ["Order", "Universe"]
+
+# Up to this part of the universe, sorting what a filter lets through is quicker than walking along the order.
+_SMALL_PART = 8
+
+
+@attrs.frozen(eq=False, repr=False)
+class Universe:
+    """Items by number, and numbers by item.
+
+    Attributes:
+        ids: The item of each number.
+        numbers: The number of each item.
+    """
+
+    ids: Sequence[str]
+    numbers: dict[str, int]
+
+    @classmethod
+    def of(cls, *groups: Iterable[str]) -> Universe:
+        """Number items in order of appearance."""
+        numbers: dict[str, int] = {}
+        for group in groups:
+            for id in group:
+                numbers.setdefault(id, len(numbers))
+        return cls(tuple(numbers), numbers)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class Order:
+    """The whole universe, best first. Never changed, so threads may share it.
+
+    Args:
+        universe: The items.
+        keys: A key of each item, by number; the highest key comes first, equal ones in order of the numbers.
+    """
+
+    def __init__(self, universe: Universe, keys: Sequence[float]) -> None:
+        self._universe = universe
+        self._numbers = array("i", sorted(range(len(universe)), key=keys.__getitem__, reverse=True))
+        self._places: array[int] | None = None
+
+    def pick(self, allowed: Allowed | None, without: Container[int] = ()) -> Iterator[int]:
+        """The numbers of items, best first, one by one.
+
+        Args:
+            allowed: Only these, if given.
+            without: And none of these.
+        """
+        candidates: Iterable[int] = self._numbers
+        if allowed is not None and not allowed.everything:
+            ids = self._universe.ids
+            if len(allowed) * _SMALL_PART < len(ids):
+                numbers = self._universe.numbers
+                candidates = sorted((numbers[id] for id in allowed), key=self._place_of().__getitem__)
+            else:
+                candidates = (number for number in self._numbers if ids[number] in allowed)
+        return (number for number in candidates if number not in without)
+
+    def _place_of(self) -> array[int]:
+        if self._places is None:
+            places = array("i", self._numbers)
+            for place, number in enumerate(self._numbers):
+                places[number] = place
+            self._places = places
+        return self._places

@@ -1,0 +1,65 @@
+"""``personalize-rt serve``, as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from personalize_rt import PersonalizeRuntime
+
+pytest.importorskip("uvicorn", reason="the extra [server] is not installed")
+
+
+def started(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-u", "-m", "personalize_rt", "serve", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | environment,
+    )
+
+
+def test_it_answers_a_client_until_it_is_stopped(monkeypatch: Any) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    process = started("sample", "--port", "0")
+    try:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        url = re.search(r"http://127\.0\.0\.1:\d+", said)
+        assert url, said
+        assert urllib.request.urlopen(f"{url[0]}/healthz", timeout=10).status == 200
+        with PersonalizeRuntime(endpoint_url=url[0]) as runtime:
+            arn = "arn:aws:personalize:eu-west-1:000000000000:campaign/popular-movies"
+            assert len(runtime.campaign(arn).recommend(num_results=3)) == 3
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--host", "0.0.0.0", "--port", "0"), "allow"),
+        (("--port", "0", "--require-signature"), "credentials"),
+        (("nowhere", "--port", "0"), "nowhere"),
+    ],
+    ids=["open to others", "nothing to check signatures with", "no data"],
+)
+def test_what_would_be_wrong_is_one_line_and_no_server(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    process = started(*arguments)
+    out, problem = process.communicate(timeout=30)
+    assert process.returncode == 2, problem
+    assert said in problem
+    assert "Traceback" not in problem
+    assert out == ""
