@@ -105,6 +105,7 @@ class PersonalizeRuntime:
         _check_option("retry", self._policies.retry, RetryPolicy)
         _check_option("limits", self._limits, Limits)
         _check_deadline(self._policies.deadline)
+        self._policies.check()
         if self._policies.retry.attempts > 1:
             self._transport.warn_of_stacked_retries(stacklevel=stacklevel)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
@@ -15,8 +16,10 @@ from personalize_rt.errors import (
     ResponseError,
     ServiceError,
     TransportError,
+    ValidationError,
 )
 from personalize_rt.operations import Request
+from personalize_rt.redaction import describe
 from personalize_rt.resilience.budget import RetryBudget
 from personalize_rt.resilience.retry import RetryPolicy
 from personalize_rt.results import Ranking, ResponseInfo
@@ -40,6 +43,14 @@ Hook = Callable[["Event"], object]
 ResultT = TypeVar("ResultT")
 
 
+_KINDS = (
+    ("fallback", "personalize_rt.resilience.fallback", "Fallback"),
+    ("breaker", "personalize_rt.resilience.breaker", "CircuitBreaker"),
+    ("cache", "personalize_rt.resilience.cache", "Cache"),
+    ("hedge", "personalize_rt.resilience.hedge", "Hedge"),
+)
+
+
 @attrs.frozen(eq=False, repr=False)
 class Policies:
     """What a runtime does about slow and failing calls; shared by its copies, state included."""
@@ -60,6 +71,21 @@ class Policies:
             from personalize_rt.resilience.cache import Flights
 
             object.__setattr__(self, "flights", Flights())
+
+    def check(self) -> None:
+        """Refuse options of the wrong kind now, not at the first call.
+
+        Raises:
+            ValidationError: Which one, and what it should be.
+        """
+        for name, home, kind in _KINDS:
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, getattr(import_module(home), kind)):
+                raise ValidationError(f"{name} is {describe(value)}, not a {kind}", parameter=name)
+        if not all(map(callable, self.hooks)):
+            raise ValidationError("hooks must be functions that take an event", parameter="hooks")
+        if not isinstance(self.enforce_deadline, bool):  # pyright: ignore[reportUnnecessaryIsInstance] - from outside
+            raise ValidationError("enforce_deadline must be True or False", parameter="enforce_deadline")
 
     def changed(self, **options: Any) -> Policies:
         """A copy with some options changed; the rest is shared."""

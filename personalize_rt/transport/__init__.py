@@ -12,9 +12,10 @@ beyond botocore's documented interface:
   lower case) and ``RetryAttempts``.
 * ``client._get_credentials()`` gives the credentials that the client signs with.
 
-The fast path (:mod:`personalize_rt.transport.fast`) also stands on ``client._serializer``, ``client._user_agent_creator``
-and ``client._endpoint.http_session``, on the ``before-parse`` event with its ``customized_response_dict``, and on the pools
-of ``URLLib3Session``; each part of it is left out where botocore no longer has what it stands on.
+The fast path (:mod:`personalize_rt.transport.fast`) also stands on ``client._serializer``,
+``client._user_agent_creator`` and ``client._endpoint.http_session``, on the ``before-parse`` event with its
+``customized_response_dict``, and on the pools of ``URLLib3Session``; each part of it is left out where botocore no
+longer has what it stands on.
 
 * ``clients``: building clients, and looking at those of callers; ``in_process``: a client that needs no network.
 * ``sending``: one request through a client; ``failures``: what botocore raises, in our terms.
