@@ -1,0 +1,231 @@
+"""Cassettes: recorded requests with their replies, and the replaying of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self, cast
+
+import attrs
+
+from personalize_rt.local.wire import HttpResponse
+from personalize_rt.operations import OPERATIONS, Operation
+from personalize_rt.testing.endpoint import CassetteError, Endpoint, response_of
+from personalize_rt.testing.placeholders import Placeholders
+
+__all__ = ["Cassette", "Exchange"]
+
+_VERSION = 1
+_WIDTH = 120
+_SHOWN = 60  # characters of a value in a message
+
+
+@attrs.frozen
+class Exchange:
+    """One request and the reply to it.
+
+    Attributes:
+        operation: The service's name (``"GetRecommendations"``).
+        request: The members of the request, with placeholders for what is personal.
+        reply: The members of the reply, likewise.
+        status: The HTTP status.
+        headers: The headers that matter to a client: the error code, and when to ask again.
+    """
+
+    operation: str
+    request: Mapping[str, Any]
+    reply: Mapping[str, Any]
+    status: int = 200
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The exchange as it stands in a file."""
+        headers = {"headers": dict(self.headers)} if self.headers else {}
+        status = {"status": self.status} if self.status != 200 else {}
+        request, reply = dict(self.request), dict(self.reply)
+        return {"operation": self.operation, "request": request, **status, **headers, "reply": reply}
+
+    @classmethod
+    def from_dict(cls, document: object) -> Self:
+        """Read what :meth:`to_dict` wrote, or a person.
+
+        Raises:
+            CassetteError: It is not of that form.
+        """
+        if not isinstance(document, dict):
+            raise CassetteError("expected an object with operation, request and reply")
+        members = cast("dict[str, Any]", document)
+        unknown = sorted(members.keys() - {field.name for field in attrs.fields(cls)})
+        if unknown:
+            raise CassetteError(
+                f"there is no member {unknown[0]!r}; operation, request, status, headers, reply are known"
+            )
+        if members.get("operation") not in tuple(OPERATIONS):
+            raise CassetteError(f"operation must be one of {', '.join(OPERATIONS)}")
+        for name in ("request", "reply", "headers"):
+            if not isinstance(members.get(name, {} if name == "headers" else None), dict):
+                raise CassetteError(f"{name} must be an object")
+        if type(members.get("status", 200)) is not int:
+            raise CassetteError("status must be a whole number")
+        return cls(**members)
+
+
+class Cassette(Endpoint):
+    """Recorded requests with their replies, to be replayed.
+
+    A request is looked up by its operation and members, after what is personal was replaced by placeholders: users
+    are numbered as they appear, so the first user of a replay stands for the first user of the recording, whatever
+    their ids. Replies to one request come in the order in which they were recorded; the last one is repeated.
+    Numbers and places are those of one ``Cassette`` object: load it again for each test.
+
+    Args:
+        exchanges: The requests and their replies, in order.
+        users: User ids in the order of their numbers, for tests that do not ask for users in the recorded order. A
+            request may also name a user as the cassette does: ``"{user-2}"``.
+    """
+
+    def __init__(self, exchanges: Iterable[Exchange], *, users: Iterable[str] = ()) -> None:
+        self._exchanges = tuple(exchanges)
+        self._placeholders = Placeholders(users, literal=True)
+        self._lock = threading.Lock()
+        self._played: set[int] = set()
+        self._replies = 0
+        # The places of the exchanges that answer a request.
+        self._places: dict[str, list[int]] = {}
+        for place, exchange in enumerate(self._exchanges):
+            self._places.setdefault(_key(exchange.operation, exchange.request), []).append(place)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, users: Iterable[str] = ()) -> Self:
+        """Read a cassette.
+
+        Args:
+            path: The file.
+            users: As for the class.
+
+        Raises:
+            CassetteError: The file is not there, or is no cassette.
+        """
+        return cls(_read(Path(path)), users=users)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the cassette, all of it or nothing; equal exchanges make equal files, to the byte."""
+        document = {"cassette": _VERSION, "exchanges": [exchange.to_dict() for exchange in self._exchanges]}
+        path = Path(path)
+        beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+        try:
+            beside.write_text(_layout(document) + "\n", encoding="utf-8", newline="\n")
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+    @property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """What was recorded, in order."""
+        return self._exchanges
+
+    @property
+    def unplayed(self) -> tuple[Exchange, ...]:
+        """The exchanges whose reply was not asked for yet."""
+        with self._lock:
+            return tuple(exchange for place, exchange in enumerate(self._exchanges) if place not in self._played)
+
+    def _answer(self, operation: Operation[Any], members: Mapping[str, Any]) -> HttpResponse:
+        with self._lock:
+            request = self._placeholders.request(members)
+            places = self._places.get(_key(operation.name, request))
+            if places is None:
+                raise CassetteError(self._no_reply(operation.name, request))
+            place = next((place for place in places if place not in self._played), places[-1])
+            self._played.add(place)
+            self._replies += 1
+            exchange, number = self._exchanges[place], self._replies
+        headers = {"x-amzn-requestid": f"00000000-0000-4000-8000-{number:012}", **exchange.headers}
+        return response_of(exchange.status, headers, exchange.reply)
+
+    def _no_reply(self, operation: str, request: Mapping[str, Any]) -> str:
+        """What was asked for, next to the recorded request that is most like it."""
+        recorded = [exchange.request for exchange in self._exchanges if exchange.operation == operation]
+        if not recorded:
+            return f"the cassette has no {operation}: record again"
+        differences = min((_differences(request, known) for known in recorded), key=len)
+        advice = (
+            "give users=, in the recorded order, or record it again" if "userId" in differences else "record it again"
+        )
+        return (
+            f"the cassette has no reply to this {operation}; the recorded request that is most like it differs in "
+            f"{', '.join(differences.values())}: {advice}"
+        )
+
+    def __repr__(self) -> str:
+        return f"Cassette({len(self._exchanges)} exchanges)"
+
+
+def _key(operation: str, request: Mapping[str, Any]) -> str:
+    return operation + json.dumps(request, sort_keys=True)
+
+
+def _differences(asked: Mapping[str, Any], recorded: Mapping[str, Any]) -> dict[str, str]:
+    """The members that differ, each with what is asked and what was recorded."""
+    return {
+        name: f"{name} ({_shown(asked, name)} instead of {_shown(recorded, name)})"
+        for name in sorted({*asked, *recorded})
+        if asked.get(name) != recorded.get(name)
+    }
+
+
+def _shown(request: Mapping[str, Any], name: str) -> str:
+    if name not in request:
+        return "nothing"
+    text = json.dumps(request[name])
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
+def _read(path: Path) -> list[Exchange]:
+    try:
+        document: Any = json.loads(path.read_bytes())
+    except OSError as error:
+        problem = f"{error.strerror}. Was it recorded?"
+    except json.JSONDecodeError as error:
+        problem = f"line {error.lineno}, column {error.colno}: {error.msg}"
+    except (ValueError, RecursionError):
+        problem = "it is not JSON in UTF-8"
+    else:
+        if not isinstance(document, dict):
+            problem = "expected an object with cassette and exchanges"
+        else:
+            return _exchanges(path, cast("dict[str, Any]", document))
+    raise CassetteError(f"{path}: {problem}")
+
+
+def _exchanges(path: Path, document: Mapping[str, Any]) -> list[Exchange]:
+    if document.get("cassette") != _VERSION:
+        raise CassetteError(f"{path}: cassette must be {_VERSION}, the version of the format")
+    listed: Any = document.get("exchanges")
+    if not isinstance(listed, list):
+        raise CassetteError(f"{path}: exchanges must be a list")
+    exchanges: list[Exchange] = []
+    for number, each in enumerate(cast("list[object]", listed), 1):
+        try:
+            exchanges.append(Exchange.from_dict(each))
+        except CassetteError as error:
+            error.args = (f"{path}, exchange {number}: {error.message}",)
+            raise
+    return exchanges
+
+
+def _layout(value: Any, indent: str = "") -> str:
+    """JSON with a line for what fits on one, so that each row of a reply is one line of a diff."""
+    line = json.dumps(value, ensure_ascii=False)
+    if len(indent) + len(line) < _WIDTH or not isinstance(value, dict | list):
+        return line
+    inner = indent + "  "
+    if isinstance(value, dict):
+        members = cast("dict[str, Any]", value)
+        parts = [f"{json.dumps(name, ensure_ascii=False)}: {_layout(members[name], inner)}" for name in members]
+        return "{\n" + ",\n".join(inner + part for part in parts) + f"\n{indent}" + "}"
+    parts = [_layout(part, inner) for part in cast("list[object]", value)]
+    return "[\n" + ",\n".join(inner + part for part in parts) + f"\n{indent}]"

@@ -1,0 +1,147 @@
+"""Record the answers of a real endpoint once, and replay them in tests.
+
+::
+
+    with record("films.json", region_name="eu-west-1") as recorder:       # once, against the service
+        top_films(recorder.runtime(), "a real user id")
+
+    cassette = Cassette.load("films.json")                                # in tests, without a network
+    top_films(cassette.runtime(), "anybody")
+
+What is personal never reaches the file: user ids, context values, filter values and item metadata are replaced by
+numbered placeholders (``{user-1}``) before anything is kept. The file is JSON to be read and reviewed, and the same
+traffic gives the same file: it holds no times, request ids are left out, and recommendation ids are numbered.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Any, cast
+
+from personalize_rt.client import PersonalizeRuntime
+from personalize_rt.errors import ValidationError
+from personalize_rt.local.wire import HttpResponse
+from personalize_rt.operations import Operation
+from personalize_rt.testing.cassette import Cassette, Exchange
+from personalize_rt.testing.endpoint import CassetteError, Endpoint
+from personalize_rt.testing.placeholders import Placeholders
+from personalize_rt.transport.forwarding import Answer, Forwarder
+
+__all__ = ["Cassette", "CassetteError", "Exchange", "Recorder", "record"]
+
+
+@contextmanager
+def record(
+    path: str | os.PathLike[str],
+    *,
+    client: Any = None,
+    region_name: str | None = None,
+    session: Any = None,
+    endpoint_url: str | None = None,
+    config: Any = None,
+) -> Generator[Recorder, None, None]:
+    """Record what is asked and answered while a ``with`` block lasts, and write it when the block ends well.
+
+    Requests that are to be recorded go through a client, runtime or URL of the :class:`Recorder`, so that no client of
+    yours is changed.
+
+    Args:
+        path: Where to write the cassette; a file that is there is replaced.
+        client: Your own boto3 ``personalize-runtime`` client, to be called for each request: under moto, with a
+            stubber, with handlers. Its own retries happen beneath the recording. Replies are kept as it parsed them.
+        region_name: Without a client, the region of the one to build; by default the session's. Replies are kept as
+            they arrived.
+        session: The ``boto3.Session`` of the client to build.
+        endpoint_url: Where that client sends requests instead of AWS.
+        config: A ``botocore.config.Config`` for that client.
+
+    Raises:
+        ValidationError: Arguments that do not go together.
+        ConfigurationError: No client can be built: no region, no such profile.
+        CassetteError: Nothing was asked in the block.
+    """
+    if isinstance(client, PersonalizeRuntime):
+        raise ValidationError(
+            "client is a PersonalizeRuntime: give the boto3 client that it uses, or region_name, and take "
+            "recorder.runtime() for the calls",
+            parameter="client",
+        )
+    forwarder = Forwarder(client, region_name=region_name, session=session, endpoint_url=endpoint_url, config=config)
+    try:
+        recorder = Recorder(forwarder)
+        yield recorder
+        cassette = recorder.cassette()
+        if not cassette.exchanges:
+            raise CassetteError("nothing was recorded: ask through recorder.runtime() or recorder.boto3_client()")
+        cassette.save(path)
+    finally:
+        forwarder.close()
+
+
+class Recorder(Endpoint):
+    """Passes requests on, gives the answers back as they are, and keeps both without what is personal.
+
+    Made by :func:`record`. Only answers are kept: a time-out or a broken connection is raised as ever, and leaves no
+    trace. Ask from one thread where the file is to be the same each time.
+    """
+
+    def __init__(self, forwarder: Forwarder) -> None:
+        self._forwarder = forwarder
+        self._placeholders = Placeholders()
+        self._exchanges: list[Exchange] = []
+        self._lock = threading.Lock()
+
+    def cassette(self) -> Cassette:
+        """What was recorded so far."""
+        with self._lock:
+            return Cassette(self._exchanges)
+
+    def _answer(self, operation: Operation[Any], members: Mapping[str, Any]) -> HttpResponse:
+        # Null counts as absent, but not for boto3.
+        answer = self._forwarder.send(operation, {name: value for name, value in members.items() if value is not None})
+        with self._lock:
+            request = self._placeholders.request(members)
+            reply = self._placeholders.reply(_content(answer, members), members)
+            self._exchanges.append(Exchange(operation.name, request, reply, answer.status, _headers(answer)))
+        headers = {name: text for name, text in answer.headers.items() if name not in _OF_THE_CONNECTION}
+        return HttpResponse(answer.status, {**headers, "content-length": str(len(answer.body))}, answer.body)
+
+    def __repr__(self) -> str:
+        return f"Recorder({len(self._exchanges)} exchanges)"
+
+
+# They tell how the answer came here, not how it goes on.
+_OF_THE_CONNECTION = {"connection", "content-encoding", "content-length", "keep-alive", "transfer-encoding"}
+
+
+def _content(answer: Answer, members: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        content: Any = json.loads(answer.body or b"{}")
+    except ValueError:
+        content = None
+    if isinstance(content, dict):
+        return cast("dict[str, Any]", content)
+    # botocore, too, takes the body of an error that is not JSON for its message: something on the way answered.
+    return {"message": answer.body.decode("utf-8", "replace")}
+
+
+# What a client acts upon. A Retry-After that is a date would be another one the next time.
+_KEPT_HEADERS = {
+    "retry-after": re.compile(r"[\d.]+"),
+    "x-amz-retry-after": re.compile(r"[\d.]+"),
+    "x-amzn-errortype": re.compile(".+"),
+}
+
+
+def _headers(answer: Answer) -> dict[str, str]:
+    return {name: text for name, text in sorted(answer.headers.items()) if _is_kept(name, text)}
+
+
+def _is_kept(name: str, text: str) -> bool:
+    form = _KEPT_HEADERS.get(name)
+    return form is not None and form.fullmatch(text) is not None
