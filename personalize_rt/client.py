@@ -61,6 +61,8 @@ class PersonalizeRuntime:
         hooks: Functions that are told what happens; see :mod:`personalize_rt.events`.
         enforce_deadline: Hold the deadline for a ``client`` of yours too, by sending on a thread that is left behind
             when it does not answer in time. A client that this runtime builds needs no thread for it.
+        redact: Keep user ids, contexts, filter values and bodies out of botocore's own DEBUG log, for a client that
+            this runtime builds.
 
     Raises:
         ValidationError: Arguments that do not go together.
@@ -83,9 +85,15 @@ class PersonalizeRuntime:
         hedge: Hedge | None = None,
         hooks: Iterable[Hook] = (),
         enforce_deadline: bool = False,
+        redact: bool = True,
     ) -> None:
         self._transport = Transport(
-            client, region_name=region_name, session=session, endpoint_url=endpoint_url, config=config
+            client,
+            redact=redact,
+            region_name=region_name,
+            session=session,
+            endpoint_url=endpoint_url,
+            config=config,
         )
         self._limits = limits
         self._policies = Policies(

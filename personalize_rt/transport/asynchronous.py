@@ -317,13 +317,22 @@ async def _open_connector(client: Any) -> None:
     """Load certificates while the client is built, not within the deadline of the first call.
 
     A deadline that is shorter than the loading would cancel it in each call anew.
+
+    Raises:
+        ConfigurationError: aiohttp refuses the settings.
     """
     try:
         session = client._endpoint.http_session
         await session._get_session(session._proxy_config.proxy_url_for(client.meta.endpoint_url))
-    except Exception as error:
-        # What is wrong is told by the first call, in the terms of its kind.
-        _log.debug("the connector was not opened ahead of time: %s", type(error).__name__)
+        return
+    except (AttributeError, TypeError) as error:
+        _log.debug("the connector is left to the first call, since aiobotocore has no %s", error)
+        return
+    except (OSError, ValueError, untyped("botocore.exceptions").BotoCoreError) as error:
+        reason = f"{type(error).__name__}: {error}"
+    raise ConfigurationError(
+        f"no connection can be opened with these settings: check CA bundle, certificates and proxies ({reason})"
+    )
 
 
 # What aiobotocore raises, as botocore would have said it.

@@ -17,12 +17,14 @@ class Attempt:
 
     Attributes:
         ends: When it must be over, by ``time.monotonic()``; ``None`` for no such time.
+        request: The request whose values botocore's log must not show, or ``None``.
     """
 
-    __slots__ = ("_broken_off", "_sock", "ends")
+    __slots__ = ("_broken_off", "_sock", "ends", "request")
 
     def __init__(self, ends: float | None = None) -> None:
         self.ends = ends
+        self.request: Any = None
         self._sock: Any = None
         self._broken_off = False
 

@@ -57,12 +57,14 @@ class Transport:
 
     Args:
         client: A client of the caller, which is never changed; or ``None`` to build one.
+        redact: Keep what a request carries out of botocore's debug log, for a client that we build.
         options: How to build it: ``region_name``, ``session``, ``endpoint_url``, ``config``.
     """
 
-    def __init__(self, client: Any = None, **options: Any) -> None:
+    def __init__(self, client: Any = None, *, redact: bool = True, **options: Any) -> None:
         self._client = client
         self._owned = client is None
+        self._redact = redact and self._owned
         self._options = options
         self._lock = threading.Lock()
         self._closed = False
@@ -96,6 +98,10 @@ class Transport:
                 from personalize_rt.transport.fast import install
 
                 install(client)
+                if self._redact:
+                    from personalize_rt.transport.redacting import mask_log
+
+                    mask_log()  # after the client is built: each of botocore's loggers needs the filter
                 self._client = client
             return self._client
 
@@ -147,6 +153,7 @@ class Transport:
         if attempt is None:
             attempt = Attempt()
         attempt.ends = ends
+        attempt.request = request if self._redact else None
         token = under_way.set(attempt)
         try:
             members = call(**request.members)

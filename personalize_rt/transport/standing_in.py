@@ -24,6 +24,9 @@ __all__ = ["EVENTS", "StandIn", "calls_noted"]
 EVENTS = f"before-send.{SERVICE}."
 """How the names of the events begin that ask for an answer."""
 
+IN_PROCESS_KEY = "embedded"
+"""The access key that in-process clients sign with."""
+
 _calling: ContextVar[Any] = ContextVar("personalize_rt_calling", default=None)
 
 
@@ -63,6 +66,9 @@ class StandIn:
     def answer(self, event_name: str, request: Any) -> Any:
         """What an in-process client with the time-out of the calling one is answered: an ``AWSResponse``.
 
+        ``None`` when the calling client is an in-process one itself: botocore asks everybody for an answer, also after
+        it was given one, and what that client's own service answered must not befall another one as well.
+
         Args:
             event_name: The ``before-send`` event that asks.
             request: The request that was about to be sent.
@@ -77,8 +83,10 @@ class StandIn:
                 "this request is not one of boto3's own clients, which are the only ones that can be answered here: "
                 "for aiobotocore, serve the embedded service over HTTP and give its URL as endpoint_url"
             )
+        if _is_in_process(calling):
+            return None
         client = self._client(calling.meta.config.read_timeout)
-        # Until the first one answers: moto's handler stands on this client too, and asks us again.
+        # Until the first one answers: moto's handler stands on this client too, and would ask us again.
         return client.meta.events.emit_until_response(event_name, request=request)[1]
 
     def _client(self, read_timeout: float | None) -> Any:
@@ -94,3 +102,8 @@ class StandIn:
         with self._lock:
             while self._clients:
                 self._clients.popitem()[1].close()
+
+
+def _is_in_process(client: Any) -> bool:
+    credentials = client._get_credentials()
+    return credentials is not None and credentials.access_key == IN_PROCESS_KEY
