@@ -482,6 +482,10 @@ def _given(**members: Any) -> dict[str, Any]:
 
 
 def _list(values: Any, parameter: str, what: str) -> list[Any]:
+    if type(values).__module__ != "builtins":
+        from personalize_rt.notebook.columns import as_ids
+
+        values = as_ids(values, parameter)
     if isinstance(values, str | bytes):
         raise _error(
             f"{parameter} is {describe(values)}: it takes a list of {what}; for a single one write [value]", parameter

@@ -11,11 +11,14 @@ import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import fsum, inf, isfinite
 from types import NoneType
-from typing import Any, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 import attrs
 
 from personalize_rt.errors import PersonalizeError, ResponseError
+
+if TYPE_CHECKING:
+    from personalize_rt.notebook.compare import Comparison
 
 __all__ = [
     "ActionRecommendations",
@@ -281,6 +284,67 @@ class _Answer(Sequence[RowT]):
         _ = self.scores  # a score that is not computed yet is a closure, which does not pickle
         return super().__reduce_ex__(protocol)
 
+    # How a result shows and converts itself: one-line doors to `notebook/`. `self: Any`, since that room speaks of the
+    # three public classes only.
+
+    def to_dicts(self: Any, *, metadata_columns: Iterable[str] | None = None) -> list[dict[str, Any]]:
+        """The rows as dicts of plain values; see :mod:`personalize_rt.notebook.frames` for the columns."""
+        from personalize_rt.notebook import frames
+
+        return frames.to_dicts(self, metadata_columns=metadata_columns)
+
+    def to_pandas(self: Any, *, metadata_columns: Iterable[str] | None = None) -> Any:
+        """A pandas data frame; see :mod:`personalize_rt.notebook.frames` for the columns."""
+        from personalize_rt.notebook import frames
+
+        return frames.to_pandas(self, metadata_columns=metadata_columns)
+
+    def to_polars(self: Any, *, metadata_columns: Iterable[str] | None = None) -> Any:
+        """A Polars data frame; see :mod:`personalize_rt.notebook.frames` for the columns."""
+        from personalize_rt.notebook import frames
+
+        return frames.to_polars(self, metadata_columns=metadata_columns)
+
+    def to_arrow(self: Any, *, metadata_columns: Iterable[str] | None = None) -> Any:
+        """A ``pyarrow.Table``; see :mod:`personalize_rt.notebook.frames` for the columns."""
+        from personalize_rt.notebook import frames
+
+        return frames.to_arrow(self, metadata_columns=metadata_columns)
+
+    def __arrow_c_stream__(self: Any, requested_schema: object | None = None) -> object:
+        from personalize_rt.notebook import frames
+
+        return frames.arrow_stream(self, requested_schema)
+
+    def _repr_html_(self: Any) -> str:
+        from personalize_rt.notebook import html
+
+        return html.html_of(self)
+
+    def __rich_console__(self: Any, console: Any, options: Any) -> Iterator[Any]:
+        from personalize_rt.notebook import terminal
+
+        return terminal.result_lines(self, options)
+
+    def compare(
+        self: Any,
+        other: Recommendations | Ranking | ActionRecommendations,
+        *,
+        k: int = 10,
+        p: float = 0.9,
+        labels: tuple[str, str] = ("before", "after"),
+    ) -> Comparison:
+        """How far each item moves from here to another answer; see :func:`personalize_rt.notebook.compare`."""
+        from personalize_rt.notebook import compare
+
+        return compare(self, other, k=k, p=p, labels=labels)
+
+    def plot_scores(self: Any, *, ax: Any = None) -> Any:
+        """The score at each place; see :func:`personalize_rt.notebook.plots.score_curve`."""
+        from personalize_rt.notebook import plots
+
+        return plots.score_curve(self, ax=ax)
+
 
 @attrs.frozen(eq=False, repr=False)
 class _Items(_Answer[PredictedItem]):
@@ -320,6 +384,12 @@ class _Items(_Answer[PredictedItem]):
 
     def _answered(self) -> tuple[object, ...]:
         return *super()._answered(), self._promotion_names, self._metadata, self._reasons
+
+    def plot_distribution(self: Any, column: str, *, items: object = None, top: int = 15, ax: Any = None) -> Any:
+        """The values of a metadata column; see :func:`personalize_rt.notebook.plots.metadata_distribution`."""
+        from personalize_rt.notebook import plots
+
+        return plots.metadata_distribution(self, column, items=items, top=top, ax=ax)
 
 
 class Recommendations(_Items):
@@ -392,6 +462,12 @@ class Ranking(_Items):
         """
         answered = set(self.item_ids)
         return tuple(id for id in dict.fromkeys(self._input_list) if id not in answered)
+
+    def blend(self, original: Iterable[str] | Ranking | Recommendations, weight: float) -> Ranking:
+        """Mix this order with that of a search; see :func:`personalize_rt.rerank.blend.blend`."""
+        from personalize_rt.rerank.blend import blend
+
+        return blend(self, original, weight)
 
     @classmethod
     def from_response(

@@ -1,0 +1,124 @@
+"""The metrics of many lists, as a small table."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from math import fsum
+from typing import Any
+
+import attrs
+
+from personalize_rt.errors import ValidationError
+from personalize_rt.metrics.measures import (
+    Ideal,
+    coverage,
+    normalized_discounted_cumulative_gain,
+    precision,
+    reciprocal_rank,
+)
+
+__all__ = ["CUTOFFS", "LONGEST", "Metrics", "measure"]
+
+CUTOFFS = (5, 10, 25)
+LONGEST = max(CUTOFFS)
+
+
+def _pairs(values: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
+    return tuple(values.items())
+
+
+@attrs.frozen(repr=False)
+class Metrics(Mapping[str, float]):
+    """Metric by name, as GetSolutionMetrics spells the names: ``metrics["precision_at_5"]``. Immutable and hashable.
+
+    In a notebook it shows itself as a table; on a terminal, give it to ``rich.print``.
+
+    Attributes:
+        users: Over how many users the means are taken.
+        ideal: What the ideal list of the discounted gains is; see
+            :func:`~personalize_rt.metrics.normalized_discounted_cumulative_gain`.
+    """
+
+    _values: tuple[tuple[str, float], ...] = attrs.field(alias="values", converter=_pairs)
+    users: int
+    ideal: Ideal = "found"
+
+    def __getitem__(self, name: str) -> float:
+        values = dict(self._values)
+        if name not in values:
+            raise KeyError(f"no metric {name!r}; there are {', '.join(values)}")
+        return values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(name for name, _ in self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One dict for each metric: ``metric``, ``value`` and ``users``."""
+        return [{"metric": name, "value": value, "users": self.users} for name, value in self._values]
+
+    def _repr_html_(self) -> str:
+        from personalize_rt.metrics.display import metrics_html
+
+        return metrics_html(self)
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        from personalize_rt.metrics.display import metrics_lines
+
+        return metrics_lines(self)
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}={value:.4f}" for name, value in self._values)
+        return f"Metrics({values}, users={self.users})"
+
+
+def measure(
+    answers: Mapping[str, Iterable[str]],
+    relevant: Mapping[str, Collection[str]],
+    *,
+    catalogue: Collection[str],
+    ideal: Ideal = "found",
+) -> Metrics:
+    """Measure answers that are there already: of a batch job, of a log.
+
+    Args:
+        answers: The items that each user was given, best first; an empty list counts as a miss.
+        relevant: The items that each user turned out to want. The means are over these users; those without a
+            wanted item are passed over, as nothing can be right for them.
+        catalogue: The items of the Interactions and Items datasets.
+        ideal: What the ideal list of the discounted gain holds: as many hits as were found, as the service has it, or
+            ``"all"`` relevant items.
+
+    Returns:
+        ``coverage``, ``mean_reciprocal_rank_at_25``, and for 5, 10 and 25
+        ``normalized_discounted_cumulative_gain_at_k`` and ``precision_at_k``.
+
+    Raises:
+        ValidationError: Nobody wanted anything, the catalogue is empty, or a user has no answer.
+    """
+    users = [user for user, wanted in relevant.items() if wanted]
+    if not users:
+        raise ValidationError("relevant holds no item for anybody: there is nothing to measure", parameter="relevant")
+    absent = sum(user not in answers for user in users)
+    if absent:
+        raise ValidationError(
+            f"answers lacks {absent:,} of the {len(users):,} users of relevant; give [] for one who got nothing",
+            parameter="answers",
+        )
+    lists = [(list(answers[user]), relevant[user]) for user in users]
+
+    def mean(values: Iterable[float]) -> float:
+        return fsum(values) / len(lists)
+
+    values = {
+        "coverage": coverage((item for ranked, _ in lists for item in ranked[:LONGEST]), catalogue),
+        f"mean_reciprocal_rank_at_{LONGEST}": mean(reciprocal_rank(*pair, LONGEST) for pair in lists),
+    }
+    for k in CUTOFFS:
+        gains = (normalized_discounted_cumulative_gain(*pair, k, ideal=ideal) for pair in lists)
+        values[f"normalized_discounted_cumulative_gain_at_{k}"] = mean(gains)
+    for k in CUTOFFS:
+        values[f"precision_at_{k}"] = mean(precision(*pair, k) for pair in lists)
+    return Metrics(values, len(users), ideal)

@@ -1,0 +1,8 @@
+"""Results in a notebook: shown, compared, plotted, and turned into frames."""
+
+from __future__ import annotations
+
+from personalize_rt.notebook.compare import Comparison, Move, compare
+from personalize_rt.notebook.html import Shown, show
+
+__all__ = ["Comparison", "Move", "Shown", "compare", "show"]

@@ -1,0 +1,180 @@
+"""How much two orders agree: Kendall's tau-b, Spearman's rho, rank-biased overlap, top-k overlap."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
+from math import isfinite, sqrt
+from typing import Any
+
+from personalize_rt.errors import ValidationError
+from personalize_rt.redaction import describe
+
+__all__ = ["kendall_tau", "rank_biased_overlap", "spearman", "top_k_overlap"]
+
+
+def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Kendall's tau-b of two equally long columns of numbers, in O(n log n) (Knight 1966).
+
+    Returns:
+        From -1 (reversed) to 1 (the same order); ``None`` where it is undefined: fewer than two rows, or a column
+        whose values are all equal.
+
+    Raises:
+        ValidationError: The columns differ in length, or hold NaN.
+    """
+    pairs = sorted(_checked(first, second))
+    every = _pairs(len(pairs))
+    tied_first = _tied(pair[0] for pair in pairs)
+    tied_second = _tied(pair[1] for pair in pairs)
+    tied_both = _tied(pairs)
+    if every in (tied_first, tied_second):
+        return None
+    # Sorted by the first column, each inversion of the second is a pair that the two order differently.
+    _, discordant = _inversions([pair[1] for pair in pairs])
+    concordant = every - tied_first - tied_second + tied_both - discordant
+    return _bounded((concordant - discordant) / sqrt((every - tied_first) * (every - tied_second)))
+
+
+def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Spearman's rho of two equally long columns of numbers: Pearson's correlation of their average ranks.
+
+    Returns:
+        From -1 (reversed) to 1 (the same order); ``None`` where it is undefined: fewer than two rows, or a column
+        whose values are all equal.
+
+    Raises:
+        ValidationError: The columns differ in length, or hold NaN.
+    """
+    pairs = _checked(first, second)
+    n = len(pairs)
+    left = _centred_ranks([pair[0] for pair in pairs])
+    right = _centred_ranks([pair[1] for pair in pairs])
+    of_left, of_right = sum(rank * rank for rank in left), sum(rank * rank for rank in right)
+    if n < 2 or not of_left or not of_right:
+        return None
+    return _bounded(sum(a * b for a, b in zip(left, right, strict=True)) / sqrt(of_left * of_right))
+
+
+def rank_biased_overlap(first: Iterable[Hashable], second: Iterable[Hashable], p: float = 0.9) -> float:
+    """Rank-biased overlap, extrapolated, of two lists that need not hold the same items nor be equally long.
+
+    RBO_EXT of Webber, Moffat and Zobel, "A similarity measure for indefinite rankings" (2010), equation 32: the top
+    counts most, and what lies beyond the end of the lists is taken to agree as well as what was seen.
+
+    Args:
+        first: A list; a repeated item counts at its first place.
+        second: The other one.
+        p: How patient the reader is, between 0 and 1: with 0.9 the first 10 places carry 86 % of the weight.
+
+    Returns:
+        From 0 (nothing in common) to 1 (the same list). Two empty lists are the same; an empty one has nothing in
+        common with another.
+
+    Raises:
+        ValidationError: ``p`` is not between 0 and 1.
+    """
+    _check_p(p)
+    shorter, longer = sorted((list(dict.fromkeys(first)), list(dict.fromkeys(second))), key=len)
+    s, l = len(shorter), len(longer)  # noqa: E741 - the paper's names
+    if not s:
+        return float(not l)
+    overlap, seen_shorter, seen_longer = 0, set[Hashable](), set[Hashable]()
+    total, weight, overlap_at_s = 0.0, 1.0, 0
+    for depth in range(1, l + 1):
+        item = longer[depth - 1]
+        seen_longer.add(item)
+        overlap += item in seen_shorter
+        if depth <= s:
+            seen_shorter.add(shorter[depth - 1])
+            overlap += shorter[depth - 1] in seen_longer
+            overlap_at_s = overlap
+        weight *= p
+        total += weight * overlap / depth
+        if depth > s:
+            total += weight * overlap_at_s * (depth - s) / (s * depth)
+    beyond = (overlap - overlap_at_s) / l + overlap_at_s / s
+    return min(1.0, (1 - p) / p * total + beyond * weight)
+
+
+def top_k_overlap(first: Iterable[Hashable], second: Iterable[Hashable], k: int) -> float:
+    """The share of the first k places of two lists that holds the same items, in whatever order.
+
+    Of lists shorter than k, as many places count as the longer one has. Two empty lists are the same: 1.0.
+
+    Args:
+        first: A list; a repeated item counts at its first place.
+        second: The other one.
+        k: How many places, at least 1.
+
+    Raises:
+        ValidationError: ``k`` is not an int from 1.
+    """
+    _check_k(k)
+    left, right = list(dict.fromkeys(first))[:k], list(dict.fromkeys(second))[:k]
+    places = max(len(left), len(right))
+    return len({*left} & {*right}) / places if places else 1.0
+
+
+# Parts.
+
+
+def _checked(first: Sequence[float], second: Sequence[float]) -> list[tuple[float, float]]:
+    if len(first) != len(second):
+        raise ValidationError(
+            f"first has {len(first):,} values and second {len(second):,}: they must be as long", parameter="second"
+        )
+    for name, column in (("first", first), ("second", second)):
+        if any(value != value for value in column):
+            raise ValidationError(f"{name} holds NaN, which has no place in an order", parameter=name)
+    return list(zip(first, second, strict=True))
+
+
+def _pairs(n: int) -> int:
+    return n * (n - 1) // 2
+
+
+def _tied(values: Iterable[Hashable]) -> int:
+    """How many pairs are of equal values."""
+    return sum(map(_pairs, Counter(values).values()))
+
+
+def _inversions(values: list[float]) -> tuple[list[float], int]:
+    """The values sorted, and how many pairs stood in descending order: counted while merging sorted halves."""
+    if len(values) < 2:
+        return values, 0
+    half = len(values) // 2
+    left, in_left = _inversions(values[:half])
+    right, in_right = _inversions(values[half:])
+    across = smaller = 0
+    for value in left:
+        while smaller < len(right) and right[smaller] < value:
+            smaller += 1
+        across += smaller
+    # Sorting two sorted runs is merging them.
+    return sorted(left + right), in_left + in_right + across
+
+
+def _centred_ranks(values: list[float]) -> list[int]:
+    """Average ranks, doubled and with the mean taken away: whole numbers, so sums of them are exact."""
+    places: dict[float, int] = {}
+    before = 0
+    for value, count in sorted(Counter(values).items()):
+        places[value] = 2 * before + count - len(values)
+        before += count
+    return [places[value] for value in values]
+
+
+def _bounded(value: float) -> float:
+    return max(-1.0, min(1.0, value))
+
+
+def _check_p(p: Any) -> None:
+    if isinstance(p, bool) or not isinstance(p, int | float) or not isfinite(p) or not 0 < p < 1:
+        shown = f"{p}" if isinstance(p, float) else describe(p)
+        raise ValidationError(f"p is {shown}; it takes a number between 0 and 1", parameter="p")
+
+
+def _check_k(k: Any) -> None:
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise ValidationError(f"k is {k if isinstance(k, int) else describe(k)}; it takes an int from 1", parameter="k")

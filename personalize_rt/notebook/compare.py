@@ -1,0 +1,182 @@
+"""Two answers side by side: how far each item moved, and how much the orders agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from personalize_rt.notebook.agreement import kendall_tau, rank_biased_overlap, spearman, top_k_overlap
+from personalize_rt.notebook.frames import Result
+from personalize_rt.results import ActionRecommendations
+
+__all__ = ["Comparison", "Move", "compare"]
+
+
+@attrs.frozen
+class Move:
+    """Where one item stands in two answers. Places count from 0, as ``result.position(id)`` does.
+
+    Attributes:
+        item_id: The item, or the action.
+        before: Its place in the first answer, or ``None`` when it is not there.
+        after: Its place in the second answer, or ``None``.
+        score_before: Its score in the first answer, or ``None``.
+        score_after: Its score in the second answer, or ``None``.
+    """
+
+    item_id: str
+    before: int | None
+    after: int | None
+    score_before: float | None = None
+    score_after: float | None = None
+
+    @property
+    def places(self) -> int | None:
+        """How many places it went up (positive) or down; ``None`` when one of the answers does not have it."""
+        return None if self.before is None or self.after is None else self.before - self.after
+
+
+@attrs.frozen(repr=False)
+class Comparison:
+    """What :func:`compare` finds. Two answers need not hold the same items.
+
+    Attributes:
+        moves: The items of the second answer in its order, then those that only the first one has, in theirs.
+        kendall_tau: Kendall's tau-b of the order of the shared items, from -1 (reversed) to 1 (the same); ``None``
+            for fewer than two shared items.
+        spearman: Spearman's rho of the order of the shared items, likewise.
+        rank_biased_overlap: How alike the whole lists are, the top counting most, from 0 (no shared item) to 1 (the
+            same list); see :func:`~personalize_rt.notebook.agreement.rank_biased_overlap`.
+        p: The patience of the rank-biased overlap.
+        top_k_overlap: The share of the first ``k`` places with the same items, in whatever order.
+        k: How many places those are.
+        labels: What to call the two answers.
+    """
+
+    moves: tuple[Move, ...]
+    kendall_tau: float | None
+    spearman: float | None
+    rank_biased_overlap: float
+    p: float
+    top_k_overlap: float
+    k: int
+    labels: tuple[str, str] = ("before", "after")
+
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """The items that both have, in the order of the second."""
+        return tuple(move.item_id for move in self.moves if move.places is not None)
+
+    @property
+    def entered(self) -> tuple[str, ...]:
+        """The items that only the second one has, in its order."""
+        return tuple(move.item_id for move in self.moves if move.before is None)
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """The items that only the first one has, in its order."""
+        return tuple(move.item_id for move in self.moves if move.after is None)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """The moves as dicts of plain values: ``item_id``, ``before``, ``after``, ``places`` and both scores."""
+        return [
+            {
+                "item_id": move.item_id,
+                "before": move.before,
+                "after": move.after,
+                "places": move.places,
+                "score_before": move.score_before,
+                "score_after": move.score_after,
+            }
+            for move in self.moves
+        ]
+
+    def measures(self) -> dict[str, float | None]:
+        """The measures by name."""
+        return {
+            "kendall_tau": self.kendall_tau,
+            "spearman": self.spearman,
+            "rank_biased_overlap": self.rank_biased_overlap,
+            f"top_{self.k}_overlap": self.top_k_overlap,
+        }
+
+    def plot(self, *, items: object = None, rows: int = 25, ax: Any = None) -> Any:
+        """A slope chart; see :func:`personalize_rt.notebook.plots.slope_chart`."""
+        from personalize_rt.notebook.plots import draw_slopes
+
+        return draw_slopes(self, items=items, rows=rows, ax=ax)
+
+    def _repr_html_(self) -> str:
+        from personalize_rt.notebook.html import comparison_html
+
+        return comparison_html(self)
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        from personalize_rt.notebook.terminal import comparison_lines
+
+        return comparison_lines(self, options)
+
+    def __repr__(self) -> str:
+        measures = ", ".join(f"{name}={_short(value)}" for name, value in self.measures().items())
+        return f"Comparison({len(self.moves)} items, {len(self.shared)} shared, {measures})"
+
+
+def compare(
+    first: Result,
+    second: Result,
+    *,
+    k: int = 10,
+    p: float = 0.9,
+    labels: tuple[str, str] = ("before", "after"),
+) -> Comparison:
+    """Compare two answers: two campaigns, filtered and unfiltered, service and fallback.
+
+    Of an item that an answer repeats, its first place counts. Kendall's tau and Spearman's rho look at the order of the
+    items that both answers have, and at nothing else; the overlaps also see the others.
+
+    Args:
+        first: The answer that items move from.
+        second: The answer that they move to.
+        k: How many places the top-k overlap looks at.
+        p: The patience of the rank-biased overlap, between 0 and 1.
+        labels: What to call the two answers in pictures.
+
+    Raises:
+        ValidationError: ``k`` is not an int from 1, or ``p`` is not between 0 and 1.
+    """
+    before, after = _places(first), _places(second)
+    moves = [
+        Move(id, before.get(id), after.get(id), _score(first, before.get(id)), _score(second, after.get(id)))
+        for id in [*after, *(id for id in before if id not in after)]
+    ]
+    shared = [id for id in after if id in before]
+    places = [before[id] for id in shared], [after[id] for id in shared]
+    one, other = labels
+    return Comparison(
+        moves=tuple(moves),
+        kendall_tau=kendall_tau(*places),
+        spearman=spearman(*places),
+        rank_biased_overlap=rank_biased_overlap(before, after, p),
+        p=p,
+        top_k_overlap=top_k_overlap(before, after, k),
+        k=k,
+        labels=(one, other),
+    )
+
+
+def _places(result: Result) -> Mapping[str, int]:
+    ids: Iterable[str] = result.action_ids if isinstance(result, ActionRecommendations) else result.item_ids
+    places: dict[str, int] = {}
+    for place, id in enumerate(ids):
+        places.setdefault(id, place)
+    return places
+
+
+def _score(result: Result, place: int | None) -> float | None:
+    return None if place is None else result.scores[place]
+
+
+def _short(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"

@@ -1,0 +1,298 @@
+"""Pictures of answers, with matplotlib. Each function draws on ``ax``, or on a new figure, and returns the Axes.
+
+Signatures say ``Any`` for ``matplotlib.axes.Axes``: matplotlib's types are not complete, and those of this package are.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from personalize_rt.errors import ValidationError
+from personalize_rt.notebook.catalogue import Catalogue, read_catalogue
+from personalize_rt.notebook.compare import Comparison, Move, compare
+from personalize_rt.notebook.extras import need
+from personalize_rt.notebook.frames import Result, metadata_names
+from personalize_rt.notebook.view import title_column
+from personalize_rt.results import ActionRecommendations, Metadata, Ranking, Recommendations
+
+__all__ = ["draw_slopes", "filter_effect", "metadata_distribution", "score_curve", "slope_chart"]
+
+_BLUE, _GREEN, _RED, _AMBER, _GREY = "#4c7fc4", "#2e9e63", "#cf5a48", "#d99a1c", "#9aa3b2"
+_LONGEST_LABEL = 40
+
+
+def score_curve(result: Result, *, ax: Any = None) -> Any:
+    """The score at each place: how fast it falls. Promoted items are marked; items without a score leave gaps.
+
+    Args:
+        result: The answer.
+        ax: Where to draw; by default a new figure.
+
+    Raises:
+        ModuleNotFoundError: matplotlib is not installed.
+    """
+    axes = _axes(ax)
+    places = range(1, len(result) + 1)
+    nan = float("nan")
+    scores = [nan if score is None else score for score in result.scores]
+    axes.plot(places, scores, color=_BLUE, marker="o", markersize=4, linewidth=1.5)
+    if not isinstance(result, ActionRecommendations):
+        promoted = [(n, scores[n - 1]) for n in places if result[n - 1].promotion_name is not None]
+        if promoted:
+            x, y = zip(*promoted, strict=True)
+            axes.scatter(x, y, color=_AMBER, s=60, zorder=3, label="promoted")
+            axes.legend(frameon=False)
+    axes.set_xlabel("place")
+    axes.set_ylabel("score")
+    axes.set_ylim(bottom=0)
+    return _calm(axes)
+
+
+def slope_chart(
+    first: Result,
+    second: Result,
+    *,
+    items: object = None,
+    labels: tuple[str, str] = ("before", "after"),
+    rows: int = 25,
+    ax: Any = None,
+) -> Any:
+    """One line for each item from its place in one answer to its place in another.
+
+    Green rises, red falls, grey stays; an item that only one of the two has is a dot.
+
+    Args:
+        first: The answer on the left.
+        second: The answer on the right.
+        items: Titles to write instead of ids, as :func:`~personalize_rt.notebook.show` takes them.
+        labels: What to call the two.
+        rows: How many places to show, from the top.
+        ax: Where to draw; by default a new figure.
+
+    Raises:
+        ValidationError: ``items`` cannot be read, or ``rows`` is below 1.
+        ModuleNotFoundError: matplotlib is not installed.
+    """
+    return draw_slopes(compare(first, second, labels=labels), items=items, rows=rows, ax=ax)
+
+
+def draw_slopes(comparison: Comparison, *, items: object = None, rows: int = 25, ax: Any = None) -> Any:
+    """The slope chart of a comparison; see :func:`slope_chart`."""
+    if rows < 1:
+        raise ValidationError(f"rows is {rows}; it takes an int from 1", parameter="rows")
+
+    def seen(place: int | None) -> bool:
+        return place is not None and place < rows
+
+    moves = [move for move in comparison.moves if seen(move.before) or seen(move.after)]
+    catalogue = read_catalogue(items, [move.item_id for move in moves])
+    lowest = max((place + 1 for move in moves for place in (move.before, move.after) if place is not None), default=1)
+    height = min(lowest, rows)
+    axes = _axes(ax, figsize=(7, max(2.0, 0.32 * height + 1)))
+    for move in moves:
+        color = _color(move)
+        if move.before is not None and move.after is not None:
+            axes.plot([0, 1], [move.before + 1, move.after + 1], color=color, linewidth=1.5)
+        for side, place in enumerate((move.before, move.after)):
+            if place is None or place >= rows:
+                continue
+            axes.scatter([side], [place + 1], color=color, s=16, clip_on=False, zorder=3)
+            axes.annotate(
+                _label(move.item_id, catalogue),
+                (side, place + 1),
+                xytext=(8 if side else -8, 0),
+                textcoords="offset points",
+                ha="left" if side else "right",
+                va="center",
+                color=color if move.places is None else None,
+                annotation_clip=False,
+                parse_math=False,  # a title may hold two dollar signs
+            )
+    axes.set_xlim(0, 1)
+    axes.set_ylim(height + 0.5, 0.5)  # a line to a place further down leaves through the bottom
+    axes.set_xticks([0, 1], list(comparison.labels))
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    axes.set_yticks([])
+    return _calm(axes, ("top", "right", "bottom", "left"))
+
+
+def metadata_distribution(
+    result: Ranking | Recommendations,
+    column: str,
+    *,
+    items: object = None,
+    top: int = 15,
+    ax: Any = None,
+) -> Any:
+    """How many items of an answer have each value of a column: which genres, brands or years it is made of.
+
+    An item with several values (``Action|Drama``) counts for each. When every value is a number and there are more than
+    ``top`` of them, the picture is a histogram.
+
+    Args:
+        result: The answer.
+        column: A column of the answer's metadata or of ``items``; case and underscores make no difference.
+        items: Where the column stands when the answer does not have it, as :func:`~personalize_rt.notebook.show`
+            takes it.
+        top: How many values to show, the most frequent ones.
+        ax: Where to draw; by default a new figure.
+
+    Raises:
+        ValidationError: Neither the answer nor ``items`` has such a column; the message names those that they have.
+        ModuleNotFoundError: matplotlib is not installed.
+    """
+    values = [part for text in _column(result, column, items) for part in text.split("|")]
+    counts = Counter(part.strip() for part in values if part.strip())
+    numbers = _numbers(counts)
+    if numbers is not None and len(counts) > top:
+        axes = _axes(ax)
+        axes.hist(list(numbers.elements()), bins=min(top, 20), color=_BLUE)
+        axes.set_xlabel(column, parse_math=False)
+        axes.set_ylabel("items")
+        return _calm(axes)
+    shown = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:top]
+    axes = _axes(ax, figsize=(6.4, max(1.6, 0.3 * len(shown) + 0.9)))
+    axes.barh(range(len(shown)), [number for _, number in shown], color=_BLUE, height=0.7)
+    axes.set_yticks(range(len(shown)), [_short(value) for value, _ in shown], parse_math=False)
+    axes.invert_yaxis()
+    axes.set_xlabel("items")
+    axes.set_title(column, loc="left", parse_math=False)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    return _calm(axes)
+
+
+def filter_effect(
+    unfiltered: Result,
+    filtered: Result,
+    *,
+    items: object = None,
+    rows: int = 25,
+    ax: Any = None,
+) -> Any:
+    """What a filter did: the unfiltered answer from the top, with what was taken out and where the others went.
+
+    Each item of the unfiltered answer is a bar as long as its score (or of one length, without scores): blue for those
+    that stay, with their new place, red and hatched for those taken out. What only the filtered answer has follows in
+    green.
+
+    Args:
+        unfiltered: The answer without the filter.
+        filtered: The answer with it.
+        items: Titles to write instead of ids, as :func:`~personalize_rt.notebook.show` takes them.
+        rows: How many items to show.
+        ax: Where to draw; by default a new figure.
+
+    Raises:
+        ValidationError: ``items`` cannot be read, or ``rows`` is below 1.
+        ModuleNotFoundError: matplotlib is not installed.
+    """
+    if rows < 1:
+        raise ValidationError(f"rows is {rows}; it takes an int from 1", parameter="rows")
+    comparison = compare(unfiltered, filtered)
+    by_place = sorted((move for move in comparison.moves if move.before is not None), key=lambda move: move.before or 0)
+    shown = [*by_place, *(move for move in comparison.moves if move.before is None)][:rows]
+    catalogue = read_catalogue(items, [move.item_id for move in shown])
+    scored = any(score is not None for score in (*unfiltered.scores, *filtered.scores))
+    axes = _axes(ax, figsize=(7, max(1.8, 0.3 * len(shown) + 1.2)))
+    kinds = {
+        "stays": ([move for move in shown if move.places is not None], _BLUE, ""),
+        "taken out": ([move for move in shown if move.after is None], _RED, "///"),
+        "comes in": ([move for move in shown if move.before is None], _GREEN, ""),
+    }
+    places = {move.item_id: n for n, move in enumerate(shown)}
+    for kind, (moves, color, hatch) in kinds.items():
+        if moves:
+            axes.barh(
+                [places[move.item_id] for move in moves],
+                [_length(move, scored) for move in moves],
+                height=0.7,
+                color="none" if hatch else color,
+                edgecolor=color,
+                hatch=hatch,
+                label=f"{kind} ({len(moves)})",
+            )
+    for move in shown:
+        axes.annotate(
+            "out" if move.after is None else f"{move.after + 1}",
+            (_length(move, scored), places[move.item_id]),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            color=_RED if move.after is None else _GREY,
+        )
+    axes.set_yticks(range(len(shown)), [_label(move.item_id, catalogue) for move in shown], parse_math=False)
+    axes.set_ylim(max(len(shown), 1) - 0.4, -0.6)
+    axes.set_xlabel("score, and the place after the filter" if scored else "the place after the filter")
+    if not scored:
+        axes.set_xticks([])
+    if shown:
+        axes.legend(frameon=False, loc="lower right")
+    return _calm(axes)
+
+
+# Parts.
+
+
+def _axes(ax: Any, figsize: tuple[float, float] | None = None) -> Any:
+    if ax is not None:
+        return ax
+    pyplot = need("matplotlib.pyplot", "plot", "Plotting")
+    _, axes = pyplot.subplots(figsize=figsize, layout="constrained")
+    return axes
+
+
+def _calm(axes: Any, sides: Sequence[str] = ("top", "right")) -> Any:
+    axes.spines[list(sides)].set_visible(False)
+    return axes
+
+
+def _color(move: Move) -> str:
+    if move.before is None:
+        return _GREEN
+    if move.after is None:
+        return _RED
+    return _GREY if move.before == move.after else _GREEN if move.after < move.before else _RED
+
+
+def _length(move: Move, scored: bool) -> float:
+    score = move.score_after if move.score_before is None else move.score_before
+    return (score or 0.0) if scored else 1.0
+
+
+def _label(id: str, catalogue: Catalogue) -> str:
+    title = title_column(catalogue.columns)
+    return _short((title and catalogue.text(id, title)) or id)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_LABEL else f"{text[: _LONGEST_LABEL - 1]}…"
+
+
+def _column(result: Ranking | Recommendations, column: str, items: object) -> Sequence[str]:
+    """The texts of a column, one for each row that has one."""
+    own = metadata_names(result)
+    catalogue = read_catalogue(items, result.item_ids)
+    # Metadata knows which spellings are the same name.
+    known = {name: name for name in (*own, *catalogue.columns)}
+    if column not in Metadata(known):
+        has = ", ".join(known) or "none"
+        raise ValidationError(f"there is no column {column!r}; the columns are: {has}", parameter="column")
+    beside = Metadata({name: name for name in catalogue.columns}).get(column)
+    texts: list[str] = []
+    for row in result:
+        text = row.metadata.get(column)
+        texts.append(text if text is not None else "" if beside is None else catalogue.text(row.item_id, beside))
+    return texts
+
+
+def _numbers(counts: Counter[str]) -> Counter[float] | None:
+    numbers: Counter[float] = Counter()
+    for value, count in counts.items():
+        try:
+            numbers[float(value)] += count
+        except ValueError:
+            return None
+    return numbers
