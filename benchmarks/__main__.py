@@ -36,14 +36,14 @@ def main() -> int:
 def measure(*, quick: bool) -> dict[str, Any]:
     """All figures of one run."""
     credentials_for_all()
-    rounds, repeats, fresh = (4, 20, 3) if quick else (15, 60, 9)
+    rounds, repeats, fresh = (4, 20, 3) if quick else (10, 40, 7)
     with calls.responder() as url:
         return {
             "machine": f"Python {platform.python_version()}, {platform.machine()}",
             "versions": {name: version(name) for name in ("boto3", "botocore", "urllib3")},
             "call": calls.cost_of_a_call(url, rounds=rounds, calls=repeats),
             "read_columns_us": round(calls.reading_columns(url) * 1e6, 3),
-            "memory": calls.memory_of_results(url, kept=200 if quick else 10_000),
+            "memory": calls.memory_of_results(url, kept=200 if quick else 2_000),
             "threads": calls.throughput_of_threads(url, size=500, threads=8, seconds=1.0 if quick else 3.0),
             "imports": startup.imports(fresh),
             "construction": startup.construction(fresh),

@@ -3,8 +3,9 @@
 Beside what the package's docstring names of botocore, this relies on:
 
 * The service client comes from an async context manager; ``AioSession.create_client`` makes it.
-* ``client._endpoint.http_session`` opens its connector with the first request, with ``_connector_args``, in
-  ``_get_session(proxy_url)``.
+* ``client._endpoint.http_session`` is an ``AIOHTTPSession``, with its settings in ``_timeout``, ``_connector_args`` and
+  ``_proxy_config``; it opens its connector with the first request, in ``_get_session(proxy_url)``, and makes TLS
+  contexts in ``_build_ssl_contexts(proxy_url)``.
 * ``client._get_credentials().get_frozen_credentials()`` is a coroutine.
 * aiohttp's exceptions arrive in those of botocore, in ``kwargs["error"]``, some in one that says less than it could
   (:func:`_sharpened`).
@@ -28,6 +29,8 @@ from typing import Any
 from personalize_rt.errors import ConfigurationError, PersonalizeError, ValidationError
 from personalize_rt.operations import Request
 from personalize_rt.transport import fast, sending
+from personalize_rt.transport.asynchronous_sender import AsyncSender
+from personalize_rt.transport.attempt import Attempt, under_way
 from personalize_rt.transport.clients import SERVICE, check_config, client_config, hidden_retries, refuse_options
 from personalize_rt.transport.failures import configured, translated
 from personalize_rt.transport.sending import Reply
@@ -61,12 +64,14 @@ class AsyncTransport:
 
     Args:
         client: An aiobotocore client of the caller, which is never changed; or ``None`` to build one.
+        redact: Keep what a request carries out of botocore's debug log, for a client that we build.
         options: How to build it: ``region_name``, ``session``, ``endpoint_url``, ``config``.
     """
 
-    def __init__(self, client: Any = None, **options: Any) -> None:
+    def __init__(self, client: Any = None, *, redact: bool = True, **options: Any) -> None:
         self._client = client
         self._owned = client is None
+        self._redact = redact and self._owned
         self._options = options
         self._opened: Any = None  # the context manager that our client came from
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -110,6 +115,10 @@ class AsyncTransport:
                 _install(client)
                 if getattr(self._options["session"], "connects", True):
                     await _open_connector(client)
+                if self._redact:
+                    from personalize_rt.transport.redacting import mask_log
+
+                    mask_log()  # after the client is built: each of the loggers needs the filter
                 # Who gets no connection waits before its request is made and signed. If a thousand tasks did that
                 # first, the loop would not come round to the connections that are opening, and their time would be up.
                 self._places = asyncio.Semaphore(client.meta.config.max_pool_connections)
@@ -192,6 +201,9 @@ class AsyncTransport:
                 "'async with session.create_client(\"personalize-runtime\")' opens",
                 parameter="client",
             )
+        attempt = Attempt()
+        attempt.request = request if self._redact else None
+        token = under_way.set(attempt)
         try:
             async with self._places:
                 members = call(**request.members)
@@ -201,6 +213,8 @@ class AsyncTransport:
             failure = error
         else:
             return sending._reply(members)  # pyright: ignore[reportPrivateUsage] - one reading of replies for both
+        finally:
+            under_way.reset(token)
         # Outside of the except block: aiobotocore's text, which may repeat what was sent, must not hang on ours.
         try:
             raise translated(_sharpened(failure), request, sent_before)
@@ -282,10 +296,17 @@ async def _resolve_credentials(client: Any) -> None:
 # What a client that we build is given.
 
 
-def _install_keep_alive(client: Any) -> None:
-    """TCP keep-alive as the settings have it: aiobotocore takes ``tcp_keepalive`` and does nothing with it."""
-    if client.meta.config.tcp_keepalive:
-        client._endpoint.http_session._connector_args.setdefault("socket_factory", _keep_alive_socket)
+def _install_sender(client: Any) -> None:
+    session = client._endpoint.http_session
+    if type(session) is not aiobotocore("httpsession").AIOHTTPSession:
+        return  # http_session_cls: a wish of the caller's
+    as_it_comes = set(session._connector_args) <= {"keepalive_timeout"}
+    keep_alive = client.meta.config.tcp_keepalive
+    if keep_alive:
+        # aiobotocore takes the setting, and does nothing with it.
+        session._connector_args.setdefault("socket_factory", _keep_alive_socket)
+    if as_it_comes:
+        client._endpoint.http_session = AsyncSender(session, keep_alive=keep_alive)
 
 
 def _keep_alive_socket(address: tuple[Any, ...]) -> socket.socket:
@@ -295,13 +316,11 @@ def _keep_alive_socket(address: tuple[Any, ...]) -> socket.socket:
     return made
 
 
-# The parts of the fast path that do not stand on urllib3. aiobotocore's own sender stays: on an event loop, the time of
-# an attempt needs no help from it.
 _HOOKS: tuple[fast.Hook, ...] = (
     fast._install_serializer,  # pyright: ignore[reportPrivateUsage] - the same parts for both clients
     fast._install_reader,  # pyright: ignore[reportPrivateUsage]
     fast._install_user_agent,  # pyright: ignore[reportPrivateUsage]
-    _install_keep_alive,
+    _install_sender,
 )
 
 
@@ -322,8 +341,11 @@ async def _open_connector(client: Any) -> None:
         ConfigurationError: aiohttp refuses the settings.
     """
     try:
-        session = client._endpoint.http_session
-        await session._get_session(session._proxy_config.proxy_url_for(client.meta.endpoint_url))
+        session, url = client._endpoint.http_session, client.meta.endpoint_url
+        if isinstance(session, AsyncSender):
+            await session.open(url)
+        else:
+            await session._get_session(session._proxy_config.proxy_url_for(url))
         return
     except (AttributeError, TypeError) as error:
         _log.debug("the connector is left to the first call, since aiobotocore has no %s", error)

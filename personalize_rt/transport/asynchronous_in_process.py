@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from personalize_rt.transport.asynchronous import aio_config, aiobotocore
+from personalize_rt.transport.asynchronous_sender import Body
 from personalize_rt.transport.clients import SERVICE
 
 __all__ = ["AsyncRespond", "InProcessSession", "in_process_async_client"]
@@ -71,7 +72,7 @@ class InProcessSession:
         if inspect.isawaitable(answer):
             answer = await answer
         status, headers, reply = answer
-        return aiobotocore("awsrequest").AioAWSResponse(request.url, status, headers, _Body(reply))
+        return aiobotocore("awsrequest").AioAWSResponse(request.url, status, headers, Body(reply))
 
 
 async def in_process_async_client(respond: AsyncRespond, *, region_name: str = "eu-west-1", config: Any = None) -> Any:
@@ -93,13 +94,3 @@ async def in_process_async_client(respond: AsyncRespond, *, region_name: str = "
 
 def _text(value: Any) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
-
-
-class _Body:
-    """The body of an answer, as aiobotocore reads it from aiohttp."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    async def read(self) -> bytes:
-        return self._content

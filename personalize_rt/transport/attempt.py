@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextvars import ContextVar
 from typing import Any
@@ -20,31 +21,39 @@ class Attempt:
         request: The request whose values botocore's log must not show, or ``None``.
     """
 
-    __slots__ = ("_broken_off", "_sock", "ends", "request")
+    __slots__ = ("_broken_off", "_lock", "_sock", "ends", "request")
 
     def __init__(self, ends: float | None = None) -> None:
         self.ends = ends
         self.request: Any = None
         self._sock: Any = None
         self._broken_off = False
+        self._lock = threading.Lock()
 
     def cancel(self) -> None:
         """Break the attempt off: whoever waits for its socket wakes up with an error. Safe from any thread."""
-        self._broken_off = True
-        sock = self._sock
-        if sock is not None:
-            import socket
-            from contextlib import suppress
+        import socket
+        from contextlib import suppress
 
-            with suppress(OSError):  # it may be over
-                # The plain shutdown, under TLS too: this thread must not touch the state of the connection.
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        # Held until the socket is shut down: else it could go back to the pool, and to another request, in between.
+        with self._lock:
+            self._broken_off = True
+            if self._sock is not None:
+                with suppress(OSError):  # it may be over
+                    # The plain shutdown, under TLS too: this thread must not touch the state of the connection.
+                    socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
 
     def waits_for(self, sock: Any) -> None:
         """The socket that the attempt waits for from now on; ``None`` when it waits for none."""
-        self._sock = sock
-        if self._broken_off and sock is not None:
-            raise ConnectionAbortedError("the attempt was broken off")
+        with self._lock:
+            self._sock = sock
+            if self._broken_off and sock is not None:
+                raise ConnectionAbortedError("the attempt was broken off")
+
+    @property
+    def broken_off(self) -> bool:
+        """Whether somebody cancelled the attempt; its connection must not be used again."""
+        return self._broken_off
 
     def left(self, timeout: float | None) -> float | None:
         """The time-out of the next socket operation: the connection's own, or what is left if that is less."""

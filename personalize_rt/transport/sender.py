@@ -69,7 +69,7 @@ class Sender:
             status, headers, content, reusable = self._exchange(connection.sock, b"".join(lines), url, attempt)
         finally:
             attempt.waits_for(None)
-            connections.give_back(connection, reusable=reusable)
+            connections.give_back(connection, reusable=reusable and not attempt.broken_off)
         response = self._response(url, status, headers, _Raw())
         response._content = content
         return response

@@ -181,9 +181,7 @@ def members(build: Any, arguments: dict[str, Any]) -> Any:
             "metadata_columns".split()
         )
         | {"promotions": ()},
-        personalized_ranking_request: dict.fromkeys(
-            "context filter_arn filter_values filter metadata_columns".split()
-        ),
+        personalized_ranking_request: dict.fromkeys("context filter_arn filter_values filter metadata_columns".split()),
         action_recommendations_request: dict.fromkeys("num_results filter_arn filter_values filter".split()),
     }[build]
     return build(LIMITS, **{**defaults, **arguments})
@@ -222,7 +220,12 @@ class Echo:
 
     def respond(self, method: str, path: str, headers: Any, body: bytes) -> Any:
         self.count += 1
-        reply = {"recommendationId": self.digest(path, body), "itemList": [], "personalizedRanking": [], "actionList": []}
+        reply = {
+            "recommendationId": self.digest(path, body),
+            "itemList": [],
+            "personalizedRanking": [],
+            "actionList": [],
+        }
         return 200, {"content-type": "application/json"}, json.dumps(reply).encode()
 
     @staticmethod

@@ -111,9 +111,7 @@ def test_an_answer_that_came_is_given_even_when_it_is_late(runtime: Any, server:
 # In real time; what each kind of sick server does is the subject of the fault suite
 
 
-def test_the_last_attempt_cut_off_by_the_deadline_is_a_deadline_error(
-    session: Any, server: Any, in_time: None
-) -> None:
+def test_the_last_attempt_cut_off_by_the_deadline_is_a_deadline_error(session: Any, server: Any, in_time: None) -> None:
     server.always("hang")
     with PersonalizeRuntime(
         session=session, endpoint_url=server.url, deadline=0.1, retry=RetryPolicy(1), config=Config(read_timeout=60)
@@ -172,7 +170,9 @@ def test_without_it_a_caller_s_client_is_waited_for(plain_client: Any, server: A
 
 
 def test_an_enforced_deadline_changes_nothing_about_answers_and_errors(plain_client: Any, server: Any) -> None:
-    runtime = PersonalizeRuntime(client=plain_client(), deadline=30, enforce_deadline=True, retry=RetryPolicy(2, base=0))
+    runtime = PersonalizeRuntime(
+        client=plain_client(), deadline=30, enforce_deadline=True, retry=RetryPolicy(2, base=0)
+    )
     assert runtime.get_recommendations(campaign_arn=ARN).info.attempts == 1
     server.script(503, 503)
     with pytest.raises(ServerError) as caught:

@@ -368,7 +368,10 @@ FALLBACKS = [
 
 
 def watched(user_id: str) -> list[Interaction]:
-    return [Interaction(user_id, "i1" if user_id == "ada" else "i3", 1, "Watch"), Interaction(user_id, "i2", 2, "Click")]
+    return [
+        Interaction(user_id, "i1" if user_id == "ada" else "i3", 1, "Watch"),
+        Interaction(user_id, "i2", 2, "Click"),
+    ]
 
 
 @pytest.mark.parametrize("make", FALLBACKS)

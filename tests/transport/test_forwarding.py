@@ -42,6 +42,8 @@ def test_it_does_not_retry(server: Any, session: Any) -> None:
 
 def test_a_callers_client_is_called_and_not_changed(server: Any, plain_client: Callable[..., Any]) -> None:
     client = plain_client()
+    closed: list[int] = []
+    client.close, close = lambda: closed.append(1), client.close
     handlers = repr(client.meta.events._emitter._handlers._root)
     server.script(server.answer(200, RAW), server.failure(404, message="gone", retry_after="2"))
     forwarder = Forwarder(client)
@@ -51,8 +53,8 @@ def test_a_callers_client_is_called_and_not_changed(server: Any, plain_client: C
     assert (second.status, json.loads(second.body)) == (404, {"message": "gone"})
     assert (second.headers["x-amzn-errortype"], second.headers["retry-after"]) == ("ResourceNotFoundException", "2")
     assert repr(client.meta.events._emitter._handlers._root) == handlers
-    # It was not closed either.
-    assert client.get_recommendations(**MEMBERS)["itemList"]
+    assert closed == []
+    client.close = close
 
 
 def test_where_no_answer_comes_botocore_says_why(session: Any) -> None:
