@@ -7,14 +7,17 @@ import os
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import attrs
 
 from personalize_rt.local.wire import HttpResponse
 from personalize_rt.operations import OPERATIONS, Operation
-from personalize_rt.testing.endpoint import CassetteError, Endpoint, response_of
+from personalize_rt.testing.endpoint import CassetteError, Endpoint, UnrecordedRequestError, response_of
 from personalize_rt.testing.placeholders import Placeholders
+
+if TYPE_CHECKING:
+    from personalize_rt.client import PersonalizeRuntime
 
 __all__ = ["Cassette", "Exchange"]
 
@@ -133,12 +136,25 @@ class Cassette(Endpoint):
         with self._lock:
             return tuple(exchange for place, exchange in enumerate(self._exchanges) if place not in self._played)
 
+    def runtime(self, **options: Any) -> PersonalizeRuntime:
+        """A :class:`~personalize_rt.PersonalizeRuntime` that is answered from here, without a socket.
+
+        Unless a ``retry`` is given, it retries without waiting.
+
+        Args:
+            options: What the runtime takes beside a client: ``retry``, ``deadline``, ``limits``, …
+        """
+        from personalize_rt.resilience.retry import RetryPolicy
+
+        options.setdefault("retry", RetryPolicy(sleep=lambda _: None))
+        return super().runtime(**options)
+
     def _answer(self, operation: Operation[Any], members: Mapping[str, Any]) -> HttpResponse:
         with self._lock:
             request = self._placeholders.request(members)
             places = self._places.get(_key(operation.name, request))
             if places is None:
-                raise CassetteError(self._no_reply(operation.name, request))
+                raise UnrecordedRequestError(self._no_reply(operation.name, request))
             place = next((place for place in places if place not in self._played), places[-1])
             self._played.add(place)
             self._replies += 1

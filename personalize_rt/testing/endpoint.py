@@ -15,16 +15,20 @@ from personalize_rt.operations import OPERATIONS, Operation
 if TYPE_CHECKING:
     from personalize_rt.client import PersonalizeRuntime
 
-__all__ = ["CassetteError", "Endpoint"]
+__all__ = ["CassetteError", "Endpoint", "UnrecordedRequestError", "response_of"]
 
 _OPERATIONS = {operation.path: operation for operation in OPERATIONS.values()}
 
 
 class CassetteError(PersonalizeError):
-    """A request that a cassette has no reply to, or a file that is no cassette.
+    """A file that is no cassette, or a recording of nothing."""
 
-    Not a ``ServiceError``: code that catches those, to fall back on something else, would make a test pass that
-    never saw its reply.
+
+class UnrecordedRequestError(AssertionError):
+    """A request that a cassette has no reply to.
+
+    Not a ``PersonalizeError``: neither a fallback nor an ``except`` of the code under test is to hide from a test that
+    it asked for what was not recorded.
     """
 
 
@@ -50,13 +54,13 @@ class Endpoint(ABC):
     def handle(self, request: HttpRequest) -> HttpResponse:
         """Answer one HTTP request, as :meth:`personalize_rt.local.LocalPersonalize.handle` does.
 
-        A request without a reply gets status 400, with the code ``CassetteError``: no AWS SDK sends it again. The
-        clients of this process get the error itself.
+        A request without a reply gets status 400, with the code ``UnrecordedRequest``: no AWS SDK sends it again. In
+        the clients of this process, the error itself is raised.
         """
         try:
             return self._respond(request)
-        except CassetteError as error:
-            return _refusal(400, "CassetteError", error.message)
+        except UnrecordedRequestError as error:
+            return _refusal(400, "UnrecordedRequest", str(error))
 
     def boto3_client(self, *, config: Any = None) -> Any:
         """A real boto3 ``personalize-runtime`` client that is answered from here, without a socket.

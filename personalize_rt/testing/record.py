@@ -28,11 +28,11 @@ from personalize_rt.errors import ValidationError
 from personalize_rt.local.wire import HttpResponse
 from personalize_rt.operations import Operation
 from personalize_rt.testing.cassette import Cassette, Exchange
-from personalize_rt.testing.endpoint import CassetteError, Endpoint
+from personalize_rt.testing.endpoint import CassetteError, Endpoint, UnrecordedRequestError
 from personalize_rt.testing.placeholders import Placeholders
 from personalize_rt.transport.forwarding import Answer, Forwarder
 
-__all__ = ["Cassette", "CassetteError", "Exchange", "Recorder", "record"]
+__all__ = ["Cassette", "CassetteError", "Exchange", "Recorder", "UnrecordedRequestError", "record"]
 
 
 @contextmanager
@@ -106,7 +106,7 @@ class Recorder(Endpoint):
         answer = self._forwarder.send(operation, {name: value for name, value in members.items() if value is not None})
         with self._lock:
             request = self._placeholders.request(members)
-            reply = self._placeholders.reply(_content(answer, members), members)
+            reply = self._placeholders.reply(_content(answer), members)
             self._exchanges.append(Exchange(operation.name, request, reply, answer.status, _headers(answer)))
         headers = {name: text for name, text in answer.headers.items() if name not in _OF_THE_CONNECTION}
         return HttpResponse(answer.status, {**headers, "content-length": str(len(answer.body))}, answer.body)
@@ -119,7 +119,7 @@ class Recorder(Endpoint):
 _OF_THE_CONNECTION = {"connection", "content-encoding", "content-length", "keep-alive", "transfer-encoding"}
 
 
-def _content(answer: Answer, members: Mapping[str, Any]) -> Mapping[str, Any]:
+def _content(answer: Answer) -> Mapping[str, Any]:
     try:
         content: Any = json.loads(answer.body or b"{}")
     except ValueError:

@@ -1,0 +1,205 @@
+"""The pytest plug-in, in pytest runs of their own."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import personalize_rt.testing.plugin as plugin
+
+pytest_plugins = ["pytester"]
+
+Run = Callable[..., pytest.RunResult]
+
+
+def installed() -> bool:
+    """Whether pytest finds the plug-in by itself."""
+    try:
+        points = distribution("personalize-rt").entry_points
+    except PackageNotFoundError:
+        return False
+    return any((point.group, point.value) == ("pytest11", plugin.__name__) for point in points)
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester) -> Run:
+    """Runs pytest on a file, in a process of its own."""
+    from_checkout = [] if installed() else ["-p", plugin.__name__]
+
+    def run(code: str, *args: str, name: str = "test_it.py") -> pytest.RunResult:
+        pytester.path.joinpath(name).write_text(code, encoding="utf-8")
+        return pytester.runpytest_subprocess(*from_checkout, "-p", "no:cacheprovider", *args)
+
+    return run
+
+
+def test_the_distribution_names_the_plug_in() -> None:
+    try:
+        distribution("personalize-rt")
+    except PackageNotFoundError:
+        pytest.skip("the package is not installed here")
+    assert installed()
+
+
+def test_its_module_imports_nothing_but_pytest() -> None:
+    tree = ast.parse(Path(plugin.__file__).read_text(encoding="utf-8"))
+    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = [node.module if isinstance(node, ast.ImportFrom) else node.names[0].name for node in imports]
+    assert names == ["__future__", "pytest"]
+
+
+def test_loading_it_loads_nothing_else_of_this_package_or_of_others() -> None:
+    code = (
+        "import sys, pytest; before = set(sys.modules); import personalize_rt.testing.plugin; "
+        "print(*sorted(set(sys.modules) - before - set(sys.stdlib_module_names)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name for name in ran.stdout.split() if name.partition(".")[0] not in sys.stdlib_module_names}
+    assert loaded == {"personalize_rt", "personalize_rt.testing", "personalize_rt.testing.plugin"}
+
+
+FIXTURES = """
+import time
+
+import boto3
+import pytest
+from personalize_rt import ThrottlingError
+from personalize_rt.local import LocalPersonalize
+
+
+@pytest.fixture
+def popular(local_personalize):
+    return local_personalize.campaign_arn("popular")
+
+
+def test_the_service(local_personalize, personalize_data):
+    assert isinstance(local_personalize, LocalPersonalize)
+    assert LocalPersonalize.from_directory(personalize_data).campaigns == local_personalize.campaigns
+
+
+def test_a_client(personalize_client, popular):
+    assert len(personalize_client.get_recommendations(campaignArn=popular)["itemList"]) == 3
+
+
+def test_a_runtime_retries_and_does_not_wait(personalize_runtime, local_personalize, popular):
+    started = time.monotonic()
+    local_personalize.faults.throttle(times=2, retry_after=20)
+    answer = personalize_runtime.with_options(deadline=None).get_recommendations(campaign_arn=popular)
+    assert (answer.info.attempts, len(answer)) == (3, 3)
+    assert answer.info.elapsed > 40 > time.monotonic() - started
+
+
+@pytest.fixture
+def throttled(local_personalize):
+    local_personalize.faults.throttle()
+    yield
+    assert local_personalize.faults.rules  # not cleared before the test is over
+
+
+def test_faults_of_a_test(personalize_runtime, throttled, popular):
+    with pytest.raises(ThrottlingError):
+        personalize_runtime.get_recommendations(campaign_arn=popular)
+
+
+def test_are_gone_after_it(personalize_runtime, popular):
+    assert personalize_runtime.get_recommendations(campaign_arn=popular).info.attempts == 1
+
+
+def test_faults_of_a_test_that_finds_the_service_by_itself(request):
+    request.getfixturevalue("local_personalize").faults.fail()
+
+
+def test_are_gone_too(local_personalize):
+    assert local_personalize.faults.rules == ()
+
+
+def test_an_endpoint(personalize_endpoint, popular):
+    client = boto3.client("personalize-runtime", region_name="eu-west-1", endpoint_url=personalize_endpoint)
+    assert len(client.get_recommendations(campaignArn=popular)["itemList"]) == 3
+    client.close()
+"""
+
+
+def test_the_fixtures_work_on_the_directory_of_the_ini_file_and_faults_end_with_their_test(
+    run: Run, pytester: pytest.Pytester, data: Path
+) -> None:
+    data.rename(pytester.path / "my data")
+    # Relative to the ini-file, wherever pytest is started.
+    (pytester.path / "pyproject.toml").write_text('[tool.pytest.ini_options]\npersonalize_data = "my data"\n')
+    (pytester.path / "below").mkdir()
+    without_server = [] if find_spec("uvicorn") else ["--deselect=below/test_it.py::test_an_endpoint"]
+    result = run(FIXTURES, "below", *without_server, name="below/test_it.py")
+    result.assert_outcomes(passed=8 - len(without_server), deselected=len(without_server))
+
+
+OWN = """
+import pytest
+from personalize_rt.local import LocalPersonalize
+
+
+@pytest.fixture(scope="session")
+def local_personalize(personalize_data):
+    return LocalPersonalize.from_directory(personalize_data, clock=lambda: 0.0)
+
+
+def test_it(personalize_client, local_personalize):
+    arn = local_personalize.campaign_arn("popular")
+    reply = personalize_client.get_recommendations(campaignArn=arn)
+    assert reply["ResponseMetadata"]["HTTPHeaders"]["date"] == "Thu, 01 Jan 1970 00:00:00 GMT"
+    local_personalize.faults.throttle()
+
+
+def test_that_its_faults_are_cleared(local_personalize):
+    assert local_personalize.faults.rules == ()
+"""
+
+
+def test_a_project_may_have_a_service_of_its_own_and_the_option_counts_before_the_ini_file(
+    run: Run, pytester: pytest.Pytester, data: Path
+) -> None:
+    (pytester.path / "pytest.ini").write_text("[pytest]\npersonalize_data = nowhere\n", encoding="utf-8")
+    data.rename(pytester.path / "there")
+    run(OWN, "--personalize-data=there").assert_outcomes(passed=2)
+
+
+def test_a_directory_that_cannot_be_loaded_is_one_clear_error(run: Run, data: Path) -> None:
+    (data / "interactions.csv").write_text("USER_ID,ITEM_ID\nann,a\n", encoding="utf-8")
+    (data / "personalize.toml").write_text("[campaigns]\npopular = 'aws-no-such-recipe'\n", encoding="utf-8")
+    result = run("def test_it(personalize_client): pass", f"--personalize-data={data}")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines_random(["*personalize.toml, line 2*recipes*", "*interactions.csv, line 1*TIMESTAMP*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*def local_personalize*")
+
+
+UNUSED_AT_FIRST = """
+import sys
+
+
+def test_that_a_run_which_does_not_use_it_pays_for_nothing():
+    ours = ("personalize_rt.local", "personalize_rt.client", "attr", "boto3", "botocore")
+    assert not [name for name in sys.modules if name.startswith(ours)]
+
+
+def test_that_without_a_directory_there_is_the_sample(local_personalize):
+    assert "movies-ranking" in local_personalize.campaigns
+"""
+
+
+def test_it_loads_nothing_before_a_fixture_is_used_and_then_the_sample(run: Run) -> None:
+    # Hypothesis' plug-in loads attrs.
+    run(UNUSED_AT_FIRST, "-p", "no:hypothesispytest").assert_outcomes(passed=2)
+
+
+def test_the_example_of_the_documentation_passes(run: Run) -> None:
+    page = Path(__file__).parents[2] / "docs" / "testing.md"
+    (example,) = re.findall(r"```python\n(import pytest\n.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    run(example).assert_outcomes(passed=2)
