@@ -160,12 +160,13 @@ def _example(parameters: Iterable[Parameter]) -> dict[str, str]:
 
 def _outcome(local: LocalPersonalize, kept: Sequence[str], dropped: Sequence[str], *, actions: bool) -> list[Any]:
     rows = local.action_rows if actions else local.items
-    what = "actions" if actions else "items"
+    what = "action" if actions else "item"
     column = next((name for name in ("TITLE", "NAME") if name in rows.columns), None)
     parts: list[Any] = []
-    for verb, ids in (("stay", kept), ("go", dropped)):
+    for one, many, ids in (("stays", "stay", kept), ("goes", "go", dropped)):
         table = new_table()
-        table.add_column(f"{len(ids):,} {what} {verb}", overflow="fold")
+        head = f"1 {what} {one}" if len(ids) == 1 else f"{len(ids):,} {what}s {many}"
+        table.add_column(head, overflow="fold")
         table.add_column("" if column is None else column, overflow="fold")
         for id in ids[:_LISTED]:
             title = rows[id].get(column) if column is not None and id in rows else None

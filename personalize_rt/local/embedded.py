@@ -105,7 +105,9 @@ class LocalPersonalize(Doors):
         return cls(engine, settings, found, directory=path, rng=rng)
 
     def reload(self) -> None:
-        """Read the directory again. Requests under way are answered from the old data; events taken in are forgotten.
+        """Read the directory again.
+
+        Requests under way are answered from the old data; events taken in, and filters added, are forgotten.
 
         Raises:
             LocalDataError: Everything that is wrong with the directory; the old data stay.
@@ -114,6 +116,18 @@ class LocalPersonalize(Doors):
         # One look at the wire answers a whole request, so the order of these does not matter to it.
         self._settings, self._resources = new._settings, new._resources
         self._engine, self._wire = new._engine, new._wire
+
+    def prepare(self) -> Self:
+        """Make ready what the first requests would have to wait for: what is learned from the data, and indexes.
+
+        For small data, that is not worth a call. With a million events it takes some seconds; a server that must not
+        keep its first users waiting calls it before it starts.
+
+        Returns:
+            The service itself.
+        """
+        self._engine.prepare()
+        return self
 
     def handle(self, request: HttpRequest) -> HttpResponse:
         """Answer one HTTP request: what every door does in the end."""

@@ -145,6 +145,14 @@ class Engine:
             answer = [row._replace(metadata=metadata_of(items, row.id, columns)) for row in answer]
         return answer
 
+    def prepare(self) -> None:
+        """Make ready what the first requests would have to wait for: models and indexes."""
+        nobody: Mapping[str, Any] = {"userId": "", "itemId": "", "inputList": ()}
+        for resource in self._resources.values():
+            resource.recipe.answer(Ask(self.models, nobody))
+        self.models.prepare()
+        self.filters.prepare()
+
     def _resource(self, members: Mapping[str, Any]) -> Resource:
         kind = "campaign" if "campaignArn" in members else "recommender"
         arn = members[f"{kind}Arn"]

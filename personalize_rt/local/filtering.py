@@ -311,6 +311,24 @@ class Filters:
         for name, text in values.items():
             stored.parameters[name].check(decode(text, parameter=name), digits_are_numbers=True)
 
+    def prepare(self) -> None:
+        """Build the indexes that the filters look at."""
+        for stored in tuple(self._stored.values()):
+            target = stored.expression.target
+            if target == "UserID":
+                continue
+            self._logs[target].by_user()
+            table = self._catalogue(target).table
+            for clause in stored.expression.clauses:
+                for condition in clause.conditions:
+                    field = condition.field
+                    if field.dataset in ("Items", "Actions"):
+                        column = _column(field, self._datasets)
+                        if column is not None and column.type in _NUMERIC:
+                            table.numbers(field.name)
+                        else:
+                            table.texts(field.name)
+
     def tell(self, target: Target, event: Interaction) -> None:
         """Let the indexes know of an event that arrived."""
         catalogue = self._catalogues.get(target)

@@ -73,6 +73,14 @@ class Models:
             lambda: ActionModel(self.datasets.actions or Table()).fit(self.datasets.action_interactions),
         )
 
+    def prepare(self) -> None:
+        """Make ready what the models that were made so far compute when they are first asked."""
+        with self._lock:
+            made = list(self._made.values())
+        for model in made:
+            if isinstance(model, TasteModel):
+                model.prepare()
+
     @property
     def _log(self) -> EventLog:
         return self._once("log", lambda: self.datasets.interactions or EventLog())

@@ -150,15 +150,18 @@ def _softmax_over_part(ask: Ask) -> Rows:
 
 def _softmax_over_input(ask: Ask) -> Rows:
     """Scores of the known items of the input sum to 1; unknown items come last, without one."""
-    preference = ask.models.taste().prefer(ask.members["userId"], ask.recent)
-    # The wire has checked the request, by limits that may be wider than the published ones.
-    ranking = LocalReranker(lambda _, ids, __: preference.logits(ids), limits=Limits.off()).rank(
-        user_id=ask.members["userId"], input_list=ask.members["inputList"], context=ask.members.get("context")
+    user, items = ask.members["userId"], ask.members["inputList"]
+    logits = zip(items, ask.models.taste().prefer(user, ask.recent).logits(items), strict=True)
+    known: dict[str, float] = {id: logit for id, logit in logits if logit is not None}
+    # The re-ranker would put unknown items last by itself, in more time. The wire has checked the request, by limits
+    # that may be wider than the published ones.
+    ranking = LocalReranker(known, limits=Limits.off()).rank(
+        user_id=user, input_list=[id for id in items if id in known]
     )
+    ids = (*ranking.item_ids, *(id for id in items if id not in known))
+    scores = ranking.scores + (None,) * (len(ids) - len(ranking))
     return lambda allowed: (
-        Row(id, score)
-        for id, score in zip(ranking.item_ids, ranking.scores, strict=True)
-        if allowed is None or id in allowed
+        Row(id, score) for id, score in zip(ids, scores, strict=True) if allowed is None or id in allowed
     )
 
 

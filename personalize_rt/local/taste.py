@@ -3,13 +3,15 @@
 The service's models are not published; this one is small, learns without a training step, and gives scores that look
 like the service's. The logit of item *i* for a user is ::
 
-    0.7 ln (0.01 + popularity(i))  +  1.5 / sqrt(h)  *  sum over the user's h latest items s of affinity(s, i)
+    0.7 ln (0.01 + popularity(i))  +  1.8 / sqrt(h)  *  sum over the user's h latest items s of affinity(s, i)
 
-*popularity* is the number of events of *i*, an event of 30 days before the newest of all counting half. *affinity* is
-how much more often than by chance the users of *s* also have *i*: ``ln (observed + 1) / (expected + 1)``, never below
-0, where a user with *n* items counts 1 / ln (2 + n), so that people who have everything say little. Of *s*, the 100
-items of the highest affinity count; of its users, 200 are asked. The two weights, 0.7 and 1.5, are all the temperature
-that there is; they were chosen on the bundled sample, by how well they foretell a person's last film.
+*h* is 20 at the most. *popularity* is the number of events of *i*, an event of 30 days before the newest of all
+counting half. *affinity* is how much more often than by chance people who have *s* also have *i*:
+``ln (observed + 1) / (expected + 1)``, never below 0. *observed* is how many of them have *i*, where a person with *n*
+items counts 1 / ln (2 + n), so that people who have everything say little; *expected* is that number if their items
+were any items of all histories. Of the people who have *s*, 100 are asked for their 100 latest items; when 10 or more
+are asked, what only one of them has is taken for chance; and the 50 items of the highest affinity count. These numbers
+were chosen on the bundled sample, by how well they foretell a person's last film, and by the time that an answer takes.
 
 Since no affinity is negative, only items that go with the user's items differ from the popularity logit. So the softmax
 over a catalogue of 100,000 items, and its best 25, need a look at some hundreds of them only.
@@ -38,13 +40,16 @@ __all__ = ["Preference", "TasteModel"]
 _POPULARITY_POWER = 0.7
 _POPULARITY_FLOOR = 0.01
 _POPULARITY_HALF_LIFE = 30 * 86_400
-_AFFINITY_WEIGHT = 1.5
+_AFFINITY_WEIGHT = 1.8
 _SMOOTHING = 1.0
 _HISTORY = 20
-# Bounds on time and memory: so many of an item's users are asked, so many neighbours are kept, for so many items.
-_USERS_ASKED = 200
-_NEIGHBOURS = 100
-_ROWS_KEPT = 50_000
+_ASKED = 100
+_TOLD = 100
+_CROWD = 5
+_ONE_IS_CHANCE_FROM = 10
+_NEIGHBOURS = 50
+# Rows of affinities that are kept: 100,000 of them take 60 MB.
+_ROWS_KEPT = 100_000
 _GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 
@@ -63,11 +68,16 @@ class TasteModel:
         self._users = history.users
         self._starts, self._items, self._times = _histories(history, learned)
         self._audience = _audience(self._starts, self._items, len(universe))
-        self._events = Counter(map(history.target.__getitem__, learned))
+        self._crowds = array("i", map(len, self._audience))
         self._says = array("d", (1 / log(2 + end - start) for start, end in pairwise(self._starts)))
+        self._events = Counter(map(history.target.__getitem__, learned))
         popularity = _recent_popularity(history, learned, len(universe))
         self.base = array("d", (_POPULARITY_POWER * log(_POPULARITY_FLOOR + count) for count in popularity))
         self.order = Order(universe, self.base)
+        # One look-up an item: a ranking asks for hundreds of items that lie far apart in memory.
+        self.base_of = {
+            id: logit for id, logit, crowd in zip(universe.ids, self.base, self._crowds, strict=True) if crowd
+        }
         self._masses = array("d", map(exp, self.base))
         self._total = fsum(self._masses)
         self._affinities = lru_cache(_ROWS_KEPT)(self._compute_affinities)
@@ -78,7 +88,7 @@ class TasteModel:
 
     def knows(self, number: int) -> bool:
         """Whether an item has interactions."""
-        return bool(self._audience[number])
+        return self._crowds[number] > 0
 
     def prefer(self, user_id: str, recent: Sequence[Interaction] = ()) -> Preference:
         """What a user likes.
@@ -95,6 +105,12 @@ class TasteModel:
                 gains[number] = known(number, 0.0) + affinity
         weight = _AFFINITY_WEIGHT / sqrt(len(history) or 1)
         return Preference(self, {number: weight * gain for number, gain in gains.items()})
+
+    def prepare(self) -> None:
+        """Compute the affinities that take a while: those of items that some users have."""
+        for number, crowd in enumerate(self._crowds):
+            if crowd >= _CROWD:
+                self._affinities(number)
 
     def total(self, gains: Mapping[int, float]) -> float:
         """The logarithm of the sum of exp(logit) over the universe, when some logits are higher than usual."""
@@ -121,23 +137,26 @@ class TasteModel:
         return list(dict.fromkeys(number for _, number in events))[:_HISTORY]
 
     def _compute_affinities(self, seed: int) -> tuple[array[int], array[float]]:
+        starts, items, says, crowds = self._starts, self._items, self._says, self._crowds
         users = _some(self._audience[seed])
-        starts, items, says, audience = self._starts, self._items, self._says, self._audience
-        observed: dict[int, float] = {}
-        counted = observed.get
-        mass = 0.0
+        together: dict[int, float] = {}
+        observed = together.get
+        mass = loudest = 0.0
         for user in users:
             weight = says[user]
-            history = items[starts[user] : starts[user + 1]]
+            start = starts[user]
+            history = items[start : min(start + _TOLD, starts[user + 1])]
             mass += weight * len(history)
+            loudest = max(loudest, weight)
             for item in history:
-                observed[item] = counted(item, 0.0) + weight
-        observed.pop(seed, None)
+                together[item] = observed(item, 0.0) + weight
+        together.pop(seed, None)
         share = mass / (len(items) or 1)
+        least = loudest if len(users) >= _ONE_IS_CHANCE_FROM else 0.0
         ratios = {
             item: ratio
-            for item, count in observed.items()
-            if (ratio := (count + _SMOOTHING) / (share * len(audience[item]) + _SMOOTHING)) > 1
+            for item, count in together.items()
+            if count > least and (ratio := (count + _SMOOTHING) / (share * crowds[item] + _SMOOTHING)) > 1
         }
         kept = nlargest(_NEIGHBOURS, ratios, key=ratios.__getitem__)
         return array("i", kept), array("d", (log(ratios[item]) for item in kept))
@@ -162,10 +181,10 @@ class Preference:
 
     def logits(self, item_ids: Sequence[str]) -> list[float | None]:
         """The logit of each item; ``None`` for an item without interactions."""
-        model, gain = self._model, self._gains.get
-        base, knows = model.base, model.knows
-        numbers = map(model.universe.numbers.get, item_ids)
-        return [None if number is None or not knows(number) else base[number] + gain(number, 0.0) for number in numbers]
+        ids = self._model.universe.ids
+        gain = {ids[number]: gain for number, gain in self._gains.items()}.get
+        bases = map(self._model.base_of.get, item_ids)
+        return [None if base is None else base + gain(id, 0.0) for id, base in zip(item_ids, bases, strict=True)]
 
     def best(self, allowed: Allowed | None = None) -> Iterator[tuple[int, float]]:
         """The numbers of the universe with their logits, best first, made one by one.
@@ -200,14 +219,6 @@ def _first(pair: tuple[float, int]) -> float:
     return pair[0]
 
 
-def _some(users: Sequence[int]) -> Sequence[int]:
-    """All users, or when they are many, a part spread evenly; steps of one length might meet a pattern in the data."""
-    if len(users) <= _USERS_ASKED:
-        return users
-    places = {int(n * _GOLDEN_RATIO % 1 * len(users)) for n in range(_USERS_ASKED)}
-    return [users[place] for place in sorted(places)]
-
-
 def _histories(log: EventLog, events: Sequence[int]) -> tuple[array[int], array[int], array[int]]:
     """Where the history of each user starts; the distinct items of all histories, latest first, and their times."""
     seen: list[dict[int, int]] = [{} for _ in log.users]
@@ -229,6 +240,14 @@ def _audience(starts: Sequence[int], histories: Sequence[int], items: int) -> li
         for item in histories[start:end]:
             audience[item].append(user)
     return audience
+
+
+def _some(users: Sequence[int]) -> Sequence[int]:
+    """All users, or when they are many, a part spread evenly; steps of one length might meet a pattern in the data."""
+    if len(users) <= _ASKED:
+        return users
+    chosen = {int(n * _GOLDEN_RATIO % 1 * len(users)) for n in range(_ASKED)}
+    return [users[n] for n in sorted(chosen)]
 
 
 def _recent_popularity(log: EventLog, events: Sequence[int], items: int) -> list[float]:

@@ -11,9 +11,6 @@ from personalize_rt.filters.selection import Allowed
 
 __all__ = ["Order", "Universe"]
 
-# Up to this part of the universe, sorting what a filter lets through is quicker than walking along the order.
-_SMALL_PART = 8
-
 
 @attrs.frozen(eq=False, repr=False)
 class Universe:
@@ -60,15 +57,20 @@ class Order:
             allowed: Only these, if given.
             without: And none of these.
         """
-        candidates: Iterable[int] = self._numbers
-        if allowed is not None and not allowed.everything:
-            ids = self._universe.ids
-            if len(allowed) * _SMALL_PART < len(ids):
-                numbers = self._universe.numbers
-                candidates = sorted((numbers[id] for id in allowed), key=self._place_of().__getitem__)
-            else:
-                candidates = (number for number in self._numbers if ids[number] in allowed)
+        candidates = self._numbers if allowed is None or allowed.everything else self._let_through(allowed)
         return (number for number in candidates if number not in without)
+
+    def _let_through(self, allowed: Allowed) -> Iterator[int]:
+        """What a filter lets through, best first.
+
+        Mostly the first few are wanted, and soon found by walking along the order. After as many steps as there are
+        items to find, it is quicker to sort those that are left.
+        """
+        ids, steps = self._universe.ids, len(allowed)
+        yield from (number for number in self._numbers[:steps] if ids[number] in allowed)
+        numbers, places = self._universe.numbers, self._place_of()
+        rest = [number for id in allowed if places[number := numbers[id]] >= steps]
+        yield from sorted(rest, key=places.__getitem__)
 
     def _place_of(self) -> array[int]:
         if self._places is None:

@@ -10,7 +10,7 @@ import json
 import random
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import formatdate
 from hashlib import sha256
 from typing import Any, cast
@@ -22,7 +22,7 @@ from personalize_rt.limits import Limits
 from personalize_rt.local.engine import Engine, RefusedError, Row
 from personalize_rt.operations import OPERATIONS, Operation
 
-__all__ = ["HttpRequest", "HttpResponse", "Wire"]
+__all__ = ["HttpRequest", "HttpResponse", "Wire", "write_reply"]
 
 _ROUTES = {operation.path: operation for operation in OPERATIONS.values()}
 # The member of the reply that holds the rows, and the member of a row that holds its id.
@@ -101,9 +101,9 @@ class Wire:
             except RefusedError as raised:
                 refusal = raised
         headers = {"x-amzn-errortype": refusal.code}
-        return self._reply(_STATUS[refusal.code], {"message": refusal.message}, headers)
+        return self._reply(_STATUS[refusal.code], _as_json({"message": refusal.message}), headers)
 
-    def _answer(self, operation: Operation[Any], body: bytes) -> dict[str, Any]:
+    def _answer(self, operation: Operation[Any], body: bytes) -> str:
         members = _read(body)
         try:
             operation.check(members, self.limits)
@@ -112,11 +112,11 @@ class Wire:
         else:
             rows = self.engine.answer(operation, members)
             arn = members.get("campaignArn") or members["recommenderArn"]
-            return {**_write(operation, rows), "recommendationId": self._recommendation_id(arn)}
+            return write_reply(operation, rows, self._recommendation_id(arn))
         raise RefusedError("InvalidInputException", message)
 
-    def _reply(self, status: int, content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> HttpResponse:
-        body = json.dumps(content, separators=(",", ":")).encode()
+    def _reply(self, status: int, content: str, headers: Mapping[str, str] | None = None) -> HttpResponse:
+        body = content.encode()
         return HttpResponse(
             status,
             {
@@ -152,17 +152,27 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def _write(operation: Operation[Any], rows: list[Row]) -> dict[str, Any]:
-    # An absent score is sent as null: the recorded replies have the length for it.
+def _as_json(content: Any) -> str:
+    return json.dumps(content, separators=(",", ":"))
+
+
+def write_reply(operation: Operation[Any], rows: list[Row], recommendation_id: str) -> str:
+    """The reply's JSON, as ``json.dumps`` would write it, put together by hand: that takes half the time."""
     member, id_member = _ROWS[operation.name]
-    return {member: [{id_member: row.id, "score": row.score, **_extras(row)} for row in rows]}
+    before, after = f'{{"{id_member}":', ',"score":'
+    # An absent score is sent as null: the recorded replies have the length for it.
+    written = [
+        f"{before}{_text(id)}{after}{'null' if score is None else repr(score)}"
+        f"{_extras(reason, promotion, metadata) if reason or promotion or metadata is not None else ''}}}"
+        for id, score, reason, promotion, metadata in rows
+    ]
+    return f'{{"{member}":[{",".join(written)}],"recommendationId":{_text(recommendation_id)}}}'
 
 
-def _extras(row: Row) -> dict[str, Any]:
-    if row[2:] == _NO_EXTRAS:
-        return {}
-    extras = {"promotionName": row.promotion, "metadata": row.metadata, "reason": row.reason or None}
-    return {name: value for name, value in extras.items() if value is not None}
+def _extras(reason: Sequence[str], promotion: str | None, metadata: Mapping[str, str] | None) -> str:
+    """The members that few rows have, with a comma before each."""
+    extras = {"promotionName": promotion, "metadata": metadata, "reason": reason or None}
+    return f",{_as_json({name: value for name, value in extras.items() if value is not None})[1:-1]}"
 
 
-_NO_EXTRAS = Row("")[2:]
+_text: Callable[[str], str] = json.encoder.encode_basestring_ascii

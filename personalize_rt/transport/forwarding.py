@@ -11,9 +11,11 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from personalize_rt.operations import Operation
+from personalize_rt.operations import Operation, Request
+from personalize_rt.transport.attempt import Attempt, under_way
 from personalize_rt.transport.clients import SERVICE, build_client, check_config, refuse_options
 from personalize_rt.transport.failures import configured
+from personalize_rt.transport.redacting import mask_log
 from personalize_rt.transport.untyped import untyped
 
 __all__ = ["Answer", "Forwarder"]
@@ -59,6 +61,7 @@ class Forwarder:
             check_config(config)
             client = configured(lambda: build_client(**options))
             client.meta.events.register(f"before-parse.{SERVICE}", _keep)
+            mask_log()
         else:
             refuse_options(options)
         self._client = client
@@ -70,10 +73,16 @@ class Forwarder:
             Exception: What botocore raises when no answer comes, or none that it can read.
         """
         call = getattr(self._client, operation.method)
+        attempt = Attempt()
+        # What botocore logs of a client that we build shows nobody; a caller's client logs as it always did.
+        attempt.request = Request(operation, members) if self._owned else None
+        token = under_way.set(attempt)
         try:
             parsed: dict[str, Any] = call(**members)
         except untyped("botocore.exceptions").ClientError as error:
             parsed = error.response
+        finally:
+            under_way.reset(token)
         kept: Answer | None = parsed.get(_KEPT)
         return _written(parsed) if kept is None else kept
 

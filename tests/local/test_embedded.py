@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +19,7 @@ from personalize_rt import (
     ResourceNotFoundError,
     ValidationError,
 )
-from personalize_rt.local import LocalPersonalize
+from personalize_rt.local import HttpRequest, LocalPersonalize
 
 
 @pytest.fixture
@@ -132,3 +133,23 @@ def test_what_is_not_there_is_empty(small: LocalPersonalize) -> None:
     assert len(small.users) == len(small.action_rows) == len(small.action_interactions) == 0
     assert repr(small).startswith("LocalPersonalize(campaigns=[for-you, ")
     assert "ann" not in repr(small)
+
+
+def test_preparing_changes_no_answer(small: LocalPersonalize, service: Callable[..., Any]) -> None:
+    small.add_filter("dramas", "INCLUDE ItemID WHERE Items.GENRES IN ($GENRE) | EXCLUDE ItemID WHERE Items.YEAR < $Y")
+    small.add_filter("people", 'INCLUDE UserID WHERE Interactions.EVENT_TYPE IN ("Watch")')
+    other = service()
+    assert small.prepare() is small
+    for user in ("ann", "cat", "nobody"):
+        members = {"campaignArn": small.campaign_arn("for-you"), "userId": user}
+        prepared = json.loads(service_of(small, members))["itemList"]
+        assert [(row["itemId"], row["score"]) for row in prepared] == other.recommend("for-you", userId=user)
+
+
+def service_of(local: LocalPersonalize, members: dict[str, Any]) -> bytes:
+    return local.handle(HttpRequest("POST", "/recommendations", {}, json.dumps(members).encode())).body
+
+
+def test_everything_of_the_sample_can_be_prepared() -> None:
+    local = LocalPersonalize.sample().prepare()
+    assert local.runtime().campaign(local.campaign_arn("movies-for-you")).recommend("16036")

@@ -210,7 +210,7 @@ def test_what_the_service_refuses_is_refused_and_changes_nothing(
     assert unseen(shop, "u") == {*ITEMS}
 
 
-def test_events_need_their_dataset(service: Callable[..., Any], shop: Any) -> None:
+def test_events_need_their_dataset(service: Callable[..., Any]) -> None:
     only_actions = service({"actions.csv": ACTIONS, "personalize.toml": ""}).local
     with pytest.raises(ValidationError, match=r"there is no interactions\.csv"):
         only_actions.put_events(user_id="u", session_id="s", events=[Event("a", "Watch")])

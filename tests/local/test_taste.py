@@ -70,7 +70,7 @@ def formula(events: Events, user: str, item: str) -> float:
         return max(0.0, log((observed + 1) / (mass * audience[item] / pairs + 1)))
 
     history = histories.get(user, [])[:20]
-    taste = 1.5 / sqrt(len(history)) * sum(map(affinity, history)) if history else 0.0
+    taste = 1.8 / sqrt(len(history)) * sum(map(affinity, history)) if history else 0.0
     return 0.7 * log(0.01 + popularity) + taste
 
 
@@ -183,8 +183,39 @@ def test_nothing_to_learn_from() -> None:
     assert similar_to(model, "a") == []
 
 
+def test_what_one_of_many_has_is_taken_for_chance() -> None:
+    def similar(users: int) -> list[str]:
+        events = [(f"u{n}", "s", n) for n in range(users)] + [("u0", "once", 9), ("u0", "twice", 9), ("u1", "twice", 9)]
+        return similar_to(fitted([*events, *((f"v{n}", f"y{n}", n) for n in range(50))]), "s")
+
+    assert set(similar(9)) == {"once", "twice"}
+    assert similar(10) == ["twice"]
+
+
+def test_who_has_much_tells_of_the_latest_100_items_only() -> None:
+    def similar(distance: int) -> list[str]:
+        between = [f"x{n}" for n in range(distance - 1)]
+        history = [("u", "i", 0), *(("u", item, 1) for item in between), ("u", "s", 2)]
+        others = [(user, item, 1) for user in "vwxyz" for item in between]  # so that i goes best with s
+        return similar_to(fitted([*history, *others]), "s")
+
+    assert "i" in similar(99)
+    assert "i" not in similar(100)
+
+
+def test_a_model_may_be_prepared_and_says_the_same() -> None:
+    events = [(f"u{n % 7}", f"i{n % 11}", n) for n in range(300)]
+    prepared, other = fitted(events), fitted(events)
+    prepared.prepare()
+    items = [f"i{n}" for n in range(11)]
+    assert logits_of(prepared, "u3", items) == logits_of(other, "u3", items)
+
+
 def test_very_popular_items_are_learned_from_a_part_of_their_users() -> None:
     events = [(f"u{n}", item, n) for n in range(3000) for item in ("hit", "x" if n % 2 else "y", f"rare{n}")]
     model = fitted(events)
-    assert similar_to(model, "hit")[0] not in ("x", "y", "hit")  # nobody has x or y more than by chance
+    assert set(similar_to(model, "hit")) <= {"x", "y"}
+    after_hit = logits_of(model, "new", ["x", "y"], [Interaction("new", "hit", 1)])
+    # Nobody has x or y more than by chance, and those who are asked say nearly so.
+    assert after_hit == pytest.approx(logits_of(model, "new", ["x", "y"]), abs=0.3)
     assert similar_to(model, "rare7")[:2] in (["x", "hit"], ["hit", "x"])

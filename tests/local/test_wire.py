@@ -10,8 +10,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from personalize_rt.local import HttpRequest
+from personalize_rt.local.engine import Row
+from personalize_rt.local.wire import write_reply
+from personalize_rt.operations import GET_ACTION_RECOMMENDATIONS, GET_RECOMMENDATIONS
 
 RECOMMENDATION_ID = re.compile(r"RID-[0-9a-f]{2}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}-CID-[0-9a-f]{6}")
 INVALID = (400, "InvalidInputException")
@@ -35,6 +40,31 @@ def test_answer_is_compact_json_with_the_headers_of_the_service(service: Callabl
     assert response.headers["content-length"] == str(len(response.body))
     assert str(UUID(response.headers["x-amzn-requestid"])) == response.headers["x-amzn-requestid"]
     assert "x-amzn-errortype" not in response.headers
+
+
+ROWS = st.builds(
+    Row,
+    id=st.text(max_size=9),
+    score=st.none() | st.floats(0, 1),
+    reason=st.sampled_from([(), ("Popular item",)]),
+    promotion=st.none() | st.just("sale"),
+    metadata=st.none() | st.dictionaries(st.sampled_from(["title", "year"]), st.text(max_size=9)),
+)
+
+
+@given(st.lists(ROWS, max_size=5))
+def test_reply_is_what_json_would_write(rows: list[Row]) -> None:
+    def member(row: Row) -> dict[str, Any]:
+        extras = {"promotionName": row.promotion, "metadata": row.metadata, "reason": row.reason or None}
+        return {"itemId": row.id, "score": row.score} | {k: v for k, v in extras.items() if v is not None}
+
+    reply = {"itemList": [json.loads(json.dumps(member(row))) for row in rows], "recommendationId": "RID-é"}
+    assert write_reply(GET_RECOMMENDATIONS, rows, "RID-é") == json.dumps(reply, separators=(",", ":"))
+
+
+def test_reply_of_actions_has_the_members_of_actions() -> None:
+    written = write_reply(GET_ACTION_RECOMMENDATIONS, [Row("a", 0.5)], "RID")
+    assert written == '{"actionList":[{"actionId":"a","score":0.5}],"recommendationId":"RID"}'
 
 
 def test_recommendation_id_has_the_form_and_length_of_the_service(service: Callable[..., Any]) -> None:

@@ -32,6 +32,15 @@ def test_a_client_that_we_build_keeps_the_bytes(server: Any, session: Any) -> No
     assert [request.members for request in server.received] == [MEMBERS, MEMBERS]
 
 
+def test_the_debug_log_of_a_client_that_we_build_shows_nobody(server: Any, session: Any, caplog: Any) -> None:
+    forwarder = Forwarder(session=session, endpoint_url=server.url)
+    with caplog.at_level("DEBUG"):
+        forwarder.send(GET_RECOMMENDATIONS, {**MEMBERS, "userId": "user-4711"})
+    forwarder.close()
+    text = "".join(record.getMessage() for record in caplog.records)
+    assert ("/recommendations" in text, "4711" in text) == (True, False)
+
+
 def test_it_does_not_retry(server: Any, session: Any) -> None:
     server.always(503)
     forwarder = Forwarder(session=session, endpoint_url=server.url)
