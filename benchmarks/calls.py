@@ -10,6 +10,7 @@ import time
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from benchmarks.contenders import ARN, CONTENDERS, credentials_for_all, items
@@ -40,9 +41,7 @@ def cost_of_a_call(url: str, *, rounds: int, calls: int) -> dict[str, Any]:
     results: dict[str, Any] = {}
     for size in SIZES:
         wanted = items(size)
-        costs = side_by_side(
-            {name: (lambda call=call: call(wanted)) for name, call in built.items()}, rounds=rounds, calls=calls
-        )
+        costs = side_by_side({name: partial(call, wanted) for name, call in built.items()}, rounds=rounds, calls=calls)
         base = costs["boto3"]
         results[str(size)] = {
             name: {

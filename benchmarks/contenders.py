@@ -111,7 +111,7 @@ def personalize_rt(url: str) -> Contender:
 
 
 def floor(url: str) -> Contender:
-    """botocore's signer, urllib3 and json, and nothing else."""
+    """The signer of botocore, urllib3 and json, and nothing else."""
     import urllib3
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest

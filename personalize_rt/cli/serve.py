@@ -44,6 +44,7 @@ def serve(
     from personalize_rt.local.server import find_credentials, serve_forever
 
     local = LocalPersonalize.sample() if directory == SAMPLE else LocalPersonalize.from_directory(directory)
+    local.prepare()  # now, rather than in the first requests
     serve_forever(
         local,
         host=host,

@@ -1,15 +1,15 @@
 """A result as a table: one row for an item, with the same columns and types for every answer.
 
-=================  ==============  =================================================================================
-column             type            what
-=================  ==============  =================================================================================
-``position``       int64           the place in the answer, from 0, as ``result.position(id)`` gives it
-``item_id``        string          (``action_id`` for actions)
-``score``          float64         null where there is none
-``promotion_name`` string          null for an item that was not promoted (not for actions)
-``reason``         list of string  empty where the service gave none (not for actions)
-metadata columns   string          one for each column of item metadata, null where an item has none (not for actions)
-=================  ==============  =================================================================================
+==================  ==============  =================================================================
+column              type            what
+==================  ==============  =================================================================
+``position``        int64           the place in the answer, from 0, as ``result.position(id)`` gives it
+``item_id``         string          (``action_id`` for actions)
+``score``           float64         null where there is none
+``promotion_name``  string          null for an item that was not promoted (not for actions)
+``reason``          list of string  empty where the service gave none (not for actions)
+metadata columns    string          one for each column, null where an item has none (not for actions)
+==================  ==============  =================================================================
 
 Metadata columns stand at the end. They are those that the answer has, in alphabetical order and as the service spells
 them (``brandName``); or, with ``metadata_columns``, those that are asked for, in that order and spelling

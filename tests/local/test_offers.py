@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from personalize_rt.local import Event
+
 DAY = 86_400
 LATEST = 1_590_000_000
 NOW = LATEST + 3 * DAY
@@ -105,6 +107,20 @@ def test_user_who_takes_a_type_more_often_gets_higher_propensities_for_it(offers
     assert fan["mail-b"] > nobody["mail-b"] > foe["mail-b"]
     assert fan["gift-a"] == nobody["gift-a"] == foe["gift-a"]
     assert all(0 <= score <= 1 and score == round(score, 7) for score in (*fan.values(), *foe.values()))
+
+
+def test_what_a_user_takes_while_the_service_runs_counts_at_once(offers: Callable[..., Any]) -> None:
+    small = offers(events({"mail-a": (60, 60), "mail-b": (60, 60), "gift-a": (60, 60)}))
+    before = dict(small.actions("fan", numResults=9))
+    for type, sign in (("TAKEN", 1), ("NOT_TAKEN", -1)):
+        user = f"who {type}"
+        small.local.put_action_interactions(
+            user_id=user, session_id="s", events=[Event("mail-a", type, timestamp=LATEST + n) for n in range(8)]
+        )
+        after = dict(small.actions(user, numResults=9))
+        assert (after["mail-b"] - before["mail-b"]) * sign > 0.01
+        assert after["gift-a"] == before["gift-a"]
+    assert dict(small.actions("fan", numResults=9)) == before
 
 
 def test_expired_actions_are_left_out(offers: Callable[..., Any]) -> None:

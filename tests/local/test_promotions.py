@@ -150,7 +150,7 @@ def test_places_follow_the_seed(service: Callable[..., Any], small_files: dict[s
 
 @pytest.mark.parametrize(
     ("results", "percent", "count"),
-    [(20, 20, 4), (10, 50, 5), (10, 30, 3), (15, 30, 4), (25, 1, 1), (25, 100, 25), (1, 99, 1)],
+    [(20, 20, 4), (10, 50, 5), (10, 30, 3), (15, 30, 4), (15, 90, 13), (25, 1, 1), (25, 100, 25), (1, 99, 1)],
 )
 def test_percentage_is_rounded_down_and_never_to_nothing(results: int, percent: int, count: int) -> None:
     """The first three are the guide's examples."""

@@ -134,6 +134,15 @@ def test_an_item_that_the_model_does_not_know_changes_nothing() -> None:
     assert logits_of(model, "u", ["b"], [Interaction("u", "new", 9)]) == logits_of(model, "u", ["b"])
 
 
+def test_an_old_event_that_comes_late_is_old() -> None:
+    latest = [("u", f"i{n}", 100 + n) for n in range(20)]
+    others = [(f"w{n}", item, 1) for n in range(9) for item in ("old", "beside-old")]
+    model = fitted(latest + others)
+    before = logits_of(model, "u", ["beside-old"])
+    assert logits_of(model, "u", ["beside-old"], [Interaction("u", "old", 99)]) == before
+    assert logits_of(model, "u", ["beside-old"], [Interaction("u", "old", 101)]) > before
+
+
 def test_learning_from_some_events_only() -> None:
     log = EventLog()
     for user, item in (("u", "a"), ("u", "b"), ("v", "a"), ("v", "c")):

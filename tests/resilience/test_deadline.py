@@ -113,21 +113,25 @@ def test_an_answer_that_came_is_given_even_when_it_is_late(runtime: Any, server:
 
 def test_the_last_attempt_cut_off_by_the_deadline_is_a_deadline_error(session: Any, server: Any, in_time: None) -> None:
     server.always("hang")
-    with PersonalizeRuntime(
-        session=session, endpoint_url=server.url, deadline=0.1, retry=RetryPolicy(1), config=Config(read_timeout=60)
-    ) as runtime:
-        with pytest.raises(DeadlineExceededError) as caught:
-            runtime.get_recommendations(campaign_arn=ARN)
+    with (
+        PersonalizeRuntime(
+            session=session, endpoint_url=server.url, deadline=0.1, retry=RetryPolicy(1), config=Config(read_timeout=60)
+        ) as runtime,
+        pytest.raises(DeadlineExceededError) as caught,
+    ):
+        runtime.get_recommendations(campaign_arn=ARN)
     assert caught.value.attempts == 1
 
 
 def test_a_read_time_out_below_the_deadline_is_none(session: Any, server: Any, in_time: None) -> None:
     server.always("hang")
-    with PersonalizeRuntime(
-        session=session, endpoint_url=server.url, deadline=60, retry=RetryPolicy(1), config=Config(read_timeout=0.1)
-    ) as runtime:
-        with pytest.raises(TransportError):
-            runtime.get_recommendations(campaign_arn=ARN)
+    with (
+        PersonalizeRuntime(
+            session=session, endpoint_url=server.url, deadline=60, retry=RetryPolicy(1), config=Config(read_timeout=0.1)
+        ) as runtime,
+        pytest.raises(TransportError),
+    ):
+        runtime.get_recommendations(campaign_arn=ARN)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -61,10 +62,8 @@ def shown(told: list[Event]) -> list[str]:
 
 
 def ask(runtime: Any, **options: Any) -> None:
-    try:
+    with contextlib.suppress(PersonalizeError):
         runtime.get_recommendations(campaign_arn=ARN, **options)
-    except PersonalizeError:
-        pass
 
 
 def test_a_healthy_call(made: Any, told: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -54,10 +55,8 @@ def leaks(lines: list[str]) -> list[tuple[str, str]]:
 def test_a_client_of_ours_logs_no_request_and_no_answer(outcome: Any, session: Any, server: Any, lines: Any) -> None:
     server.script(server.answer(200, outcome) if isinstance(outcome, bytes) else outcome)
     with PersonalizeRuntime(session=session, endpoint_url=server.url, retry=RetryPolicy(2, base=0)) as runtime:
-        try:
+        with contextlib.suppress(Exception):
             ask(runtime)
-        except Exception:
-            pass
     assert leaks(lines) == []
     assert any(line.startswith("botocore.endpoint Making request") for line in lines)  # the lines are still there
     assert any(" bytes>" in line for line in lines)
@@ -74,13 +73,13 @@ def test_the_text_of_an_error_is_masked(session: Any, server: Any, lines: Any) -
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 def test_so_it_is_behind_a_proxy(session: Any, server: Any, lines: Any) -> None:
     config = Config(proxies={"http": server.url})
-    with PersonalizeRuntime(
-        session=session, endpoint_url="http://personalize.invalid", config=config, retry=RetryPolicy(1)
-    ) as runtime:
-        try:
-            ask(runtime)
-        except Exception:
-            pass
+    with (
+        PersonalizeRuntime(
+            session=session, endpoint_url="http://personalize.invalid", config=config, retry=RetryPolicy(1)
+        ) as runtime,
+        contextlib.suppress(Exception),
+    ):
+        ask(runtime)
     assert leaks(lines) == []
     assert any("urllib3" in line for line in lines)
 
