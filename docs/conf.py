@@ -37,7 +37,10 @@ nitpick_ignore_regex = [
     # What users never build themselves.
     ("py:class", r"personalize_rt\.handles\.Bound|personalize_rt\.testing\.(waiting\.)?_\w+"),
     ("py:class", r"personalize_rt\.(operations\.Request|transport\.\w+\.\w+|filters\.\w+\.\w+|notebook\.\w+\.\w+)"),
-    ("py:class", r"Hook|Comparison|Explanation|Row|Value|Operator|BreakerState|Answer|Flights|Catalogue|Selector|Fallback|Filter|BoundFilter|Axes"),
+    (
+        "py:class",
+        r"Hook|Comparison|Explanation|Row|Value|Operator|BreakerState|Answer|Flights|Catalogue|Selector|Fallback|Filter|BoundFilter|Axes",
+    ),
     ("py:(func|mod)", r"personalize_rt\.(notebook|filters)\..*"),
     ("py:class", r"personalize_rt\.local\.(datasets|engine|recipes|settings|wire)\.\w+"),
 ]

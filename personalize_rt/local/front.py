@@ -76,7 +76,7 @@ class Line:
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         # Set when the client is gone, or the server is about to go: there is nothing left to wait for.
-        self.over = asyncio.Event()
+        self.over: asyncio.Event = asyncio.Event()
 
     async def pause(self, seconds: float | None) -> None:
         """Wait for so long (``None``: for ever), or until there is nothing left to wait for."""
@@ -211,7 +211,7 @@ class Application:
         verifier: Verifier | None,
         max_body: int,
     ) -> None:
-        self.lines = Lines()
+        self.lines: Lines = Lines()
         self._handle = handle
         self._faults = faults
         self._read_again = reload

@@ -72,10 +72,12 @@ class TasteModel:
         self._says = array("d", (1 / log(2 + end - start) for start, end in pairwise(self._starts)))
         self._events = Counter(map(history.target.__getitem__, learned))
         popularity = _recent_popularity(history, learned, len(universe))
-        self.base = array("d", (_POPULARITY_POWER * log(_POPULARITY_FLOOR + count) for count in popularity))
-        self.order = Order(universe, self.base)
+        self.base: array[float] = array(
+            "d", (_POPULARITY_POWER * log(_POPULARITY_FLOOR + count) for count in popularity)
+        )
+        self.order: Order = Order(universe, self.base)
         # One look-up an item: a ranking asks for hundreds of items that lie far apart in memory.
-        self.base_of = {
+        self.base_of: dict[str, float] = {
             id: logit for id, logit, crowd in zip(universe.ids, self.base, self._crowds, strict=True) if crowd
         }
         self._masses = array("d", map(exp, self.base))

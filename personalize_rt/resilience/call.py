@@ -109,9 +109,9 @@ class Call(Generic[ResultT]):
 
     def __init__(self, request: Request[ResultT], policies: Policies) -> None:
         self.request: Request[ResultT] = request
-        self.policies = policies
-        self.sent = 0
-        self.spent = 0  # tokens of the retry budget that the last retry cost
+        self.policies: Policies = policies
+        self.sent: int = 0
+        self.spent: int = 0  # tokens of the retry budget that the last retry cost
         self._sent_before = 0
         self._request_id: str | None = None
         self._told = bool(policies.hooks)

@@ -24,7 +24,7 @@ class Attempt:
     __slots__ = ("_broken_off", "_lock", "_sock", "ends", "request")
 
     def __init__(self, ends: float | None = None) -> None:
-        self.ends = ends
+        self.ends: float | None = ends
         self.request: Any = None
         self._sock: Any = None
         self._broken_off = False
