@@ -1,0 +1,358 @@
+"""Many threads against a service that fails all the time: ``python -m benchmarks.soak`` (10 minutes).
+
+A server in a process of its own answers 60 % of the requests well; 30 % with an error (a 5xx, throttling, a reset, a
+broken or cut body), 10 % never. It is killed and started again at random. 32 threads ask for rankings with every policy
+on, some with a filter. What must hold:
+
+* every call yields a permutation of its input, or of what the filter leaves of it, and no exception escapes;
+* no answer belongs to another request: items and users are unlike in all calls, and the id of each answer is a digest
+  of its request;
+* in the end threads, sockets and memory are back where they were.
+
+``--seconds N``, ``--threads N``, ``--seed N``. Ends with status 1 when something does not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import hashlib
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from benchmarks.contenders import ARN, credentials_for_all
+
+FILTER = ARN.replace(":campaign/", ":filter/")
+HIDDEN = "-hidden"  # how ids of items end that the filter excludes
+DEADLINE = 0.2  # seconds
+GROWTH = 30  # MB of memory that may be left
+
+
+def answer_id(user_id: str, input_list: list[str]) -> str:
+    """The recommendation id that belongs to one request."""
+    return hashlib.sha256(json.dumps([user_id, input_list]).encode()).hexdigest()
+
+
+# The server
+
+
+class Connection(asyncio.Protocol):
+    """Answers as chance has it."""
+
+    chance = random.Random()
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport: Any = transport
+        self._buffer = b""
+        self._hangs = False
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while not self._hangs:
+            head, mark, rest = self._buffer.partition(b"\r\n\r\n")
+            if not mark:
+                return
+            length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+            if len(rest) < length:
+                return
+            self._buffer = rest[length:]
+            self._answer(json.loads(rest[:length]))
+
+    def _answer(self, members: Mapping[str, Any]) -> None:
+        kept = [id for id in members["inputList"] if "filterArn" not in members or not id.endswith(HIDDEN)]
+        self.chance.shuffle(kept)
+        reply = {
+            "personalizedRanking": [{"itemId": id, "score": 0.5} for id in kept],
+            "recommendationId": answer_id(members["userId"], members["inputList"]),
+        }
+        body = json.dumps(reply).encode()
+        drawn = self.chance.random()
+        if drawn < 0.6:
+            self._send(200, body)
+        elif drawn < 0.7:
+            self._hangs = True
+        else:
+            self.chance.choice([self._fail, self._fail, self._fail, self._reset, self._garble, self._cut])(body)
+
+    def _fail(self, body: bytes) -> None:
+        self._send(self.chance.choice([500, 503, 429]), b'{"message": "made by the soak test"}')
+
+    def _reset(self, body: bytes) -> None:
+        self._transport.abort()
+
+    def _garble(self, body: bytes) -> None:
+        self._send(200, b"{" + body)
+
+    def _cut(self, body: bytes) -> None:
+        self._send(200, body, sent=len(body) // 2)
+        self._transport.close()
+
+    def _send(self, status: int, body: bytes, *, sent: int | None = None) -> None:
+        head = f"HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        self._transport.write(head.encode() + body[:sent])
+
+
+async def serve(port: int, seed: int) -> None:
+    """Serve until killed."""
+    Connection.chance = random.Random(seed)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Connection, "127.0.0.1", port, reuse_address=True, backlog=512)
+    print("ready", flush=True)
+    async with server:
+        await server.serve_forever()
+
+
+class Restarting:
+    """The server's process, killed and started again at random."""
+
+    def __init__(self, port: int, chance: random.Random) -> None:
+        self._port = port
+        self._chance = chance
+        self._over = threading.Event()
+        self.restarts = 0
+        self._process = self._start()
+        self._thread = threading.Thread(target=self._work)
+        self._thread.start()
+
+    def _start(self) -> subprocess.Popen[str]:
+        seed = str(self._chance.randrange(1 << 30))
+        command = [sys.executable, "-m", "benchmarks.soak", "--serve", str(self._port), "--seed", seed]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        process.stdout.readline()
+        return process
+
+    def _kill(self) -> None:
+        self._process.send_signal(signal.SIGKILL)
+        self._process.communicate()
+
+    def _work(self) -> None:
+        while not self._over.wait(self._chance.uniform(2.0, 6.0)):
+            self._kill()
+            self._over.wait(self._chance.uniform(0.0, 1.0))
+            self._process = self._start()
+            self.restarts += 1
+
+    def close(self) -> None:
+        self._over.set()
+        self._thread.join()
+        self._kill()
+
+
+# The callers
+
+
+class Rows(Mapping[str, Mapping[str, object]]):
+    """The columns of every item there may be."""
+
+    def __getitem__(self, id: str) -> Mapping[str, object]:
+        return {"HIDDEN": "yes" if id.endswith(HIDDEN) else "no"}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+@attrs.define
+class Tally:
+    """What was seen; each thread has its own."""
+
+    sources: Counter[str] = attrs.field(factory=Counter)
+    causes: Counter[str] = attrs.field(factory=Counter)
+    wrong: list[str] = attrs.field(factory=list)
+    longest: float = 0.0
+
+
+def runtimes(url: str) -> list[Any]:
+    """One client, with all policies in several combinations."""
+    from personalize_rt import PersonalizeRuntime, RetryPolicy
+    from personalize_rt.resilience.breaker import CircuitBreaker
+    from personalize_rt.resilience.cache import Cache
+    from personalize_rt.resilience.fallback import FilterData, InputOrderFallback, StaleFallback
+    from personalize_rt.resilience.hedge import Hedge
+
+    runtime = PersonalizeRuntime(
+        endpoint_url=url,
+        deadline=DEADLINE,
+        retry=RetryPolicy(3, base=0.01),
+        fallback=StaleFallback() | InputOrderFallback(filter_data=FilterData(items=Rows())),
+        breaker=CircuitBreaker(window=2.0, open_for=0.5),
+        cache=Cache(ttl=0.5, stale_while_revalidate=1.0, stale_if_error=5.0, personal=True),
+        hedge=Hedge(after=0.02, percent=20),
+    ).connect()
+    return [
+        runtime,
+        runtime.with_options(breaker=None),
+        runtime.with_options(breaker=None, hedge=None),
+        runtime.with_options(breaker=None, cache=None, deadline=0.1),
+        runtime.with_options(breaker=None, hedge=Hedge(percent=20)),
+    ]
+
+
+def work(index: int, made: list[Any], until: float, seed: int, tally: Tally) -> None:
+    """One thread's calls, one after the other."""
+    from personalize_rt.filters import Filter
+
+    hiding = Filter(FILTER, 'EXCLUDE ItemID WHERE Items.HIDDEN IN ("yes")')
+    chance = random.Random(seed + index)
+    asked: list[tuple[str, list[str]]] = []
+    number = 0
+    while time.monotonic() < until:
+        if asked and chance.random() < 0.2:
+            user_id, input_list = chance.choice(asked[-20:])  # what the cache may know
+        else:
+            number += 1
+            user_id = f"user-{index}-{number}"
+            ids = [f"item-{index}-{number}-{place}" for place in range(chance.randint(1, 40))]
+            input_list = [id + HIDDEN if chance.random() < 0.2 else id for id in ids]
+            asked.append((user_id, input_list))
+            del asked[:-20]
+        filtered = chance.random() < 0.3
+        start = time.monotonic()
+        try:
+            ranking = chance.choice(made).get_personalized_ranking(
+                campaign_arn=ARN, user_id=user_id, input_list=input_list, filter=hiding if filtered else None
+            )
+        except BaseException as error:
+            tally.wrong.append(f"{type(error).__name__}: {error}")
+            continue
+        tally.longest = max(tally.longest, time.monotonic() - start)
+        tally.sources[ranking.info.source] += 1
+        if ranking.cause is not None:
+            tally.causes[type(ranking.cause).__name__] += 1
+        wanted = [id for id in input_list if not filtered or not id.endswith(HIDDEN)]
+        if sorted(ranking.item_ids) != sorted(wanted):
+            tally.wrong.append(f"from {ranking.info.source}: {len(ranking)} items for {len(wanted)}, filter {filtered}")
+        if ranking.recommendation_id not in (None, answer_id(user_id, input_list)):
+            tally.wrong.append(f"from {ranking.info.source}: the answer to another request")
+        if ranking.info.unfiltered or ranking.degraded is not (ranking.info.source == "fallback"):
+            tally.wrong.append(f"from {ranking.info.source}: says what it is not")
+
+
+# What is left
+
+
+def open_files() -> int:
+    """Descriptors of this process, or 0 where nobody can say."""
+    with suppress(OSError):
+        return len(os.listdir("/proc/self/fd"))
+    return 0
+
+
+def memory() -> float:
+    """MB of this process in memory, or 0 where nobody can say."""
+    with suppress(OSError):
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return 0.0
+
+
+def threads() -> set[str]:
+    """The threads of this process; those that only wait for timers stay for good."""
+    return {thread.name for thread in threading.enumerate() if thread.name != "personalize-rt-timers"}
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def restarting(seed: int) -> Iterator[tuple[str, Restarting]]:
+    port = free_port()
+    server = Restarting(port, random.Random(seed))
+    try:
+        yield f"http://127.0.0.1:{port}", server
+    finally:
+        server.close()
+
+
+def soak(*, seconds: float, callers: int, seed: int) -> tuple[dict[str, Any], list[str]]:
+    """Run; return figures, and what did not hold."""
+    credentials_for_all()
+    import tenacity  # noqa: F401
+
+    import personalize_rt.resilience.sync_cache  # noqa: F401 - what is imported later is no growth
+
+    before_files, before_threads = open_files(), threads()
+    tallies = [Tally() for _ in range(callers)]
+    with restarting(seed) as (url, server):
+        made = runtimes(url)
+        start = time.monotonic()
+        until = start + seconds
+        pool = [
+            threading.Thread(target=work, args=(index, made, until, seed, tally)) for index, tally in enumerate(tallies)
+        ]
+        for thread in pool:
+            thread.start()
+        time.sleep(min(30.0, seconds / 4))  # caches fill, pools open
+        gc.collect()
+        warm = memory()
+        for thread in pool:
+            thread.join()
+        gc.collect()
+        end = memory()
+        made[0].close()
+    waited = time.monotonic() + 10
+    while (open_files() > before_files or threads() - before_threads) and time.monotonic() < waited:
+        time.sleep(0.05)
+        gc.collect()
+    wrong = [text for tally in tallies for text in tally.wrong]
+    if open_files() > before_files:
+        wrong.append(f"{open_files() - before_files} descriptors are left open")
+    if threads() - before_threads:
+        wrong.append(f"threads are left: {sorted(threads() - before_threads)}")
+    if end - warm > GROWTH:
+        wrong.append(f"memory grew by {end - warm:.0f} MB after the first quarter")
+    figures = {
+        "seconds": round(time.monotonic() - start, 1),
+        "threads": callers,
+        "restarts": server.restarts,
+        "calls": sum(sum(tally.sources.values()) for tally in tallies),
+        "sources": dict(sum((tally.sources for tally in tallies), Counter())),
+        "causes": dict(sum((tally.causes for tally in tallies), Counter())),
+        "longest_ms": round(max(tally.longest for tally in tallies) * 1000),
+        "memory_mb": {"after the first quarter": round(warm), "at the end": round(end)},
+    }
+    return figures, wrong
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--threads", type=int, default=32)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        asyncio.run(serve(options.serve, options.seed))
+    figures, wrong = soak(seconds=options.seconds, callers=options.threads, seed=options.seed)
+    print(json.dumps(figures, indent=1))
+    for text, count in Counter(wrong).most_common(20):
+        print(f"{count} x {text}", file=sys.stderr)
+    print("everything holds" if not wrong else f"{len(wrong)} things do not hold")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""The async driver's way through the cache: single flight, revalidation in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+from typing import Any
+
+from personalize_rt.errors import DeadlineExceededError, PersonalizeError
+from personalize_rt.resilience.asynchronous import guarded
+from personalize_rt.resilience.cache import Answer, Cache, Flights, Fresh, Miss, Stale
+from personalize_rt.resilience.call import Call
+from personalize_rt.resilience.fallback import wants_fallback
+from personalize_rt.transport.asynchronous import AsyncTransport
+
+__all__ = ["cached"]
+
+_log = logging.getLogger("personalize_rt")
+
+# How an equal call under way ended: its answer, its error, or None when it was given up for reasons of its own.
+_Outcome = Answer | PersonalizeError | None
+_Flight = asyncio.Future[_Outcome]
+
+
+async def cached(call: Call[Any], transport: AsyncTransport, cache: Cache) -> Any:
+    """Answer from the cache, or ask the service and keep its answer."""
+    key = cache.key(call.request)
+    if key is None:
+        return await guarded(call, transport)
+    while True:
+        found = cache.look_up(key)
+        if isinstance(found, Fresh):
+            return call.from_cache(found.answer, stale=False)
+        if isinstance(found, Stale):
+            if found.revalidate:
+                _revalidate(call, transport, cache, key)
+            return call.from_cache(found.answer, stale=True)
+        flight, leads = _flights(call).join(key, _new_flight)
+        if leads:
+            return await _fetched(call, transport, cache, key, found, flight)
+        # asyncio.wait leaves the flight to the others when this call is cancelled.
+        landed, _ = await asyncio.wait([flight], timeout=call.left())
+        if not landed:
+            return _stale_or_raise(call, found, call.late())
+        outcome = flight.result()
+        if isinstance(outcome, PersonalizeError):
+            return _stale_or_raise(call, found, copy.copy(outcome))
+        if outcome is not None:
+            return call.from_cache(outcome, stale=False)
+        # The leader was given up: the next one leads.
+
+
+async def _fetched(
+    call: Call[Any], transport: AsyncTransport, cache: Cache, key: str, miss: Miss, flight: _Flight
+) -> Any:
+    outcome: _Outcome = None
+    try:
+        answer: Answer = await guarded(call, transport)
+        outcome = answer
+        cache.keep(key, answer)
+        return answer
+    except PersonalizeError as error:
+        failure = error
+        # A deadline is one call's own; others may have more time.
+        outcome = None if isinstance(error, DeadlineExceededError) else error
+    finally:
+        _flights(call).land(key)
+        flight.set_result(outcome)
+    return _stale_or_raise(call, miss, failure)
+
+
+def _stale_or_raise(call: Call[Any], miss: Miss, error: PersonalizeError) -> Any:
+    if miss.stale is not None and wants_fallback(error):
+        return call.from_cache(miss.stale, stale=True)
+    raise error
+
+
+def _revalidate(call: Call[Any], transport: AsyncTransport, cache: Cache, key: str) -> None:
+    flights = _flights(call)
+    flight, leads = flights.join(key, _new_flight)
+    if not leads:
+        return
+
+    def land(_: object) -> None:
+        flights.land(key)
+        flight.set_result(None)  # who waited looks into the cache again
+
+    # Not at the end of the coroutine: one that is cancelled before its first step has no end.
+    transport.in_background(_asked_again(call, transport, cache, key)).add_done_callback(land)
+
+
+async def _asked_again(call: Call[Any], transport: AsyncTransport, cache: Cache, key: str) -> None:
+    again = Call(call.request, call.policies)
+    try:
+        answer = await guarded(again, transport)
+    except Exception as error:
+        again.ended(None, error)
+        _log.debug("revalidation failed with %s", type(error).__name__)
+    except BaseException as error:
+        again.ended(None, error)
+        raise
+    else:
+        cache.keep(key, answer)
+        again.ended(answer, None)
+
+
+def _new_flight() -> _Flight:
+    return asyncio.get_running_loop().create_future()
+
+
+def _flights(call: Call[Any]) -> Flights[_Flight]:
+    flights = call.policies.flights
+    assert flights is not None  # they come with the cache
+    return flights

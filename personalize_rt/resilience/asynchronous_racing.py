@@ -1,0 +1,79 @@
+"""Two requests for one answer, as tasks: the part of the async driver that hedges."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from personalize_rt.resilience.call import Call
+from personalize_rt.resilience.hedge import Hedge
+from personalize_rt.transport.asynchronous import AsyncTransport
+from personalize_rt.transport.sending import Reply
+
+__all__ = ["hedged"]
+
+_Lane = asyncio.Task[Reply]
+
+
+async def hedged(call: Call[Any], transport: AsyncTransport, hedge: Hedge) -> Reply:
+    """Send; when the answer is late, send again, and take whichever comes first."""
+    delay = hedge.delay()
+    begun = call.elapsed()
+    if delay is None:
+        reply = await transport.send(call.request, sent_before=call.sent)
+    else:
+        reply = await _raced(call, transport, hedge, delay)
+    hedge.answered(call.elapsed() - begun)
+    return reply
+
+
+async def _raced(call: Call[Any], transport: AsyncTransport, hedge: Hedge, delay: float) -> Reply:
+    def start() -> _Lane:
+        sending = transport.send(call.request, sent_before=call.sent + len(lanes))
+        return asyncio.get_running_loop().create_task(sending)
+
+    lanes: list[_Lane] = []
+    lanes.append(start())
+    try:
+        ended, _ = await asyncio.wait(lanes, timeout=delay)
+        if not ended and hedge.take():
+            call.tell("HedgeStarted")
+            lanes.append(start())
+        return await _first(lanes)
+    except asyncio.CancelledError:
+        call.sent += len(lanes) - 1  # the first is counted by who gives the call up
+        raise
+    finally:
+        for lane in lanes:
+            _leave(lane)
+
+
+async def _first(lanes: list[_Lane]) -> Reply:
+    """The reply that comes first, counting all requests; or, when all fail, the error that knows of all."""
+    under_way = set(lanes)
+    while under_way:
+        ended, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+        for lane in ended:
+            if lane.exception() is None:
+                reply = lane.result()
+                return Reply(reply.members, reply.request_id, len(lanes) - 1 + reply.sent)
+    return lanes[-1].result()
+
+
+_left: set[_Lane] = set()
+
+
+def _leave(lane: _Lane) -> None:
+    """Break a request off if it is still under way. Its connection is closed when the task sees the cancellation.
+
+    Nobody waits for that: a client of the caller's may take its time.
+    """
+    lane.cancel()
+    _left.add(lane)  # a loop keeps no task alive
+    lane.add_done_callback(_forget)
+
+
+def _forget(lane: _Lane) -> None:
+    _left.discard(lane)
+    if not lane.cancelled():
+        lane.exception()  # seen: asyncio need not report it

@@ -1,0 +1,339 @@
+"""Our own sending on the event loop: connections that are kept, dropped and closed, and what is left to aiohttp."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import io
+import logging
+from collections.abc import Iterator
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("aiobotocore", reason='aiobotocore is not installed: pip install "personalize-rt[aio]"')
+from aiobotocore.config import AioConfig
+from aiobotocore.httpxsession import HttpxSession
+
+from personalize_rt import PersonalizeError, ResponseError, RetryPolicy, ServerError, ServiceError, TransportError
+from personalize_rt.aio import AsyncPersonalizeRuntime
+from personalize_rt.transport.asynchronous_sender import AsyncSender
+
+ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
+
+
+def once(raw: Any, **options: Any) -> AsyncPersonalizeRuntime:
+    defaults = {"region_name": "eu-west-1", "endpoint_url": raw.url, "retry": RetryPolicy(1), "deadline": None}
+    return AsyncPersonalizeRuntime(**{**defaults, **options})
+
+
+async def ask(runtime: Any) -> tuple[str, ...]:
+    ids: tuple[str, ...] = (await runtime.get_recommendations(campaign_arn=ARN)).item_ids
+    return ids
+
+
+async def test_connections_are_kept_and_reused(raw: Any) -> None:
+    async with raw, once(raw) as runtime:
+        assert [await ask(runtime) for _ in range(5)] == [("i1",)] * 5
+        assert raw.connections == 1
+
+
+async def test_the_three_operations_share_connections(raw: Any) -> None:
+    raw.repeated = raw.well({"itemList": [], "personalizedRanking": [], "actionList": []})
+    async with raw, once(raw) as runtime:
+        await runtime.get_recommendations(campaign_arn=ARN)
+        await runtime.campaign(ARN).rank("u", ["a"])
+        await runtime.campaign(ARN).actions("u")
+        assert raw.connections == 1
+
+
+async def test_answers_that_come_byte_by_byte(raw: Any) -> None:
+    answer = raw.repeated
+
+    async def slowly(writer: Any, members: Any) -> None:
+        for at in range(len(answer)):
+            writer.write(answer[at : at + 1])
+            await asyncio.sleep(0)
+
+    raw.outcomes.append(slowly)
+    async with raw, once(raw) as runtime:
+        assert [await ask(runtime) for _ in range(2)] == [("i1",)] * 2
+        assert raw.connections == 1
+
+
+async def test_a_large_answer_and_a_large_request(raw: Any) -> None:
+    rows = [{"itemId": f"item-{n}" + "x" * 240, "score": n / 500, "metadata": {"title": "ü" * 400}} for n in range(500)]
+    raw.repeated = raw.well({"personalizedRanking": rows})
+    items = [row["itemId"] for row in rows]
+    async with raw, once(raw) as runtime:
+        for _ in range(2):
+            ranking = await runtime.campaign(ARN).rank("u", items)
+        assert ranking.item_ids == tuple(items)
+        assert raw.requests[1]["inputList"] == items
+        assert raw.connections == 1
+
+
+@pytest.mark.parametrize("how", ["close header", "stray bytes", "no length", "no HTTP"])
+async def test_a_connection_that_cannot_be_used_again_is_closed(how: str, raw: Any) -> None:
+    answer = raw.repeated
+    raw.outcomes.append(
+        {
+            "close header": raw.well({"itemList": [{"itemId": "i1"}]}, b"connection: close"),
+            "stray bytes": answer + answer.replace(b"i1", b"XX"),
+            "no length": b"HTTP/1.1 200 OK\r\n\r\n" + answer.partition(b"\r\n\r\n")[2],
+            "no HTTP": b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
+        }[how]
+    )
+    async with raw, once(raw) as runtime:
+        if how == "no length":
+            raw.close = True
+        first = asyncio.ensure_future(ask(runtime))
+        await asyncio.wait([first])
+        raw.close = False
+        assert isinstance(first.exception(), TransportError) if how == "no HTTP" else first.result() == ("i1",)
+        assert await ask(runtime) == ("i1",)
+        assert raw.connections == 2
+        while raw.open > 1:
+            await asyncio.sleep(0.005)
+
+
+async def test_bytes_that_nobody_asked_for_close_the_connection(raw: Any) -> None:
+    async def more_later(writer: Any, members: Any) -> Any:
+        asyncio.get_running_loop().call_later(0.02, writer.write, raw.repeated.replace(b"i1", b"XX"))
+        return raw.repeated
+
+    raw.outcomes.append(more_later)
+    async with raw, once(raw) as runtime:
+        assert await ask(runtime) == ("i1",)
+        while raw.open:
+            await asyncio.sleep(0.005)
+        assert await ask(runtime) == ("i1",)
+        assert raw.connections == 2
+
+
+async def test_a_connection_that_the_server_closed_meanwhile_costs_no_attempt(raw: Any) -> None:
+    async with raw, once(raw) as runtime:
+        for n in range(3):
+            raw.close = True
+            assert await ask(runtime) == ("i1",)
+            await asyncio.sleep(0.02)
+            assert raw.connections == len(raw.requests) == n + 1
+
+
+async def test_a_connection_that_was_idle_for_too_long_is_not_used_again(raw: Any) -> None:
+    async with raw, once(raw, config=AioConfig(connector_args={"keepalive_timeout": 0.01})) as runtime:
+        await ask(runtime)
+        await asyncio.sleep(0.05)
+        await ask(runtime)
+        assert raw.connections == 2
+        while raw.open > 1:
+            await asyncio.sleep(0.005)
+
+
+async def test_a_read_time_out_counts_from_the_last_byte(raw: Any) -> None:
+    answer = raw.repeated
+
+    async def slowly(writer: Any, members: Any) -> None:
+        for at in range(0, len(answer), 20):
+            writer.write(answer[at : at + 20])
+            await asyncio.sleep(0.08)
+
+    raw.outcomes.append(slowly)
+    async with raw, once(raw, config=AioConfig(read_timeout=0.3)) as runtime:
+        assert await ask(runtime) == ("i1",)
+
+
+async def test_an_error_without_a_body_leaves_the_connection_fit(raw: Any) -> None:
+    raw.outcomes += [b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n"] * 2
+    async with raw, once(raw) as runtime:
+        for _ in range(2):
+            with pytest.raises(ServerError):
+                await ask(runtime)
+        assert await ask(runtime) == ("i1",)
+        assert raw.connections == 1
+
+
+async def test_an_answer_without_content_is_none(raw: Any) -> None:
+    raw.outcomes.append(b"HTTP/1.1 204 No Content\r\n\r\n")
+    async with raw, once(raw) as runtime:
+        with pytest.raises(ResponseError):
+            await ask(runtime)
+        assert await ask(runtime) == ("i1",)
+
+
+@pytest.mark.parametrize("status", [301, 307, 308])
+async def test_redirects_are_not_followed(status: int, raw: Any) -> None:
+    async with raw, once(raw) as runtime:
+        head = b"HTTP/1.1 %d x\r\nlocation: %b/elsewhere\r\ncontent-length: 0\r\n\r\n" % (status, raw.url.encode())
+        raw.outcomes.append(head)
+        with pytest.raises(ServiceError) as caught:
+            await ask(runtime)
+        assert caught.value.status_code == status
+        assert len(raw.requests) == 1
+
+
+async def test_closing_closes_connections_and_those_under_way_end(raw: Any) -> None:
+    async def never(writer: Any, members: Any) -> None:
+        await asyncio.Event().wait()
+
+    async with raw:
+        runtime = once(raw)
+        await asyncio.gather(*(ask(runtime) for _ in range(3)))
+        raw.outcomes.append(never)
+        under_way = asyncio.ensure_future(ask(runtime))
+        while len(raw.requests) < 4:
+            await asyncio.sleep(0.005)
+        await runtime.aclose()
+        await asyncio.wait([under_way])
+        assert isinstance(under_way.exception(), PersonalizeError)
+        while raw.open:
+            await asyncio.sleep(0.005)
+
+
+async def test_nothing_is_left_open(raw: Any, recwarn: Any) -> None:
+    raw.outcomes += [raw.repeated, b"nonsense\r\n\r\n", raw.repeated]
+    async with raw, once(raw) as runtime:
+        for _ in range(3):
+            with suppress(TransportError):
+                await ask(runtime)
+    del runtime
+    gc.collect()
+    assert [str(warning.message) for warning in recwarn if issubclass(warning.category, ResourceWarning)] == []
+
+
+async def test_the_next_address_of_a_name_is_tried(raw: Any, monkeypatch: Any) -> None:
+    loop = asyncio.get_running_loop()
+    look_up = loop.getaddrinfo
+
+    async def two(host: str, port: int, **options: Any) -> Any:
+        (found,) = await look_up("127.0.0.1", port, **options)
+        return [(*found[:4], ("127.0.0.1", 9)), found]
+
+    monkeypatch.setattr(loop, "getaddrinfo", two)
+    async with raw, once(raw, endpoint_url=f"http://localhost:{raw.port}") as runtime:
+        assert await ask(runtime) == ("i1",)
+
+
+@pytest.mark.parametrize("host", ["a" * 63 + ".invalid", "a..invalid", "nowhere.invalid"])
+async def test_a_host_that_is_no_name_is_an_error_of_ours(host: str, raw: Any) -> None:
+    async with raw, once(raw, endpoint_url=f"http://{host}") as runtime:
+        with pytest.raises(PersonalizeError):
+            await ask(runtime)
+
+
+# What is left to aiobotocore's own session
+
+
+async def test_a_proxy_is_left_to_aiohttp(raw: Any) -> None:
+    async with raw:
+        config = AioConfig(proxies={"http": raw.url})
+        async with once(raw, endpoint_url="http://personalize.invalid", config=config) as runtime:
+            assert await ask(runtime) == ("i1",)
+    assert len(raw.requests) == 1
+
+
+async def test_what_wants_more_is_left_to_aiobotocore() -> None:
+    sent: list[Any] = []
+
+    class Session:
+        """aiobotocore's own, as far as it is asked."""
+
+        def __init__(self) -> None:
+            self._timeout = SimpleNamespace(sock_connect=1.0, sock_read=1.0)
+            self._connector_args = {"keepalive_timeout": 12}
+            self._proxy_config = SimpleNamespace(proxy_url_for=lambda url: None)
+            self._build_ssl_contexts = None
+
+        async def send(self, request: Any) -> Any:
+            sent.append(request)
+
+    sender = AsyncSender(Session(), keep_alive=True)
+    for body, headers in ((b"{}", {"Expect": "100-continue"}), (io.BytesIO(b"{}"), {})):
+        await sender.send(SimpleNamespace(url="http://127.0.0.1:9/recommendations", body=body, headers=headers))
+    assert len(sent) == 2
+
+
+@pytest.mark.parametrize(
+    "config",
+    [AioConfig(connector_args={"use_dns_cache": False}), AioConfig(connector_args={"keepalive_timeout": 3})],
+    ids=["says something", "says how long to keep them"],
+)
+async def test_whoever_says_something_about_connections_keeps_aiohttp(config: Any, raw: Any) -> None:
+    async with raw, once(raw, config=config) as runtime:
+        assert await ask(runtime) == ("i1",)
+        session = (await runtime._transport.client())._endpoint.http_session
+    assert (type(session) is AsyncSender) is ("keepalive_timeout" in config._user_provided_options["connector_args"])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_another_session_class_is_left_alone(raw: Any) -> None:
+    pytest.importorskip("httpx")
+    async with raw, once(raw, config=AioConfig(http_session_cls=HttpxSession)) as runtime:
+        assert await ask(runtime) == ("i1",)
+
+
+# What botocore logs
+
+
+SECRETS = {"user_id": "ada.lovelace@example.org", "context": {"DEVICE": "difference-engine"}}
+VALUES = ("ada.lovelace", "difference-engine", "A Secret Title")
+
+
+@pytest.fixture
+def lines() -> Iterator[list[str]]:
+    """What every logger says, as a handler formats it."""
+    kept: list[str] = []
+
+    class Keeping(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            kept.append(f"{record.name} {self.format(record)}")
+
+    root, handler = logging.getLogger(), Keeping(logging.DEBUG)
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield kept
+    root.setLevel(level)
+    root.removeHandler(handler)
+
+
+def leaks(lines: list[str]) -> list[str]:
+    return [line for line in lines for value in VALUES if value in line]
+
+
+@pytest.mark.parametrize("redact", [True, False])
+@pytest.mark.parametrize("proxied", [False, True])
+async def test_a_client_of_ours_logs_no_request_and_no_answer(
+    redact: bool, proxied: bool, raw: Any, lines: list[str]
+) -> None:
+    raw.repeated = raw.well({"itemList": [{"itemId": "i1", "metadata": {"title": "A Secret Title"}}]})
+    async with raw:
+        config = AioConfig(proxies={"http": raw.url}) if proxied else None
+        url = "http://personalize.invalid" if proxied else raw.url
+        async with once(raw, endpoint_url=url, config=config, redact=redact) as runtime:
+            raw.outcomes += [
+                raw.well({"message": "who is ada.lovelace@example.org?"}).replace(b"200 OK", b"400 x"),
+                b"no HTTP\r\n\r\n",
+            ]
+            for _ in range(3):
+                with suppress(PersonalizeError):
+                    await runtime.get_recommendations(campaign_arn=ARN, **SECRETS)
+    assert any(line.startswith("botocore.endpoint") for line in lines)
+    assert bool(leaks(lines)) is not redact
+
+
+async def test_calls_side_by_side_are_masked_each_for_itself(raw: Any, lines: list[str]) -> None:
+    users = [f"visitor-{n:04}" for n in range(20)]
+
+    async def echo(writer: Any, members: Any) -> Any:
+        await asyncio.sleep(0.01)
+        return raw.well({"message": f"who is {members['userId']}?"}).replace(b"200 OK", b"400 x")
+
+    raw.repeated = echo
+    async with raw, once(raw) as runtime:
+        calls = [runtime.get_recommendations(campaign_arn=ARN, user_id=user) for user in users]
+        errors = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(error, ServiceError) for error in errors)
+    assert [line for line in lines for user in users if user in line] == []

@@ -1,0 +1,239 @@
+"""What we rely on beyond aiobotocore's documented interface. A failure here means: it changed, look at transport."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import socket
+from typing import Any
+
+import pytest
+
+pytest.importorskip("aiobotocore", reason='aiobotocore is not installed: pip install "personalize-rt[aio]"')
+import aiobotocore
+import aiohttp
+from aiobotocore.awsrequest import AioAWSResponse
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+from botocore import exceptions as theirs
+from botocore.config import Config
+
+from personalize_rt.aio import AsyncPersonalizeRuntime
+from personalize_rt.operations import OPERATIONS
+from personalize_rt.transport import asynchronous
+from personalize_rt.transport.attempt import REPLY
+
+ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
+SENT = "before-send.personalize-runtime"
+
+
+def opened(url: str = "http://127.0.0.1:9", config: Any = None) -> Any:
+    """A client, to be used in ``async with``."""
+    return get_session().create_client("personalize-runtime", endpoint_url=url, config=config, region_name="eu-west-1")
+
+
+def once(**settings: Any) -> AioConfig:
+    return AioConfig(retries={"total_max_attempts": 1, "mode": "standard"}, **settings)
+
+
+def answers(status: int, body: bytes) -> Any:
+    class Body:
+        async def read(self) -> bytes:
+            return body
+
+    return lambda request, **_: AioAWSResponse(request.url, status, {"x-amzn-requestid": "r-1"}, Body())
+
+
+def test_the_extra_asks_for_a_version_that_is_installed() -> None:
+    assert tuple(map(int, aiobotocore.__version__.split(".")[:2])) >= (3, 10)
+
+
+async def test_nothing_is_left_out_with_this_aiobotocore(caplog: Any) -> None:
+    with caplog.at_level(logging.DEBUG, "personalize_rt"):
+        async with AsyncPersonalizeRuntime(region_name="eu-west-1") as runtime:
+            await runtime.connect()
+    assert [record.getMessage() for record in caplog.records if record.name == "personalize_rt"] == []
+
+
+async def test_each_part_is_in_place() -> None:
+    async with AsyncPersonalizeRuntime(region_name="eu-west-1") as runtime, opened() as plain:
+        ours = await runtime._transport.client()
+        ours.meta.events.register_first(SENT, answers(200, b'{"itemList": []}'))
+        assert type(ours._serializer) is not type(plain._serializer)
+        assert type(ours._user_agent_creator) is not type(plain._user_agent_creator)
+        assert type(ours._endpoint.http_session) is not type(plain._endpoint.http_session)
+        assert REPLY in await ours.get_recommendations(campaignArn=ARN)
+
+
+@pytest.mark.parametrize("left", range(len(asynchronous._HOOKS) + 1))
+async def test_each_part_may_be_left_out(left: int, monkeypatch: Any) -> None:
+    hooks = asynchronous._HOOKS[left : left + 1]
+    monkeypatch.setattr(asynchronous, "_HOOKS", hooks)
+    async with AsyncPersonalizeRuntime(region_name="eu-west-1") as runtime:
+        client = await runtime._transport.client()
+        client.meta.events.register_first(SENT, answers(200, b'{"itemList": [{"itemId": "a"}]}'))
+        assert (await runtime.get_recommendations(campaign_arn=ARN, user_id="ü")).item_ids == ("a",)
+
+
+@pytest.mark.parametrize("missing", ["_serializer", "_user_agent_creator", "_endpoint"])
+async def test_what_aiobotocore_no_longer_has_is_left_out_with_a_debug_line(missing: str, caplog: Any) -> None:
+    async with opened() as client:
+
+        class Lacking:
+            """The client without one of its parts."""
+
+            def __getattr__(self, name: str) -> Any:
+                if name == missing:
+                    raise AttributeError(name)
+                return getattr(client, name)
+
+        with caplog.at_level(logging.DEBUG, "personalize_rt"):
+            asynchronous._install(Lacking())
+            if missing == "_endpoint":
+                await asynchronous._open_connector(Lacking())
+    assert caplog.records
+    assert {record.levelno for record in caplog.records} == {logging.DEBUG}
+    assert all(missing in record.getMessage() for record in caplog.records)
+
+
+async def test_a_client_has_a_coroutine_function_for_every_operation() -> None:
+    async with opened() as client:
+        assert inspect.iscoroutinefunction(client._make_api_call)
+        client.meta.events.register(SENT, answers(200, b"{}"))
+        for operation in OPERATIONS.values():
+            assert hasattr(client, operation.method)
+        call = client.get_recommendations(campaignArn=ARN)
+        assert inspect.isawaitable(call)
+        reply = await call
+    assert reply["ResponseMetadata"]["RequestId"] == "r-1"
+    assert reply["ResponseMetadata"]["HTTPStatusCode"] == 200
+    assert reply["ResponseMetadata"]["RetryAttempts"] == 0
+
+
+@pytest.mark.parametrize("mode", ["legacy", "standard", "adaptive"])
+async def test_a_total_of_one_and_a_mode_win_over_the_environment(mode: str, monkeypatch: Any) -> None:
+    monkeypatch.setenv("AWS_RETRY_MODE", mode)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "9")
+    asked: list[Any] = []
+    async with opened(config=once()) as client:
+        assert client.meta.config.retries == {"total_max_attempts": 1, "mode": "standard"}
+        client.meta.events.register(SENT, lambda **_: asked.append(1))
+        client.meta.events.register(SENT, answers(503, b"{}"))
+        with pytest.raises(theirs.ClientError):
+            await client.get_recommendations(campaignArn=ARN)
+    assert len(asked) == 1
+
+
+async def test_the_handler_that_was_registered_first_wins() -> None:
+    async def second(request: Any, **_: Any) -> Any:
+        return answers(500, b"{}")(request)
+
+    async with opened(config=once()) as client:
+        client.meta.events.register(SENT, second)
+        client.meta.events.register_first(SENT, answers(200, b'{"recommendationId": "first"}'))
+        assert (await client.get_recommendations(campaignArn=ARN))["recommendationId"] == "first"
+
+
+async def test_a_before_parse_handler_may_take_the_body() -> None:
+    seen: list[Any] = []
+
+    def take(response_dict: Any, customized_response_dict: Any, **_: Any) -> None:
+        seen.append((response_dict["status_code"], response_dict["body"], dict(response_dict["headers"])))
+        customized_response_dict["mine"] = 5
+        response_dict["body"] = b""
+
+    async with opened() as client:
+        client.meta.events.register(SENT, answers(200, b'{"itemList": [{"itemId": "a"}]}'))
+        client.meta.events.register("before-parse.personalize-runtime", take)
+        reply = await client.get_recommendations(campaignArn=ARN)
+    assert seen == [(200, b'{"itemList": [{"itemId": "a"}]}', {"x-amzn-requestid": "r-1"})]
+    assert reply["mine"] == 5
+    assert "itemList" not in reply
+
+
+async def test_credentials_are_the_ones_that_the_client_signs_with() -> None:
+    async with opened() as client:
+        frozen = await client._get_credentials().get_frozen_credentials()
+    assert (frozen.access_key, frozen.secret_key) == ("testing", "testing")
+
+
+async def test_settings_of_ours_merge_with_those_of_any_session() -> None:
+    config = asynchronous.aio_config(AioConfig(connector_args={"keepalive_timeout": 3}, read_timeout=2))
+    assert type(config) is AioConfig
+    assert (config.read_timeout, config.connector_args["keepalive_timeout"]) == (2, 3)
+    assert config.retries == {"total_max_attempts": 1, "mode": "standard"}
+    # A session whose default settings are botocore's own merges them with ours, and knows no others.
+    assert Config(proxies={}).merge(asynchronous.aio_config()).connect_timeout == 0.5
+
+
+async def test_a_client_that_was_not_used_has_nothing_to_close() -> None:
+    context = opened()
+    client = await context.__aenter__()
+    assert client._endpoint.http_session._sessions == {}
+    await context.__aexit__(None, None, None)
+    assert client._endpoint.http_session._sessions is None
+
+
+# What aiohttp raises, in terms of botocore
+
+
+def broken(error: Exception) -> Any:
+    async def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
+
+
+KEY = aiohttp.client_reqrep.ConnectionKey("h", 1, False, True, None, None, None)
+MAPPED: list[tuple[Exception, type[Exception], type[Exception]]] = [
+    (
+        aiohttp.ClientConnectorDNSError(KEY, OSError(None, "DNS lookup failed")),
+        theirs.EndpointConnectionError,
+        socket.gaierror,
+    ),
+    (
+        aiohttp.ClientConnectorError(KEY, ConnectionRefusedError()),
+        theirs.EndpointConnectionError,
+        aiohttp.ClientConnectorError,
+    ),
+    (aiohttp.ClientOSError(104, "reset by peer"), theirs.ConnectionClosedError, aiohttp.ClientOSError),
+    (aiohttp.ClientOSError(32, "Broken pipe"), theirs.ConnectionClosedError, aiohttp.ClientOSError),
+    (
+        aiohttp.ClientConnectionResetError("closing transport"),
+        theirs.ConnectionClosedError,
+        aiohttp.ClientConnectionResetError,
+    ),
+    (aiohttp.ServerDisconnectedError(), theirs.ConnectionClosedError, aiohttp.ServerDisconnectedError),
+    (aiohttp.ClientPayloadError("cut"), theirs.ConnectionClosedError, aiohttp.ClientPayloadError),
+    (aiohttp.ConnectionTimeoutError("Connection timeout to host"), theirs.ConnectTimeoutError, Exception),
+    (aiohttp.SocketTimeoutError("Timeout on reading data from socket"), theirs.ReadTimeoutError, Exception),
+    (TimeoutError(), theirs.ReadTimeoutError, TimeoutError),
+    (RuntimeError("Session is closed"), theirs.HTTPClientError, RuntimeError),
+]
+
+
+@pytest.mark.parametrize(("error", "kind", "behind"), MAPPED, ids=lambda value: getattr(value, "__name__", repr(value)))
+async def test_errors_of_aiohttp_arrive_in_those_of_botocore(
+    error: Exception, kind: type[Exception], behind: type[Exception], monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(aiohttp.ClientSession, "_request", broken(error))
+    async with opened(config=once()) as client:
+        with pytest.raises(theirs.BotoCoreError) as caught:
+            await client.get_recommendations(campaignArn=ARN)
+    sharp = asynchronous._sharpened(caught.value)
+    assert type(sharp) is kind
+    assert isinstance(sharp.kwargs["error"], behind)  # type: ignore[attr-defined]
+
+
+async def test_a_cancellation_is_nobodys_error() -> None:
+    async def wait(**_: Any) -> None:
+        await asyncio.Event().wait()
+
+    async with opened() as client:
+        client.meta.events.register(SENT, wait)
+        call = asyncio.ensure_future(client.get_recommendations(campaignArn=ARN))
+        await asyncio.sleep(0.01)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
