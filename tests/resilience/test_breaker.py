@@ -156,6 +156,17 @@ def test_a_rate_decides_not_a_row_of_failures() -> None:
     assert changes == [None] * 39 + ["open"]
 
 
+@pytest.mark.parametrize(("later", "state"), [(9.9, "open"), (10.0, "closed")])
+def test_what_is_older_than_the_window_does_not_count(later: float, state: str) -> None:
+    now = [0.0]
+    breaker = CircuitBreaker(min_calls=4, window=10, clock=lambda: now[0])
+    for _ in range(3):
+        breaker.record(breaker.admit(ARN), FAILURES[0])
+    now[0] = later
+    breaker.record(breaker.admit(ARN), FAILURES[0])
+    assert breaker.state(ARN) == state
+
+
 @pytest.mark.parametrize(
     "options",
     [

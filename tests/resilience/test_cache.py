@@ -270,6 +270,14 @@ def test_an_answer_with_a_user_is_never_kept_unless_asked_for(requests: list[Any
     assert set(store) == nobody
 
 
+def test_two_operations_with_the_same_members_share_nothing(echo: Echo) -> None:
+    runtime = PersonalizeRuntime(client=echo.client, cache=Cache(personal=True))
+    recommendations = runtime.get_recommendations(campaign_arn=ARN, user_id="ada")
+    actions = runtime.get_action_recommendations(campaign_arn=ARN, user_id="ada")
+    assert (recommendations.info.source, actions.info.source) == ("service", "service")
+    assert recommendations.recommendation_id != actions.recommendation_id
+
+
 def test_what_a_store_sees_tells_nothing_of_who_asked_for_what(echo: Echo) -> None:
     store: dict[str, Entry] = {}
     runtime = PersonalizeRuntime(client=echo.client, cache=Cache(store=store, personal=True))

@@ -177,7 +177,7 @@ def test_a_revalidation_is_a_call_of_its_own(made: Any, told: Any, fake_time: An
         fake_time.now = 1011.0
         ask(runtime)
         for thread in threading.enumerate():
-            if thread.name == "personalize-rt":
+            if thread.name == "personalize-rt" and thread.ident is not None:
                 thread.join(10)
         lines = shown(told)
         assert lines.count("CallStarted") == 2

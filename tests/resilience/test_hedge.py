@@ -98,7 +98,11 @@ def test_arguments_that_make_no_sense_are_refused(options: Any) -> None:
 
 
 def background() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "personalize-rt"]
+    threads = [thread for thread in threading.enumerate() if thread.name == "personalize-rt"]
+    for thread in threads:
+        while thread.ident is None:  # it is listed before it has begun, and cannot be joined yet
+            time.sleep(0.001)
+    return threads
 
 
 @pytest.fixture(autouse=True)

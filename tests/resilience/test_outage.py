@@ -73,7 +73,7 @@ def test_so_they_do_for_threads_together_and_with_hedges(service: Service, fake_
     for thread in threads:
         thread.join()
     for thread in threading.enumerate():
-        if thread.name == "personalize-rt":
+        if thread.name == "personalize-rt" and thread.ident is not None:
             thread.join(10)
     assert service.count - FIRST_BUCKET < 1.2 * 480
 
