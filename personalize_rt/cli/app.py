@@ -197,3 +197,21 @@ def actions(
         filter_values=as_filter_values(value or ()),
     )
     return answer_json(answer) if json else actions_table(answer)
+
+
+@app.command(
+    short_help="What a bug report needs to say.",
+    epilog=_example("personalize-rt doctor --region eu-west-1"),
+)
+def doctor(
+    region: options.Region = None,
+    profile: options.Profile = None,
+    endpoint_url: options.EndpointUrl = None,
+    timeout: options.Timeout = 3.0,
+    json: options.Json = False,
+) -> str:
+    """Show versions, extras, region, where credentials come from (not which), and whether the endpoint answers."""
+    from personalize_rt.cli.doctor import examine, page
+
+    report = examine(region_name=region, profile=profile, endpoint_url=endpoint_url, timeout=timeout)
+    return as_json(report.as_dict()) if json else page(report)

@@ -25,6 +25,7 @@ __all__ = [
     "Region",
     "RequiredCampaignArn",
     "RequiredUserId",
+    "Timeout",
     "UserId",
     "Values",
     "Version",
@@ -92,6 +93,9 @@ Local: TypeAlias = Annotated[
 Deadline: TypeAlias = Annotated[
     float | None,
     typer.Option("--deadline", metavar="SECONDS", help="No attempt starts later than this."),
+]
+Timeout: TypeAlias = Annotated[
+    float, typer.Option("--timeout", metavar="SECONDS", min=0.001, help="How long to wait for the endpoint.")
 ]
 Attempts: TypeAlias = Annotated[int | None, typer.Option("--attempts", metavar="N", help="How often to try.")]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="The service's reply as JSON, and how it came about.")]
