@@ -1,0 +1,37 @@
+"""The client for asyncio: the same surface, awaited."""
+
+from __future__ import annotations
+
+from typing import assert_type
+
+from personalize_rt import ActionRecommendations, Ranking, Recommendations, RetryPolicy
+from personalize_rt.aio import AsyncCampaign, AsyncPersonalizeRuntime, AsyncRecommender
+
+
+async def every_call() -> None:
+    async with AsyncPersonalizeRuntime(region_name="eu-west-1", deadline=1) as runtime:
+        assert_type(runtime, AsyncPersonalizeRuntime)
+        assert_type(await runtime.connect(), AsyncPersonalizeRuntime)
+        assert_type(
+            await runtime.get_recommendations(campaign_arn="arn", user_id="u", filter_values={"YEAR": 1999}),
+            Recommendations,
+        )
+        assert_type(await runtime.get_personalized_ranking(campaign_arn="arn", user_id="u", input_list=["a"]), Ranking)
+        assert_type(await runtime.get_action_recommendations(campaign_arn="arn", user_id="u"), ActionRecommendations)
+        movies = runtime.campaign("arn", num_results=5)
+        assert_type(movies, AsyncCampaign)
+        assert_type(await movies.rank("u", ["a"]), Ranking)
+        assert_type(await movies.recommend("u"), Recommendations)
+        assert_type(await movies.actions("u"), ActionRecommendations)
+        picks = runtime.recommender("arn")
+        assert_type(picks, AsyncRecommender)
+        assert_type(await picks.recommend("u"), Recommendations)
+        assert_type(runtime.with_options(retry=RetryPolicy(attempts=1), deadline=None), AsyncPersonalizeRuntime)
+    await runtime.aclose()
+
+
+class MyRuntime(AsyncPersonalizeRuntime):
+    """What is built from a subclass stays one."""
+
+
+assert_type(MyRuntime().with_options(deadline=1), MyRuntime)

@@ -1,0 +1,64 @@
+"""Results as frames, comparisons and plots; metrics of models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, assert_type
+
+from personalize_rt import (
+    ActionRecommendations,
+    Interaction,
+    LocalReranker,
+    PersonalizeRuntime,
+    PopularityScorer,
+    Ranking,
+    Recommendations,
+)
+from personalize_rt.metrics import Metrics, Split, coverage, evaluate, measure, precision, temporal_split
+from personalize_rt.notebook import Comparison, Move, Shown, compare, plots, show
+
+
+def turned_into_frames(ranking: Ranking, actions: ActionRecommendations) -> None:
+    for result in (ranking, actions):
+        assert_type(result.to_dicts(), list[dict[str, Any]])
+        # The libraries of frames do not tell all of their types; this package does.
+        assert_type(result.to_pandas(metadata_columns=["TITLE"]), Any)
+        assert_type(result.to_polars(), Any)
+        assert_type(result.to_arrow(), Any)
+        assert_type(result.plot_scores(), Any)
+        assert_type(show(result, items={"tt0468569": "The Dark Knight"}), Shown)
+    assert_type(ranking.plot_distribution("GENRES"), Any)
+
+
+def compared(ranking: Ranking, other: Recommendations) -> None:
+    comparison = ranking.compare(other, k=5, labels=("before", "after"))
+    assert_type(comparison, Comparison)
+    assert_type(compare(ranking, other), Comparison)
+    assert_type(comparison.moves, tuple[Move, ...])
+    assert_type(comparison.moves[0].places, int | None)
+    assert_type(comparison.kendall_tau, float | None)
+    assert_type(comparison.rank_biased_overlap, float)
+    assert_type(comparison.shared, tuple[str, ...])
+    assert_type(plots.filter_effect(ranking, other), Any)
+    assert_type(ranking.blend(["a", "b"], 0.5), Ranking)
+    assert_type(ranking.blend(other, 1), Ranking)
+
+
+def mine(user_id: str) -> Iterable[str]:
+    return [user_id]
+
+
+def measured(events: Sequence[Interaction]) -> None:
+    split = temporal_split(events, newest=0.2)
+    assert_type(split, Split)
+    reranker = LocalReranker(PopularityScorer().fit(split.past))
+    assert_type(evaluate(reranker, split, candidates=["a", "b"]), Metrics)
+    runtime = PersonalizeRuntime()
+    assert_type(evaluate(runtime, split, campaign_arn="arn", progress=False), Metrics)
+    assert_type(evaluate(runtime.campaign("arn"), events), Metrics)
+    assert_type(evaluate(runtime.recommender("arn"), iter(events)), Metrics)
+    metrics = evaluate(mine, split)
+    assert_type(metrics["mean_reciprocal_rank_at_25"], float)
+    assert_type(metrics.users, int)
+    assert_type(measure({"u": ["a"]}, split.relevant, catalogue=["a"]), Metrics)
+    assert_type(precision(["a", "b"], {"a"}, k=5) + coverage(["a"], {"a", "b"}), float)

@@ -1,0 +1,45 @@
+"""The embedded Personalize."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from random import Random
+from typing import Any, assert_type
+
+from personalize_rt import FilterExpression, PersonalizeRuntime, Ranking
+from personalize_rt.local import Event, HttpRequest, HttpResponse, LocalDataError, LocalPersonalize
+
+try:
+    local = LocalPersonalize.from_directory(Path("data"), clock=lambda: 0.0, rng=Random(7))
+    local = LocalPersonalize.from_directory("data")
+except LocalDataError as error:
+    for problem in error.problems:
+        assert_type(str(problem), str)
+local = LocalPersonalize.sample()
+assert_type(local, LocalPersonalize)
+assert_type(local.runtime(), PersonalizeRuntime)
+assert_type(local.runtime(deadline=1.0), PersonalizeRuntime)
+assert_type(local.boto3_client(), Any)
+assert_type(local.campaigns, Mapping[str, str])
+assert_type(local.recommenders, Mapping[str, str])
+assert_type(local.filters, Mapping[str, str])
+assert_type(local.campaign_arn("movies-ranking"), str)
+assert_type(local.recommender_arn("top-picks"), str)
+assert_type(local.filter_arn("unseen-by-genre"), str)
+assert_type(local.runtime().campaign(local.campaign_arn("movies-ranking")).rank("42", ["a"]), Ranking)
+assert_type(local.handle(HttpRequest("POST", "/recommendations", {}, b"{}")), HttpResponse)
+assert_type(local.items["tt0468569"], Mapping[str, str | int | float | bool | None])
+
+# Events, filters and faults.
+local.put_events(session_id="s", user_id="u", events=[Event("tt0468569", "Watch", impression=("tt0468569",))])
+assert_type(local.add_filter("old", "INCLUDE ItemID WHERE Items.YEAR < 1970"), str)
+assert_type(local.filter_expression("old"), FilterExpression)
+assert_type(local.try_filter("old", user_id="u", values={"GENRE": ["Comedy"]}), tuple[tuple[str, ...], tuple[str, ...]])
+local.faults.throttle(times=2)
+local.faults.fail(status=503, rate=0.1)
+local.faults.latency(0.3)
+local.faults.hang()
+local.faults.clear()
+with local.serve(port=0) as url:
+    assert_type(url, str)

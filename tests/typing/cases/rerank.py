@@ -1,0 +1,47 @@
+"""The local re-ranker and its scorers; any function of the right form is a scorer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import assert_type
+
+from personalize_rt import (
+    CoVisitationScorer,
+    EmbeddingScorer,
+    Fallback,
+    FilterData,
+    Interaction,
+    LocalReranker,
+    PersonalizeRuntime,
+    PopularityScorer,
+    Ranking,
+    RerankFallback,
+    Scorer,
+)
+
+
+def by_length(user_id: str, item_ids: Sequence[str], context: Mapping[str, str] | None) -> Sequence[float | None]:
+    return [len(id) or None for id in item_ids]
+
+
+events = [Interaction("u", "i", 1_700_000_000, event_type="Watch", event_value=4.5)]
+popularity = PopularityScorer(half_life_days=30).fit(events)
+assert_type(popularity, PopularityScorer)
+assert_type(popularity.update(iter(events)), PopularityScorer)
+together = CoVisitationScorer(neighbours=100).fit(events)
+assert_type(together, CoVisitationScorer)
+assert_type(together.similar("i", ["a", "b"]), Sequence[float | None])
+vectors = EmbeddingScorer({"u": [1.0, 0.0]}, {"i": (0.5, 0.5)}, default_user=[0.0, 0.0])
+
+scorers: list[Scorer] = [by_length, popularity, together, vectors]
+for scorer in scorers:
+    ranking = LocalReranker(scorer).rank(user_id="u", input_list=["a", "b"], context={"DEVICE": "tv"})
+    assert_type(ranking, Ranking)
+logits: dict[str, float] = {"a": 1.5}
+assert_type(LocalReranker(logits).rank(user_id="u", input_list=("a", "b")), Ranking)
+assert_type(LocalReranker({"a": 1.5, "b": None}).rank(user_id="u", input_list={"a"}), Ranking)
+assert_type(LocalReranker({"a": 1}).rank(user_id="u", input_list=iter("ab")), Ranking)
+
+catalogue = FilterData(items={"i": {"YEAR": 1999}}, users={}, interactions=lambda user_id: events)
+fallback: Fallback = RerankFallback(LocalReranker(popularity), filter_data=catalogue, unfiltered="allow")
+PersonalizeRuntime(fallback=fallback)

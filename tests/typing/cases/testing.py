@@ -1,0 +1,39 @@
+"""What users import in their own tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, assert_type
+
+from personalize_rt import PersonalizeRuntime
+from personalize_rt.local import LocalPersonalize
+from personalize_rt.local.moto import mock_personalize
+from personalize_rt.testing import set_testing
+from personalize_rt.testing.record import Cassette, Exchange, Recorder, record
+
+with set_testing(attempts=2) as nothing:
+    assert_type(nothing, None)
+set_testing()
+set_testing(False)
+
+with record("cassette.json", client=object()) as recorder:
+    assert_type(recorder, Recorder)
+    assert_type(recorder.runtime(deadline=None), PersonalizeRuntime)
+    assert_type(recorder.boto3_client(), Any)
+cassette = Cassette.load(Path("cassette.json"), users=["u"])
+assert_type(cassette, Cassette)
+assert_type(cassette.runtime(), PersonalizeRuntime)
+assert_type(cassette.exchanges, tuple[Exchange, ...])
+with cassette.serve() as url:
+    assert_type(url, str)
+
+with mock_personalize(LocalPersonalize.sample()):
+    pass
+
+
+# The fixtures, as a test names their types.
+def test_a_page(
+    personalize_runtime: PersonalizeRuntime, local_personalize: LocalPersonalize, personalize_endpoint: str
+) -> None:
+    assert_type(personalize_runtime.campaign(local_personalize.campaign_arn("movies-ranking")).arn, str)
+    assert_type(personalize_endpoint, str)
