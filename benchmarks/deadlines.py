@@ -42,6 +42,9 @@ def sleep(_):
     time.sleep(deadline)
     return time.perf_counter() - start
 with ThreadPoolExecutor(at_a_time) as pool:
+    list(pool.map(sleep, range(at_a_time)))
+    print("ready", flush=True)
+    sys.stdin.readline()
     print(json.dumps(list(pool.map(sleep, range(calls)))))
 """
 
@@ -128,11 +131,16 @@ def measure(kind: str, certificate: Path | None, *, calls: int) -> Report:
     with serving(kind, certificate) as url:
         with PersonalizeRuntime(endpoint_url=url, deadline=DEADLINE, config=patient) as runtime:
             runtime.connect()
-            call(0)  # what is imported at the first failure
-            errors.clear()
             command = [sys.executable, "-c", _CONTROL, str(DEADLINE), str(calls), str(AT_A_TIME)]
-            control = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            control = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            assert control.stdout is not None
+            control.stdout.readline()
             with ThreadPoolExecutor(AT_A_TIME) as pool:
+                list(pool.map(call, range(AT_A_TIME)))  # threads, and what is imported at the first failure
+                errors.clear()
+                assert control.stdin is not None
+                control.stdin.write("go\n")
+                control.stdin.flush()
                 taken = list(pool.map(call, range(calls)))
             slept = json.loads(control.communicate()[0])
     return report(kind, taken, slept, errors)
