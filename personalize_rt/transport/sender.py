@@ -17,12 +17,14 @@ from collections.abc import Iterator
 from contextvars import copy_context
 from typing import Any
 
-from personalize_rt.transport.answers import BrokenOffError, read_answer
 from personalize_rt.transport.attempt import Attempt, under_way
 from personalize_rt.transport.connections import Connections
+from personalize_rt.transport.http_answer import Answer, BrokenOffError, Reading
 from personalize_rt.transport.untyped import untyped
 
 __all__ = ["Sender"]
+
+_CHUNK = 65536
 
 
 class Sender:
@@ -142,17 +144,17 @@ class Sender:
         ours: BaseException = kind(endpoint_url=url, error=error)
         return ours
 
-    def _exchange(
-        self, sock: Any, message: bytes, url: str, attempt: Attempt
-    ) -> tuple[int, dict[str, str], bytes, bool]:
-        def left() -> float | None:
-            return attempt.left(self._read_timeout)
-
+    def _exchange(self, sock: Any, message: bytes, url: str, attempt: Attempt) -> Answer:
+        reading = Reading()
         try:
             attempt.waits_for(sock)
-            sock.settimeout(left())
+            sock.settimeout(attempt.left(self._read_timeout))
             sock.sendall(message)
-            return read_answer(sock, left)
+            answer = None
+            while answer is None:
+                sock.settimeout(attempt.left(self._read_timeout))
+                answer = reading.feed(sock.recv(_CHUNK))
+            return answer
         except TimeoutError as error:
             raise self._errors.ReadTimeoutError(endpoint_url=url, error=error) from error
         except (OSError, BrokenOffError) as error:
