@@ -165,7 +165,7 @@ def core_old(session: nox.Session) -> None:
 @nox.session(python=OLDEST_PYTHON)
 def aio(session: nox.Session) -> None:
     """The client for asyncio, on the botocore that aiobotocore pins: tests, transport, and what a call costs."""
-    session.install(".[test,aio]")
+    session.install(".[test,aio]", "httpx")  # aiobotocore has another session on httpx
     elsewhere = away_from_the_checkout(session, HERE, "tests", "docs", "benchmarks")
     need_it = ["tests/aio", "tests/test_telemetry_async.py", "tests/local/test_moto.py"]
     pytest(session, NOTHING_SKIPPED, *need_it, cwd=elsewhere)
