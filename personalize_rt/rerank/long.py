@@ -45,6 +45,14 @@ _PIVOTS = 10
 _ROUNDS = 5
 
 
+def _strings(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(values)
+
+
+def _maybe_strings(values: Iterable[str | None]) -> tuple[str | None, ...]:
+    return tuple(values)
+
+
 @attrs.frozen(eq=False, repr=False)
 class LongRanking(Ranking):
     """A ranking of more items than one request takes, made of several answers of GetPersonalizedRanking.
@@ -73,8 +81,8 @@ class LongRanking(Ranking):
 
     requests: int = attrs.field(default=1, kw_only=True)
     error_bound: float = attrs.field(default=0.0, kw_only=True)
-    unscaled: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=tuple)
-    recommendation_ids: tuple[str | None, ...] = attrs.field(default=(), kw_only=True, converter=tuple)
+    unscaled: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=_strings)
+    recommendation_ids: tuple[str | None, ...] = attrs.field(default=(), kw_only=True, converter=_maybe_strings)
     stopped_by: PersonalizeError | None = attrs.field(default=None, kw_only=True)
 
 
@@ -239,9 +247,8 @@ class LongPlan:
         for place in range(len(placed) - 1, -1, -1):  # from below: the lowest are the worst
             if wrong[place] > _GOOD:
                 lowest = slices[-1][:1]
-                if lowest and scale.places[placed[place]] - scale.places[placed[lowest[0]]] > _SPREAD:
-                    slices.append([])
-                elif len(slices[-1]) == self._room:
+                far = lowest and scale.places[placed[place]] - scale.places[placed[lowest[0]]] > _SPREAD
+                if far or len(slices[-1]) == self._room:
                     slices.append([])
                 slices[-1].append(place)
         # What did not help will not help the next time.
@@ -274,7 +281,7 @@ class LongPlan:
         info = ResponseInfo(
             attempts=sum(info.attempts for info in infos),
             elapsed=elapsed,
-            source=sources.pop() if len(sources) == 1 else "service",
+            source="cache" if sources == {"cache"} else "service",
         )
         came_with: dict[str, str | None] = {}
         metadata: dict[str, Metadata] = {}

@@ -6,8 +6,8 @@ it.
 
 Scores arrive rounded to 7 decimals (service.md section 4), which leaves an interval: a score *s* says that
 ``logit - ln Z`` lies between ``ln (s - half a unit)`` and ``ln (s + half a unit)``; a score of 0 has no lower end. All
-that follows is arithmetic of such intervals, so the bounds hold as long as the answers agree with each other. Where they
-do not (the user did something between two of them), an interval spans the disagreement.
+that follows is arithmetic of such intervals, so the bounds hold as long as the answers agree with each other. Where
+they do not (the user did something between two of them), an interval spans the disagreement.
 """
 
 from __future__ import annotations
@@ -127,12 +127,12 @@ def _middle(interval: Interval) -> float:
 def _groups(parts: Sequence[Part]) -> list[dict[int, Interval]]:
     """Rankings that shared items put on one scale: each with its ``ln Z``. The group of most items comes first."""
     shared = _shared(parts)
-    waiting = dict.fromkeys(range(len(parts)), _ANYWHERE)
+    waiting: dict[int, Interval] = {number: _ANYWHERE for number in range(len(parts))}
     groups: list[dict[int, Interval]] = []
     while waiting:
         # What shares most begins, and the best known comes next: what is placed through it inherits its uncertainty.
         number, shift = max(waiting, key=lambda number: len(shared[number])), (0.0, 0.0)
-        waiting = dict.fromkeys(waiting, _ANYWHERE)
+        waiting = {number: _ANYWHERE for number in waiting}
         group: dict[int, Interval] = {}
         known: dict[int, Interval] = {}
         while True:
@@ -163,18 +163,14 @@ def _shared(parts: Sequence[Part]) -> list[dict[int, list[tuple[int, int]]]]:
     for number, part in enumerate(parts):
         for place, item in enumerate(part.items):
             where.setdefault(item, []).append((number, place))
-    return [
-        {place: found for place, item in enumerate(part.items) if len(found := where[item]) > 1} for part in parts
-    ]
+    return [{place: found for place, item in enumerate(part.items) if len(found := where[item]) > 1} for part in parts]
 
 
 def _width(interval: Interval) -> float:
     return abs(interval[1] - interval[0])
 
 
-def _offset(
-    group: dict[int, Interval], parts: Sequence[Part], low: Sequence[float], high: Sequence[float]
-) -> Interval:
+def _offset(group: dict[int, Interval], parts: Sequence[Part], low: Sequence[float], high: Sequence[float]) -> Interval:
     """Where a group lies on the scale of those before it: scores of 0 say that it is below, or above."""
     interval = _ANYWHERE
     for number, (least, most) in group.items():

@@ -44,7 +44,10 @@ async def _outcomes(
         async with places:
             try:
                 part = call.part(chunk)
-                return None if part is None else await asynchronous.run(part[0], transport, part[1])
+                if part is None:
+                    return None
+                answer = await asynchronous.run(part[0], transport, part[1])
+                return answer
             except PersonalizeError as error:
                 call.failed(chunk)
                 return error

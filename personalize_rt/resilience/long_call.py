@@ -1,8 +1,9 @@
 """One ranking of a long list under way: what the drivers of both clients share about it.
 
 Each request of it is a call of its own, with the policies of the runtime: retries, hedge, breaker, cache, hooks. Three
-things are different. The deadline is one for all of them. A fallback is asked once, for the whole list, since its answer
-to a part could not be put on the scale of the others. And a request that only makes the ranking more exact may fail.
+things are different. The deadline is one for all of them. A fallback is asked once, for the whole list, since its
+answer to a part could not be put on the scale of the others. And a request that only makes the ranking more exact may
+fail.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class LongCall:
         if deadline is not None:
             changes["deadline"] = left = deadline - self._elapsed()
             if left <= 0:
-                raise self._late(deadline)
+                raise self._late()
         if self._policies.fallback is not None:
             from personalize_rt.resilience.fallback import Listener
 
@@ -115,7 +116,7 @@ class LongCall:
         for chunk, outcome in zip(chunks, outcomes, strict=True):
             if isinstance(outcome, PersonalizeError):
                 if isinstance(outcome, DeadlineExceededError):
-                    outcome = self._late(outcome.deadline)
+                    outcome = self._late()
                 if chunk.needed or not wants_fallback(outcome):
                     raise outcome
                 self._stopped_by = self._stopped_by or outcome
@@ -159,7 +160,7 @@ class LongCall:
             error_bound=inf,
         )
 
-    def _late(self, _: float | None) -> DeadlineExceededError:
+    def _late(self) -> DeadlineExceededError:
         deadline = self._policies.deadline or 0.0
         return DeadlineExceededError(
             f"no answer within the deadline of {deadline:g} s for the whole list; {self._answered} requests of it were "
