@@ -329,7 +329,7 @@ class LongPlan:
             scored[self._ids[item]] = score
         widths = sorted((scale.half_width(item) for item in order if scale.knows(item)), reverse=True)
         return scored, {
-            "error_bound": sum(widths[:2]),
+            "error_bound": max(sum(widths[:2]), scale.disagreement),
             "unscaled": [self._ids[item] for item in order if not scale.knows(item)],
         }
 

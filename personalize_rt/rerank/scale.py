@@ -62,12 +62,14 @@ class Scale:
         places: An estimate of each item's logit, also for items without a finite interval; ``-inf`` for those without
             a score.
         groups: For each ranking, which of them it is on one scale with; 0 is the scale of most items.
+        disagreement: How far two rankings are apart where they tell of the same: 0.0 when rounding explains it.
     """
 
     low: Sequence[float]
     high: Sequence[float]
     places: Sequence[float]
     groups: Sequence[int]
+    disagreement: float = 0.0
 
     @classmethod
     def of(cls, parts: Sequence[Part], size: int) -> Scale:
@@ -78,7 +80,7 @@ class Scale:
             size: How many items there are.
         """
         low, high, estimates = [-inf] * size, [inf] * size, [-inf] * size
-        groups = _groups(parts)
+        groups, disagreement = _groups(parts)
         for group in groups:
             offset = (0.0, 0.0) if group is groups[0] else _offset(group, parts, low, high)
             middle = _middle(offset)
@@ -90,12 +92,13 @@ class Scale:
                     if below > -inf and estimates[item] == -inf:
                         estimates[item] = centre + (below + above) / 2
         for item, interval in enumerate(zip(low, high, strict=True)):
+            disagreement = max(disagreement, interval[0] - interval[1])
             low[item], high[item] = _ordered(interval)
         for part in (*parts, *parts):  # again, since what one ranking says of an item matters to another
             _use_order(part, low, high)
         _estimate(parts, low, high, estimates)
         of_part = {number: place for place, group in enumerate(groups) for number in group}
-        return cls(low, high, estimates, [of_part[number] for number in range(len(parts))])
+        return cls(low, high, estimates, [of_part[number] for number in range(len(parts))], disagreement)
 
     def knows(self, item: int) -> bool:
         """Whether an item has its place on the scale."""
@@ -124,15 +127,20 @@ def _middle(interval: Interval) -> float:
     return high if isfinite(high) else 0.0
 
 
-def _groups(parts: Sequence[Part]) -> list[dict[int, Interval]]:
-    """Rankings that shared items put on one scale: each with its ``ln Z``. The group of most items comes first."""
+def _groups(parts: Sequence[Part]) -> tuple[list[dict[int, Interval]], float]:
+    """Rankings that shared items put on one scale, each with its ``ln Z``; and how far they disagree.
+
+    The group of most items comes first.
+    """
     shared = _shared(parts)
-    waiting: dict[int, Interval] = {number: _ANYWHERE for number in range(len(parts))}
+    disagreement = 0.0
+    waiting: dict[int, Interval] = dict.fromkeys(range(len(parts)), _ANYWHERE)
     groups: list[dict[int, Interval]] = []
     while waiting:
         # What shares most begins, and the best known comes next: what is placed through it inherits its uncertainty.
         number, shift = max(waiting, key=lambda number: len(shared[number])), (0.0, 0.0)
-        waiting = {number: _ANYWHERE for number in waiting}
+        anew: dict[int, Interval] = dict.fromkeys(waiting, _ANYWHERE)
+        waiting = anew
         group: dict[int, Interval] = {}
         known: dict[int, Interval] = {}
         while True:
@@ -151,10 +159,11 @@ def _groups(parts: Sequence[Part]) -> list[dict[int, Interval]]:
             number = min(waiting, key=lambda number: _width(waiting[number]), default=-1)
             if number < 0 or not isfinite(_width(waiting[number])):
                 break
+            disagreement = max(disagreement, waiting[number][0] - waiting[number][1])
             shift = _ordered(waiting[number])
         groups.append(group)
     groups.sort(key=lambda group: -len({item for number in group for item in parts[number].items}))
-    return groups
+    return groups, disagreement
 
 
 def _shared(parts: Sequence[Part]) -> list[dict[int, list[tuple[int, int]]]]:
