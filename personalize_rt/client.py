@@ -22,6 +22,7 @@ from personalize_rt.transport import Transport
 
 if TYPE_CHECKING:  # imported when they are used
     from personalize_rt.filters.expression import BoundFilter, Filter
+    from personalize_rt.rerank.long import LongRanking
     from personalize_rt.resilience.breaker import CircuitBreaker
     from personalize_rt.resilience.cache import Cache
     from personalize_rt.resilience.fallback import Fallback
@@ -208,6 +209,67 @@ class PersonalizeRuntime:
             metadata_columns=metadata_columns,
         )
         return self._call(request)
+
+    def rank_long(
+        self,
+        *,
+        campaign_arn: str,
+        user_id: str,
+        input_list: Iterable[str],
+        context: Mapping[str, str] | None = None,
+        filter_arn: str | None = None,
+        filter_values: Mapping[str, FilterValue] | None = None,
+        filter: BoundFilter | Filter | None = None,
+        metadata_columns: Iterable[str] | None = None,
+        max_requests: int | None = None,
+        concurrency: int = 8,
+    ) -> LongRanking:
+        """Put a list of any length in the order that suits a user: several GetPersonalizedRanking requests.
+
+        The list is asked for in chunks. Scores are proportions, so chunks that share items can be put on one scale;
+        :class:`~personalize_rt.rerank.LongRanking` says how exact the outcome is. 10,000 items take 21 requests when
+        their scores are alike, and up to 30 or 42 when many of them are near 0. A list that fits in one request takes
+        one, and gives what :meth:`get_personalized_ranking` gives.
+
+        Each request is a call with the policies of this runtime, and hooks are told of each. The deadline is for all
+        of them together. When a request fails for good, the call does, except for those that only make the ranking
+        more exact: then ``stopped_by`` is their error. A fallback is asked for the whole list, never for a part.
+
+        Args:
+            campaign_arn: A campaign of a personalized-ranking recipe.
+            user_id: For whom.
+            input_list: The items, as many as you like.
+            context: Values for contextual columns of the Interactions schema, such as ``{"DEVICE": "phone"}``.
+            filter_arn: A filter to apply; what it takes out is in :attr:`Ranking.missing`.
+            filter_values: Values for the parameters of the filter, in Python types; see :mod:`personalize_rt.filters`.
+            filter: Instead of the two: a ``Filter``, or what its ``bind`` returns.
+            metadata_columns: Item columns to return with each item, at most 10; a request then holds 50 items instead
+                of 500, and there are ten times as many.
+            max_requests: How many requests there may be; retries come on top. ``None`` means half as many again as the
+                list has chunks, and up to twice as many where many scores are 0, or next to it.
+            concurrency: How many requests may be under way at the same time.
+
+        Raises:
+            ValidationError: An argument was refused, or ``max_requests`` is too small; nothing was sent.
+            PersonalizeError: The call failed; see the tree in :mod:`personalize_rt.errors`.
+        """
+        from personalize_rt.resilience import sync_long
+        from personalize_rt.resilience.long_call import LongCall, without_length
+
+        request = operations.personalized_ranking_request(
+            without_length(self._limits),
+            campaign_arn=campaign_arn,
+            user_id=user_id,
+            input_list=input_list,
+            context=context,
+            filter_arn=filter_arn,
+            filter_values=filter_values,
+            filter=filter,
+            metadata_columns=metadata_columns,
+        )
+        self._transport.client()  # building it is not part of the call's time
+        call = LongCall(request, self._policies, self._limits, max_requests=max_requests, concurrency=concurrency)
+        return sync_long.rank(call, self._transport)
 
     def get_action_recommendations(
         self,
@@ -417,6 +479,37 @@ class Campaign:
         )
         return self._runtime.get_personalized_ranking(
             campaign_arn=self.arn, user_id=user_id, input_list=input_list, **arguments
+        )
+
+    def rank_long(
+        self,
+        user_id: str,
+        input_list: Iterable[str],
+        *,
+        context: Mapping[str, str] | None = None,
+        filter_arn: str | None = None,
+        filter_values: Mapping[str, FilterValue] | None = None,
+        filter: BoundFilter | Filter | None = None,
+        metadata_columns: Iterable[str] | None = None,
+        max_requests: int | None = None,
+        concurrency: int = 8,
+    ) -> LongRanking:
+        """:meth:`PersonalizeRuntime.rank_long` with this campaign."""
+        arguments = self._bound.merged(
+            "rank_long",
+            context=context,
+            filter_arn=filter_arn,
+            filter_values=filter_values,
+            filter=filter,
+            metadata_columns=metadata_columns,
+        )
+        return self._runtime.rank_long(
+            campaign_arn=self.arn,
+            user_id=user_id,
+            input_list=input_list,
+            max_requests=max_requests,
+            concurrency=concurrency,
+            **arguments,
         )
 
     def recommend(

@@ -27,7 +27,7 @@ from personalize_rt.operations import (
 )
 from personalize_rt.rerank import LocalReranker
 
-__all__ = ["BATCH_ONLY", "RECIPES", "Ask", "Recipe", "Row", "Rows"]
+__all__ = ["BATCH_ONLY", "RECIPES", "Ask", "Recipe", "Row", "Rows", "softmax_over_input"]
 
 _DECIMALS = 7
 # The service gives scores to a part of the catalogue, of unknown size; an answer has at most 500 items.
@@ -149,9 +149,13 @@ def _softmax_over_part(ask: Ask) -> Rows:
 
 
 def _softmax_over_input(ask: Ask) -> Rows:
+    return softmax_over_input(ask, ask.models.taste().prefer(ask.members["userId"], ask.recent).logits)
+
+
+def softmax_over_input(ask: Ask, logits_of: Callable[[Sequence[str]], Sequence[float | None]]) -> Rows:
     """Scores of the known items of the input sum to 1; unknown items come last, without one."""
     user, items = ask.members["userId"], ask.members["inputList"]
-    logits = zip(items, ask.models.taste().prefer(user, ask.recent).logits(items), strict=True)
+    logits = zip(items, logits_of(items), strict=True)
     known: dict[str, float] = {id: logit for id, logit in logits if logit is not None}
     # The re-ranker would put unknown items last by itself, in more time. The wire has checked the request, by limits
     # that may be wider than the published ones.

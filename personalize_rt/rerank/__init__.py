@@ -6,7 +6,8 @@ interactions, one that holds embeddings, or a function of the caller.
 
 from __future__ import annotations
 
+from personalize_rt.rerank.long import LongRanking
 from personalize_rt.rerank.reranker import LocalReranker
 from personalize_rt.rerank.scorers import CoVisitationScorer, EmbeddingScorer, PopularityScorer, Scorer
 
-__all__ = ["CoVisitationScorer", "EmbeddingScorer", "LocalReranker", "PopularityScorer", "Scorer"]
+__all__ = ["CoVisitationScorer", "EmbeddingScorer", "LocalReranker", "LongRanking", "PopularityScorer", "Scorer"]

@@ -30,9 +30,11 @@ from personalize_rt.errors import (
 from personalize_rt.filters.catalogue import cell
 from personalize_rt.filters.expression import BoundFilter
 from personalize_rt.interactions import Interaction
+from personalize_rt.limits import Limits
 from personalize_rt.operations import Request
 from personalize_rt.redaction import describe
 from personalize_rt.rerank.reranker import LocalReranker
+from personalize_rt.rerank.scorers import Scorer
 from personalize_rt.resilience.cache import Answer, Entry, MemoryStore, cache_key
 from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
 
@@ -41,6 +43,7 @@ __all__ = [
     "FallbackChain",
     "FilterData",
     "InputOrderFallback",
+    "Listener",
     "PopularItemsFallback",
     "RerankFallback",
     "StaleFallback",
@@ -137,6 +140,21 @@ class FallbackChain(_Chainable):
         return FallbackChain((*self._links, other))
 
 
+class Listener(_Chainable):
+    """Tells a fallback of answers, and never asks it.
+
+    Args:
+        fallback: Who is told.
+    """
+
+    def __init__(self, fallback: Fallback) -> None:
+        self._fallback = fallback
+
+    def remember(self, request: Request[Any], answer: Answer, /) -> None:
+        """Pass on an answer of the service."""
+        tell(self._fallback, request, answer)
+
+
 @attrs.frozen(eq=False)
 class FilterData:
     """What a fallback needs to apply filters itself; a part that is not given makes it refuse filters that need it.
@@ -230,21 +248,34 @@ class InputOrderFallback(_Filtering):
 class RerankFallback(_Filtering):
     """Rankings by a :class:`LocalReranker`, which knows the user.
 
+    A list may be as long as the client's limits allow, whatever those of the re-ranker say. A scorer with a method
+    ``observe`` is told of each ranking of the service, and so learns while all is well:
+    ``RerankFallback(ShadowScorer())`` learns and answers.
+
     Args:
-        reranker: Who ranks.
+        reranker: Who ranks; a scorer, or a mapping of item ids to logits, is made one.
         filter_data: Data to apply filters with.
         unfiltered: What to do about a filter that cannot be applied: ``"refuse"``, or ``"allow"`` all items.
     """
 
     def __init__(
         self,
-        reranker: LocalReranker,
+        reranker: LocalReranker | Scorer | Mapping[str, float | None],
         *,
         filter_data: FilterData | None = None,
         unfiltered: Unfiltered = "refuse",
     ) -> None:
         super().__init__(filter_data, unfiltered)
-        self._reranker = reranker
+        if not isinstance(reranker, LocalReranker):
+            reranker = LocalReranker(reranker)
+        # The client has checked the request, by limits that may be wider.
+        self._reranker = attrs.evolve(reranker, limits=Limits.off())
+        self._observe: Callable[..., object] | None = getattr(reranker.scorer, "observe", None)
+
+    def remember(self, request: Request[Any], answer: Answer, /) -> None:
+        """Let the scorer learn from a ranking of the service, if it can."""
+        if self._observe is not None and isinstance(answer, Ranking):
+            self._observe(request.members["userId"], answer, request.members.get("context"))
 
     def ranking(self, request: Request[Ranking], /) -> Ranking | None:
         """The items of the request, in the local order."""

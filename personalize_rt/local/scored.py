@@ -1,0 +1,86 @@
+"""An embedded service that ranks by logits which somebody else knows: what it answers can be foretold."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from personalize_rt.errors import ValidationError
+from personalize_rt.local.datasets import Datasets
+from personalize_rt.local.doors import Doors
+from personalize_rt.local.engine import Engine, Resource
+from personalize_rt.local.recipes import Ask, Recipe, Rows, softmax_over_input
+from personalize_rt.local.wire import HttpRequest, HttpResponse, Wire
+from personalize_rt.operations import GET_PERSONALIZED_RANKING
+from personalize_rt.rerank import Scorer
+
+__all__ = ["ScoredPersonalize"]
+
+_REGION = "eu-west-1"
+_ARN = f"arn:aws:personalize:{_REGION}:000000000000:campaign/ranking"
+
+
+class ScoredPersonalize(Doors):
+    """One campaign, ``ranking``, of the Personalized-Ranking recipe, whose model is a scorer of yours.
+
+    Scores, rounding, order, unknown items, errors and faults are those of :class:`LocalPersonalize`; there are no data
+    sets, so no filters and no metadata. To test what is made of the service's answers against what is behind them.
+
+    Args:
+        scorer: Gives the logits. As many threads may call it as ask the service.
+    """
+
+    def __init__(self, scorer: Scorer) -> None:
+        super().__init__(region_name=_REGION)
+
+        def answer(ask: Ask) -> Rows:
+            return softmax_over_input(
+                ask, lambda items: scorer(ask.members["userId"], items, ask.members.get("context"))
+            )
+
+        recipe = Recipe(
+            name="aws-personalized-ranking", operation=GET_PERSONALIZED_RANKING, answer=answer, requires=("userId",)
+        )
+        engine = Engine([Resource("ranking", _ARN, recipe)], Datasets())
+        self._wire = Wire(engine, random.Random(0), engine.clock)
+
+    def handle(self, request: HttpRequest) -> HttpResponse:
+        """Answer one HTTP request."""
+        return self._wire.handle(request)
+
+    @property
+    def campaigns(self) -> Mapping[str, str]:
+        """The ARN of the campaign, by name."""
+        return MappingProxyType({"ranking": _ARN})
+
+    @property
+    def recommenders(self) -> Mapping[str, str]:
+        """None."""
+        return MappingProxyType({})
+
+    @property
+    def filters(self) -> Mapping[str, str]:
+        """None."""
+        return MappingProxyType({})
+
+    def campaign_arn(self, name: str) -> str:
+        """The ARN of the campaign.
+
+        Raises:
+            ValidationError: It is another name than ``ranking``.
+        """
+        if name != "ranking":
+            raise ValidationError(f"there is no campaign {name!r}; the campaign is ranking", parameter="name")
+        return _ARN
+
+    def recommender_arn(self, name: str) -> str:
+        """There is none.
+
+        Raises:
+            ValidationError: Always.
+        """
+        raise ValidationError(f"there is no recommender {name!r}, and no other one", parameter="name")
+
+    def reload(self) -> None:
+        """Nothing is read, so there is nothing to do."""

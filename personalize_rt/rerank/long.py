@@ -1,0 +1,374 @@
+"""Ranking lists that are longer than a request may be: what to ask, and one ranking of all the answers. No I/O.
+
+1. The list is dealt into chunks, at random but always alike, so that each chunk is a fair sample of the list.
+2. The *tops* of all chunks are ranked together: items of high scores, which rounding hurts least, tie the chunks to one
+   scale (:mod:`personalize_rt.rerank.scale`).
+3. At the same time the *tails* are ranked again. A chunk's best items leave the others with scores near 0, where seven
+   decimals say little or nothing. Ranked among their like, and without those above them, they get scores that say much.
+   Neighbouring tails share items, the pivots, so each is tied to the next.
+4. What still has no place is asked for again, as long as requests are left.
+
+Order within an answer is always the service's own.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from math import exp, fsum, inf
+from typing import Any
+
+import attrs
+
+from personalize_rt.errors import PersonalizeError, ValidationError
+from personalize_rt.limits import Limits
+from personalize_rt.redaction import describe
+from personalize_rt.rerank.scale import HALF_UNIT, Part, Scale, in_order
+from personalize_rt.results import Metadata, Ranking, ResponseInfo
+
+__all__ = ["Chunk", "LongPlan", "LongRanking", "chunk_size"]
+
+# How wrong the logarithm of a score may be: what is good is not asked for again, what is poor is asked for even when
+# that takes more requests than usual.
+_GOOD, _POOR = 0.005, 0.05
+# Scores that far apart do not go together: the lower one would be left with one or two digits.
+_GAP = 1e-3
+_FEW = 20  # one in so many
+_SPREAD = 7.0  # of the logarithms within a tail
+# Items of each chunk in the request that ties them; more of them make the tie better, and the last ones hardly.
+_TOPS = 25
+_FEWEST_TOPS = 3
+# Items that neighbouring tails share.
+_PIVOTS = 10
+_ROUNDS = 5
+
+
+def _strings(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(values)
+
+
+def _maybe_strings(values: Iterable[str | None]) -> tuple[str | None, ...]:
+    return tuple(values)
+
+
+@attrs.frozen(eq=False, repr=False)
+class LongRanking(Ranking):
+    """A ranking of more items than one request takes, made of several answers of GetPersonalizedRanking.
+
+    It is a :class:`~personalize_rt.Ranking`: best first, items that the model does not know last, in input order and
+    without a score. An item that the input repeats keeps its places side by side. Scores are the softmax over the whole
+    list, as the service would give them if it took so many items, but not rounded. Each answer has its own
+    ``recommendation_id``, so the ranking has none (:attr:`recommendation_ids` has one for each item), except when one
+    request was enough.
+
+    Two items of one answer stand in the service's own order. Of any two others that are not in :attr:`unscaled`, the
+    one with the higher logit stands first, unless their logits differ by less than :attr:`error_bound`. That is certain
+    when the service's answers agree with each other; where they did not, the bound covers what was seen of it.
+
+    Attributes:
+        requests: Requests that the ranking is made of; ``info.attempts`` counts those that failed as well.
+        error_bound: Natural logarithm of the ratio of two scores below which the two items may stand the wrong way
+            round: 0.01 is 1 percent. 0.0 when one request was enough.
+        unscaled: Items with a score that have no place on the common scale, in ranked order: their scores were rounded
+            to 0, or nothing ties their answer to the others. Each stands where its answer's order and the likely shape
+            of the list put it; a score of 0.0 says so.
+        recommendation_ids: For each row, the id of an answer that held the item, to send back with events about it.
+        stopped_by: The error for which a less exact ranking was accepted: a request that was to make it more exact
+            failed. ``None`` when all were answered.
+    """
+
+    requests: int = attrs.field(default=1, kw_only=True)
+    error_bound: float = attrs.field(default=0.0, kw_only=True)
+    unscaled: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=_strings)
+    recommendation_ids: tuple[str | None, ...] = attrs.field(default=(), kw_only=True, converter=_maybe_strings)
+    stopped_by: PersonalizeError | None = attrs.field(default=None, kw_only=True)
+
+
+def chunk_size(limits: Limits, *, with_metadata: bool) -> int:
+    """How many items one request may hold; where the limit is lifted, the published one."""
+    name = "input_list_with_metadata" if with_metadata else "input_list"
+    limit: int | None = getattr(limits, name)
+    return getattr(Limits(), name) if limit is None else limit
+
+
+@attrs.frozen(eq=False)
+class Chunk:
+    """A request to make.
+
+    Attributes:
+        item_ids: The items to rank.
+        needed: Whether there is no ranking without its answer; else the answer makes the ranking more exact.
+    """
+
+    item_ids: tuple[str, ...]
+    needed: bool
+
+
+class LongPlan:
+    """The requests for one list, and the ranking of their answers.
+
+    Ask :meth:`next` for requests, give each answer to :meth:`take`, ask again until there are none, and read
+    :meth:`ranking`. Not safe to share between threads.
+
+    Args:
+        item_ids: The list; ids may repeat.
+        size: How many items a request may hold.
+        max_requests: How many requests there may be. ``None``: half as many again as the list has chunks, and up to
+            twice as many where many scores are 0, or next to it.
+        with_metadata: Keep the metadata of the answers.
+
+    Raises:
+        ValidationError: ``max_requests`` is too small, or no number; requests of one item cannot be tied.
+    """
+
+    def __init__(
+        self, item_ids: Sequence[str], *, size: int, max_requests: int | None = None, with_metadata: bool = False
+    ) -> None:
+        self._input = tuple(item_ids)
+        self._ids = tuple(dict.fromkeys(self._input))
+        self._number = {id: number for number, id in enumerate(self._ids)}
+        self._size = size
+        self._room = size - max(1, min(_PIVOTS, size // 4))  # for the items of a tail
+        self._chunks = _dealt(len(self._ids), size)
+        self._usual, self._most = self._requests(max_requests)
+        self._with_metadata = with_metadata
+        self._round = 0
+        self._answers: list[Ranking] = []
+        self._parts: list[Part] = []
+        self._blinding: set[int] = set()
+        self._scale: Scale | None = None
+        self._asked: set[frozenset[int]] = set()
+
+    def _requests(self, given: Any) -> tuple[int, int]:
+        """How many requests there may be, and how many in bad cases."""
+        chunks = len(self._chunks)
+        if given is not None and (not isinstance(given, int) or isinstance(given, bool) or given < 1):
+            raise ValidationError(
+                f"max_requests is {describe(given)}: it must be an int from 1, or None", parameter="max_requests"
+            )
+        if chunks == 1:
+            return 1, 1
+        if self._size < 2:
+            raise ValidationError(
+                "limits allow one item in a request, and no request of one item can be compared with another: "
+                "rank_long() needs room for two",
+                parameter="limits",
+            )
+        needed = chunks + len(_bundles(range(chunks), self._size))
+        if given is None:
+            return max(needed + 1, chunks + (chunks + 1) // 2), needed + chunks + 1
+        if given < needed:
+            raise ValidationError(
+                f"max_requests is {given:,}: {len(self._ids):,} items need {needed:,} requests of {self._size:,} items",
+                parameter="max_requests",
+                limit=needed,
+            )
+        return given, given
+
+    def next(self) -> list[Chunk]:
+        """The requests that can be made now, all at once; none when the ranking is ready."""
+        self._round += 1
+        if self._round == 1:
+            asked = [self._chunk(items, needed=True) for items in self._chunks]
+        elif len(self._chunks) == 1 or self._round > _ROUNDS:
+            asked = []
+        elif self._round == 2:
+            ties = self._ties([[item for item in _firm(part) if item not in self._blinding] for part in self._parts])
+            tails = self._tails_by_depth(len(ties))
+            self._asked.update(map(frozenset, tails))
+            asked = [self._chunk(items, needed=True) for items in ties] + [self._chunk(items) for items in tails]
+        else:
+            asked = [self._chunk(items) for items in self._again()]
+        self._usual -= len(asked)
+        self._most -= len(asked)
+        return asked
+
+    def take(self, answer: Ranking) -> None:
+        """Add an answer. Those of one round are to be added in the order of its requests."""
+        scored = {
+            self._number[id]: score
+            for id, score in zip(answer.item_ids, answer.scores, strict=True)
+            if score is not None and id in self._number
+        }
+        part = Part(tuple(scored), tuple(scored.values()))
+        self._answers.append(answer)
+        self._parts.append(part)
+        self._blinding.update(_far_above(part))
+
+    def _chunk(self, items: Iterable[int], *, needed: bool = False) -> Chunk:
+        # In the order of the input, by which the service orders equals.
+        return Chunk(tuple(self._ids[item] for item in sorted(items)), needed)
+
+    def _ties(self, groups: Sequence[Sequence[int]]) -> list[list[int]]:
+        """Requests that rank the best items of all groups together; of each group, its items, best first."""
+        groups = [group for group in groups if group]
+        if len(groups) < 2:
+            return []
+        groups.sort(key=len, reverse=True)  # the first one is in every request
+        bundles = _bundles(groups, self._size)
+        return [
+            list(dict.fromkeys(item for group in bundle for item in group[: _tops(len(bundle), self._size)]))
+            for bundle in bundles
+        ]
+
+    def _tails_by_depth(self, ties: int) -> list[list[int]]:
+        """Requests for items that rounding hurts, by how deep they lie in their chunks, which are alike."""
+        deep: list[tuple[float, int, float]] = []
+        for part in self._parts:
+            deep += [
+                ((place + 0.5) / len(part.items), item, HALF_UNIT / score if score else inf)
+                for place, (item, score) in enumerate(zip(part.items, part.scores, strict=True))
+                if item not in self._blinding
+            ]
+        deep.sort()
+        placed, wrong = [item for _, item, _ in deep], [one for _, _, one in deep]
+        good, poor = (-(-sum(one > limit for one in wrong) // self._room) for limit in (_GOOD, _POOR))
+        requests = max(min(good, self._usual - ties), min(poor, self._most - ties))
+        dull = [place for place, one in enumerate(wrong) if one > _GOOD]
+        if len(dull) > requests * self._room:  # the worst of them
+            dull = sorted(sorted(dull, key=lambda place: (wrong[place], place))[len(dull) - requests * self._room :])
+        ends = [len(dull) * n // requests for n in range(requests + 1)] if requests else []
+        return [self._tail(dull[start:end], placed) for start, end in pairwise(ends)]
+
+    def _again(self) -> list[list[int]]:
+        """What is left to do: tie what is not tied, then rank again what still has no good place."""
+        scale = self._scaled()
+        firm: dict[int, dict[int, None]] = {}
+        for part, group in zip(self._parts, scale.groups, strict=True):
+            firm.setdefault(group, {}).update((item, None) for item in _firm(part) if item not in self._blinding)
+        if ties := self._ties([sorted(items, key=lambda item: -scale.places[item]) for items in firm.values()]):
+            return ties[: self._most]
+        placed = list({item: None for part in self._parts for item in part.items if item not in self._blinding})
+        placed.sort(key=lambda item: -scale.places[item])
+        wrong = [scale.half_width(item) for item in placed]
+        slices: list[list[int]] = [[]]
+        for place in range(len(placed) - 1, -1, -1):  # from below: the lowest are the worst
+            if wrong[place] > _GOOD:
+                lowest = slices[-1][:1]
+                far = lowest and scale.places[placed[place]] - scale.places[placed[lowest[0]]] > _SPREAD
+                if far or len(slices[-1]) == self._room:
+                    slices.append([])
+                slices[-1].append(place)
+        # What did not help will not help the next time.
+        tails = [tuple(self._tail(sorted(places), placed)) for places in slices if places]
+        news = {tail: max(map(scale.half_width, tail)) for tail in tails if frozenset(tail) not in self._asked}
+        worst = sorted(news, key=lambda tail: -news[tail])
+        self._asked.update(map(frozenset, worst))
+        poor = sum(one > _POOR for one in news.values())
+        return [list(tail) for tail in worst[: max(min(len(worst), self._usual), min(poor, self._most), 0)]]
+
+    def _tail(self, places: Sequence[int], placed: Sequence[int]) -> list[int]:
+        """A request for items, and for the pivots: those that are placed next above them."""
+        pivots = placed[max(0, places[0] - (self._size - self._room)) : places[0]]
+        return [*pivots, *(placed[place] for place in places)]
+
+    def _scaled(self) -> Scale:
+        if self._scale is None or len(self._scale.groups) != len(self._parts):
+            self._scale = Scale.of(self._parts, len(self._ids))
+        return self._scale
+
+    def ranking(self, *, elapsed: float = 0.0, stopped_by: PersonalizeError | None = None) -> LongRanking:
+        """The ranking of all answers that were taken.
+
+        Args:
+            elapsed: Seconds that it took.
+            stopped_by: The error for which answers are missing.
+        """
+        infos = [answer.info for answer in self._answers]
+        sources = {info.source for info in infos}
+        info = ResponseInfo(
+            attempts=sum(info.attempts for info in infos),
+            elapsed=elapsed,
+            source="cache" if sources == {"cache"} else "service",
+        )
+        came_with: dict[str, str | None] = {}
+        metadata: dict[str, Metadata] = {}
+        for answer in self._answers:
+            for id in answer.item_ids:
+                came_with.setdefault(id, answer.recommendation_id)
+            if self._with_metadata:
+                for row in answer:
+                    metadata.setdefault(row.item_id, row.metadata)
+        if len(self._answers) == 1:
+            only = self._answers[0]
+            scored = {id: score for id, score in zip(only.item_ids, only.scores, strict=True) if score is not None}
+            more: dict[str, Any] = {"recommendation_id": only.recommendation_id}
+            info = attrs.evolve(info, request_id=only.info.request_id)
+        else:
+            scored, more = self._merged()
+        ids = list(scored)
+        if len(self._ids) < len(self._input):
+            times = Counter(self._input)
+            ids = [id for id in scored for _ in range(times[id])]
+        ids += [id for id in self._input if id in came_with and id not in scored]
+        return LongRanking(
+            ids,
+            scores=map(scored.get, ids),
+            metadata=[metadata.get(id) for id in ids] if metadata else None,
+            recommendation_ids=map(came_with.__getitem__, ids),
+            input_list=self._input,
+            info=info,
+            requests=len(self._answers),
+            stopped_by=stopped_by,
+            **more,
+        )
+
+    def _merged(self) -> tuple[dict[str, float], dict[str, Any]]:
+        """The scored items in order with their scores, and what is known of the outcome."""
+        scale = self._scaled()
+        order = in_order(self._parts, scale.places)
+        top = max(scale.places, default=0.0)
+        total = fsum(exp(scale.places[item] - top) for item in order)
+        scored: dict[str, float] = {}
+        score = 1.0
+        for item in order:
+            # Where answers contradict each other, an item may stand below one of a lower score.
+            score = min(score, exp(scale.places[item] - top) / total)
+            scored[self._ids[item]] = score
+        widths = sorted((scale.half_width(item) for item in order if scale.knows(item)), reverse=True)
+        return scored, {
+            "error_bound": max(sum(widths[:2]), scale.disagreement),
+            "unscaled": [self._ids[item] for item in order if not scale.knows(item)],
+        }
+
+
+def _dealt(size: int, room: int) -> list[list[int]]:
+    """The numbers below size, dealt at random into as few chunks of almost equal size as have room for them.
+
+    The same list is always dealt alike, so that a second call asks, and a cache answers, the same.
+    """
+    numbers = list(range(size))
+    chunks = max(1, -(-size // room))
+    if chunks > 1:
+        chance = random.Random(size).random
+        numbers.sort(key=lambda _: chance())
+    return [sorted(numbers[n::chunks]) for n in range(chunks)]
+
+
+def _bundles(groups: Sequence[Any], room: int) -> list[list[Any]]:
+    """Groups to tie in one request each; the first of all is in each of them, and ties them to each other."""
+    most = room // min(_FEWEST_TOPS, room // 2) - 1
+    first, *others = groups
+    return [[first, *others[start : start + most]] for start in range(0, len(others), most)]
+
+
+def _tops(groups: int, room: int) -> int:
+    """How many items of each of so many groups go into one request."""
+    return min(_TOPS, room // groups)
+
+
+def _firm(part: Part) -> list[int]:
+    """The items with a score above 0."""
+    return [item for item, score in zip(part.items, part.scores, strict=True) if score > HALF_UNIT]
+
+
+def _far_above(part: Part) -> list[int]:
+    """The few items of a ranking that are so far above the rest that no other item says much beside them."""
+    few = max(1, len(part.items) // _FEW)
+    last = 0
+    for place, (score, after) in enumerate(pairwise(part.scores[: few + 1]), start=1):
+        if max(after, HALF_UNIT) < _GAP * score:
+            last = place
+    return list(part.items[:last])

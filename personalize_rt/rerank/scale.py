@@ -1,0 +1,265 @@
+"""Scores of several rankings on one logarithmic scale, with bounds. Pure, and by item numbers.
+
+A score is a softmax over the list that was ranked: ``score(i) = exp(logit(i)) / Z``, where ``Z`` differs from list to
+list and the logits do not. So two rankings that share items differ by one factor, and each item that both score tells
+it.
+
+Scores arrive rounded to 7 decimals (service.md section 4), which leaves an interval: a score *s* says that
+``logit - ln Z`` lies between ``ln (s - half a unit)`` and ``ln (s + half a unit)``; a score of 0 has no lower end. All
+that follows is arithmetic of such intervals, so the bounds hold as long as the answers agree with each other. Where
+they do not (the user did something between two of them), an interval spans the disagreement.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from itertools import pairwise
+from math import fsum, inf, isfinite, log
+from statistics import NormalDist
+
+import attrs
+
+__all__ = ["HALF_UNIT", "Part", "Scale", "in_order"]
+
+# Half of the last decimal, and a little for what a float cannot hold exactly.
+HALF_UNIT = 5e-8 * (1 + 1e-6)
+
+Interval = tuple[float, float]
+_ANYWHERE: Interval = (-inf, inf)
+
+
+@attrs.frozen(eq=False)
+class Part:
+    """One ranking.
+
+    Attributes:
+        items: The numbers of its scored items, best first.
+        scores: Their scores.
+        low: The lower end of ``ln score`` of each, before it was rounded; ``-inf`` for 0.
+        high: The upper end.
+    """
+
+    items: Sequence[int]
+    scores: Sequence[float]
+    low: Sequence[float] = attrs.field(init=False, repr=False)
+    high: Sequence[float] = attrs.field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        low = [log(score - HALF_UNIT) if score > HALF_UNIT else -inf for score in self.scores]
+        high = [log(min(1.0, max(0.0, score) + HALF_UNIT)) for score in self.scores]
+        object.__setattr__(self, "low", low)
+        object.__setattr__(self, "high", high)
+
+
+@attrs.frozen(eq=False)
+class Scale:
+    """Where each item lies.
+
+    Attributes:
+        low: The lower end of each item's logit; ``-inf`` where there is none.
+        high: The upper end; ``inf`` where there is none.
+        places: An estimate of each item's logit, also for items without a finite interval; ``-inf`` for those without
+            a score.
+        groups: For each ranking, which of them it is on one scale with; 0 is the scale of most items.
+        disagreement: How far two rankings are apart where they tell of the same: 0.0 when rounding explains it.
+    """
+
+    low: Sequence[float]
+    high: Sequence[float]
+    places: Sequence[float]
+    groups: Sequence[int]
+    disagreement: float = 0.0
+
+    @classmethod
+    def of(cls, parts: Sequence[Part], size: int) -> Scale:
+        """Put rankings on one scale.
+
+        Args:
+            parts: The rankings; those that come first cover the list, each with a like sample of it.
+            size: How many items there are.
+        """
+        low, high, estimates = [-inf] * size, [inf] * size, [-inf] * size
+        groups, disagreement = _groups(parts)
+        for group in groups:
+            offset = (0.0, 0.0) if group is groups[0] else _offset(group, parts, low, high)
+            middle = _middle(offset)
+            for number, shift in group.items():
+                part, centre = parts[number], _middle(shift) + middle
+                least, most = shift[0] + offset[0], shift[1] + offset[1]
+                for item, below, above in zip(part.items, part.low, part.high, strict=True):
+                    low[item], high[item] = max(low[item], least + below), min(high[item], most + above)
+                    if below > -inf and estimates[item] == -inf:
+                        estimates[item] = centre + (below + above) / 2
+        for item, interval in enumerate(zip(low, high, strict=True)):
+            disagreement = max(disagreement, interval[0] - interval[1])
+            low[item], high[item] = _ordered(interval)
+        for part in (*parts, *parts):  # again, since what one ranking says of an item matters to another
+            _use_order(part, low, high)
+        _estimate(parts, low, high, estimates)
+        of_part = {number: place for place, group in enumerate(groups) for number in group}
+        return cls(low, high, estimates, [of_part[number] for number in range(len(parts))], disagreement)
+
+    def knows(self, item: int) -> bool:
+        """Whether an item has its place on the scale."""
+        return isfinite(self.low[item]) and isfinite(self.high[item])
+
+    def half_width(self, item: int) -> float:
+        """By how much the logit of an item may differ from its estimate; ``inf`` when nobody knows."""
+        return (self.high[item] - self.low[item]) / 2
+
+
+def _both(one: Interval, other: Interval) -> Interval:
+    """What two intervals have in common; where that is nothing, the ends are the wrong way round."""
+    return max(one[0], other[0]), min(one[1], other[1])
+
+
+def _ordered(interval: Interval) -> Interval:
+    """An interval for certain: where answers disagree, what lies between the furthest of them."""
+    low, high = interval
+    return interval if low <= high else (high, low)
+
+
+def _middle(interval: Interval) -> float:
+    low, high = interval
+    if isfinite(low):
+        return (low + high) / 2 if isfinite(high) else low
+    return high if isfinite(high) else 0.0
+
+
+def _groups(parts: Sequence[Part]) -> tuple[list[dict[int, Interval]], float]:
+    """Rankings that shared items put on one scale, each with its ``ln Z``; and how far they disagree.
+
+    The group of most items comes first.
+    """
+    shared = _shared(parts)
+    disagreement = 0.0
+    waiting: dict[int, Interval] = dict.fromkeys(range(len(parts)), _ANYWHERE)
+    groups: list[dict[int, Interval]] = []
+    while waiting:
+        # What shares most begins, and the best known comes next: what is placed through it inherits its uncertainty.
+        number, shift = max(waiting, key=lambda number: len(shared[number])), (0.0, 0.0)
+        anew: dict[int, Interval] = dict.fromkeys(waiting, _ANYWHERE)
+        waiting = anew
+        group: dict[int, Interval] = {}
+        known: dict[int, Interval] = {}
+        while True:
+            del waiting[number]
+            group[number] = shift
+            part = parts[number]
+            for place, others in shared[number].items():
+                item = part.items[place]
+                here = shift[0] + part.low[place], shift[1] + part.high[place]
+                known[item] = _both(known.get(item, _ANYWHERE), here)
+                low, high = _ordered(known[item])
+                for other, there in others:
+                    if other in waiting:
+                        told = low - parts[other].high[there], high - parts[other].low[there]
+                        waiting[other] = _both(waiting[other], told)
+            number = min(waiting, key=lambda number: _width(waiting[number]), default=-1)
+            if number < 0 or not isfinite(_width(waiting[number])):
+                break
+            disagreement = max(disagreement, waiting[number][0] - waiting[number][1])
+            shift = _ordered(waiting[number])
+        groups.append(group)
+    groups.sort(key=lambda group: -len({item for number in group for item in parts[number].items}))
+    return groups, disagreement
+
+
+def _shared(parts: Sequence[Part]) -> list[dict[int, list[tuple[int, int]]]]:
+    """For each ranking, the places of the items that others have, too; and where they have them."""
+    where: dict[int, list[tuple[int, int]]] = {}
+    for number, part in enumerate(parts):
+        for place, item in enumerate(part.items):
+            where.setdefault(item, []).append((number, place))
+    return [{place: found for place, item in enumerate(part.items) if len(found := where[item]) > 1} for part in parts]
+
+
+def _width(interval: Interval) -> float:
+    return abs(interval[1] - interval[0])
+
+
+def _offset(group: dict[int, Interval], parts: Sequence[Part], low: Sequence[float], high: Sequence[float]) -> Interval:
+    """Where a group lies on the scale of those before it: scores of 0 say that it is below, or above."""
+    interval = _ANYWHERE
+    for number, (least, most) in group.items():
+        part = parts[number]
+        for item, below, above in zip(part.items, part.low, part.high, strict=True):
+            interval = _both(interval, (low[item] - most - above, high[item] - least - below))
+    return _ordered(interval)
+
+
+def _use_order(part: Part, low: list[float], high: list[float]) -> None:
+    """A ranking is ordered by its logits, also where scores are equal: no item lies above one that is before it."""
+    most = inf
+    for item in part.items:
+        # Where answers disagree, the order begins anew.
+        most = min(most, high[item]) if most >= low[item] else high[item]
+        high[item] = most
+    least = -inf
+    for item in reversed(part.items):
+        least = max(least, low[item]) if least <= high[item] else low[item]
+        low[item] = least
+
+
+def _estimate(parts: Sequence[Part], low: Sequence[float], high: Sequence[float], estimates: list[float]) -> None:
+    """The middle of each interval; where one end is missing, what a bell curve has at that place of a ranking."""
+    depth: dict[int, float] = {}
+    for part in parts:
+        for place, item in enumerate(part.items):
+            depth.setdefault(item, (place + 0.5) / len(part.items))
+    known = [item for item in depth if isfinite(low[item]) and isfinite(high[item])]
+    for item in known:
+        estimates[item] = (low[item] + high[item]) / 2
+    unknown = [item for item in depth if estimates[item] == -inf]
+    if unknown:
+        quantile = NormalDist().inv_cdf
+        deviates = {item: -quantile(depth[item]) for item in (*known, *unknown)}
+        slope, level = _line([(deviates[item], estimates[item]) for item in known])
+        for item in unknown:
+            estimates[item] = level + slope * deviates[item]
+    for item in unknown:
+        estimates[item] = min(max(estimates[item], low[item]), high[item])
+    # An estimate that is a guess holds back nothing that is known.
+    guessed = depth.keys() - known
+    for part in parts:
+        least = -inf
+        for item in reversed(part.items):
+            if item in guessed:
+                estimates[item] = max(estimates[item], least)
+            least = max(least, estimates[item])
+
+
+def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Slope, which is not negative, and level of a line through points."""
+    if not points:
+        return 1.0, 0.0
+    x, y = (fsum(column) / len(points) for column in zip(*points, strict=True))
+    spread = fsum((one - x) ** 2 for one, _ in points)
+    slope = fsum((one - x) * (two - y) for one, two in points) / spread if spread else 1.0
+    slope = max(slope, 0.0)
+    return slope, y - slope * x
+
+
+def in_order(parts: Sequence[Part], places: Sequence[float]) -> list[int]:
+    """All items, best first, each ranking in its own order; where rankings contradict each other, by place."""
+    waits = [0] * len(places)
+    follows: list[list[int]] = [[] for _ in places]
+    for part in parts:
+        for item, after in pairwise(part.items):
+            follows[item].append(after)
+            waits[after] += 1
+    scored = dict.fromkeys(item for part in parts for item in part.items)
+    ready = [(-places[item], item) for item in scored if not waits[item]]
+    heapq.heapify(ready)
+    # For rankings that contradict each other: then nothing is ready, and the best of the rest comes next.
+    best = iter(sorted(scored, key=lambda item: -places[item]))
+    done: dict[int, None] = {}
+    while len(done) < len(scored):
+        item = heapq.heappop(ready)[1] if ready else next(item for item in best if item not in done)
+        done[item] = None
+        for after in follows[item]:
+            waits[after] -= 1
+            if not waits[after] and after not in done:
+                heapq.heappush(ready, (-places[after], after))
+    return list(done)

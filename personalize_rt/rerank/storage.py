@@ -1,0 +1,214 @@
+"""Files of trained scorers: one line that says what they are, and compressed JSON with columns of numbers.
+
+::
+
+    personalize-rt-scorer 1 PopularityScorer text=512 size=2048 sha256=…\\n
+    zlib of (the JSON text, then the columns as little-endian numbers)
+
+Nothing in a file is ever run, unlike in a pickle. The checksum covers the line too, so a file that was cut off or
+changed is refused; it is no signature: whoever may write the file may write another one. A file unpacks to at most
+about a thousand times its size, which is what zlib can do.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from array import array
+from collections.abc import Mapping
+from typing import Any, TypeAlias, cast
+
+import attrs
+
+from personalize_rt.errors import ValidationError
+from personalize_rt.redaction import describe
+
+__all__ = ["FORMAT", "Stored", "load", "pack", "save", "unpack"]
+
+FORMAT = 1
+"""The version of the format that is written; older ones are read too, newer ones are refused."""
+
+_MAGIC = b"personalize-rt-scorer"
+_LONGEST_LINE = 400
+_CODES = "bBiIqQfd"  # array type codes whose size is the same on every platform
+_SIZES = {code: array(code).itemsize for code in _CODES}
+
+Column: TypeAlias = "array[Any]"
+Path = str | os.PathLike[str]
+
+
+@attrs.frozen(eq=False)
+class Stored:
+    """What a file holds.
+
+    Attributes:
+        kind: Which scorer wrote it, by the name of its class.
+        content: What JSON can hold: dicts with text keys, lists, text, finite numbers, booleans, ``None``.
+        columns: Long rows of numbers by name, as ``array.array`` of type ``b B i I q Q f d``. They load a hundred
+            times faster than JSON.
+    """
+
+    kind: str
+    content: Any = attrs.field(repr=False)
+    columns: Mapping[str, Column] = attrs.field(factory=dict[str, Column], repr=False)
+
+
+def save(path: Path, stored: Stored) -> None:
+    """Write a file. A reader sees the old file or the new one, never half of it.
+
+    Args:
+        path: Where to write; an existing file is replaced.
+        stored: What to write. It may hold user ids: keep the file as you keep those.
+
+    Raises:
+        ValidationError: The content is not what JSON can hold.
+        OSError: The file cannot be written.
+    """
+    data = pack(stored)
+    name = _checked_path(path)
+    beside = f"{name}.{os.urandom(4).hex()}.tmp"
+    try:
+        with open(beside, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, name)
+    except BaseException:
+        if os.path.exists(beside):
+            os.remove(beside)
+        raise
+
+
+def load(path: Path, kind: str) -> Stored:
+    """Read a file of one kind.
+
+    Args:
+        path: The file.
+        kind: What must be in it.
+
+    Raises:
+        ValidationError: The file is none of this package, is damaged, was written by a newer version, or holds
+            another kind of scorer.
+        OSError: The file cannot be read.
+    """
+    with open(_checked_path(path), "rb") as file:
+        return unpack(file.read(), kind)
+
+
+def pack(stored: Stored) -> bytes:
+    """The bytes of a file, for those who keep it elsewhere.
+
+    Raises:
+        ValidationError: The content is not what JSON can hold.
+    """
+    import json
+    import zlib
+
+    if not stored.kind.isascii() or not stored.kind.isidentifier():
+        raise ValidationError(f"kind is {describe(stored.kind)}, not the name of a class", parameter="kind")
+    for column in stored.columns.values():
+        if column.typecode not in _CODES:
+            raise ValidationError(
+                f"a column has the type {column.typecode!r}, not one of {_CODES}", parameter="columns"
+            )
+    names = [[name, column.typecode, len(column)] for name, column in stored.columns.items()]
+    try:
+        # Escaped to ASCII: an id may hold half a surrogate pair, which no encoding of Unicode takes.
+        text = json.dumps([stored.content, names], allow_nan=False, separators=(",", ":")).encode("ascii")
+    except (TypeError, ValueError, RecursionError):
+        text = None
+    if text is None:
+        raise ValidationError("the content holds something that JSON cannot hold", parameter="content")
+    body = b"".join([text, *(_little_endian(column).tobytes() for column in stored.columns.values())])
+    packed = zlib.compress(body, 6)
+    line = b"%s %d %s text=%d size=%d" % (_MAGIC, FORMAT, stored.kind.encode("ascii"), len(text), len(body))
+    return b"%s sha256=%s\n%s" % (line, _checksum(line, packed), packed)
+
+
+def unpack(data: bytes, kind: str) -> Stored:
+    """Read the bytes of a file of one kind.
+
+    Raises:
+        ValidationError: As :func:`load`.
+    """
+    line, _, packed = data.partition(b"\n")
+    words = line.split(b" ")
+    if words[0] != _MAGIC or len(line) > _LONGEST_LINE:
+        raise _refused("is not a scorer saved by personalize-rt")
+    version = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
+    if version > FORMAT:
+        raise _refused(f"has format {version}, and this version of personalize-rt reads up to {FORMAT}: upgrade it")
+    if version < 1 or len(words) != 6 or words[5] != b"sha256=" + _checksum(b" ".join(words[:5]), packed):
+        raise _refused("is damaged: it was cut off or changed. Save the scorer again")
+    found = words[2].decode("ascii", "replace")
+    if found != kind:
+        raise _refused(f"holds a {found}, not a {kind}: load it with {found}.load")
+    # Whoever made the checksum wrote the rest too, yet maybe not with this package.
+    try:
+        return Stored(found, *_parts(packed, _number(words[3], b"text="), _number(words[4], b"size=")))
+    except (ValueError, TypeError, KeyError, RecursionError, _zlib_error()):
+        pass
+    raise _refused("is damaged inside, though its checksum is right. Save the scorer again")
+
+
+def _parts(packed: bytes, text_size: int, size: int) -> tuple[Any, dict[str, Column]]:
+    import json
+    import zlib
+
+    body = zlib.decompressobj().decompress(packed, size + 1)
+    if len(body) != size or text_size > size:
+        raise ValueError("not the size that was announced")
+    content, names = json.loads(body[:text_size], parse_constant=_no_constant)
+    columns: dict[str, Column] = {}
+    at = text_size
+    for name, code, length in cast("list[tuple[str, str, int]]", names):
+        column: Column = array(code)
+        end = at + length * _SIZES[code]
+        column.frombytes(body[at:end])
+        if length < 0 or len(column) != length:
+            raise ValueError("a column is too short")
+        columns[name] = _little_endian(column)
+        at = end
+    if at != size:
+        raise ValueError("something is left over")
+    return content, columns
+
+
+def _number(word: bytes, name: bytes) -> int:
+    if not word.startswith(name):
+        raise ValueError("another member of the line was expected")
+    return int(word.removeprefix(name))
+
+
+def _no_constant(_: str) -> None:
+    raise ValueError("NaN and infinity are not JSON")
+
+
+def _little_endian(column: Column) -> Column:
+    if sys.byteorder == "little":
+        return column
+    swapped = array(column.typecode, column)
+    swapped.byteswap()
+    return swapped
+
+
+def _checksum(line: bytes, packed: bytes) -> bytes:
+    from hashlib import sha256
+
+    return sha256(line + b"\n" + packed).hexdigest().encode("ascii")
+
+
+def _zlib_error() -> type[Exception]:
+    import zlib
+
+    return zlib.error
+
+
+def _checked_path(path: Any) -> str:
+    if not isinstance(path, str | os.PathLike):
+        raise ValidationError(f"path is {describe(path)}, not a str or a path", parameter="path")
+    return os.fspath(cast("Path", path))
+
+
+def _refused(why: str) -> ValidationError:
+    return ValidationError(f"the file {why}", parameter="path")
