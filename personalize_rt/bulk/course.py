@@ -205,7 +205,11 @@ class Course:
         return self._tally.summary(self._limiter.throttles, time.monotonic() - self._start)
 
     def _advice(self) -> str:
-        return "" if self._checkpoint is None else f"; to go on, run it again with checkpoint={str(self._checkpoint.path)!r}"
+        return (
+            ""
+            if self._checkpoint is None
+            else f"; to go on, run it again with checkpoint={str(self._checkpoint.path)!r}"
+        )
 
     def _with_advice(self, failure: BaseException, position: int | None) -> BaseException:
         where = f"after {self._tally.total:,} requests" if position is None else f"at requests[{position}]"
