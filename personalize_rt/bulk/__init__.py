@@ -1,1 +1,30 @@
-"""Many requests: run them at the pace that the service holds, keep what was done, and go on where it stopped."""
+"""Many requests: run them at the pace that the service holds, keep what was done, and go on where it stopped.
+
+    from personalize_rt import bulk
+
+    requests = (bulk.RankRequest(campaign_arn=arn, user_id=user, input_list=items) for user in users)
+    for outcome in bulk.run(runtime, requests, tps=50, checkpoint="ranking.checkpoint"):
+        ...
+
+:func:`run` takes any iterable and gives outcomes; :mod:`personalize_rt.bulk.limiter` has the pace.
+"""
+
+from personalize_rt.bulk.course import InterruptedRun, OutageError
+from personalize_rt.bulk.limiter import RateLimiter
+from personalize_rt.bulk.outcomes import Outcome, Summary
+from personalize_rt.bulk.requests import ActionRequest, BulkRequest, RankRequest, RecommendRequest
+from personalize_rt.bulk.running import Run, run
+
+__all__ = [
+    "ActionRequest",
+    "BulkRequest",
+    "InterruptedRun",
+    "OutageError",
+    "Outcome",
+    "RankRequest",
+    "RateLimiter",
+    "RecommendRequest",
+    "Run",
+    "Summary",
+    "run",
+]

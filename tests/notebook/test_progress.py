@@ -7,10 +7,11 @@ import io
 import sys
 import types
 from contextlib import redirect_stderr
+from functools import partial
 
 import pytest
 
-from personalize_rt.metrics.progress import in_notebook, tracked
+from personalize_rt.notebook.progress import Bar, in_notebook, tracked
 
 
 class Terminal(io.StringIO):
@@ -78,3 +79,27 @@ def test_a_notebook_is_known_by_its_kernel(monkeypatch: pytest.MonkeyPatch) -> N
         ipython = types.SimpleNamespace(get_ipython=lambda shell=shell: shell)
         monkeypatch.setitem(sys.modules, "IPython", ipython)
         assert in_notebook() is notebook
+
+
+def test_a_bar_shows_what_was_done_before_what_is_to_do_and_what_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    tqdm = pytest.importorskip("tqdm.auto")
+    # Each step at once, not ten times a second.
+    monkeypatch.setattr(tqdm, "tqdm", partial(tqdm.tqdm, mininterval=0, miniters=1))
+    with redirect_stderr(Terminal()) as terminal:
+        bar = Bar("ranking", "request", None, total=10, done=7)
+        bar.advance(failed=True)
+        bar.advance()
+        bar.close()
+        bar.close()
+    shown = terminal.getvalue()
+    assert "ranking" in shown
+    assert "7/10" in shown
+    assert "1 failed" in shown
+
+
+def test_a_bar_that_nobody_sees_does_nothing() -> None:
+    with redirect_stderr(Terminal()) as terminal:
+        bar = Bar("ranking", "request", False)
+        bar.advance(failed=True)
+        bar.close()
+    assert terminal.getvalue() == ""

@@ -1,0 +1,213 @@
+"""The course of a run: what goes in next, what comes out, when it is over and how. No threads, no tasks, no waiting.
+
+Shared by the run on threads and the one on tasks, which only wait and hand on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sized
+from typing import Any
+
+from personalize_rt.bulk.checkpoint import Checkpoint
+from personalize_rt.bulk.interrupts import Interrupts
+from personalize_rt.bulk.limiter import RateLimiter
+from personalize_rt.bulk.outcomes import Outcome, Summary, Tally
+from personalize_rt.bulk.window import Window
+from personalize_rt.bulk.working import Done, Halt, Job
+from personalize_rt.errors import (
+    CircuitOpenError,
+    DeadlineExceededError,
+    PersonalizeError,
+    ServerError,
+    ThrottlingError,
+    TransportError,
+)
+from personalize_rt.notebook.progress import Bar
+
+__all__ = ["Course", "InterruptedRun", "OutageError"]
+
+# Seconds between two writings of the checkpoint.
+SAVE_EVERY = 1.0
+# When so many requests in a row could not be answered, the service is not there, and the others need not be tried.
+OUTAGE = 100
+_OUTAGES = frozenset(
+    kind.__name__ for kind in (CircuitOpenError, DeadlineExceededError, ServerError, ThrottlingError, TransportError)
+)
+
+
+class OutageError(PersonalizeError):
+    """A run was stopped, since none of the last hundred requests could be answered: the service is not there.
+
+    Args:
+        message: How they failed.
+    """
+
+
+class InterruptedRun(KeyboardInterrupt):
+    """A run was stopped by Ctrl-C: what was in flight has ended, and the checkpoint is written.
+
+    Args:
+        message: How far it was, and how to go on.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class Course:
+    """How far a run is.
+
+    Args:
+        requests: What goes in, for its length.
+        limiter: For its count of throttles.
+        concurrency: Requests in flight at the most.
+        ordered: Whether results come out in the order of the requests.
+        raises: Whether the first error ends the run.
+        progress: Whether to show a bar.
+        checkpoint: Where to keep how far it is.
+        skip: Requests at the beginning that were done before, beside those of the checkpoint.
+        what: What to write beside the bar.
+    """
+
+    def __init__(
+        self,
+        requests: Iterable[Any],
+        limiter: RateLimiter,
+        *,
+        concurrency: int,
+        ordered: bool,
+        raises: bool,
+        progress: bool | None,
+        checkpoint: Checkpoint | None,
+        total: int | None = None,
+        skip: int = 0,
+        what: str = "asking",
+    ) -> None:
+        self._limiter = limiter
+        self._checkpoint = checkpoint
+        self._raises = raises
+        self._position = skip
+        self._window: Window[Done] = Window(max(64, 8 * concurrency), ordered=ordered)
+        self._tally = Tally()
+        self._start = self._saved = time.monotonic()
+        self._in_a_row = 0
+        self._handed: int | None = None
+        self._exhausted = False
+        self._failure: BaseException | None = None
+        if total is None and isinstance(requests, Sized):
+            total = len(requests)
+        done = skip + (0 if checkpoint is None else checkpoint.count)
+        self._bar = Bar(what, " requests", progress, total=total, done=done)
+        self.interrupts: Interrupts = Interrupts()
+
+    # In.
+
+    @property
+    def takes_more(self) -> bool:
+        """Whether another request may go in now."""
+        return not self.is_stopping and not self._exhausted and self._window.has_room()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether nothing more goes in."""
+        return self._failure is not None or self.interrupts.asked
+
+    def take(self, raw: Any) -> Job | None:
+        """Another request; ``None`` when it was done before."""
+        position = self._position
+        self._position += 1
+        if self._checkpoint is not None and self._checkpoint.has(position):
+            return None
+        return Job(self._window.take(), position, raw)
+
+    def exhausted(self) -> None:
+        """There are no more requests."""
+        self._exhausted = True
+
+    # Out.
+
+    def ended(self, outcomes: list[Done | Halt]) -> None:
+        """Requests ended."""
+        for outcome in outcomes:
+            if isinstance(outcome, Done):
+                self._window.add(outcome.place, outcome)
+            elif self._failure is None:
+                self._failure = outcome.error
+
+    def next(self) -> Done | None:
+        """What to hand on next, or ``None`` when it is not there yet."""
+        popped = self._window.pop()
+        if popped is None:
+            return None
+        done = popped[1]
+        error = done.error
+        if error is not None and self._raises:
+            value: Outcome[Any] = done.value
+            assert value.error is not None
+            raise self._with_advice(value.error, done.position)
+        self._handed = done.position
+        self._tally.count(error, done.elapsed)
+        self._bar.advance(failed=error is not None)
+        if error is None or error not in _OUTAGES:
+            self._in_a_row = 0
+        else:
+            self._in_a_row += 1
+            if self._in_a_row >= OUTAGE and self._failure is None:
+                self._failure = OutageError(
+                    f"none of {OUTAGE} requests in a row could be answered, the last one for {error}"
+                )
+        return done
+
+    def confirm(self) -> None:
+        """What was handed on last has been dealt with."""
+        if self._handed is None:
+            return
+        position, self._handed = self._handed, None
+        if self._checkpoint is not None:
+            self._checkpoint.add(position)
+            now = time.monotonic()
+            if now - self._saved >= SAVE_EVERY:
+                self._checkpoint.save()
+                self._saved = now
+
+    def give_up_gaps(self) -> bool:
+        """All has ended that will; whether there is something left to hand on."""
+        return self._window.give_up_gaps()
+
+    # The end.
+
+    def finish(self) -> None:
+        """The run is over, and all is handed on.
+
+        Raises:
+            InterruptedRun: It was stopped by Ctrl-C.
+            BaseException: What stopped it.
+        """
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise self._with_advice(failure, None)
+        if self.interrupts.asked:
+            raise InterruptedRun(f"stopped after {self._tally.total:,} requests{self._advice()}")
+        if self._checkpoint is not None:
+            self._checkpoint.remove()
+
+    def close(self) -> None:
+        """Leave everything as it was. Safe to call twice."""
+        self.interrupts.release()
+        self._bar.close()
+        if self._checkpoint is not None:
+            self._checkpoint.save()
+
+    def summary(self) -> Summary:
+        """How it went so far."""
+        return self._tally.summary(self._limiter.throttles, time.monotonic() - self._start)
+
+    def _advice(self) -> str:
+        return "" if self._checkpoint is None else f"; to go on, run it again with checkpoint={str(self._checkpoint.path)!r}"
+
+    def _with_advice(self, failure: BaseException, position: int | None) -> BaseException:
+        where = f"after {self._tally.total:,} requests" if position is None else f"at requests[{position}]"
+        failure.add_note(f"the run stopped {where}{self._advice()}")
+        return failure
