@@ -37,13 +37,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
 from personalize_rt import operations
 from personalize_rt.bulk import spark_worker
 from personalize_rt.bulk.limiter import RateLimiter
+from personalize_rt.bulk.requests import RankRequest, RecommendRequest
+from personalize_rt.bulk.running import OnError, number
 from personalize_rt.bulk.spark_zip import dependencies_zip
 from personalize_rt.client import PersonalizeRuntime
 from personalize_rt.errors import ValidationError
@@ -93,7 +95,7 @@ def recommend(
     concurrency: int = 8,
     partitions: int | None = None,
     at_once: int | None = None,
-    on_error: Literal["record", "raise"] = "record",
+    on_error: OnError = "record",
     runtime: Callable[[], PersonalizeRuntime] | None = None,
 ) -> Any:
     """Ask for recommendations for each row (GetRecommendations).
@@ -157,8 +159,8 @@ def recommend(
         "promotions": _kept(promotions),
         "metadata_columns": _kept(metadata_columns),
     }
-    pace = _Pace.over(frame, tps, concurrency, partitions, at_once)
-    return _asked(frame, "get_recommendations", arguments, keep, pace, on_error, runtime)
+    spread = _Spread.over(frame, tps, concurrency, partitions, at_once)
+    return _asked(frame, RecommendRequest, arguments, keep, spread, on_error, runtime)
 
 
 def rank(
@@ -179,7 +181,7 @@ def rank(
     concurrency: int = 8,
     partitions: int | None = None,
     at_once: int | None = None,
-    on_error: Literal["record", "raise"] = "record",
+    on_error: OnError = "record",
     runtime: Callable[[], PersonalizeRuntime] | None = None,
 ) -> Any:
     """Put the list of each row in the order that suits its user (GetPersonalizedRanking).
@@ -226,8 +228,8 @@ def rank(
         "filter": filter,
         "metadata_columns": _kept(metadata_columns),
     }
-    pace = _Pace.over(frame, tps, concurrency, partitions, at_once)
-    return _asked(frame, "get_personalized_ranking", arguments, keep, pace, on_error, runtime)
+    spread = _Spread.over(frame, tps, concurrency, partitions, at_once)
+    return _asked(frame, RankRequest, arguments, keep, spread, on_error, runtime)
 
 
 def rerank(
@@ -424,7 +426,7 @@ class _Frame:
 
 
 @attrs.frozen
-class _Pace:
+class _Spread:
     """How a job is spread.
 
     Attributes:
@@ -440,15 +442,17 @@ class _Pace:
     @classmethod
     def over(
         cls, frame: _Frame, tps: float | None, concurrency: int, partitions: int | None, at_once: int | None
-    ) -> _Pace:
+    ) -> _Spread:
         """Divide the requests of a job among its tasks."""
         RateLimiter(tps)  # refuses what is no rate
-        _whole("concurrency", concurrency)
+        number(concurrency, "concurrency")
         if partitions is None:
             partitions = frame.parallelism()
         else:
-            _whole("partitions", partitions)
+            number(partitions, "partitions")
         if tps is None:
+            if at_once is not None:
+                raise ValidationError("at_once divides tps, and there is none: give tps too", parameter="at_once")
             return cls(partitions, None, concurrency)
         if at_once is None:
             try:
@@ -456,29 +460,23 @@ class _Pace:
             except ValidationError:
                 at_once = partitions
         else:
-            _whole("at_once", at_once)
+            number(at_once, "at_once")
         return cls(partitions, tps / min(at_once, partitions), concurrency)
-
-
-def _whole(name: str, value: object) -> None:
-    """Refuse what is no whole number from 1."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValidationError(f"{name} must be a whole number from 1, not {describe(value)}", parameter=name, limit=1)
 
 
 def _asked(
     frame: _Frame,
-    operation: Literal["get_recommendations", "get_personalized_ranking"],
+    kind: type[RecommendRequest] | type[RankRequest],
     arguments: dict[str, Any],
     keep: Iterable[str] | None,
-    pace: _Pace,
+    spread: _Spread,
     on_error: Any,
     runtime: Callable[[], PersonalizeRuntime] | None,
 ) -> Any:
     if on_error not in ("record", "raise"):
         raise ValidationError(f"on_error must be 'record' or 'raise', not {describe(on_error)}", parameter="on_error")
     # A runtime of the caller may have other limits.
-    _check_constants(operation, arguments, frame.sample(), Limits() if runtime is None else Limits.off())
+    _check_constants(kind, arguments, frame.sample(), Limits() if runtime is None else Limits.off())
     if runtime is None:
         arn: str = arguments["campaign_arn"] or arguments["recommender_arn"]
         runtime = partial(spark_worker.build_runtime, arn.split(":")[3] or None)
@@ -490,11 +488,11 @@ def _asked(
         )
     pickled: bytes = need("pyspark.cloudpickle", "spark", "A job").dumps(runtime)
     reading = frame.reading(keep)
-    plan = spark_worker.Requests(operation, pickled, pace.tps, pace.concurrency, on_error, arguments, reading)
-    return frame.mapped(frame.selected().repartition(pace.partitions), partial(spark_worker.ask, plan))
+    plan = spark_worker.Requests(kind, pickled, spread.tps, spread.concurrency, on_error, arguments, reading)
+    return frame.mapped(frame.selected().repartition(spread.partitions), partial(spark_worker.ask, plan))
 
 
-def _check_constants(operation: str, arguments: Mapping[str, Any], sample: dict[str, Any], limits: Limits) -> None:
+def _check_constants(kind: type[object], arguments: Mapping[str, Any], sample: dict[str, Any], limits: Limits) -> None:
     """Refuse now what would be refused in every row."""
     call: dict[str, Any] = {**arguments, **sample}
     values: dict[str, Any] = call.pop("values")
@@ -512,7 +510,7 @@ def _check_constants(operation: str, arguments: Mapping[str, Any], sample: dict[
         call.update(filter=None, filter_arn=call["filter"].arn)
     elif values:
         call["filter_values"] = {**(arguments["filter_values"] or {}), **values}
-    if operation == "get_recommendations":
+    if kind is RecommendRequest:
         call = {"user_id": None, "item_id": None, **call}
         operations.recommendations_request(limits, **call)
     else:

@@ -7,20 +7,22 @@ next ones; it keeps the client that it built, and the pace that it found.
 from __future__ import annotations
 
 import os
-import threading
-import time
+import pickle
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import accumulate
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import attrs
 
+from personalize_rt.bulk.course import Course
 from personalize_rt.bulk.limiter import RateLimiter
+from personalize_rt.bulk.outcomes import Outcome
+from personalize_rt.bulk.requests import BulkRequest, RankRequest, RecommendRequest
+from personalize_rt.bulk.running import Run
+from personalize_rt.bulk.threads import Threads
 from personalize_rt.client import PersonalizeRuntime
-from personalize_rt.errors import ConfigurationError, PersonalizeError, ValidationError
-from personalize_rt.events import AttemptFailed, AttemptStarted, Event, HedgeStarted
+from personalize_rt.errors import PersonalizeError, ValidationError
 from personalize_rt.limits import Limits
 from personalize_rt.notebook.extras import need
 from personalize_rt.rerank import LocalReranker
@@ -32,8 +34,10 @@ __all__ = ["Reading", "Requests", "RerankedRow", "Rerankings", "ask", "build_run
 Batch: TypeAlias = Any
 """A ``pyarrow.RecordBatch``."""
 
-# Rows of an output batch. The rows of two of them are under way: enough to keep every thread busy while one waits for a
-# retry, and little enough that a `limit` downstream does not cost thousands of requests.
+Row: TypeAlias = Mapping[int, Any]
+"""What a job reads of a row: column to value."""
+
+# Rows of an output batch: little enough that a `limit` downstream does not cost thousands of requests.
 _ROWS = 64
 # Clients that a worker keeps: more than one job may share it.
 _KEPT = 4
@@ -59,7 +63,7 @@ class Failure(NamedTuple):
         return cls(type(error).__name__, code, str(error), request_id)
 
 
-Outcome: TypeAlias = Ranking | Recommendations | Failure
+Answer: TypeAlias = Ranking | Recommendations | Failure
 
 
 @attrs.frozen
@@ -78,7 +82,7 @@ class Reading:
     filter_values: Mapping[str, int]
     kept: Mapping[str, int]
 
-    def rows(self, batch: Batch) -> list[Mapping[int, Any]]:
+    def rows(self, batch: Batch) -> list[Row]:
         """The rows that are in a batch, each as column to value."""
         places = sorted({*self.ids.values(), *self.context.values(), *self.filter_values.values()})
         values = [batch.column(place).to_pylist() for place in places]
@@ -86,7 +90,7 @@ class Reading:
             return [{}] * batch.num_rows
         return [dict(zip(places, row, strict=True)) for row in zip(*values, strict=True)]
 
-    def arguments(self, row: Mapping[int, Any]) -> dict[str, Any]:
+    def arguments(self, row: Row) -> dict[str, Any]:
         """The arguments that a row gives.
 
         Raises:
@@ -98,26 +102,26 @@ class Reading:
                 raise ValidationError(f"{name} is null in this row", parameter=name)
         return arguments
 
-    def given(self, columns: Mapping[str, int], row: Mapping[int, Any]) -> dict[str, Any]:
+    def given(self, columns: Mapping[str, int], row: Row) -> dict[str, Any]:
         """What a row gives of some columns that may be null."""
         return {name: row[place] for name, place in columns.items() if row[place] is not None}
 
 
 @attrs.frozen
 class Requests:
-    """What a task is told to ask.
+    """What a task is told to ask: the plan of a run.
 
     Attributes:
-        operation: The method of the runtime.
+        kind: The class of the requests.
         build: A function that builds the runtime, pickled; equal bytes share one client.
         tps: Requests a second of this task, or ``None`` for no limit.
         concurrency: Requests that may be under way at once in this task.
         on_error: Whether an error is a value of the row, or ends the task.
-        arguments: What is the same for each call.
+        arguments: What is the same for each request.
         reading: What each row gives.
     """
 
-    operation: Literal["get_recommendations", "get_personalized_ranking"]
+    kind: type[RecommendRequest] | type[RankRequest]
     build: bytes
     tps: float | None
     concurrency: int
@@ -125,23 +129,30 @@ class Requests:
     arguments: Mapping[str, Any]
     reading: Reading
 
-    def call(self, row: Mapping[int, Any]) -> dict[str, Any]:
-        """The arguments of the call for a row.
+    def request(self, raw: Row) -> BulkRequest[Any]:
+        """The request of a row.
 
         Raises:
             ValidationError: The row cannot be asked for.
         """
         reading = self.reading
-        call = {**self.arguments, **reading.arguments(row)}
+        asked = {**self.arguments, **reading.arguments(raw)}
         if reading.context:
-            call["context"] = {**(call.get("context") or {}), **reading.given(reading.context, row)}
+            asked["context"] = {**(asked["context"] or {}), **reading.given(reading.context, raw)}
         if reading.filter_values:
-            values: dict[str, Any] = {**(call.get("filter_values") or {}), **reading.given(reading.filter_values, row)}
-            if call.get("filter") is None:
-                call["filter_values"] = values
+            values: dict[str, Any] = {**(asked["filter_values"] or {}), **reading.given(reading.filter_values, raw)}
+            if asked["filter"] is None:
+                asked["filter_values"] = values
             else:
-                call["filter"], call["filter_values"] = call["filter"].bind(values), None
-        return call
+                asked["filter"], asked["filter_values"] = asked["filter"].bind(values), None
+        return self.kind(**asked)
+
+    def value(
+        self, position: int, raw: Row, answer: Any, error: PersonalizeError | None, elapsed: float
+    ) -> Outcome[Any]:
+        """How it ended."""
+        request: Any = raw
+        return Outcome(position, request, answer, error, elapsed)
 
 
 @attrs.frozen
@@ -161,69 +172,11 @@ class Rerankings:
     reading: Reading
 
 
-class _Pace:
-    """The rate of one worker, and the hook of the runtime that tells it of throttling and of retries."""
+class Worker(NamedTuple):
+    """What a Python worker keeps between its tasks: its client, and the pace that it found."""
 
-    def __init__(
-        self,
-        tps: float | None,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], object] = time.sleep,
-    ) -> None:
-        self._limiter = RateLimiter(tps)
-        self._clock = clock
-        self._sleep = sleep
-        self._sent = threading.local()
-
-    def wait(self) -> None:
-        """Wait until a request may go out."""
-        while wait := self._limiter.decide(self._clock()):
-            self._sleep(wait)
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, AttemptStarted):
-            self._sent.at = self._clock()
-            if event.attempt > 1:
-                self._limiter.charge(self._sent.at)
-        elif isinstance(event, HedgeStarted):
-            self._limiter.charge(self._clock())
-        elif isinstance(event, AttemptFailed) and event.error == "ThrottlingError":
-            now = self._clock()
-            self._limiter.throttled(now, getattr(self._sent, "at", now))
-
-
-class Worker:
-    """What a Python worker keeps between its tasks: a runtime with its client, and its pace."""
-
-    def __init__(self, build: Callable[[], PersonalizeRuntime], tps: float | None) -> None:
-        runtime = build()
-        if not isinstance(cast(object, runtime), PersonalizeRuntime):
-            raise ValidationError(
-                f"runtime() gave a {type(runtime).__name__}: it must build a PersonalizeRuntime", parameter="runtime"
-            )
-        self.built = runtime
-        self.pace = _Pace(tps)
-        policies = runtime._policies  # pyright: ignore[reportPrivateUsage]
-        self.runtime = runtime.with_options(hooks=(*policies.hooks, self.pace))
-
-    def answer(self, plan: Requests, row: Mapping[int, Any]) -> Outcome:
-        """Ask for a row.
-
-        Raises:
-            ConfigurationError: The client cannot be built or cannot sign, which no row is to blame for.
-            PersonalizeError: Any other error, when the plan says to raise it.
-        """
-        try:
-            call = plan.call(row)
-            self.pace.wait()
-            outcome: Outcome = getattr(self.runtime, plan.operation)(**call)
-            return outcome
-        except ConfigurationError:
-            raise
-        except PersonalizeError as error:
-            if plan.on_error == "raise":
-                raise
-            return Failure.of(error)
+    runtime: PersonalizeRuntime
+    limiter: RateLimiter
 
 
 def build_runtime(region_name: str | None) -> PersonalizeRuntime:
@@ -240,15 +193,22 @@ if hasattr(os, "register_at_fork"):
 
 
 def worker_for(build: bytes, tps: float | None) -> Worker:
-    """The worker of this process for a job: the one that an earlier task of it built, or a new one."""
-    key = (build, tps)
-    worker = _workers.pop(key, None)
+    """The worker of this process for a job: the one that an earlier task of it built, or a new one.
+
+    Raises:
+        ValidationError: The function builds something else than a runtime.
+    """
+    worker = _workers.pop((build, tps), None)
     if worker is None:
-        load: Any = need("pyspark.cloudpickle", "spark", "A Spark task").loads
-        worker = Worker(load(build), tps)
+        runtime: object = pickle.loads(build)()
+        if not isinstance(runtime, PersonalizeRuntime):
+            raise ValidationError(
+                f"runtime() gave a {type(runtime).__name__}: it must build a PersonalizeRuntime", parameter="runtime"
+            )
         while len(_workers) >= _KEPT:
-            _workers.pop(next(iter(_workers))).built.close()
-    _workers[key] = worker  # the latest is the last
+            _workers.pop(next(iter(_workers))).runtime.close()
+        worker = Worker(runtime, RateLimiter(tps))
+    _workers[build, tps] = worker  # the latest is the last
     return worker
 
 
@@ -256,43 +216,50 @@ def ask(plan: Requests, batches: Iterable[Batch]) -> Iterator[Batch]:
     """Ask for the rows of batches, several at once, and give them back with their answers, in their order.
 
     Raises:
-        ConfigurationError: The client cannot be built.
-        PersonalizeError: A row failed, and the plan says to raise.
+        PersonalizeError: What ends a run (see :func:`personalize_rt.bulk.run`): a client that cannot be built, a
+            refused identity, a service that is not there; or the error of a row, when the plan says to raise.
     """
-    worker = worker_for(plan.build, plan.tps)
-    worker.runtime.connect()
-    waiting: deque[tuple[Batch, list[Future[Outcome]]]] = deque()
-    threads = ThreadPoolExecutor(plan.concurrency, thread_name_prefix="personalize-rt")
-    try:
-        for part in _parts(batches, max(_ROWS, 2 * plan.concurrency)):
-            waiting.append((part, [threads.submit(worker.answer, plan, row) for row in plan.reading.rows(part)]))
-            if len(waiting) > 1:
-                yield _answered(plan, *waiting.popleft())
-        while waiting:
-            yield _answered(plan, *waiting.popleft())
-    finally:
-        threads.shutdown(cancel_futures=True)
+    runtime, limiter = worker_for(plan.build, plan.tps)
+    runtime.connect()
+    parts: deque[Batch] = deque()
+
+    def rows() -> Iterator[Row]:
+        for part in _parts(batches):
+            parts.append(part)
+            yield from plan.reading.rows(part)
+
+    course = Course(
+        (),
+        limiter,
+        concurrency=plan.concurrency,
+        ordered=True,
+        raises=plan.on_error == "raise",
+        progress=False,
+        checkpoint=None,
+    )
+    answers: list[Answer] = []
+    with Run[Outcome[Any]](rows(), Threads(runtime, plan, plan.concurrency, limiter), course) as run:
+        for outcome in run:
+            answers.append(Failure.of(outcome.error) if outcome.error is not None else outcome.result())
+            if len(answers) == parts[0].num_rows:
+                yield result_batch(parts.popleft(), plan.reading.kept, answers, plan.arguments["metadata_columns"])
+                answers = []
 
 
-def _answered(plan: Requests, part: Batch, futures: Iterable[Future[Outcome]]) -> Batch:
-    names = plan.arguments.get("metadata_columns")
-    return result_batch(part, plan.reading.kept, [future.result() for future in futures], names)
-
-
-def _parts(batches: Iterable[Batch], rows: int) -> Iterator[Batch]:
+def _parts(batches: Iterable[Batch]) -> Iterator[Batch]:
     for batch in batches:
-        for start in range(0, batch.num_rows, rows):
-            yield batch.slice(start, rows)
+        for start in range(0, batch.num_rows, _ROWS):
+            yield batch.slice(start, _ROWS)
 
 
 def rerank(plan: Rerankings, batches: Iterable[Batch]) -> Iterator[Batch]:
     """Rank the lists of batches here, and give the rows back with their rankings."""
     reranker = LocalReranker(plan.scorer(), limits=plan.limits)
-    for part in _parts(batches, _ROWS):
+    for part in _parts(batches):
         yield result_batch(part, plan.reading.kept, [_ranked(reranker, plan, row) for row in plan.reading.rows(part)])
 
 
-def _ranked(reranker: LocalReranker, plan: Rerankings, row: Mapping[int, Any]) -> Outcome:
+def _ranked(reranker: LocalReranker, plan: Rerankings, row: Row) -> Answer:
     try:
         arguments = plan.reading.arguments(row)
     except ValidationError as error:
@@ -303,7 +270,7 @@ def _ranked(reranker: LocalReranker, plan: Rerankings, row: Mapping[int, Any]) -
     return reranked(reranker, context=context, **arguments)
 
 
-def reranked(reranker: LocalReranker, *, user_id: Any, input_list: Any, context: Any) -> Outcome:
+def reranked(reranker: LocalReranker, *, user_id: Any, input_list: Any, context: Any) -> Answer:
     """A ranking of the local re-ranker, or why there is none."""
     try:
         return reranker.rank(user_id=user_id, input_list=input_list, context=context)
@@ -330,10 +297,10 @@ class RerankedRow:
 # Answers as rows.
 
 
-def result_row(outcome: Outcome) -> dict[str, Any]:
-    """An outcome as one value of the result's type: the columns of the result by name."""
-    if isinstance(outcome, Failure):
-        return {"items": None, "recommendation_id": None, "source": None, "error": outcome._asdict()}
+def result_row(answer: Answer) -> dict[str, Any]:
+    """An answer as one value of the result's type: the columns of the result by name."""
+    if isinstance(answer, Failure):
+        return {"items": None, "recommendation_id": None, "source": None, "error": answer._asdict()}
     items = [
         {
             "item_id": item.item_id,
@@ -342,27 +309,27 @@ def result_row(outcome: Outcome) -> dict[str, Any]:
             "reason": list(item.reason),
             "metadata": dict(item.metadata),
         }
-        for item in outcome
+        for item in answer
     ]
-    source = outcome.info.source
-    return {"items": items, "recommendation_id": outcome.recommendation_id, "source": source, "error": None}
+    source = answer.info.source
+    return {"items": items, "recommendation_id": answer.recommendation_id, "source": source, "error": None}
 
 
 def result_batch(
-    part: Batch, kept: Mapping[str, int], outcomes: list[Outcome], metadata_names: Iterable[str] | None = None
+    part: Batch, kept: Mapping[str, int], given: list[Answer], metadata_names: Iterable[str] | None = None
 ) -> Batch:
     """Rows with what was answered, as a batch.
 
     Args:
         part: The rows of the input.
         kept: Name to column of what is carried through.
-        outcomes: One for each row.
+        given: One answer for each row.
         metadata_names: How the keys of ``metadata`` are spelt; ``None`` for as the service spells them.
     """
     pa = need("pyarrow", "spark", "A Spark task")
     text = pa.string()
-    answers = [None if isinstance(outcome, Failure) else outcome for outcome in outcomes]
-    failures = [outcome if isinstance(outcome, Failure) else None for outcome in outcomes]
+    answers = [None if isinstance(answer, Failure) else answer for answer in given]
+    failures = [answer if isinstance(answer, Failure) else None for answer in given]
     items = [item for answer in answers if answer is not None for item in answer]
     names = None if metadata_names is None else list(metadata_names)
     columns = {
