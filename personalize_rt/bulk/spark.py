@@ -56,6 +56,7 @@ from personalize_rt.notebook.extras import need
 from personalize_rt.operations import Promotion
 from personalize_rt.redaction import describe
 from personalize_rt.rerank import LocalReranker
+from personalize_rt.rerank.arguments import check_context
 
 if TYPE_CHECKING:  # imported when they are used
     from personalize_rt.filters.expression import BoundFilter, Filter
@@ -268,6 +269,7 @@ def rerank(
     """
     frame = _Frame(df, "spark.rerank()")
     LocalReranker(scorer, limits=limits)  # what is no scorer is refused here, not in each task
+    check_context(context)
     frame.take_id("user_id", user_column)
     frame.take_list("input_list", input_list_column)
     frame.take_values(context_columns, None)
@@ -313,7 +315,8 @@ def rerank_udf(scorer: Mapping[str, float | None] | Scorer, *, limits: Limits = 
     def ranking(user_id: Any, input_list: Any, context: Any = None) -> dict[str, Any]:
         return rank(user_id, input_list, context)
 
-    return functions.udf(ranking, _result(session))
+    # useArrow=False: rows as Python values, whatever the session prefers.
+    return functions.udf(ranking, _result(session), useArrow=False)
 
 
 class _Frame:
