@@ -39,6 +39,15 @@ class Stop(NamedTuple):
     reason: Literal["final", "attempts", "asked", "budget", "deadline"]
 
 
+def _draw() -> float:
+    """A number from 0 to 1, from the generator of this process.
+
+    ``random.random`` itself would pickle with the state of its generator: a policy that is sent to many processes would
+    then draw the same waits in all of them, and send all retries at once.
+    """
+    return random.random()
+
+
 def _positive(policy: RetryPolicy, field: attrs.Attribute[float], value: float) -> None:
     if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ValidationError(f"{field.name} must be a number of seconds, 0 or more", parameter=field.name)
@@ -80,7 +89,7 @@ class RetryPolicy:
     max_retry_after: float = attrs.field(default=30.0, kw_only=True, validator=_positive)
     clock: Callable[[], float] = attrs.field(default=time.monotonic, kw_only=True, repr=False, eq=False)
     sleep: Callable[[float], None] = attrs.field(default=time.sleep, kw_only=True, repr=False, eq=False)
-    random: Callable[[], float] = attrs.field(default=random.random, kw_only=True, repr=False, eq=False)
+    random: Callable[[], float] = attrs.field(default=_draw, kw_only=True, repr=False, eq=False)
 
     def decide(self, error: BaseException, *, attempt: int, left: float | None) -> Wait | Stop:
         """What to do after a failed attempt.

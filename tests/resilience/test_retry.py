@@ -195,6 +195,13 @@ def test_two_policies_do_not_wait_in_step() -> None:
     assert len(waits) > 1
 
 
+def test_a_policy_that_travelled_to_two_processes_does_not_wait_in_step_in_both() -> None:
+    pickled = pickle.dumps(RetryPolicy())
+    one, other = pickle.loads(pickled), pickle.loads(pickled)
+    draws = ([one.random() for _ in range(10)], [other.random() for _ in range(10)])
+    assert draws[0] != draws[1]
+
+
 def test_a_healthy_call_neither_sleeps_nor_draws(runtime: Any, server: Any, fake_time: Any) -> None:
     def no_chance() -> float:
         pytest.fail("drawn")

@@ -1,0 +1,363 @@
+"""What a Spark task does: rows of an Arrow batch to requests, answers to rows of another one.
+
+It runs in the Python workers of the executors. A worker is a process that runs one task at a time and lives on for the
+next ones; it keeps the client that it built, and the pace that it found.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import accumulate
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
+
+import attrs
+
+from personalize_rt.bulk.course import Course
+from personalize_rt.bulk.limiter import RateLimiter
+from personalize_rt.bulk.outcomes import Outcome
+from personalize_rt.bulk.requests import BulkRequest, RankRequest, RecommendRequest
+from personalize_rt.bulk.running import Run
+from personalize_rt.bulk.threads import Threads
+from personalize_rt.client import PersonalizeRuntime
+from personalize_rt.errors import PersonalizeError, ValidationError
+from personalize_rt.limits import Limits
+from personalize_rt.notebook.extras import need
+from personalize_rt.rerank import LocalReranker
+from personalize_rt.resilience.retry import RetryPolicy
+from personalize_rt.results import PredictedItem, Ranking, Recommendations
+
+__all__ = ["Reading", "Requests", "RerankedRow", "Rerankings", "ask", "build_runtime", "rerank"]
+
+Batch: TypeAlias = Any
+"""A ``pyarrow.RecordBatch``."""
+
+Row: TypeAlias = Mapping[int, Any]
+"""What a job reads of a row: column to value."""
+
+# Rows of an output batch: little enough that a `limit` downstream does not cost thousands of requests.
+_ROWS = 64
+# Clients that a worker keeps: more than one job may share it.
+_KEPT = 4
+# Of a runtime that nobody configured. Nobody waits for a page here: a call may take its time, since a row that fails
+# must be asked for again by hand.
+_DEADLINE = 30.0
+_ATTEMPTS, _BASE, _CAP = 8, 0.1, 5.0
+
+
+class Failure(NamedTuple):
+    """Why a row has no answer: the members of the column ``error``."""
+
+    type: str
+    code: str | None
+    message: str
+    request_id: str | None
+
+    @classmethod
+    def of(cls, error: PersonalizeError) -> Failure:
+        """What there is to say of an error."""
+        code: str | None = getattr(error, "code", None)
+        request_id: str | None = getattr(error, "request_id", None)
+        return cls(type(error).__name__, code, str(error), request_id)
+
+
+Answer: TypeAlias = Ranking | Recommendations | Failure
+
+
+@attrs.frozen
+class Reading:
+    """Where the arguments of a call stand in a row: columns by their place.
+
+    Attributes:
+        ids: Argument (``"user_id"``, ``"item_id"``, ``"input_list"``) to column. None of them may be null.
+        context: Name of the context to column. A null is left out.
+        filter_values: Filter parameter to column. A null is left out.
+        kept: The columns that the answer repeats, with the names that they have there.
+    """
+
+    ids: Mapping[str, int]
+    context: Mapping[str, int]
+    filter_values: Mapping[str, int]
+    kept: Mapping[str, int]
+
+    def rows(self, batch: Batch) -> list[Row]:
+        """The rows that are in a batch, each as column to value."""
+        places = sorted({*self.ids.values(), *self.context.values(), *self.filter_values.values()})
+        values = [batch.column(place).to_pylist() for place in places]
+        if not places:
+            return [{}] * batch.num_rows
+        return [dict(zip(places, row, strict=True)) for row in zip(*values, strict=True)]
+
+    def arguments(self, row: Row) -> dict[str, Any]:
+        """The arguments that a row gives.
+
+        Raises:
+            ValidationError: An id or a list is null.
+        """
+        arguments = {name: row[place] for name, place in self.ids.items()}
+        for name, value in arguments.items():
+            if value is None:
+                raise ValidationError(f"{name} is null in this row", parameter=name)
+        return arguments
+
+    def given(self, columns: Mapping[str, int], row: Row) -> dict[str, Any]:
+        """What a row gives of some columns that may be null."""
+        return {name: row[place] for name, place in columns.items() if row[place] is not None}
+
+
+@attrs.frozen
+class Requests:
+    """What a task is told to ask: the plan of a run.
+
+    Attributes:
+        kind: The class of the requests.
+        build: A function that builds the runtime, pickled; equal bytes share one client.
+        tps: Requests a second of this task, or ``None`` for no limit.
+        concurrency: Requests that may be under way at once in this task.
+        on_error: Whether an error is a value of the row, or ends the task.
+        arguments: What is the same for each request.
+        reading: What each row gives.
+    """
+
+    kind: type[RecommendRequest] | type[RankRequest]
+    build: bytes
+    tps: float | None
+    concurrency: int
+    on_error: Literal["record", "raise"]
+    arguments: Mapping[str, Any]
+    reading: Reading
+
+    def request(self, raw: Row) -> BulkRequest[Any]:
+        """The request of a row.
+
+        Raises:
+            ValidationError: The row cannot be asked for.
+        """
+        reading = self.reading
+        asked = {**self.arguments, **reading.arguments(raw)}
+        if reading.context:
+            asked["context"] = {**(asked["context"] or {}), **reading.given(reading.context, raw)}
+        if reading.filter_values:
+            values: dict[str, Any] = {**(asked["filter_values"] or {}), **reading.given(reading.filter_values, raw)}
+            if asked["filter"] is None:
+                asked["filter_values"] = values
+            else:
+                asked["filter"], asked["filter_values"] = asked["filter"].bind(values), None
+        return self.kind(**asked)
+
+    def value(
+        self, position: int, raw: Row, answer: Any, error: PersonalizeError | None, elapsed: float
+    ) -> Outcome[Any]:
+        """How it ended."""
+        request: Any = raw
+        return Outcome(position, request, answer, error, elapsed)
+
+
+@attrs.frozen
+class Rerankings:
+    """What a task is told to rank by itself.
+
+    Attributes:
+        scorer: A function that gives the scorer: it may have been broadcast.
+        limits: How long a list and an id may be.
+        context: What is the same for each row, or ``None``.
+        reading: What each row gives.
+    """
+
+    scorer: Callable[[], Any]
+    limits: Limits
+    context: Mapping[str, str] | None
+    reading: Reading
+
+
+class Worker(NamedTuple):
+    """What a Python worker keeps between its tasks: its client, and the pace that it found."""
+
+    runtime: PersonalizeRuntime
+    limiter: RateLimiter
+
+
+def build_runtime(region_name: str | None) -> PersonalizeRuntime:
+    """The runtime of a job that brings none."""
+    return PersonalizeRuntime(
+        region_name=region_name, deadline=_DEADLINE, retry=RetryPolicy(_ATTEMPTS, base=_BASE, cap=_CAP)
+    )
+
+
+_workers: dict[tuple[bytes, float | None], Worker] = {}
+if hasattr(os, "register_at_fork"):
+    # A fork takes locks along that other threads held; it builds workers of its own.
+    os.register_at_fork(after_in_child=_workers.clear)
+
+
+def worker_for(build: bytes, tps: float | None) -> Worker:
+    """The worker of this process for a job: the one that an earlier task of it built, or a new one.
+
+    Raises:
+        ValidationError: The function builds something else than a runtime.
+    """
+    worker = _workers.pop((build, tps), None)
+    if worker is None:
+        runtime: object = pickle.loads(build)()
+        if not isinstance(runtime, PersonalizeRuntime):
+            raise ValidationError(
+                f"runtime() gave a {type(runtime).__name__}: it must build a PersonalizeRuntime", parameter="runtime"
+            )
+        while len(_workers) >= _KEPT:
+            _workers.pop(next(iter(_workers))).runtime.close()
+        worker = Worker(runtime, RateLimiter(tps))
+    _workers[build, tps] = worker  # the latest is the last
+    return worker
+
+
+def ask(plan: Requests, batches: Iterable[Batch]) -> Iterator[Batch]:
+    """Ask for the rows of batches, several at once, and give them back with their answers, in their order.
+
+    Raises:
+        PersonalizeError: What ends a run (see :func:`personalize_rt.bulk.run`): a client that cannot be built, a
+            refused identity, a service that is not there; or the error of a row, when the plan says to raise.
+    """
+    runtime, limiter = worker_for(plan.build, plan.tps)
+    runtime.connect()
+    parts: deque[Batch] = deque()
+
+    def rows() -> Iterator[Row]:
+        for part in _parts(batches):
+            parts.append(part)
+            yield from plan.reading.rows(part)
+
+    course = Course(
+        (),
+        limiter,
+        concurrency=plan.concurrency,
+        ordered=True,
+        raises=plan.on_error == "raise",
+        progress=False,
+        checkpoint=None,
+    )
+    answers: list[Answer] = []
+    with Run[Outcome[Any]](rows(), Threads(runtime, plan, plan.concurrency, limiter), course) as run:
+        for outcome in run:
+            answers.append(Failure.of(outcome.error) if outcome.error is not None else outcome.result())
+            if len(answers) == parts[0].num_rows:
+                yield result_batch(parts.popleft(), plan.reading.kept, answers, plan.arguments["metadata_columns"])
+                answers = []
+
+
+def _parts(batches: Iterable[Batch]) -> Iterator[Batch]:
+    for batch in batches:
+        for start in range(0, batch.num_rows, _ROWS):
+            yield batch.slice(start, _ROWS)
+
+
+def rerank(plan: Rerankings, batches: Iterable[Batch]) -> Iterator[Batch]:
+    """Rank the lists of batches here, and give the rows back with their rankings."""
+    reranker = LocalReranker(plan.scorer(), limits=plan.limits)
+    for part in _parts(batches):
+        yield result_batch(part, plan.reading.kept, [_ranked(reranker, plan, row) for row in plan.reading.rows(part)])
+
+
+def _ranked(reranker: LocalReranker, plan: Rerankings, row: Row) -> Answer:
+    try:
+        arguments = plan.reading.arguments(row)
+    except ValidationError as error:
+        return Failure.of(error)
+    context = plan.context
+    if plan.reading.context:
+        context = {**(context or {}), **plan.reading.given(plan.reading.context, row)}
+    return reranked(reranker, context=context, **arguments)
+
+
+def reranked(reranker: LocalReranker, *, user_id: Any, input_list: Any, context: Any) -> Answer:
+    """A ranking of the local re-ranker, or why there is none."""
+    try:
+        return reranker.rank(user_id=user_id, input_list=input_list, context=context)
+    except PersonalizeError as error:
+        return Failure.of(error)
+    except Exception as error:
+        name = type(error).__name__
+        return Failure(name, None, f"the scorer raised {name}; its text is not shown, it may name a user", None)
+
+
+@attrs.frozen
+class RerankedRow:
+    """The same for one row at a time, as a user-defined function."""
+
+    scorer: Callable[[], Any]
+    limits: Limits
+
+    def __call__(self, user_id: Any, input_list: Any, context: Any) -> dict[str, Any]:
+        """The columns of the result for a row, by name."""
+        reranker = LocalReranker(self.scorer(), limits=self.limits)
+        return result_row(reranked(reranker, user_id=user_id, input_list=input_list, context=context))
+
+
+# Answers as rows.
+
+
+def result_row(answer: Answer) -> dict[str, Any]:
+    """An answer as one value of the result's type: the columns of the result by name."""
+    if isinstance(answer, Failure):
+        return {"items": None, "recommendation_id": None, "source": None, "error": answer._asdict()}
+    items = [
+        {
+            "item_id": item.item_id,
+            "score": item.score,
+            "promotion_name": item.promotion_name,
+            "reason": list(item.reason),
+            "metadata": dict(item.metadata),
+        }
+        for item in answer
+    ]
+    source = answer.info.source
+    return {"items": items, "recommendation_id": answer.recommendation_id, "source": source, "error": None}
+
+
+def result_batch(
+    part: Batch, kept: Mapping[str, int], given: list[Answer], metadata_names: Iterable[str] | None = None
+) -> Batch:
+    """Rows with what was answered, as a batch.
+
+    Args:
+        part: The rows of the input.
+        kept: Name to column of what is carried through.
+        given: One answer for each row.
+        metadata_names: How the keys of ``metadata`` are spelt; ``None`` for as the service spells them.
+    """
+    pa = need("pyarrow", "spark", "A Spark task")
+    text = pa.string()
+    answers = [None if isinstance(answer, Failure) else answer for answer in given]
+    failures = [answer if isinstance(answer, Failure) else None for answer in given]
+    items = [item for answer in answers if answer is not None for item in answer]
+    names = None if metadata_names is None else list(metadata_names)
+    columns = {
+        "item_id": pa.array([item.item_id for item in items], text),
+        "score": pa.array([item.score for item in items], pa.float64()),
+        "promotion_name": pa.array([item.promotion_name for item in items], text),
+        "reason": pa.array([item.reason for item in items], pa.list_(text)),
+        "metadata": pa.array([_metadata(item, names) for item in items], pa.map_(text, text)),
+    }
+    # An offset that is null makes a list that is null.
+    ends = list(accumulate((0 if answer is None else len(answer) for answer in answers), initial=0))
+    offsets = [None if answer is None else start for answer, start in zip(answers, ends, strict=False)]
+    structs = pa.StructArray.from_arrays(list(columns.values()), list(columns))
+    result = {
+        "items": pa.ListArray.from_arrays(pa.array([*offsets, ends[-1]], pa.int32()), structs),
+        "recommendation_id": pa.array([None if one is None else one.recommendation_id for one in answers], text),
+        "source": pa.array([None if one is None else one.info.source for one in answers], text),
+        "error": pa.array(
+            [failure and failure._asdict() for failure in failures],
+            pa.struct([(name, text) for name in Failure._fields]),
+        ),
+    }
+    carried = {name: part.column(place) for name, place in kept.items()}
+    return pa.RecordBatch.from_arrays([*carried.values(), *result.values()], [*carried, *result])
+
+
+def _metadata(item: PredictedItem, names: list[str] | None) -> list[tuple[str, str]]:
+    if names is None:
+        return list(item.metadata.items())
+    found = ((name, item.metadata.get(name)) for name in names)
+    return cast("list[tuple[str, str]]", [pair for pair in found if pair[1] is not None])
