@@ -288,7 +288,6 @@ def test_a_client_that_leaves_before_its_body_is_whole_asks_nothing(embedded: Em
     [
         b"hello\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",  # TLS
-        b"GET /\r\n\r\n",
         b"POST /recommendations HTTP/1.1\r\nhost: h\r\ncontent-length: -1\r\n\r\n",
         b"POST /recommendations HTTP/1.1\r\nhost: h\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}",
         b"POST /recommendations HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
