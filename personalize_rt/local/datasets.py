@@ -21,7 +21,7 @@ from personalize_rt.interactions import Interaction
 from personalize_rt.local.problems import LocalDataError, Problem, Problems
 from personalize_rt.local.schemas import DATASETS, DatasetType, Field, Schema, Value, infer, parse
 
-__all__ = ["Datasets", "EventLog", "LocalDataError", "Names", "Problem", "Table", "load"]
+__all__ = ["Datasets", "EventLog", "LocalDataError", "Names", "Problem", "Table", "line_that_is_not_utf8", "load"]
 
 # Rows of one block: few enough that the garbage collector seldom looks at them.
 _BLOCK = 500
@@ -173,13 +173,18 @@ class _Row(Mapping[str, Value]):
 
 @attrs.frozen(eq=False, repr=False)
 class Datasets:
-    """What a directory holds; ``None`` for a file that is not there."""
+    """What a directory holds; ``None`` for a file that is not there.
+
+    Attributes:
+        unread: The datasets whose file is there, and could not be read: nobody knows what columns they have.
+    """
 
     interactions: EventLog | None = None
     items: Table | None = None
     users: Table | None = None
     actions: Table | None = None
     action_interactions: EventLog | None = None
+    unread: frozenset[str] = frozenset()
 
 
 def load(directory: Path, schemas: Mapping[str, Schema], problems: Problems) -> Datasets:
@@ -199,13 +204,14 @@ def load(directory: Path, schemas: Mapping[str, Schema], problems: Problems) -> 
         problems.add("interactions.csv", "expected this file, or actions.csv: without events there is nothing to learn")
     for name in schemas.keys() - files.keys():
         problems.add(DATASETS[name].file, "expected this file, since it has a schema")
-    return Datasets(
+    read = Datasets(
         interactions=_read_events(files["interactions"]) if "interactions" in files else None,
         items=_read_table(files["items"]) if "items" in files else None,
         users=_read_table(files["users"]) if "users" in files else None,
         actions=_read_table(files["actions"]) if "actions" in files else None,
         action_interactions=_read_events(files["action_interactions"]) if "action_interactions" in files else None,
     )
+    return attrs.evolve(read, unread=frozenset(name for name, file in files.items() if not file.read))
 
 
 def _read_events(file: _File) -> EventLog:
@@ -216,10 +222,12 @@ def _read_events(file: _File) -> EventLog:
     shared: dict[str, str] = {}
     for block in file.blocks():
         parsed = {name: file.values(file.field(name, cells), cells, block.lines) for name, cells in block.reserved()}
-        log.user.extend(map(log.users.__getitem__, block.cells["USER_ID"]))
-        log.target.extend(map(log.targets.__getitem__, block.cells[target]))
-        log.type.extend(map(log.types.__getitem__, block.cells.get("EVENT_TYPE") or [""] * len(block.lines)))
-        log.timestamp.extend(cast("int", time) or 0 for time in parsed["TIMESTAMP"])
+        # Without a column that must be there nothing will come of the log; what else is wrong is still to be found.
+        nothing = [""] * len(block.lines)
+        log.user.extend(map(log.users.__getitem__, block.cells.get("USER_ID") or nothing))
+        log.target.extend(map(log.targets.__getitem__, block.cells.get(target) or nothing))
+        log.type.extend(map(log.types.__getitem__, block.cells.get("EVENT_TYPE") or nothing))
+        log.timestamp.extend(cast("int", time) or 0 for time in parsed.get("TIMESTAMP") or [0] * len(block.lines))
         log.value.extend(nan if value is None else cast("float", value) for value in parsed.get("EVENT_VALUE", ()))
         for name, cells in block.cells.items():
             if name not in file.dataset.reserved:
@@ -278,6 +286,7 @@ class _File:
 
     Attributes:
         header: The names of the columns, once the first block is read.
+        read: Whether the columns are known.
     """
 
     path: Path
@@ -285,9 +294,11 @@ class _File:
     schema: Schema | None
     problems: Problems
     header: list[str] = attrs.field(factory=list[str], init=False)
+    read: bool = attrs.field(default=False, init=False)
 
     def field(self, name: str, cells: Iterable[str]) -> Field:
-        return infer(name, cells, self.dataset) if self.schema is None else self.schema.fields[name]
+        declared = None if self.schema is None else self.schema.fields.get(name)
+        return declared or infer(name, cells, self.dataset)
 
     def values(self, field: Field, cells: Sequence[str], lines: Sequence[int]) -> list[Value]:
         values, wrong = parse(field, cells, self.dataset)
@@ -306,7 +317,8 @@ class _File:
                 # The guide puts a backslash before quotes in text; spreadsheets double the quotes. Both are read.
                 reader = csv.reader(text, escapechar="\\", strict=True)
                 self.header = next(reader, list[str]())
-                if not self._check_header():
+                self.read = self._check_header()
+                if not self.read:
                     return
                 empty = True
                 while True:
@@ -322,14 +334,14 @@ class _File:
                 if empty:
                     self.problems.add(self.path.name, "expected at least one row after the header")
         except UnicodeDecodeError:
-            self.problems.add(self.path.name, "expected UTF-8", line=_line_that_is_not_utf8(self.path))
+            self.problems.add(self.path.name, "expected UTF-8", line=line_that_is_not_utf8(self.path))
         except csv.Error as error:
             self.problems.add(self.path.name, f"expected CSV: {error}", line=line)
         except OSError as error:
             self.problems.add(self.path.name, f"expected a file that can be read: {error.strerror}")
 
     def _check_header(self) -> bool:
-        known = len(self.problems.found)
+        """Note what is wrong with the header; say whether it is one, so that the rows below it can be checked too."""
         header, reserved = self.header, self.dataset.reserved
         required: Iterable[str] = self.dataset.required if self.schema is None else self.schema.fields
         source = self.dataset.name if self.schema is None else "its schema"
@@ -347,7 +359,9 @@ class _File:
         for name in required:
             if name not in header and (self.schema is not None or name not in alike):
                 self.problems.add(self.path.name, f"expected a column {name}, as {source} has it", line=1)
-        return len(self.problems.found) == known
+        if self.schema is None:
+            self.header = [name.strip().upper() if name.strip().upper() in reserved else name for name in header]
+        return not {*required}.isdisjoint(self.header)
 
     def _block(self, rows: list[tuple[int, list[str]]]) -> _Block:
         width = len(self.header)
@@ -361,7 +375,8 @@ class _File:
         return _Block(self, [line for line, _ in rows], dict(zip(self.header, columns or [()] * width, strict=True)))
 
 
-def _line_that_is_not_utf8(path: Path) -> int | None:
+def line_that_is_not_utf8(path: Path) -> int | None:
+    """The first line of a file that is not UTF-8, from 1."""
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:

@@ -54,6 +54,7 @@ class LocalPersonalize(Doors):
         self._settings = settings
         self._resources = tuple(resources)
         self._wire = Wire(engine, rng, engine.clock)
+        self._prepared = False
 
     @classmethod
     def sample(cls, *, clock: Callable[[], float] = time.time, rng: random.Random | None = None) -> Self:
@@ -107,12 +108,15 @@ class LocalPersonalize(Doors):
     def reload(self) -> None:
         """Read the directory again.
 
-        Requests under way are answered from the old data; events taken in, and filters added, are forgotten.
+        Until that is done, requests are answered from the old data; events taken in, and filters added, are forgotten.
+        Where :meth:`prepare` was called, the new data are made ready, too, before anybody is answered from them.
 
         Raises:
             LocalDataError: Everything that is wrong with the directory; the old data stay.
         """
         new = type(self).from_directory(self._directory, clock=self._engine.clock, rng=self._rng)
+        if self._prepared:
+            new.prepare()
         # One look at the wire answers a whole request, so the order of these does not matter to it.
         self._settings, self._resources = new._settings, new._resources
         self._engine, self._wire = new._engine, new._wire
@@ -127,6 +131,7 @@ class LocalPersonalize(Doors):
             The service itself.
         """
         self._engine.prepare()
+        self._prepared = True
         return self
 
     def handle(self, request: HttpRequest) -> HttpResponse:

@@ -85,6 +85,8 @@ def _problems_of(condition: Condition, datasets: Datasets) -> Iterator[tuple[Fie
     """The field at fault, the problem and a hint."""
     right = condition.operand
     fields = [condition.field, *([right] if isinstance(right, Field) else [])]
+    if any(_OPTION[field.dataset] in datasets.unread for field in fields):
+        return
     columns: list[schemas.Field] = []
     for field in fields:
         column = _column(field, datasets)

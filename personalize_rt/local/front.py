@@ -165,10 +165,16 @@ def _ends(transport: asyncio.Transport) -> tuple[Any, Any]:
 
 
 class _Watched(asyncio.Protocol):
-    """Goes before a protocol class, and tells of its connections."""
+    """Goes before a protocol class of uvicorn, and tells of its connections."""
 
     lines: Lines
     _watched: asyncio.Transport
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP as the service does; uvicorn itself would answer in plain text, without a code."""
+        refusal = _dated(_refuse(400, "MalformedHttpRequestException", "this is not HTTP", connection="close"))
+        self._watched.write(head_of(refusal) + refusal.body)
+        self._watched.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._watched = cast("asyncio.Transport", transport)
@@ -220,7 +226,7 @@ class Application:
         routes = [
             Route(HEALTH, self._health),
             Route(f"{ADMIN}faults", self._rules, methods=["GET", "POST", "DELETE"]),
-            Route(f"{ADMIN}faults/{{id:int}}", self._rule, methods=["DELETE"]),
+            Route(f"{ADMIN}faults/{{id}}", self._rule, methods=["DELETE"]),
             Route(f"{ADMIN}reload", self._reload, methods=["POST"]),
         ]
         self._admin = Starlette(routes=routes, exception_handlers={HTTPException: _no_such_path})
@@ -231,7 +237,13 @@ class Application:
         if path == HEALTH:
             await self._admin(scope, receive, send)
             return
-        body = await self._body(scope, receive)
+        try:
+            body = await self._body(scope, receive)
+        except asyncio.CancelledError:
+            # The server stops, and the body has not come in time. An error upon which every client asks again.
+            close = {"connection": "close"}
+            await _send(send, _refuse(503, "ServiceUnavailable", "the server is stopping", **close))
+            return
         if body is None:
             return
         refusal = self._refusal(scope, body)
@@ -345,8 +357,10 @@ class Application:
             return JSONResponse({"message": error.message}, 400)
 
     async def _rule(self, request: Request) -> Response:
+        id: str = request.path_params["id"]
         try:
-            self._faults.remove(int(request.path_params["id"]))
+            # No list of rules is longer than what nine digits count.
+            self._faults.remove(int(id) if id.isascii() and id.isdecimal() and len(id) < 10 else -1)
         except ValidationError as error:
             return JSONResponse({"message": error.message}, 404)
         return JSONResponse({"faults": [rule.to_dict() for rule in self._faults.rules]})

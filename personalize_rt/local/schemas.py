@@ -21,6 +21,7 @@ from typing import Any, Literal, cast
 
 import attrs
 
+from personalize_rt.local.places import Source, places_in_json
 from personalize_rt.local.problems import Problems
 
 __all__ = ["DATASETS", "DatasetType", "Field", "FieldType", "Schema", "Value", "infer", "parse", "read_schema"]
@@ -179,74 +180,96 @@ DATASETS: Mapping[str, DatasetType] = {
 # Reading a schema.
 
 
-def read_schema(text: str, dataset: DatasetType, file: str, problems: Problems) -> Schema | None:
+def read_schema(source: Source, dataset: DatasetType, problems: Problems) -> Schema | None:
     """Read an Avro schema as CreateSchema takes it.
 
     Args:
-        text: The JSON.
+        source: The JSON.
         dataset: The dataset that it describes.
-        file: Where the text comes from, for problems.
         problems: Takes what is wrong.
 
     Returns:
         The schema, or ``None`` when something is wrong with it.
     """
-    known = len(problems.found)
     try:
-        avro: Any = json.loads(text)
+        avro: Any = json.loads(source.text)
     except json.JSONDecodeError as error:
-        problems.add(file, f"expected JSON: {error.msg}", line=error.lineno, column=error.colno)
+        line, column = source.at(error.pos)
+        problems.add(source.file, f"expected JSON: {error.msg}", line=line, column=column)
         return None
-    if not isinstance(avro, dict) or not isinstance(cast("dict[str, Any]", avro).get("fields"), list):
-        problems.add(file, 'expected an Avro record: {"type": "record", "name": …, "fields": […], "version": "1.0"}')
+    except RecursionError:
+        problems.add(source.file, "expected JSON that is not so deep")
         return None
-    avro = cast("dict[str, Any]", avro)
-    if avro.get("type") != "record":
-        problems.add(file, 'expected "type": "record"')
-    if _bare(str(avro.get("name"))) != _bare(dataset.name):
-        problems.add(file, f'expected "name": "{dataset.name}", the dataset type')
-    fields: dict[str, Field] = {}
-    for index, member in enumerate(cast("list[Any]", avro["fields"])):
-        field = _read_field(member, index, dataset, file, problems)
-        if field is not None:
-            if any(_bare(field.name) == _bare(other) for other in fields):
-                problems.add(file, f"field {field.name} is there twice (case and _ do not count)")
-            fields[field.name] = field
-    for name in dataset.required:
-        if name not in fields:
-            problems.add(file, f"expected a field {name}: every schema of {dataset.name} has it")
-    if sum(field.textual for field in fields.values()) > 1:
-        problems.add(file, "expected at most one textual field")
-    return Schema(fields) if len(problems.found) == known else None
+    return _SchemaReader(source, dataset, problems).read(avro)
 
 
-def _read_field(member: Any, index: int, dataset: DatasetType, file: str, problems: Problems) -> Field | None:
-    where = f"fields[{index}]"
+@attrs.define
+class _SchemaReader:
+    source: Source
+    dataset: DatasetType
+    problems: Problems
+    fine: bool = True
+
+    def wrong(self, message: str, *path: str | int) -> None:
+        """Note a problem at its member; where there is none, at what should have it."""
+        self.fine = False
+        places = places_in_json(self.source.text)
+        known = next((places[path[:length]] for length in range(len(path), 0, -1) if path[:length] in places), 0)
+        line, column = self.source.at(known)
+        self.problems.add(self.source.file, message, line=line, column=column)
+
+    def read(self, avro: Any) -> Schema | None:
+        if not isinstance(avro, dict) or not isinstance(cast("dict[str, Any]", avro).get("fields"), list):
+            self.wrong('expected an Avro record: {"type": "record", "name": …, "fields": […], "version": "1.0"}')
+            return None
+        avro = cast("dict[str, Any]", avro)
+        if avro.get("type") != "record":
+            self.wrong('expected "type": "record"', "type")
+        if _bare(str(avro.get("name"))) != _bare(self.dataset.name):
+            self.wrong(f'expected "name": "{self.dataset.name}", the dataset type', "name")
+        fields: dict[str, Field] = {}
+        names: list[str] = []
+        for index, member in enumerate(cast("list[Any]", avro["fields"])):
+            name = _name_of(member)
+            if name is None:
+                expected = 'expected {"name": …, "type": …} with a name of letters, digits and _'
+                self.wrong(f"fields[{index}]: {expected}", "fields", index)
+                continue
+            if _bare(name) in map(_bare, names):
+                self.wrong(f"field {name} is there twice (case and _ do not count)", "fields", index, "name")
+            names.append(name)
+            field = self._field(name, member, index)
+            if field is not None:
+                fields[name] = field
+        for name in self.dataset.required:
+            if name not in names:
+                self.wrong(f"expected a field {name}: every schema of {self.dataset.name} has it", "fields")
+        if sum(field.textual for field in fields.values()) > 1:
+            self.wrong("expected at most one textual field", "fields")
+        return Schema(fields) if self.fine else None
+
+    def _field(self, name: str, member: Mapping[str, Any], index: int) -> Field | None:
+        types: list[Any] = member["type"] if isinstance(member.get("type"), list) else [member.get("type")]
+        kinds = [type for type in types if type != "null"]
+        reserved = self.dataset.reserved.get(name)
+        categorical, textual = bool(member.get("categorical", False)), bool(member.get("textual", False))
+        if len(kinds) != 1 or kinds[0] not in _TYPES:
+            expected = f"expected a type of {', '.join(_TYPES)}, alone or in a list with null"
+        elif reserved is not None and kinds[0] not in reserved.types:
+            expected = f"expected the type {' or '.join(reserved.types)}, since Personalize keeps this name"
+        elif name in self.dataset.required and "null" in types:
+            expected = "expected a type without null, since every row needs it"
+        elif (categorical or textual) and kinds[0] != "string":
+            expected = "expected the type string, since only text is categorical or textual"
+        else:
+            return Field(name, kinds[0], "null" in types, categorical, textual)
+        self.wrong(f"fields[{index}], {name}: {expected}", "fields", index, "type")
+        return None
+
+
+def _name_of(member: Any) -> str | None:
     name: Any = cast("dict[str, Any]", member).get("name") if isinstance(member, dict) else None
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        problems.add(file, f'{where}: expected {{"name": …, "type": …}} with a name of letters, digits and _')
-        return None
-    member = cast("dict[str, Any]", member)
-    types: list[Any] = member["type"] if isinstance(member.get("type"), list) else [member.get("type")]
-    kinds = [type for type in types if type != "null"]
-    if len(kinds) != 1 or kinds[0] not in _TYPES:
-        problems.add(file, f"{where}, {name}: expected a type of {', '.join(_TYPES)}, alone or in a list with null")
-        return None
-    field = Field(
-        name, kinds[0], "null" in types, bool(member.get("categorical", False)), bool(member.get("textual", False))
-    )
-    reserved = dataset.reserved.get(name)
-    if reserved is not None and field.type not in reserved.types:
-        expected = f"expected the type {' or '.join(reserved.types)}, since Personalize keeps this name"
-        problems.add(file, f"{where}, {name}: {expected}")
-        return None
-    if name in dataset.required and field.nullable:
-        problems.add(file, f"{where}, {name}: expected a type without null, since every row needs it")
-        return None
-    if (field.categorical or field.textual) and field.type != "string":
-        problems.add(file, f"{where}, {name}: expected the type string, since only text is categorical or textual")
-        return None
-    return field
+    return name if isinstance(name, str) and _NAME.fullmatch(name) else None
 
 
 def _bare(name: str) -> str:

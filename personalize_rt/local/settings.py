@@ -32,10 +32,11 @@ import attrs
 
 from personalize_rt.errors import FilterSyntaxError, ValidationError
 from personalize_rt.filters import Filter
-from personalize_rt.local.datasets import Datasets
+from personalize_rt.local.datasets import Datasets, line_that_is_not_utf8
 from personalize_rt.local.engine import Engine, Resource
 from personalize_rt.local.filtering import check_fields
 from personalize_rt.local.models import events_of_type
+from personalize_rt.local.places import Source, places_in_toml
 from personalize_rt.local.problems import Problems
 from personalize_rt.local.recipes import BATCH_ONLY, RECIPES, Recipe
 from personalize_rt.local.schemas import DATASETS, Schema, read_schema
@@ -108,24 +109,31 @@ def read_settings(directory: Path, problems: Problems) -> Settings:
     path = directory / FILE
     if not path.exists():
         return Settings()
+    text = ""
     try:
         text = path.read_text(encoding="utf-8-sig")
-        declared = tomllib.loads(text)
+        return _Reader(directory, text, problems).read(tomllib.loads(text))
     except OSError as error:
         problems.add(FILE, f"expected a file that can be read: {error.strerror}")
     except UnicodeDecodeError:
-        problems.add(FILE, "expected UTF-8")
+        problems.add(FILE, "expected UTF-8", line=line_that_is_not_utf8(path))
     except tomllib.TOMLDecodeError as error:
-        _add_syntax_error(str(error), problems)
-    else:
-        return _Reader(directory, text, problems).read(declared)
+        _add_syntax_error(str(error), text, problems)
     return Settings()
 
 
-def _add_syntax_error(message: str, problems: Problems) -> None:
+def _add_syntax_error(message: str, text: str, problems: Problems) -> None:
     place = re.search(r"\(at line (\d+), column (\d+)\)", message)
-    line, column = (int(place[1]), int(place[2])) if place else (None, None)
+    line, column = (int(place[1]), int(place[2])) if place else Source(FILE, text).at(len(text))
     problems.add(FILE, f"expected TOML: {message.partition(' (at ')[0]}", line=line, column=column)
+
+
+def _add(problems: Problems, text: str, message: str, *path: str) -> None:
+    """Note a problem at its key; where there is none, as of a member that is missing, at what should have it."""
+    places = places_in_toml(text)
+    known = next((places[path[:length]] for length in range(len(path), 0, -1) if path[:length] in places), None)
+    line, column = (None, None) if known is None else Source(FILE, text).at(known)
+    problems.add(FILE, message, line=line, column=column)
 
 
 @attrs.frozen
@@ -148,8 +156,8 @@ class _Reader:
             text=self.text,
         )
 
-    def wrong(self, message: str, table: str, key: str | None = None) -> None:
-        self.problems.add(FILE, message, line=_line_of(self.text, table, key))
+    def wrong(self, message: str, *path: str) -> None:
+        _add(self.problems, self.text, message, *path)
 
     def _entries(self, declared: Mapping[str, Any], table: str) -> dict[str, Any]:
         entries: Any = declared.get(table, {})
@@ -199,13 +207,13 @@ class _Reader:
         members = cast("dict[str, Any]", entry)
         for key in members:
             if key not in ("recipe", _METADATA):
-                self.wrong(f"{table}.{name}.{key}: expected recipe or {_METADATA}", table, name)
+                self.wrong(f"{table}.{name}.{key}: expected recipe or {_METADATA}", table, name, key)
         recipe, metadata = members.get("recipe"), members.get(_METADATA, False)
         if not isinstance(recipe, str):
-            self.wrong(f"{table}.{name}: expected a recipe, as {form}", table, name)
+            self.wrong(f"{table}.{name}: expected a recipe, as {form}", table, name, "recipe")
             recipe = None
         if not isinstance(metadata, bool):
-            self.wrong(f"{table}.{name}.{_METADATA}: expected true or false", table, name)
+            self.wrong(f"{table}.{name}.{_METADATA}: expected true or false", table, name, _METADATA)
         return recipe, metadata is True
 
     def _recipe(self, table: str, name: str, value: str, kind: Kind) -> Recipe | None:
@@ -220,7 +228,7 @@ class _Reader:
         else:
             known = (one.name for one in RECIPES.values() if one.resource == kind)
             expected = f"expected one of the {what} {', '.join(known)}"
-        self.wrong(f"{table}.{name}: {expected}", table, name)
+        self.wrong(f"{table}.{name}: {expected}", table, name, "recipe")
         return None
 
     def _filters(self, filters: Mapping[str, str]) -> dict[str, str]:
@@ -233,18 +241,26 @@ class _Reader:
             if dataset is None:
                 self.wrong(f"schemas.{name}: expected one of the datasets {', '.join(DATASETS)}", "schemas", name)
                 continue
-            text, file = (value, f"{FILE} (schemas.{name})") if value.lstrip().startswith("{") else ("", value)
-            if not text:
-                try:
-                    text = (self.directory / value).read_text(encoding="utf-8-sig")
-                except (OSError, ValueError):
-                    expected = "expected the JSON of a schema, or the name of a UTF-8 file that holds it"
-                    self.wrong(f"schemas.{name}: {expected}", "schemas", name)
-                    continue
-            schema = read_schema(text, dataset, file, self.problems)
+            source = self._source(name, value)
+            if source is None:
+                expected = "expected the JSON of a schema, or the name of a UTF-8 file that holds it"
+                self.wrong(f"schemas.{name}: {expected}", "schemas", name)
+                continue
+            schema = read_schema(source, dataset, self.problems)
             if schema is not None:
                 read[name] = schema
         return read
+
+    def _source(self, name: str, value: str) -> Source | None:
+        """Where the JSON of a schema stands; ``None`` when there is no such file."""
+        if not value.lstrip().startswith("{"):
+            try:
+                return Source(value, (self.directory / value).read_text(encoding="utf-8-sig"))
+            except (OSError, ValueError):
+                return None
+        start = self.text.find(value, places_in_toml(self.text)["schemas", name])
+        # With escapes in it, it does not stand there as it is.
+        return Source(f"{FILE} (schemas.{name})", value, self.text[:start] if start >= 0 else "")
 
     def _options(self, options: Mapping[str, str]) -> dict[str, str]:
         for key, value in options.items():
@@ -253,21 +269,6 @@ class _Reader:
             elif not _OPTIONS[key][0].fullmatch(value):
                 self.wrong(f"options.{key}: expected {_OPTIONS[key][1]}", "options", key)
         return {key: value for key, value in options.items() if key in _OPTIONS}
-
-
-def _line_of(text: str, table: str, key: str | None) -> int | None:
-    """Where a table or a key stands; tomllib does not say. ``None`` when it is written in an unusual way."""
-    current: str | None = None
-    for number, line in enumerate(text.splitlines(), start=1):
-        header = re.match(r"\s*\[\s*([\w-]+)(\s*\.\s*[\"']?(?P<key>[^\"'\]]+?)[\"']?)?\s*\]", line)
-        entry = re.match(r"""\s*(["']?)(?P<key>[^"'=]+?)\1\s*=""", line)
-        if header:
-            current = header[1]
-            if current == table and header["key"] == key:
-                return number
-        elif entry and ((current == table and entry["key"] == key) or (current is None and entry["key"] == table)):
-            return number
-    return None
 
 
 # What is declared, against what there is.
@@ -328,8 +329,7 @@ def add_filters(settings: Settings, engine: Engine, problems: Problems) -> None:
         except FilterSyntaxError as error:
             errors = [error]
         except ValidationError as error:
-            line = _line_of(settings.text, "filters", name)
-            problems.add(FILE, f"filters.{name}: {error.message}", line=line)
+            _add(problems, settings.text, f"filters.{name}: {error.message}", "filters", name)
             continue
         for wrong in errors:
             _add_filter_problem(settings, name, text, wrong, problems)
@@ -337,13 +337,11 @@ def add_filters(settings: Settings, engine: Engine, problems: Problems) -> None:
 
 def _add_filter_problem(settings: Settings, name: str, text: str, error: FilterSyntaxError, problems: Problems) -> None:
     """Note a problem at its place in the file, when the file has the expression as it is; else at its key."""
-    message, line, column = error.message, _line_of(settings.text, "filters", name), None
-    lines = settings.text.splitlines(keepends=True)
-    start = -1 if line is None else settings.text.find(text, sum(map(len, lines[: line - 1])))
-    if start >= 0:
-        within = text.splitlines(keepends=True)
-        place = start + sum(map(len, within[: error.line - 1])) + error.column - 1
-        before = settings.text[:place]
-        line, column = before.count("\n") + 1, place - before.rfind("\n")
-        message = message.partition(": ")[2]
-    problems.add(FILE, f"filters.{name}: {message}", line=line, column=column)
+    start = settings.text.find(text, places_in_toml(settings.text)["filters", name])
+    if start < 0:
+        _add(problems, settings.text, f"filters.{name}: {error.message}", "filters", name)
+        return
+    within = text.splitlines(keepends=True)
+    place = start + sum(map(len, within[: error.line - 1])) + error.column - 1
+    line, column = Source(FILE, settings.text).at(place)
+    problems.add(FILE, f"filters.{name}: {error.message.partition(': ')[2]}", line=line, column=column)

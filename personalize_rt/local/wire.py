@@ -140,7 +140,8 @@ class Wire:
 def _read(body: bytes) -> dict[str, Any]:
     """The members of a request; members that are null count as absent, as the AWS SDKs have it."""
     try:
-        members: Any = json.loads(body or b"{}", parse_constant=_refuse_constant)
+        # Given bytes, json would take UTF-16 and lone surrogates as well.
+        members: Any = json.loads(str(body, "utf-8") or "{}", parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         members = None
     if not isinstance(members, dict):

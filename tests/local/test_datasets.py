@@ -209,6 +209,40 @@ def test_column_that_the_schema_lacks_and_the_other_way_round(problems: Callable
     ]
 
 
+@pytest.mark.parametrize(
+    ("files", "places"),
+    [
+        (
+            {"interactions.csv": "user_id,ITEM_ID,A,A\nu,,1,2\nu\n"},
+            ["line 1, column user_id", "line 1, column A", "line 1", "line 3", "line 2, column ITEM_ID"],
+        ),
+        (
+            {
+                "interactions.csv": GOOD,
+                "items.csv": "ITEM_ID,COLOUR,YEAR\ni,red,x\ni,blue,1\n",
+                "personalize.toml": "[schemas]\nitems = 'items.json'\n",
+                "items.json": '{"type": "record", "name": "Items", "fields": [{"name": "ITEM_ID", "type": "string"}, '
+                '{"name": "YEAR", "type": "long"}, {"name": "PRICE", "type": "float"}]}',
+            },
+            ["line 1, column COLOUR", "line 1", "line 2, column YEAR", "line 3, column ITEM_ID"],
+        ),
+    ],
+)
+def test_wrong_columns_do_not_hide_wrong_rows(
+    problems: Callable[..., list[str]], files: dict[str, str], places: list[str]
+) -> None:
+    assert [text.partition(":")[0].partition(", ")[2] for text in problems(files)] == places
+
+
+@pytest.mark.parametrize("content", [b"ITEM_ID,YEAR\ni,\xff\n", b"ITEM_ID;YEAR\ni;1\n"])
+def test_what_a_filter_wants_of_a_file_that_cannot_be_read_is_no_second_problem(
+    problems: Callable[..., list[str]], content: bytes
+) -> None:
+    settings = "[filters]\nf = 'INCLUDE ItemID WHERE Items.YEAR = 1 AND Items.GENRE IN (\"x\")'\n"
+    (found,) = problems({"interactions.csv": GOOD, "items.csv": content, "personalize.toml": settings})
+    assert found.startswith("items.csv")
+
+
 def test_schema_without_its_file(problems: Callable[..., list[str]]) -> None:
     schema = '{"type": "record", "name": "Users", "fields": [{"name": "USER_ID", "type": "string"}]}'
     found = problems({"interactions.csv": GOOD, "personalize.toml": f"[schemas]\nusers = '{schema}'\n"})
@@ -227,7 +261,7 @@ def test_all_problems_of_all_files_come_at_once(problems: Callable[..., list[str
         }
     )
     assert [text.split(":")[0] for text in found] == [
-        "personalize.toml, line 2",
+        "personalize.toml, line 2, column 1",
         "interactions.csv, line 4",
         "interactions.csv, line 3, column TIMESTAMP",
         "items.csv, line 2, column CREATION_TIMESTAMP",

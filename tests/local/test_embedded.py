@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,8 @@ from personalize_rt import (
     ResourceNotFoundError,
     ValidationError,
 )
-from personalize_rt.local import HttpRequest, LocalPersonalize
+from personalize_rt.local import Event, HttpRequest, LocalDataError, LocalPersonalize
+from personalize_rt.local.engine import Engine
 
 
 @pytest.fixture
@@ -153,3 +155,53 @@ def service_of(local: LocalPersonalize, members: dict[str, Any]) -> bytes:
 def test_everything_of_the_sample_can_be_prepared() -> None:
     local = LocalPersonalize.sample().prepare()
     assert local.runtime().campaign(local.campaign_arn("movies-for-you")).recommend("16036")
+
+
+def test_reloading_reads_the_directory_again_and_forgets_what_came_since(
+    directory: Callable[..., Path], small_files: dict[str, str]
+) -> None:
+    local = LocalPersonalize.from_directory(directory(small_files))
+    before, old = local.campaign_arn("popular"), local.items
+    local.add_filter("dramas", 'INCLUDE ItemID WHERE Items.GENRES IN ("Drama")')
+    local.put_events(session_id="s", user_id="new", events=[Event("a", "Watch")])
+    settings = small_files["personalize.toml"].replace("popular =", "most-watched =")
+    directory({**small_files, "items.csv": "ITEM_ID,TITLE\na,Other\n", "personalize.toml": settings})
+    assert local.items is old
+    local.reload()
+    assert dict(local.items) == {"a": {"TITLE": "Other"}}
+    assert before not in local.campaigns.values()
+    assert local.campaign_arn("most-watched")
+    assert dict(local.filters) == {}
+    assert recommended(local, "new") == recommended(local, "nobody")
+
+
+def test_a_directory_that_cannot_be_read_again_leaves_all_as_it_was(
+    directory: Callable[..., Path], small_files: dict[str, str]
+) -> None:
+    local = LocalPersonalize.from_directory(directory(small_files))
+    local.put_events(session_id="s", user_id="new", events=[Event("x", "Watch"), Event("y", "Watch")])
+    before = recommended(local, "new")
+    directory({**small_files, "items.csv": "ITEM,TITLE\na,Other\n"})
+    with pytest.raises(LocalDataError, match="items"):
+        local.reload()
+    assert recommended(local, "new") == before != recommended(local, "nobody")
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+def test_what_was_prepared_is_made_ready_again_before_anybody_is_answered_from_it(
+    directory: Callable[..., Path], small_files: dict[str, str], monkeypatch: pytest.MonkeyPatch, prepared: bool
+) -> None:
+    local = LocalPersonalize.from_directory(directory(small_files))
+    if prepared:
+        local.prepare()
+    made: list[Any] = []
+    monkeypatch.setattr(Engine, "prepare", lambda engine: made.append((engine, local._engine)))
+    before = local._engine
+    local.reload()
+    assert local._engine is not before
+    assert made == ([(local._engine, before)] if prepared else [])
+
+
+def recommended(local: LocalPersonalize, user: str) -> list[tuple[str, float]]:
+    rows = json.loads(service_of(local, {"campaignArn": local.campaign_arn("for-you"), "userId": user}))["itemList"]
+    return [(row["itemId"], row["score"]) for row in rows]

@@ -335,7 +335,7 @@ def test_start_up_tells_of_all_wrong_filters_with_line_column_and_caret(director
     assert problems[1] == (3, 54, "filters.genre: items.csv has no column COLOUR")
     assert problems[2][:2] == (6, 9)
     assert "Itms" in problems[2][2]
-    assert problems[3][:2] == (7, None)
+    assert problems[3][:2] == (7, 1)
     assert problems[3][2].startswith("filters.escaped: line 1, column ")
     assert len(problems) == 4
     lines = str(raised.value).splitlines()

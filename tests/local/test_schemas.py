@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from personalize_rt.local.places import Source
 from personalize_rt.local.problems import Problems
 from personalize_rt.local.schemas import DATASETS, Field, FieldType, Schema, infer, parse, read_schema
 
@@ -121,7 +122,7 @@ def avro(*fields: Any, **more: Any) -> str:
 
 def read(text: str, dataset: str = "items") -> tuple[Schema | None, list[str]]:
     problems = Problems()
-    schema = read_schema(text, DATASETS[dataset], "items.schema.json", problems)
+    schema = read_schema(Source("items.schema.json", text), DATASETS[dataset], problems)
     return schema, [str(problem) for problem in problems.found]
 
 
@@ -195,6 +196,24 @@ def test_wrong_schema_is_a_problem_that_says_what_was_expected(text: str, expect
     assert schema is None
     assert any(expected in problem for problem in problems), problems
     assert all(problem.startswith("items.schema.json") for problem in problems)
+
+
+def test_problem_of_a_schema_is_told_with_its_place() -> None:
+    text = """{"type": "record", "name": "Items",
+ "fields": [
+  {"name": "ITEM_ID", "type": "string"},
+  {"name": "X", "type": "blob"}, 7,
+  {"type": "string"}, {"name": "x", "type": ["null", "string"]},
+  {"name": "CREATION_TIMESTAMP"}
+ ]}"""
+    assert [problem.partition(": ")[0] for problem in read(text)[1]] == [
+        "items.schema.json, line 4, column 17",
+        "items.schema.json, line 4, column 34",
+        "items.schema.json, line 5, column 3",
+        "items.schema.json, line 5, column 24",
+        "items.schema.json, line 6, column 3",
+    ]
+    assert read("[\n" * 3000)[1][0].startswith("items.schema.json")
 
 
 def test_all_problems_of_a_schema_are_told_at_once() -> None:

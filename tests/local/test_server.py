@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import attrs
 import pytest
@@ -280,6 +280,33 @@ def test_a_client_that_leaves_before_its_body_is_whole_asks_nothing(embedded: Em
     assert len(embedded.asked) == 1
 
 
+# What is not HTTP.
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"hello\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",  # TLS
+        b"POST /recommendations HTTP/1.1\r\nhost: h\r\ncontent-length: -1\r\n\r\n",
+        b"POST /recommendations HTTP/1.1\r\nhost: h\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}",
+        b"POST /recommendations HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+        b"POST /recommendations HTTP/1.1\r\nhost: h\r\nx: a\x00b\r\ncontent-length: 2\r\n\r\n{}",
+    ],
+    ids=lambda sent: repr(sent[:40]),
+)
+def test_what_is_not_http_is_refused_with_the_documented_code(embedded: Embedded, url: str, sent: bytes) -> None:
+    with socket.create_connection(address(url), timeout=5) as connection:
+        connection.sendall(sent)
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        assert (response.status, response.getheader("x-amzn-errortype")) == (400, "MalformedHttpRequestException")
+        assert len(response.getheader("x-amzn-requestid") or "") == 36
+        assert json.loads(response.read()) == {"message": "this is not HTTP"}
+        assert connection.recv(1) == b""
+    assert embedded.asked == []
+
+
 # Beside the operations.
 
 
@@ -317,7 +344,9 @@ def test_faults_are_made_listed_and_taken_out_over_http(embedded: Embedded, url:
     assert [(rule["fault"], rule["fired"], rule["left"]) for rule in listed] == [("throttle", 1, 1), ("fail", 0, None)]
     left = send(url, "/_local/faults/1", method="DELETE")
     assert (left.status, [rule["id"] for rule in left.content["faults"]]) == (200, [2])
-    assert send(url, "/_local/faults/1", method="DELETE").status == 404
+    for id in ("1", "one", "-1", "²", "9" * 5000):
+        missing = send(url, f"/_local/faults/{quote(id)}", method="DELETE")
+        assert (missing.status, missing.content.keys()) == (404, {"message"})
     assert send(url).code == "ServiceUnavailable"
     assert send(url, "/_local/faults", method="DELETE").content == {"faults": []}
     assert send(url).status == 200
@@ -909,6 +938,23 @@ def test_the_end_has_a_time_limit_even_for_an_engine_that_does_not() -> None:
     assert server._thread is not None
     server._thread.join(5)
     assert not server._thread.is_alive()
+
+
+def test_a_body_that_does_not_come_is_told_that_the_server_stops() -> None:
+    server = Server(Embedded(), credentials=(), stop_timeout=0)
+    server.start()
+    with socket.create_connection(address(server.url), timeout=5) as connection:
+        connection.sendall(
+            b"POST /recommendations HTTP/1.1\r\nhost: h\r\nexpect: 100-continue\r\ncontent-length: 10\r\n\r\n"
+        )
+        assert connection.recv(1000).startswith(b"HTTP/1.1 100")  # so it waits for the body
+        before = time.monotonic()
+        server.stop()
+        assert time.monotonic() - before < 4
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        assert (response.status, response.getheader("x-amzn-errortype")) == (503, "ServiceUnavailable")
+        assert response.read()
 
 
 def test_idle_connections_do_not_hold_up_the_end() -> None:

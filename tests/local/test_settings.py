@@ -68,55 +68,79 @@ def test_declared_but_empty_campaigns_are_none(load: Load) -> None:
     ("settings", "expected"),
     [
         ("[campaigns\n", "personalize.toml, line 1, column 11: expected TOML"),
-        (b"\xff", "personalize.toml: expected UTF-8"),
+        (b"[filters]\nx = '\xe9'\n", "personalize.toml, line 2: expected UTF-8"),
         (
             '\n[campaigns]\nx = "aws-trending-later"\n',
-            "personalize.toml, line 3: campaigns.x: expected one of the recipes",
+            "personalize.toml, line 3, column 1: campaigns.x: expected one of the recipes",
         ),
-        ("[campaigns]\nx = 7\n", "personalize.toml, line 2: campaigns.x: expected a string in quotes"),
-        ('[campaigns]\n"my campaign" = "aws-sims"\n', "line 2: campaigns.my campaign: expected a name of letters"),
-        ('campaigns = "aws-sims"\n', "line 1: expected a table: [campaigns]"),
-        ('[options]\nregion = "nowhere"\n', 'line 2: options.region: expected a region, as "eu-west-1"'),
-        ('[options]\naccount = "12"\n', "line 2: options.account: expected the 12 digits"),
-        ('[options]\ncolour = "red"\n', "line 2: options.colour: expected one of the options region, account"),
-        ('[schemas]\nmovies = "x.json"\n', "line 2: schemas.movies: expected one of the datasets"),
-        ('[schemas]\ninteractions = "x.json"\n', "line 2: schemas.interactions: expected the JSON of a schema"),
+        ("[campaigns]\nx = 7\n", "personalize.toml, line 2, column 1: campaigns.x: expected a string in quotes"),
+        (
+            '[campaigns]\n"my campaign" = "aws-sims"\n',
+            "line 2, column 1: campaigns.my campaign: expected a name of letters",
+        ),
+        ('campaigns = "aws-sims"\n', "line 1, column 1: expected a table: [campaigns]"),
+        ('[options]\nregion = "nowhere"\n', 'line 2, column 1: options.region: expected a region, as "eu-west-1"'),
+        ('[options]\naccount = "12"\n', "line 2, column 1: options.account: expected the 12 digits"),
+        (
+            '[options]\ncolour = "red"\n',
+            "line 2, column 1: options.colour: expected one of the options region, account",
+        ),
+        ('[schemas]\nmovies = "x.json"\n', "line 2, column 1: schemas.movies: expected one of the datasets"),
+        (
+            '[schemas]\ninteractions = "x.json"\n',
+            "line 2, column 1: schemas.interactions: expected the JSON of a schema",
+        ),
         (
             "[schemas]\ninteractions = '{]'\n",
-            "personalize.toml (schemas.interactions), line 1, column 2: expected JSON",
+            "personalize.toml (schemas.interactions), line 2, column 18: expected JSON",
         ),
         (
             '[campaign]\nx = "aws-sims"\n',
-            "line 1: campaign is none of the tables campaigns, recommenders, filters, schemas, options",
+            "line 1, column 2: campaign is none of the tables campaigns, recommenders, filters, schemas, options",
         ),
-        ("[campaigns]\nx = { recipe = 7 }\n", "line 2: campaigns.x: expected a recipe, as {"),
-        ("[campaigns]\nx = {}\n", "line 2: campaigns.x: expected a recipe, as {"),
+        ("[campaigns]\nx = { recipe = 7 }\n", "line 2, column 7: campaigns.x: expected a recipe, as {"),
+        ("[campaigns]\nx = {}\n", "line 2, column 1: campaigns.x: expected a recipe, as {"),
         (
             '[campaigns.x]\nrecipe = "aws-sims"\nexploration = 1\n',
-            "line 1: campaigns.x.exploration: expected recipe or",
+            "line 3, column 1: campaigns.x.exploration: expected recipe or",
         ),
         (
             '[campaigns]\nx = { recipe = "aws-sims", enableMetadataWithRecommendations = "yes" }\n',
-            "line 2: campaigns.x.enableMetadataWithRecommendations: expected true or false",
+            "line 2, column 28: campaigns.x.enableMetadataWithRecommendations: expected true or false",
         ),
         ('[campaigns]\nx = "aws-vod-top-picks"\n', "aws-vod-top-picks is for recommenders: expected it in the table"),
-        ('\n[recommenders]\nx = "aws-sims"\n', "line 3: recommenders.x: aws-sims is for campaigns"),
-        ('\n[recommenders]\nx = "top-picks"\n', "line 3: recommenders.x: expected one of the use cases aws-vod-"),
+        ('\n[recommenders]\nx = "aws-sims"\n', "line 3, column 1: recommenders.x: aws-sims is for campaigns"),
+        (
+            '\n[recommenders]\nx = "top-picks"\n',
+            "line 3, column 1: recommenders.x: expected one of the use cases aws-vod-",
+        ),
         ('[campaigns]\nx = "aws-item-affinity"\n', "makes user segments, in batch jobs only: it has no campaigns"),
         (
             '[recommenders]\nx = "aws-vod-trending-now"\ny = "aws-ecomm-recommended-for-you"\n',
-            "line 1: recommenders: expected use cases of one domain, as a dataset group has one: ECOMMERCE or",
+            "line 1, column 2: recommenders: expected use cases of one domain, as a dataset group has one: ECOMMERCE",
         ),
         (
             '[recommenders]\nx = "aws-vod-most-popular"\n',
             "interactions.csv: expected events of the type Watch: the recommender x (aws-vod-most-popular) learns",
         ),
-        ('[filters]\n"a b" = "EXCLUDE"\n', "line 2: filters.a b: expected a name of letters, digits, - and _"),
-        ("[filters]\nx = 7\n", "line 2: filters.x: expected a string in quotes"),
+        (
+            '[filters]\n"a b" = "EXCLUDE"\n',
+            "line 2, column 1: filters.a b: expected a name of letters, digits, - and _",
+        ),
+        ("[filters]\nx = 7\n", "line 2, column 1: filters.x: expected a string in quotes"),
+        ("[options]\na.b = 1 #", "line 2, column 1: options.a: expected a string in quotes"),
+        ("options.region = 'mars'", "line 1, column 9: options.region: expected a region"),
+        ("  campaigns = { x = 'aws-nope' }", "line 1, column 17: campaigns.x: expected one of the recipes"),
+        ("[[campaigns]]\nx = 'aws-sims'", "line 1, column 3: expected a table: [campaigns]"),
+        ("[campaigns]\nx = 'aws-sims", "line 2, column 14: expected TOML"),
+        (
+            '[options]\naccount = """123456789012"""\n[filters]\n"a ] = \'b" = 1\n',
+            "line 4, column 1: filters.a ] = 'b: expected a string in quotes",
+        ),
         ('[campaigns]\noffers = "aws-next-best-action"\n', "actions.csv: expected this file: the campaign offers"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_line(load: Load, settings: str | bytes, expected: str) -> None:
+def test_what_is_wrong_is_told_with_its_place(load: Load, settings: str | bytes, expected: str) -> None:
     with pytest.raises(LocalDataError) as raised:
         load(settings)
     assert len(raised.value.problems) == 1

@@ -116,7 +116,10 @@ def test_query_string_is_not_part_of_the_path(service: Callable[..., Any]) -> No
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(
     "body",
-    [b"{", b"nonsense", b"[]", b'"text"', b"12", b"null", b"\xff\xfe\xfa", b'{"numResults": NaN}', b"[" * 100_000],
+    [
+        *(b"{", b"nonsense", b"[]", b'"text"', b"12", b"null", b'{"numResults": NaN}', b"[" * 100_000),
+        *(b"\xff\xfe\xfa", "{}".encode("utf-16"), b"\xef\xbb\xbf{}", b'{"userId": "\xed\xa0\x80"}'),
+    ],
     ids=lambda body: repr(body[:12]),
 )
 def test_body_that_is_not_a_json_object_is_malformed(service: Callable[..., Any], path: str, body: bytes) -> None:
