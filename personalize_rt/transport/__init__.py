@@ -19,7 +19,7 @@ longer has what it stands on.
 
 * ``clients``: building clients, and looking at those of callers; ``in_process``: a client that needs no network.
 * ``sending``: one request through a client; ``failures``: what botocore raises, in our terms.
-* ``fast``, ``sender``, ``connections``, ``answers``, ``attempt``: the fast path.
+* ``fast``, ``sender``, ``connections``, ``http_answer``, ``attempt``: the fast path.
 
 ``tests/transport/test_botocore_contract.py`` fails when one of these changes.
 """
