@@ -18,7 +18,6 @@ from personalize_rt.operations import Promotion, Request
 from personalize_rt.resilience import asynchronous
 from personalize_rt.resilience.call import UNSET as _UNSET
 from personalize_rt.resilience.call import Hook, Policies
-from personalize_rt.resilience.options import check_options
 from personalize_rt.resilience.retry import RetryPolicy
 from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
 from personalize_rt.transport.asynchronous import AsyncTransport
@@ -108,14 +107,14 @@ class AsyncPersonalizeRuntime:
             breaker=breaker,
             cache=cache,
             hedge=hedge,
-            hooks=tuple(hooks),
+            hooks=hooks,
             enforce_deadline=enforce_deadline,
         )
         self._copied = False
         self._check_options(stacklevel=3)
 
     def _check_options(self, *, stacklevel: int) -> None:
-        check_options(self._policies, self._limits)
+        self._policies.check(self._limits)
         if self._policies.retry.attempts > 1:
             self._transport.warn_of_stacked_retries(stacklevel=stacklevel)
 

@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from personalize_rt import operations
 from personalize_rt.filters.values import FilterValue
-from personalize_rt.handles import Bound
 from personalize_rt.limits import Limits
 from personalize_rt.operations import Promotion, Request
 from personalize_rt.resilience import sync
 from personalize_rt.resilience.call import UNSET as _UNSET
 from personalize_rt.resilience.call import Hook, Policies
-from personalize_rt.resilience.options import check_options
 from personalize_rt.resilience.retry import RetryPolicy
 from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
 from personalize_rt.transport import Transport
 
 if TYPE_CHECKING:  # imported when they are used
     from personalize_rt.filters.expression import BoundFilter, Filter
+    from personalize_rt.handles import Bound
     from personalize_rt.rerank.long import LongRanking
     from personalize_rt.resilience.breaker import CircuitBreaker
     from personalize_rt.resilience.cache import Cache
@@ -103,14 +102,14 @@ class PersonalizeRuntime:
             breaker=breaker,
             cache=cache,
             hedge=hedge,
-            hooks=tuple(hooks),
+            hooks=hooks,
             enforce_deadline=enforce_deadline,
         )
         self._copied = False
         self._check_options(stacklevel=3)
 
     def _check_options(self, *, stacklevel: int) -> None:
-        check_options(self._policies, self._limits)
+        self._policies.check(self._limits)
         if self._policies.retry.attempts > 1:
             self._transport.warn_of_stacked_retries(stacklevel=stacklevel)
 
@@ -334,6 +333,8 @@ class PersonalizeRuntime:
             promotions: Likewise.
             metadata_columns: Likewise.
         """
+        from personalize_rt.handles import Bound
+
         bound = Bound.to(
             arn,
             num_results=num_results,
@@ -359,6 +360,8 @@ class PersonalizeRuntime:
         metadata_columns: Iterable[str] | None = None,
     ) -> Recommender:
         """Bind what every call to one recommender repeats; the arguments are those of :meth:`campaign`."""
+        from personalize_rt.handles import Bound
+
         bound = Bound.to(
             arn,
             num_results=num_results,

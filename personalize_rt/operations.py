@@ -42,8 +42,9 @@ ResultT = TypeVar("ResultT")
 Spell = Callable[[str], str]
 
 _ARN = re.compile(r"arn:([a-z\d-]+):personalize:.*:.*:.+")
-_PROMOTION_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]*")
-_NAME = re.compile(r"[A-Za-z\d_]+")
+# Compiled when they are first used: most programs name no promotion and no context.
+_PROMOTION_NAME = r"[a-zA-Z0-9][a-zA-Z0-9\-_]*"
+_NAME = r"[A-Za-z\d_]+"
 
 
 @attrs.frozen
@@ -155,17 +156,19 @@ class Operation(Generic[ResultT]):
         return f"Operation({self.name})"
 
 
-@attrs.frozen(eq=False, repr=False)
 class _Where:
-    """What a check needs to know beside the value."""
+    """What a check needs to know beside the value. A plain class: every call makes one for each of its members."""
 
-    name: str
-    members: Mapping[str, Any]
-    limits: Limits
-    spell: Spell
+    __slots__ = ("limits", "members", "name", "spell")
+
+    def __init__(self, name: str, members: Mapping[str, Any], limits: Limits, spell: Spell) -> None:
+        self.name: str = name
+        self.members: Mapping[str, Any] = members
+        self.limits: Limits = limits
+        self.spell: Spell = spell
 
     def part(self, path: str) -> _Where:
-        return attrs.evolve(self, name=f"{self.name}{path}")
+        return _Where(f"{self.name}{path}", self.members, self.limits, self.spell)
 
 
 Check = Callable[[Any, _Where], None]
@@ -257,7 +260,7 @@ def _check_map(value: Any, where: _Where) -> None:
 
 def _check_name(name: str, where: _Where, limit: int | None, source: str) -> None:
     _at_most(len(name), limit, f"a mapping with a name of {len(name):,} characters", source, where)
-    if where.limits.patterns and not _NAME.fullmatch(name):
+    if where.limits.patterns and not re.fullmatch(_NAME, name):
         raise _error(f"{where.name} has a name with other than letters, digits and _ ({source})", where.name)
 
 
@@ -302,7 +305,7 @@ def _check_promotion(value: Any, where: _Where) -> None:
 
 def _check_promotion_name(value: Any, where: _Where) -> None:
     _check_text(value, where, where.limits.promotion_name_length, "model: PromotionName")
-    if where.limits.patterns and not _PROMOTION_NAME.fullmatch(value):
+    if where.limits.patterns and not re.fullmatch(_PROMOTION_NAME, value):
         raise _error(f"{where.name} must be letters, digits, - and _, and start with a letter or digit", where.name)
 
 

@@ -58,12 +58,14 @@ _LIMITS = Limits()
 # How many digits Python itself turns into an int unless told otherwise. It matters only when the length limit is off.
 _MOST_DIGITS = 4300
 
-_NAME = re.compile(r"[A-Za-z0-9_]+")
-_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
-_NUMBERS = re.compile(rf"\s*{_NUMBER.pattern}\s*(?:,\s*{_NUMBER.pattern}\s*)*")
-_STRING = re.compile(r'"([^"]+)"')
-_STRINGS = re.compile(rf"\s*{_STRING.pattern}\s*(?:,\s*{_STRING.pattern}\s*)*")
-_SCIENTIFIC = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]*))?(?:[eE]([+-]?[0-9]+))?")
+# Compiled when they are first used, and kept by `re`: compiling them costs more than all else in this module, and a
+# program without filters needs none.
+_NAME = r"[A-Za-z0-9_]+"
+_NUMBER = r"-?[0-9]+(?:\.[0-9]+)?"
+_NUMBERS = rf"\s*{_NUMBER}\s*(?:,\s*{_NUMBER}\s*)*"
+_STRING = r'"([^"]+)"'
+_STRINGS = rf"\s*{_STRING}\s*(?:,\s*{_STRING}\s*)*"
+_SCIENTIFIC = r"([+-]?)([0-9]+)(?:\.([0-9]*))?(?:[eE]([+-]?[0-9]+))?"
 
 
 @attrs.frozen(repr=False)
@@ -143,9 +145,9 @@ def check_name(name: str, *, limits: Limits = _LIMITS) -> None:
             parameter="filter_values",
             limit=limits.filter_key_length,
         )
-    elif not limits.patterns or _NAME.fullmatch(name):
+    elif not limits.patterns or re.fullmatch(_NAME, name):
         return
-    elif name.startswith("$") and _NAME.fullmatch(name, 1):
+    elif name.startswith("$") and re.fullmatch(_NAME, name[1:]):
         problem = f"write {name[1:]!r} instead of {name!r}: the $ belongs to the expression, not to the name"
     else:
         problem = f"{name!r} is no name of a filter parameter: letters A-Z, a-z, digits and underscores only"
@@ -261,7 +263,7 @@ def bare_digits(text: str, parameter: str = "") -> str:
     Raises:
         FilterValuesError: No finite number, or more digits than Python reads.
     """
-    parts = _SCIENTIFIC.fullmatch(text)
+    parts = re.fullmatch(_SCIENTIFIC, text)
     if parts is None:
         _refuse(parameter, "is a number that is not finite (nan or infinity)", "leave the parameter out")
     sign, whole, fraction, exponent = parts.groups(default="")
@@ -381,9 +383,9 @@ def decode(text: str, *, parameter: str | None = None) -> str | int | Decimal | 
     if not isinstance(cast(object, text), str):
         raise FilterValuesError(f"an encoded filter value is a str, not {_kind(text)}", parameter=parameter)
     found: list[Any]
-    if _STRINGS.fullmatch(text):
-        found = _STRING.findall(text)
-    elif _NUMBERS.fullmatch(text) and max(map(len, text.split(","))) <= _MOST_DIGITS:
+    if re.fullmatch(_STRINGS, text):
+        found = re.findall(_STRING, text)
+    elif re.fullmatch(_NUMBERS, text) and max(map(len, text.split(","))) <= _MOST_DIGITS:
         found = [read_number(number) for number in text.split(",")]
     else:
         raise FilterValuesError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -18,6 +18,7 @@ from personalize_rt.errors import (
     TransportError,
     ValidationError,
 )
+from personalize_rt.limits import Limits
 from personalize_rt.operations import Request
 from personalize_rt.redaction import describe
 from personalize_rt.resilience.budget import RetryBudget
@@ -51,37 +52,73 @@ _KINDS = (
 )
 
 
-@attrs.frozen(eq=False, repr=False)
 class Policies:
-    """What a runtime does about slow and failing calls; shared by its copies, state included."""
+    """What a runtime does about slow and failing calls; shared by its copies, state included.
 
-    retry: RetryPolicy
-    deadline: float | None
-    fallback: Fallback | None = None
-    breaker: CircuitBreaker | None = None
-    cache: Cache | None = None
-    hedge: Hedge | None = None
-    hooks: tuple[Hook, ...] = ()
-    enforce_deadline: bool = False
-    budget: RetryBudget = attrs.field(factory=RetryBudget)
-    flights: Flights[Any] | None = None  # with the cache
+    Not changed once it is made. A plain class, since every new process pays for making it.
+    """
 
-    def __attrs_post_init__(self) -> None:
-        if self.cache is not None and self.flights is None:
+    __slots__ = (
+        "breaker",
+        "budget",
+        "cache",
+        "deadline",
+        "enforce_deadline",
+        "fallback",
+        "flights",
+        "hedge",
+        "hooks",
+        "retry",
+    )
+
+    def __init__(
+        self,
+        retry: RetryPolicy,
+        deadline: float | None,
+        *,
+        fallback: Fallback | None = None,
+        breaker: CircuitBreaker | None = None,
+        cache: Cache | None = None,
+        hedge: Hedge | None = None,
+        hooks: Iterable[Hook] = (),
+        enforce_deadline: bool = False,
+        budget: RetryBudget | None = None,
+        flights: Flights[Any] | None = None,
+    ) -> None:
+        self.retry: RetryPolicy = retry
+        self.deadline: float | None = deadline
+        self.fallback: Fallback | None = fallback
+        self.breaker: CircuitBreaker | None = breaker
+        self.cache: Cache | None = cache
+        self.hedge: Hedge | None = hedge
+        self.hooks: tuple[Hook, ...] = tuple(hooks)
+        self.enforce_deadline: bool = enforce_deadline
+        self.budget: RetryBudget = RetryBudget() if budget is None else budget
+        if cache is not None and flights is None:
             from personalize_rt.resilience.cache import Flights
 
-            object.__setattr__(self, "flights", Flights())
+            flights = Flights()
+        self.flights: Flights[Any] | None = flights  # with the cache
 
-    def check(self) -> None:
+    def check(self, limits: Limits) -> None:
         """Refuse options of the wrong kind now, not at the first call.
 
         Raises:
             ValidationError: Which one, and what it should be.
         """
+        _check_kind("retry", self.retry, RetryPolicy)
+        _check_kind("limits", limits, Limits)
+        deadline: Any = self.deadline
+        if deadline is not None and (
+            not isinstance(deadline, int | float) or isinstance(deadline, bool) or not deadline > 0
+        ):
+            raise ValidationError(
+                "deadline must be a number of seconds above 0, or None for no deadline", parameter="deadline"
+            )
         for name, home, kind in _KINDS:
             value = getattr(self, name)
-            if value is not None and not isinstance(value, getattr(import_module(home), kind)):
-                raise ValidationError(f"{name} is {describe(value)}, not a {kind}", parameter=name)
+            if value is not None:
+                _check_kind(name, value, getattr(import_module(home), kind))
         if not all(map(callable, self.hooks)):
             raise ValidationError("hooks must be functions that take an event", parameter="hooks")
         if not isinstance(self.enforce_deadline, bool):  # pyright: ignore[reportUnnecessaryIsInstance] - from outside
@@ -89,12 +126,16 @@ class Policies:
 
     def changed(self, **options: Any) -> Policies:
         """A copy with some options changed; the rest is shared."""
+        kept = {name: getattr(self, name) for name in self.__slots__}
         given = {name: value for name, value in options.items() if value is not UNSET}
-        if "hooks" in given:
-            given["hooks"] = tuple(given["hooks"])
         if "cache" in given:
-            given["flights"] = None  # other answers, other flights
-        return attrs.evolve(self, **given)
+            kept["flights"] = None  # other answers, other flights
+        return Policies(**{**kept, **given})
+
+
+def _check_kind(name: str, value: object, kind: Any) -> None:
+    if not isinstance(value, kind):
+        raise ValidationError(f"{name} is {describe(value)}, not a {kind.__name__}", parameter=name)
 
 
 class Call(Generic[ResultT]):

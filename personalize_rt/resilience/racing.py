@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import heapq
 import itertools
+import logging
 import os
 import threading
 import time
@@ -17,6 +18,8 @@ from personalize_rt.resilience.hedge import Hedge
 from personalize_rt.transport.sending import Attempt, Reply, Transport
 
 __all__ = ["hedged", "on_a_thread", "on_a_worker"]
+
+_log = logging.getLogger("personalize_rt")
 
 
 def on_a_thread(work: Callable[[], None]) -> None:
@@ -61,29 +64,52 @@ class _Race:
     def run(self, lane: _Lane) -> None:
         """Send in a lane; the first reply cancels the other lanes."""
         number = self.lanes.index(lane)
+        reply: Reply | None = None
+        error: PersonalizeError | None = None
+        stranger: BaseException | None = None
         try:
-            lane.reply = self._transport.send(
+            reply = self._transport.send(
                 self._call.request, sent_before=self._sent + number, ends=self._ends, attempt=lane.attempt
             )
-        except PersonalizeError as error:
-            lane.error = error
-        except BaseException as error:
-            lane.stranger = error
+        except PersonalizeError as failure:
+            error = failure
+        except BaseException as failure:
+            stranger = failure
+        self.end(lane, reply, error, stranger)
+
+    def end(
+        self,
+        lane: _Lane,
+        reply: Reply | None = None,
+        error: PersonalizeError | None = None,
+        stranger: BaseException | None = None,
+    ) -> None:
+        """A lane is over, one way or the other."""
         with self._changed:
-            lane.over = True
-            won = lane.reply is not None and not self.decided
+            lane.reply, lane.error, lane.stranger, lane.over = reply, error, stranger, True
+            won = reply is not None and not self.decided
             self.decided = self.decided or won
             losers = [other for other in self.lanes if other is not lane and not other.over] if won else []
             self._changed.notify_all()
         for loser in losers:
             loser.attempt.cancel()
 
+    def start(self, lane: _Lane) -> None:
+        """Send in a lane, on a thread of its own."""
+        try:
+            on_a_thread(lambda: self.run(lane))
+        except RuntimeError:  # there can be no more threads; nobody may wait for a lane without one
+            self.end(lane, error=TransportError("no thread could be started for the request", phase="connect"))
+
     def wait(self, seconds: float | None) -> bool:
         """Wait for a reply, or for all lanes to fail; ``False`` when it took too long."""
         with self._changed:
-            return self._changed.wait_for(
+            over = self._changed.wait_for(
                 lambda: self.decided or all(lane.over for lane in self.lanes), timeout=seconds
             )
+            # A lane that entered now would be waited for by nobody.
+            self.decided = self.decided or over
+            return over
 
     def give_up(self) -> None:
         """Nobody waits any longer."""
@@ -98,6 +124,9 @@ class _Race:
             if lane.reply is not None:
                 return Reply(lane.reply.members, lane.reply.request_id, len(self.lanes) - 1 + lane.reply.sent)
         first = self.lanes[0]
+        for lane in self.lanes:
+            if lane.stranger is not None and not isinstance(lane.stranger, Exception):
+                raise lane.stranger
         if isinstance(first.error, ServiceError | TransportError):
             first.error.attempts = max(first.error.attempts, self._sent + len(self.lanes))
         raise first.stranger or first.error or self._call.late()
@@ -108,7 +137,7 @@ def on_a_worker(call: Call[Any], transport: Transport) -> Reply:
     race = _Race(call, transport, call.sent, None)
     lane = race.enter()
     assert lane is not None
-    on_a_thread(lambda: race.run(lane))
+    race.start(lane)
     if not race.wait(call.left()):
         race.give_up()
         call.sent += 1
@@ -140,7 +169,7 @@ def _raced(call: Call[Any], transport: Transport, hedge: Hedge, race: _Race, del
         second = race.enter()
         if second is not None:
             call.tell("HedgeStarted")
-            on_a_thread(lambda: race.run(second))
+            race.start(second)
 
     if transport.owned:
         # In this thread: a healthy call costs no hand-over. The winner of the other lane ends our wait.
@@ -150,11 +179,20 @@ def _raced(call: Call[Any], transport: Transport, hedge: Hedge, race: _Race, del
             race.run(first)
         finally:
             timer.cancel()
+        if first.stranger is not None and not isinstance(first.stranger, Exception):
+            # An interrupt of this thread: no answer to the other request may swallow it.
+            race.give_up()
+            raise first.stranger
     else:
-        on_a_thread(lambda: race.run(first))
+        race.start(first)
         if not race.wait(delay):
             start_second()
-    if not race.wait(call.left()):
+    try:
+        in_time = race.wait(call.left())
+    except BaseException:  # an interrupt
+        race.give_up()
+        raise
+    if not in_time:
         race.give_up()
         call.sent += len(race.lanes)
         raise call.late()
@@ -207,7 +245,10 @@ class _Timers:
                     continue
                 action = heapq.heappop(self._waiting)[2].action
             if action is not None:
-                action()
+                try:
+                    action()
+                except Exception as failure:  # others wait for this thread
+                    _log.warning("a timer failed with %s", type(failure).__name__)
 
 
 _timers = _Timers()

@@ -34,21 +34,27 @@ def cached(call: Call[Any], transport: Transport, cache: Cache) -> Any:
     key = cache.key(call.request)
     if key is None:
         return guarded(call, transport)
-    found = cache.look_up(key)
-    if isinstance(found, Fresh):
-        return call.from_cache(found.answer, stale=False)
-    if isinstance(found, Stale):
-        if found.revalidate:
-            _revalidate(call, transport, cache, key)
-        return call.from_cache(found.answer, stale=True)
-    return _fetched(call, transport, cache, key, found)
+    while True:
+        found = cache.look_up(key)
+        if isinstance(found, Fresh):
+            return call.from_cache(found.answer, stale=False)
+        if isinstance(found, Stale):
+            if found.revalidate:
+                _revalidate(call, transport, cache, key)
+            return call.from_cache(found.answer, stale=True)
+        flight, leads = _flights(call).join(key, _Flight)
+        if leads:
+            return _fetched(call, transport, cache, key, found, flight)
+        if not flight.landed.wait(call.left()):
+            return _stale_or_raise(call, found, call.late())
+        if flight.answer is not None:
+            return call.from_cache(flight.answer, stale=False)
+        if flight.error is not None:
+            return _stale_or_raise(call, found, copy.copy(flight.error))
+        # The leader was given up for reasons of its own: the next one leads.
 
 
-def _fetched(call: Call[Any], transport: Transport, cache: Cache, key: str, miss: Miss) -> Any:
-    flights = _flights(call)
-    flight, leads = flights.join(key, _Flight)
-    if not leads:
-        return _awaited(call, transport, flight, miss)
+def _fetched(call: Call[Any], transport: Transport, cache: Cache, key: str, miss: Miss, flight: _Flight) -> Any:
     try:
         # Another call may have landed between our look and our lead.
         found = cache.look_up(key)
@@ -60,23 +66,13 @@ def _fetched(call: Call[Any], transport: Transport, cache: Cache, key: str, miss
         flight.answer = answer
         return answer
     except PersonalizeError as error:
-        flight.error = error
         failure = error
+        # A deadline is one call's own; others may have more time.
+        flight.error = None if isinstance(error, DeadlineExceededError) else error
     finally:
-        flights.land(key)
+        _flights(call).land(key)
         flight.landed.set()
     return _stale_or_raise(call, miss, failure)
-
-
-def _awaited(call: Call[Any], transport: Transport, flight: _Flight, miss: Miss) -> Any:
-    if not flight.landed.wait(call.left()):
-        return _stale_or_raise(call, miss, call.late())
-    if flight.answer is not None:
-        return call.from_cache(flight.answer, stale=False)
-    error = flight.error
-    if error is None or isinstance(error, DeadlineExceededError):
-        return guarded(call, transport)  # the leader gave up for reasons of its own
-    return _stale_or_raise(call, miss, copy.copy(error))
 
 
 def _stale_or_raise(call: Call[Any], miss: Miss, error: PersonalizeError) -> Any:
@@ -99,15 +95,22 @@ def _revalidate(call: Call[Any], transport: Transport, cache: Cache, key: str) -
             answer = guarded(again, transport)
             cache.keep(key, answer)
             flight.answer = answer
-        except PersonalizeError as failure:
-            flight.error = error = failure
+        except Exception as failure:  # nobody waits for it
+            error = failure
             _log.debug("revalidation failed with %s", type(failure).__name__)
         finally:
-            flights.land(key)
-            flight.landed.set()
+            land()
             again.ended(answer, error)
 
-    on_a_thread(ask)
+    def land() -> None:
+        # Without its error: who waited, having found nothing, asks with the time that it has.
+        flights.land(key)
+        flight.landed.set()
+
+    try:
+        on_a_thread(ask)
+    except RuntimeError:  # there can be no more threads; the next call tries again
+        land()
 
 
 def _flights(call: Call[Any]) -> Flights[_Flight]:

@@ -11,6 +11,7 @@ beyond botocore's documented interface:
 * ``ResponseMetadata`` of a reply and of an error holds ``RequestId``, ``HTTPStatusCode``, ``HTTPHeaders`` (names in
   lower case) and ``RetryAttempts``.
 * ``client._get_credentials()`` gives the credentials that the client signs with.
+* The ``data_loader`` of a session reads its files with its ``file_loader``, whose ``_load_file`` parses one.
 
 The fast path (:mod:`personalize_rt.transport.fast`) also stands on ``client._serializer``,
 ``client._user_agent_creator`` and ``client._endpoint.http_session``, on the ``before-parse`` event with its
@@ -19,7 +20,7 @@ longer has what it stands on.
 
 * ``clients``: building clients, and looking at those of callers; ``in_process``: a client that needs no network.
 * ``sending``: one request through a client; ``failures``: what botocore raises, in our terms.
-* ``fast``, ``sender``, ``connections``, ``answers``, ``attempt``: the fast path.
+* ``fast``, ``sender``, ``connections``, ``http_answer``, ``attempt``: the fast path.
 
 ``tests/transport/test_botocore_contract.py`` fails when one of these changes.
 """

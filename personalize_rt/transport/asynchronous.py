@@ -31,7 +31,14 @@ from personalize_rt.operations import Request
 from personalize_rt.transport import fast, sending
 from personalize_rt.transport.asynchronous_sender import AsyncSender
 from personalize_rt.transport.attempt import Attempt, under_way
-from personalize_rt.transport.clients import SERVICE, check_config, client_config, hidden_retries, refuse_options
+from personalize_rt.transport.clients import (
+    SERVICE,
+    check_config,
+    client_config,
+    hidden_retries,
+    own_session,
+    refuse_options,
+)
 from personalize_rt.transport.failures import configured, translated
 from personalize_rt.transport.sending import Reply
 from personalize_rt.transport.untyped import untyped
@@ -146,7 +153,8 @@ class AsyncTransport:
         session = self._options["session"]
         config = aio_config(self._options["config"], parameter_validation=False)
         if session is None:
-            session = aiobotocore("session").get_session()
+            aiobotocore("session")  # whose absence has an error of its own
+            session = own_session("aiobotocore.session")
         # What aioboto3 and others put around an aiobotocore session names it client.
         create = getattr(session, "client", None) or session.create_client
         opened = create(

@@ -17,7 +17,7 @@ import ssl
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from personalize_rt.transport.http_answer import Answer, BrokenOffError, Reading
+from personalize_rt.transport.http_answer import Answer, BrokenOffError, Reading, request_message
 from personalize_rt.transport.untyped import untyped
 
 __all__ = ["AsyncSender", "Body"]
@@ -65,14 +65,12 @@ class AsyncSender:
         if not isinstance(body, bytes) or "Expect" in request.headers or self._proxy_url_for(url):
             return await self._session.send(request)
         place = self._places.get(url) or self._place(url)
-        lines = [place.start]
-        for name, value in request.headers.items():
-            lines.append(b"%b: %b\r\n" % (name.encode("ascii"), value if isinstance(value, bytes) else value.encode()))
-        lines.append(b"\r\n")
-        lines.append(body)
+        message = request_message(place.start, request.headers, body)
+        if message is None:
+            return await self._session.send(request)
         connection = place.connections.take(self._idle_timeout) or await self._connected(place, url)
         try:
-            answer = await connection.exchange(b"".join(lines), self._read_timeout)
+            answer = await connection.exchange(message, self._read_timeout)
         except TimeoutError as error:
             raise self._errors.ReadTimeoutError(endpoint_url=url, error=error) from error
         except (OSError, BrokenOffError) as error:
@@ -223,8 +221,10 @@ class _Connection(asyncio.Protocol):
             self.abort()  # nobody asked: the next answer could not be told from this
             return
         self._take(data)
-        if self._timer is not None and self._read_timeout is not None and not self._whole.done():
-            self._timer.reschedule(asyncio.get_running_loop().time() + self._read_timeout)
+        timer = self._timer
+        # One that has gone off cannot be set again: the time was over when these bytes came.
+        if timer is not None and not timer.expired() and self._read_timeout is not None and not self._whole.done():
+            timer.reschedule(asyncio.get_running_loop().time() + self._read_timeout)
 
     def eof_received(self) -> None:
         self.reusable = False
@@ -254,9 +254,12 @@ class _Connections:
     def __init__(self) -> None:
         self._open: set[_Connection] = set()
         self._idle: list[_Connection] = []
+        self._closed = False
 
     def add(self, connection: _Connection) -> None:
         """Keep a new one, which is in use."""
+        if self._closed:  # meanwhile: whoever opened it finds it broken
+            connection.abort()
         self._open.add(connection)
 
     def take(self, idle_timeout: float | None) -> _Connection | None:
@@ -273,7 +276,7 @@ class _Connections:
 
     def give_back(self, connection: _Connection) -> None:
         """Keep one for the next request, or close it."""
-        if connection.reusable:
+        if connection.reusable and not self._closed:
             self._idle.append(connection)
         else:
             self._drop(connection)
@@ -283,7 +286,8 @@ class _Connections:
         connection.abort()
 
     def close(self) -> None:
-        """Close them all, also those in use."""
+        """Close them all, also those in use and those that are just being opened."""
+        self._closed = True
         self._idle.clear()
         while self._open:
             self._open.pop().abort()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from personalize_rt._version import __version__
@@ -16,9 +19,12 @@ __all__ = [
     "check_config",
     "client_config",
     "hidden_retries",
+    "own_session",
     "refuse_options",
     "resolve_credentials",
 ]
+
+_log = logging.getLogger("personalize_rt")
 
 SERVICE = "personalize-runtime"
 
@@ -50,7 +56,7 @@ def build_client(*, region_name: Any, session: Any, endpoint_url: Any, config: A
     if session is None:
         # boto3's default session where the program set one up; else botocore's own, which saves importing boto3.
         boto3 = sys.modules.get("boto3")
-        session = getattr(boto3, "DEFAULT_SESSION", None) or untyped("botocore.session").get_session()
+        session = getattr(boto3, "DEFAULT_SESSION", None) or own_session("botocore.session")
     # A botocore session names it create_client.
     create = getattr(session, "client", None) or session.create_client
     # Our own validation runs before anything is sent.
@@ -60,6 +66,35 @@ def build_client(*, region_name: Any, session: Any, endpoint_url: Any, config: A
         endpoint_url=endpoint_url,
         config=client_config(config, parameter_validation=False),
     )
+
+
+def own_session(module: str) -> Any:
+    """A new session of botocore or aiobotocore, which reads its data files into plain dicts.
+
+    botocore reads more than a megabyte of JSON to build a client, and every object in it into an ``OrderedDict``. A
+    dict keeps the order as well, and costs a quarter less of the whole building.
+    """
+    session = untyped(module).get_session()
+    try:
+        loader = session.get_component("data_loader")
+        loader.file_loader = _file_loader(type(loader.file_loader))
+    except (AttributeError, TypeError, ValueError) as error:
+        _log.debug("data files are read as ever, since botocore has no %s", error)
+    return session
+
+
+def _file_loader(general: Any) -> Any:
+    class PlainDicts(general):  # type: ignore[misc]  # of botocore, which is untyped
+        """botocore's own, but for the last step."""
+
+        def _load_file(self, full_path: str, open_method: Callable[..., Any]) -> Any:
+            if not os.path.isfile(full_path):
+                return None
+            with open_method(full_path, "rb") as file:
+                return json.loads(file.read())
+
+    _ = general._load_file
+    return PlainDicts()
 
 
 def client_config(theirs: Any = None, **settings: Any) -> Any:

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -34,6 +35,8 @@ from personalize_rt.transport.sender import Sender
 __all__ = ["install"]
 
 _log = logging.getLogger("personalize_rt")
+
+_LONG_NUMBER = rb"[:,\[\s]-?[0-9]{19}"
 
 Hook = Callable[[Any], None]
 
@@ -114,15 +117,16 @@ def _loads(body: bytes) -> Any:
     """Decode JSON, by orjson or msgspec where the program has imported one.
 
     They are stricter than ``json`` in some corners (lone surrogates, NaN, numbers out of range); what they refuse,
-    ``json`` decides, so that the answer never depends on what is installed.
+    ``json`` decides, so that the answer never depends on what is installed. And orjson makes floats of whole numbers
+    beyond 64 bits: ``json`` decides where such a one could be shown, which is in metadata alone (scores are floats).
     """
     faster = sys.modules.get("orjson")
-    if faster is not None:
+    if faster is not None and not (b'"metadata"' in body and re.search(_LONG_NUMBER, body)):
         try:
             return faster.loads(body)
         except ValueError:
             pass
-    else:
+    elif faster is None:
         faster = sys.modules.get("msgspec.json")
         if faster is not None:
             try:

@@ -1,14 +1,32 @@
-"""HTTP/1.x answers as bytes that come in pieces of any size. No I/O."""
+"""HTTP/1.x as bytes: a request in one piece, answers in pieces of any size. No I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import NamedTuple
 
-__all__ = ["Answer", "BrokenOffError", "Reading"]
+__all__ = ["Answer", "BrokenOffError", "Reading", "request_message"]
 
 HEAD_LIMIT = 65536
 """Bytes of a head, and of a line between chunks."""
+
+
+def request_message(start: bytes, headers: Mapping[str, str | bytes], body: bytes) -> bytes | None:
+    """A whole request, or ``None`` when a header has a line break in it: what follows would be a header of its own.
+
+    Args:
+        start: The request line, and the headers that are the same in each request.
+        headers: The others.
+        body: What is sent after them.
+    """
+    lines = [start]
+    for name, value in headers.items():
+        lines.append(b"%b: %b\r\n" % (name.encode("ascii"), value if isinstance(value, bytes) else value.encode()))
+    head = b"".join(lines)
+    expected = start.count(b"\n") + len(lines) - 1
+    if head.count(b"\n") != expected or head.count(b"\r") != expected:
+        return None
+    return b"%b\r\n%b" % (head, body)
 
 
 class BrokenOffError(Exception):

@@ -19,7 +19,7 @@ from typing import Any
 
 from personalize_rt.transport.attempt import Attempt, under_way
 from personalize_rt.transport.connections import Connections
-from personalize_rt.transport.http_answer import Answer, BrokenOffError, Reading
+from personalize_rt.transport.http_answer import Answer, BrokenOffError, Reading, request_message
 from personalize_rt.transport.untyped import untyped
 
 __all__ = ["Sender"]
@@ -56,24 +56,26 @@ class Sender:
             return self._by_botocore(request)
         url: str = request.url
         connections, start = self._targets.get(url) or self._target(url)
-        lines = [start]
-        for name, value in request.headers.items():
-            lines.append(b"%b: %b\r\n" % (name.encode("ascii"), value if isinstance(value, bytes) else value.encode()))
-        lines.append(b"\r\n")
-        lines.append(body)
+        message = request_message(start, request.headers, body)
+        if message is None:
+            return self._by_botocore(request)
         attempt = under_way.get() or Attempt()
         try:
             connection = connections.take(attempt)
         except Exception as error:
-            raise self._in_botocore_terms(error, url) from error
+            ours = self._in_botocore_terms(error, url)
+            if ours is None:
+                raise
+            raise ours from error
         reusable = False
         try:
-            status, headers, content, reusable = self._exchange(connection.sock, b"".join(lines), url, attempt)
+            answer = self._exchange(connection.sock, message, url, attempt)
+            reusable = answer.reusable
         finally:
             attempt.waits_for(None)
             connections.give_back(connection, reusable=reusable and not attempt.broken_off)
-        response = self._response(url, status, headers, _Raw())
-        response._content = content
+        response = self._response(url, answer.status, answer.headers, _Raw())
+        response._content = answer.body
         return response
 
     def _by_botocore(self, request: Any) -> Any:
@@ -123,7 +125,7 @@ class Sender:
         self._targets[url] = connections, start
         return connections, start
 
-    def _in_botocore_terms(self, error: BaseException, url: str) -> BaseException:
+    def _in_botocore_terms(self, error: BaseException, url: str) -> BaseException | None:
         urllib3 = self._urllib3
         kind: Any = None
         # A certificate for another name is a ValueError of urllib3's.
@@ -139,22 +141,19 @@ class Sender:
             kind = self._errors.ConnectTimeoutError
         elif isinstance(error, OSError):
             kind = self._errors.EndpointConnectionError
-        if kind is None:
-            return error
-        ours: BaseException = kind(endpoint_url=url, error=error)
-        return ours
+        return None if kind is None else kind(endpoint_url=url, error=error)
 
     def _exchange(self, sock: Any, message: bytes, url: str, attempt: Attempt) -> Answer:
-        reading = Reading()
+        timeout, reading = self._read_timeout, Reading()
         try:
             attempt.waits_for(sock)
-            sock.settimeout(attempt.left(self._read_timeout))
+            sock.settimeout(attempt.left(timeout))
             sock.sendall(message)
-            answer = None
-            while answer is None:
-                sock.settimeout(attempt.left(self._read_timeout))
+            while True:
+                sock.settimeout(attempt.left(timeout))
                 answer = reading.feed(sock.recv(_CHUNK))
-            return answer
+                if answer is not None:
+                    return answer
         except TimeoutError as error:
             raise self._errors.ReadTimeoutError(endpoint_url=url, error=error) from error
         except (OSError, BrokenOffError) as error:

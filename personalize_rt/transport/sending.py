@@ -9,8 +9,6 @@ import weakref
 from collections.abc import Mapping
 from typing import Any
 
-import attrs
-
 from personalize_rt.errors import ConfigurationError, ValidationError
 from personalize_rt.operations import Request
 from personalize_rt.transport.attempt import REPLY, Attempt, under_way
@@ -26,7 +24,6 @@ from personalize_rt.transport.failures import configured, translated
 __all__ = ["Attempt", "Reply", "Transport"]
 
 
-@attrs.frozen(eq=False, repr=False)
 class Reply:
     """One answer of the service.
 
@@ -36,9 +33,12 @@ class Reply:
         sent: Requests that this answer took; more than one where a caller's client retries by itself.
     """
 
-    members: Mapping[str, Any]
-    request_id: str | None
-    sent: int
+    __slots__ = ("members", "request_id", "sent")
+
+    def __init__(self, members: Mapping[str, Any], request_id: str | None, sent: int) -> None:
+        self.members: Mapping[str, Any] = members
+        self.request_id: str | None = request_id
+        self.sent: int = sent
 
 
 def _reply(reply: Any) -> Reply:

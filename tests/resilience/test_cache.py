@@ -32,6 +32,7 @@ from personalize_rt.operations import (
     personalized_ranking_request,
     recommendations_request,
 )
+from personalize_rt.resilience import sync_cache
 from personalize_rt.resilience.breaker import CircuitBreaker
 from personalize_rt.resilience.cache import Cache, Entry, Flights, Fresh, MemoryStore, Miss, Stale, cache_key
 from personalize_rt.resilience.fallback import PopularItemsFallback
@@ -621,6 +622,47 @@ def test_who_finds_nothing_and_then_leads_looks_again_before_asking(runtime: Any
     cached = made.with_options(cache=Cache(store=Store()))
     cached.get_recommendations(campaign_arn=ARN)
     assert server.count == 1
+
+
+def test_a_leader_that_runs_out_of_time_leaves_one_request_to_the_others(session: Any, server: Any) -> None:
+    """Not one each: that would be a stampede, at the very moment when the service is slow."""
+    asked, followers = threading.Event(), 6
+
+    def slow(_: Any) -> str:
+        asked.set()
+        return "hang"
+
+    server.script(slow)
+    options = {"session": session, "endpoint_url": server.url, "retry": RetryPolicy(1)}
+    with PersonalizeRuntime(**options, deadline=20, cache=Cache()) as patient:
+        hurried = patient.connect().with_options(deadline=0.3)
+
+        def follow() -> Any:
+            asked.wait(10)
+            return patient.get_recommendations(campaign_arn=ARN)
+
+        error, *answers = at_once(lambda: hurried.get_recommendations(campaign_arn=ARN), *[follow] * followers)
+    assert isinstance(error, DeadlineExceededError)
+    assert {answer.item_ids for answer in answers} == {("i1",)}
+    assert sorted(answer.info.source for answer in answers) == ["cache"] * (followers - 1) + ["service"]
+    assert server.count == 2
+
+
+def test_a_revalidation_without_a_thread_strands_nobody(
+    runtime: Any, server: Any, fake_time: Any, monkeypatch: Any
+) -> None:
+    def no_more_threads(_: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    made = runtime(cache=Cache(ttl=10, stale_while_revalidate=30, clock=fake_time.clock))
+    server.script(reply("old"), reply("new"))
+    made.get_recommendations(campaign_arn=ARN)
+    fake_time.now += 11
+    with monkeypatch.context() as patch:
+        patch.setattr(sync_cache, "on_a_thread", no_more_threads)
+        assert made.get_recommendations(campaign_arn=ARN).item_ids == ("old",)
+    fake_time.now += 60  # nothing is left to give meanwhile: who waited for that revalidation would wait for good
+    assert made.get_recommendations(campaign_arn=ARN).item_ids == ("new",)
 
 
 class StoppedError(BaseException):

@@ -22,7 +22,10 @@ from personalize_rt import (
     ServerError,
     ValidationError,
 )
+from personalize_rt.resilience import racing
+from personalize_rt.resilience.fallback import PopularItemsFallback
 from personalize_rt.resilience.hedge import Hedge
+from personalize_rt.transport.sending import Transport
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
 
@@ -305,3 +308,74 @@ def test_the_second_lane_of_our_own_client_runs_in_the_context_of_its_caller(hed
     finally:
         where.reset(token)
     assert seen == ["here", "here"]
+
+
+# When something goes wrong beside the requests
+
+
+def test_an_interrupt_is_not_swallowed_by_the_answer_to_the_other_request(
+    hedging: Any, server: Any, monkeypatch: Any
+) -> None:
+    """Ctrl-C while the first request waits: the second one may answer, and the program stops all the same."""
+    made = hedging()
+    first, send = threading.get_ident(), Transport.send
+
+    def interrupted(self: Any, *args: Any, **options: Any) -> Any:
+        if threading.get_ident() != first:
+            return send(self, *args, **options)
+        while not server.count:  # the second request is under way
+            time.sleep(0.001)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Transport, "send", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        made.get_recommendations(campaign_arn=ARN)
+
+
+def no_more_threads(*_: Any, **__: Any) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_without_threads_the_first_request_answers_alone(hedging: Any, server: Any, monkeypatch: Any) -> None:
+    made = hedging(deadline=20)
+    made.get_recommendations(campaign_arn=ARN)
+    asked_for_a_thread = threading.Event()
+
+    def none(*_: Any) -> None:
+        asked_for_a_thread.set()
+        no_more_threads()
+
+    def when_there_was_none(_: Any) -> Any:
+        asked_for_a_thread.wait(10)
+        return {"itemList": [{"itemId": "first"}]}
+
+    monkeypatch.setattr(racing, "on_a_thread", none)
+    server.script(when_there_was_none)
+    assert made.get_recommendations(campaign_arn=ARN).item_ids == ("first",)
+
+
+@pytest.mark.parametrize("options", [{"hedge": None, "enforce_deadline": True}, {}], ids=["enforced", "hedged"])
+def test_without_threads_a_caller_s_client_is_answered_by_the_fallback(
+    options: Any, hedging: Any, plain_client: Any, monkeypatch: Any
+) -> None:
+    made = hedging(client=plain_client(), deadline=None, fallback=PopularItemsFallback(["p"]), **options)
+    monkeypatch.setattr(racing, "on_a_thread", no_more_threads)
+    answer = made.get_recommendations(campaign_arn=ARN)
+    assert (answer.item_ids, type(answer.cause).__name__) == (("p",), "TransportError")
+
+
+def test_a_timer_that_fails_does_not_stop_the_others() -> None:
+    timers, rung = racing._Timers(), threading.Event()
+    timers.after(0, no_more_threads)
+    timers.after(0.001, rung.set)
+    assert rung.wait(10)
+
+
+def test_nobody_enters_a_race_that_is_over(hedging: Any) -> None:
+    """All requests failed, and their call is on its way to a retry: one that began now would be nobody's."""
+    race = racing._Race(None, None, 0, None)  # type: ignore[arg-type]
+    first = race.enter()
+    assert first is not None
+    race.end(first, error=ServerError("", response={}, operation_name="", code=""))
+    assert race.wait(0)
+    assert race.enter() is None

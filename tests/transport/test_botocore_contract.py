@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import io
+import json
+import logging
 from collections.abc import Callable, Iterator
 from socket import gaierror
 from types import SimpleNamespace
 from typing import Any
 
 import boto3
+import botocore.loaders
+import botocore.session
 import pytest
 from botocore import UNSIGNED
 from botocore import exceptions as theirs
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.stub import Stubber
+
+from personalize_rt.transport.clients import own_session
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
 SENT = "before-send.personalize-runtime"
@@ -115,6 +121,36 @@ def answer(status: int) -> Callable[..., Any]:
             yield self.read()
 
     return lambda request, **_: AWSResponse(request.url, status, {"x-amzn-requestid": "r-1"}, Body(b'{"itemList": []}'))
+
+
+def test_data_files_are_read_by_the_file_loader_of_the_session_s_loader(monkeypatch: Any) -> None:
+    monkeypatch.setattr(botocore.session, "create_loader", botocore.loaders.create_loader)  # not the one of all tests
+    own, general = own_session("botocore.session"), botocore.session.get_session()
+    loader = own.get_component("data_loader")
+    read: list[str] = []
+    load = type(loader.file_loader)._load_file
+
+    def see(self: Any, full_path: str, open_method: Any) -> Any:
+        found = load(self, full_path, open_method)
+        if found is not None:
+            read.append(full_path)
+        return found
+
+    monkeypatch.setattr(type(loader.file_loader), "_load_file", see)
+    for name in ("endpoints", "partitions", "personalize-runtime/2018-05-22/service-2"):
+        ours, theirs = loader.load_data(name), general.get_component("data_loader").load_data(name)
+        assert type(ours) is dict
+        assert json.dumps(ours) == json.dumps(theirs)  # the order too
+    assert len(read) == 3
+
+
+def test_without_a_file_loader_files_are_read_as_ever(caplog: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(botocore.session, "create_loader", botocore.loaders.create_loader)
+    monkeypatch.delattr(botocore.loaders.JSONFileLoader, "_load_file")
+    with caplog.at_level(logging.DEBUG, "personalize_rt"):
+        session = own_session("botocore.session")
+    assert type(session.get_component("data_loader").file_loader) is botocore.loaders.JSONFileLoader
+    assert "_load_file" in caplog.text
 
 
 def test_a_handler_that_returns_a_response_answers_instead_of_the_network(client_of: Any, server: Any) -> None:

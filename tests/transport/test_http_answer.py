@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from personalize_rt.transport.http_answer import Answer, BrokenOffError, Reading
+from personalize_rt.transport.http_answer import Answer, BrokenOffError, Reading, request_message
 
 BODY = b'{"itemList": [{"itemId": "i1", "score": 0.5}], "recommendationId": "RID-1"}'
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(BODY), BODY)
@@ -138,3 +138,32 @@ def test_any_bytes_are_an_answer_or_broken_off(sent: bytes) -> None:
     except (BrokenOffError, AssertionError):
         return
     assert whole is not None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        OK.replace(b"200 OK", b"2\xb20 OK"),  # digits to str.isdigit(), and none to int()
+        OK.replace(b"content-length: ", b"content-length: \xb2"),
+        OK.replace(b"content-length: ", b"content-length: -"),
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n-5\r\nhello\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1_0\r\nhello\r\n0\r\n\r\n",
+    ],
+)
+def test_numbers_that_only_look_like_some_are_refused(answer: bytes) -> None:
+    with pytest.raises(BrokenOffError):
+        read(answer, [])
+
+
+START = b"POST / HTTP/1.1\r\nHost: x\r\n"
+
+
+def test_a_request_is_one_piece() -> None:
+    sent = request_message(START, {"Content-Type": "application/json", "X-Bytes": b"\xff"}, b"{}\r\n\n")
+    assert sent == START + b"Content-Type: application/json\r\nX-Bytes: \xff\r\n\r\n{}\r\n\n"
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "a\rb", b"a\r\n\r\n"])
+def test_a_header_with_a_line_break_is_not_sent(value: str | bytes) -> None:
+    assert request_message(START, {"X-Mine": value}, b"{}") is None
+    assert request_message(START, {"X-Mine: 1\r\nX-Evil" if isinstance(value, str) else "X": value}, b"") is None

@@ -22,6 +22,7 @@ from botocore.config import Config
 
 from personalize_rt import (
     ConfigurationError,
+    PersonalizeError,
     PersonalizeRuntime,
     ResponseError,
     RetryPolicy,
@@ -539,6 +540,43 @@ def test_a_ca_bundle_of_the_environment_is_honoured(tls: RawServer, certificate:
     assert tls.connections == 1
 
 
+def test_verification_is_what_the_config_of_the_machine_says(
+    tls: RawServer, certificate: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    profile = tmp_path / "config"
+    profile.write_text(f"[default]\nca_bundle = {certificate}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(profile))
+    with PersonalizeRuntime(region_name="eu-west-1", endpoint_url=tls.url) as runtime:
+        assert ask(runtime) == ("i1",)
+
+
+def test_a_client_certificate_is_shown_to_the_server(certificate: Path, session: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    context.load_verify_locations(certificate)
+    context.verify_mode = ssl.CERT_REQUIRED
+    shown: list[Any] = []
+
+    def wrap(connection: socket.socket) -> socket.socket:
+        secure = context.wrap_socket(connection, server_side=True)
+        shown.append(secure.getpeercert())
+        return secure
+
+    with contextlib.closing(RawServer(wrap)) as server:
+        url = server.url.replace("http:", "https:")
+        with (
+            PersonalizeRuntime(region_name="eu-west-1", endpoint_url=url, retry=RetryPolicy(1)) as without,
+            pytest.raises(TransportError),
+        ):
+            ask(without)
+        config = Config(client_cert=str(certificate))
+        with PersonalizeRuntime(region_name="eu-west-1", endpoint_url=url, config=config) as runtime:
+            assert ask(runtime) == ("i1",)
+    assert "personalize-rt tests" in str(shown)
+    assert len(server.requests) == 1
+
+
 def test_a_certificate_for_another_name_is_refused(tls: RawServer, certificate: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
     url = tls.url.replace("127.0.0.1", "localhost")
@@ -560,6 +598,29 @@ def test_a_proxy_is_used(session: Any, raw: RawServer) -> None:
     with PersonalizeRuntime(session=session, endpoint_url=endpoint, config=config) as runtime:
         assert ask(runtime) == ("i1",)
     assert raw.requests[0].startswith(b"POST http://personalize.invalid/recommendations HTTP/1.1\r\n")
+
+
+def test_a_host_of_no_proxy_is_asked_without_one(raw: RawServer, monkeypatch: Any) -> None:
+    with contextlib.closing(RawServer()) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        with PersonalizeRuntime(region_name="eu-west-1", endpoint_url=raw.url) as runtime:
+            assert ask(runtime) == ("i1",)
+        assert (len(proxy.requests), len(raw.requests)) == (1, 0)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        with PersonalizeRuntime(region_name="eu-west-1", endpoint_url=raw.url) as runtime:
+            assert ask(runtime) == ("i1",)
+        assert (len(proxy.requests), len(raw.requests)) == (1, 1)
+
+
+def test_a_header_with_a_line_break_is_refused_as_ever(session: Any, raw: RawServer) -> None:
+    def inject(request: Any, **_: Any) -> None:
+        request.headers["x-mine"] = "a\r\nx-evil: 1"
+
+    with PersonalizeRuntime(session=session, endpoint_url=raw.url, retry=RetryPolicy(1)) as runtime:
+        runtime._transport.client().meta.events.register("before-send.personalize-runtime", inject)
+        with pytest.raises((ValueError, PersonalizeError)):
+            ask(runtime)
+    assert raw.requests == []
 
 
 def test_a_proxy_that_is_not_there_is_a_transport_error(session: Any) -> None:
