@@ -17,8 +17,7 @@ from personalize_rt.limits import Limits
 from personalize_rt.operations import Promotion, Request
 from personalize_rt.resilience import asynchronous
 from personalize_rt.resilience.call import UNSET as _UNSET
-from personalize_rt.resilience.call import Hook, Policies
-from personalize_rt.resilience.options import check_options
+from personalize_rt.resilience.call import Hook, Policies, check_options
 from personalize_rt.resilience.retry import RetryPolicy
 from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
 from personalize_rt.transport.asynchronous import AsyncTransport
@@ -107,7 +106,7 @@ class AsyncPersonalizeRuntime:
             breaker=breaker,
             cache=cache,
             hedge=hedge,
-            hooks=tuple(hooks),
+            hooks=hooks,
             enforce_deadline=enforce_deadline,
         )
         self._copied = False

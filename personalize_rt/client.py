@@ -8,15 +8,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from personalize_rt import operations
-from personalize_rt.errors import ValidationError
 from personalize_rt.filters.values import FilterValue
 from personalize_rt.handles import Bound
 from personalize_rt.limits import Limits
 from personalize_rt.operations import Promotion, Request
-from personalize_rt.redaction import describe
 from personalize_rt.resilience import sync
 from personalize_rt.resilience.call import UNSET as _UNSET
-from personalize_rt.resilience.call import Hook, Policies
+from personalize_rt.resilience.call import Hook, Policies, check_options
 from personalize_rt.resilience.retry import RetryPolicy
 from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
 from personalize_rt.transport import Transport
@@ -103,17 +101,14 @@ class PersonalizeRuntime:
             breaker=breaker,
             cache=cache,
             hedge=hedge,
-            hooks=tuple(hooks),
+            hooks=hooks,
             enforce_deadline=enforce_deadline,
         )
         self._copied = False
         self._check_options(stacklevel=3)
 
     def _check_options(self, *, stacklevel: int) -> None:
-        _check_option("retry", self._policies.retry, RetryPolicy)
-        _check_option("limits", self._limits, Limits)
-        _check_deadline(self._policies.deadline)
-        self._policies.check()
+        check_options(self._policies, self._limits)
         if self._policies.retry.attempts > 1:
             self._transport.warn_of_stacked_retries(stacklevel=stacklevel)
 
@@ -382,20 +377,6 @@ class PersonalizeRuntime:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(deadline={self._policies.deadline}, retry={self._policies.retry})"
-
-
-def _check_option(name: str, value: object, kind: type) -> None:
-    if not isinstance(value, kind):
-        raise ValidationError(f"{name} is {describe(value)}, not a {kind.__name__}", parameter=name)
-
-
-def _check_deadline(deadline: Any) -> None:
-    if deadline is None:
-        return
-    if not isinstance(deadline, int | float) or isinstance(deadline, bool) or not deadline > 0:
-        raise ValidationError(
-            "deadline must be a number of seconds above 0, or None for no deadline", parameter="deadline"
-        )
 
 
 class Campaign:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -18,10 +18,11 @@ from personalize_rt.errors import (
     TransportError,
     ValidationError,
 )
+from personalize_rt.limits import Limits
 from personalize_rt.operations import Request
 from personalize_rt.redaction import describe
 from personalize_rt.resilience.budget import RetryBudget
-from personalize_rt.resilience.retry import RetryPolicy
+from personalize_rt.resilience.retry import RetryPolicy, is_seconds
 from personalize_rt.results import Ranking, ResponseInfo
 
 if TYPE_CHECKING:  # a policy that is off is not even imported
@@ -32,7 +33,7 @@ if TYPE_CHECKING:  # a policy that is off is not even imported
     from personalize_rt.resilience.hedge import Hedge
     from personalize_rt.transport.sending import Reply
 
-__all__ = ["UNSET", "Call", "Hook", "Policies"]
+__all__ = ["UNSET", "Call", "Hook", "Policies", "check_options"]
 
 UNSET: Any = object()
 """The default of an option that is not given; ``None`` says something."""
@@ -51,6 +52,16 @@ _KINDS = (
 )
 
 
+def _hooks(hooks: Iterable[Hook]) -> tuple[Hook, ...]:
+    taken = tuple(hooks) if isinstance(hooks, Iterable) else ()  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(hooks, Iterable) or not all(map(callable, taken)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValidationError(
+            f"hooks is {describe(hooks)}: it takes a list of functions of an event; for a single one write [hook]",
+            parameter="hooks",
+        )
+    return taken
+
+
 @attrs.frozen(eq=False, repr=False)
 class Policies:
     """What a runtime does about slow and failing calls; shared by its copies, state included."""
@@ -61,7 +72,7 @@ class Policies:
     breaker: CircuitBreaker | None = None
     cache: Cache | None = None
     hedge: Hedge | None = None
-    hooks: tuple[Hook, ...] = ()
+    hooks: tuple[Hook, ...] = attrs.field(default=(), converter=_hooks)
     enforce_deadline: bool = False
     budget: RetryBudget = attrs.field(factory=RetryBudget)
     flights: Flights[Any] | None = None  # with the cache
@@ -82,19 +93,33 @@ class Policies:
             value = getattr(self, name)
             if value is not None and not isinstance(value, getattr(import_module(home), kind)):
                 raise ValidationError(f"{name} is {describe(value)}, not a {kind}", parameter=name)
-        if not all(map(callable, self.hooks)):
-            raise ValidationError("hooks must be functions that take an event", parameter="hooks")
         if not isinstance(self.enforce_deadline, bool):  # pyright: ignore[reportUnnecessaryIsInstance] - from outside
             raise ValidationError("enforce_deadline must be True or False", parameter="enforce_deadline")
 
     def changed(self, **options: Any) -> Policies:
         """A copy with some options changed; the rest is shared."""
         given = {name: value for name, value in options.items() if value is not UNSET}
-        if "hooks" in given:
-            given["hooks"] = tuple(given["hooks"])
         if "cache" in given:
             given["flights"] = None  # other answers, other flights
         return attrs.evolve(self, **given)
+
+
+def check_options(policies: Policies, limits: Limits) -> None:
+    """Check what a runtime was given.
+
+    Raises:
+        ValidationError: An option is of the wrong kind, or out of its range.
+    """
+    kinds: tuple[tuple[str, object, type], ...] = (("retry", policies.retry, RetryPolicy), ("limits", limits, Limits))
+    for name, value, kind in kinds:
+        if not isinstance(value, kind):
+            raise ValidationError(f"{name} is {describe(value)}, not a {kind.__name__}", parameter=name)
+    deadline = policies.deadline
+    if deadline is not None and (not is_seconds(deadline) or not deadline > 0):
+        raise ValidationError(
+            "deadline must be a number of seconds above 0, or None for no deadline", parameter="deadline"
+        )
+    policies.check()
 
 
 class Call(Generic[ResultT]):

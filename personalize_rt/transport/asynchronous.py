@@ -31,7 +31,14 @@ from personalize_rt.operations import Request
 from personalize_rt.transport import fast, sending
 from personalize_rt.transport.asynchronous_sender import AsyncSender
 from personalize_rt.transport.attempt import Attempt, under_way
-from personalize_rt.transport.clients import SERVICE, check_config, client_config, hidden_retries, refuse_options
+from personalize_rt.transport.clients import (
+    SERVICE,
+    check_client_options,
+    check_endpoint,
+    client_config,
+    hidden_retries,
+    refuse_options,
+)
 from personalize_rt.transport.failures import configured, translated
 from personalize_rt.transport.sending import Reply
 from personalize_rt.transport.untyped import untyped
@@ -81,7 +88,7 @@ class AsyncTransport:
         self._closed = False
         self._warned = False
         if self._owned:
-            check_config(options.get("config"))
+            check_client_options(options)
         else:
             refuse_options(options)
             _refuse_a_blocking_client(client)
@@ -111,6 +118,7 @@ class AsyncTransport:
                 opened = await _configured(self._create)
                 client = await _configured(opened.__aenter__)
                 try:
+                    configured(lambda: check_endpoint(client))
                     await self._prepare(client)
                 except BaseException:
                     await opened.__aexit__(None, None, None)
