@@ -110,16 +110,19 @@ def check_options(policies: Policies, limits: Limits) -> None:
     Raises:
         ValidationError: An option is of the wrong kind, or out of its range.
     """
-    kinds: tuple[tuple[str, object, type], ...] = (("retry", policies.retry, RetryPolicy), ("limits", limits, Limits))
-    for name, value, kind in kinds:
-        if not isinstance(value, kind):
-            raise ValidationError(f"{name} is {describe(value)}, not a {kind.__name__}", parameter=name)
+    _check_kind("retry", policies.retry, RetryPolicy)
+    _check_kind("limits", limits, Limits)
     deadline = policies.deadline
     if deadline is not None and (not is_seconds(deadline) or not deadline > 0):
         raise ValidationError(
             "deadline must be a number of seconds above 0, or None for no deadline", parameter="deadline"
         )
     policies.check()
+
+
+def _check_kind(name: str, value: object, kind: type) -> None:
+    if not isinstance(value, kind):
+        raise ValidationError(f"{name} is {describe(value)}, not a {kind.__name__}", parameter=name)
 
 
 class Call(Generic[ResultT]):
