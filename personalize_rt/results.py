@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 import attrs
 
 from personalize_rt.errors import PersonalizeError, ResponseError
+from personalize_rt.redaction import describe
 
 if TYPE_CHECKING:
     from personalize_rt.notebook.compare import Comparison
@@ -547,7 +548,7 @@ class ActionRecommendations(_Answer[PredictedAction]):
 
 
 def _kind(value: Any) -> str:
-    return "null" if value is None else f"a {type(value).__name__}"
+    return "null" if value is None else describe(value)
 
 
 def _read_head(response: Mapping[str, Any], info: ResponseInfo | None) -> dict[str, Any]:

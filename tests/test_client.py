@@ -124,6 +124,7 @@ def test_no_boto3_type_is_needed_in_signatures() -> None:
         {"deadline": "2"},
         {"deadline": True},
         {"deadline": float("nan")},
+        {"deadline": 10**400},
     ],
     ids=repr,
 )

@@ -335,6 +335,16 @@ def test_what_botocore_itself_refuses_names_our_parameter(wire: Any, wrong: dict
     assert caught.value.__cause__ is caught.value.__context__ is None
 
 
+@pytest.mark.parametrize("field", [field.name for field in attrs.fields(Limits)])
+def test_a_limit_of_the_wrong_kind_is_refused_at_once(field: str) -> None:
+    wrong: list[Any] = ["500", -1, 1.5, float("inf"), True] if field != "patterns" else [None, 1, "no"]
+    for value in wrong:
+        with pytest.raises(ValidationError, match=field) as caught:
+            Limits(**{field: value})
+        assert caught.value.parameter == field
+    assert getattr(Limits(**{field: False if field == "patterns" else 0}), field) == 0
+
+
 def test_limits_are_a_frozen_value() -> None:
     assert Limits() == Limits()
     assert hash(Limits(input_list=7)) == hash(Limits(input_list=7))

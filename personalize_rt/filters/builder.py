@@ -20,7 +20,7 @@ the parser does it, with the same messages.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar, cast
 
 from personalize_rt.errors import FilterSyntaxError, ValidationError
@@ -39,6 +39,7 @@ from personalize_rt.filters.expression import (
 from personalize_rt.filters.parser import is_quoted_parameter
 from personalize_rt.filters.values import check_name, decode, encode
 from personalize_rt.limits import Limits
+from personalize_rt.redaction import describe
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -126,6 +127,14 @@ class _Joined:
             parameter="expression",
         )
 
+    if not TYPE_CHECKING:  # a type checker refuses it by itself
+
+        def __invert__(self) -> NoReturn:
+            raise ValidationError(
+                "the language negates nothing but IN: use not_in() or !=, or swap include() and exclude()",
+                parameter="expression",
+            )
+
     def __repr__(self) -> str:
         return " OR ".join(" AND ".join(map(repr, alternative)) for alternative in self._alternatives)
 
@@ -137,10 +146,12 @@ class Conditions(_Joined, Generic[D]):
 
     def __and__(self, other: Conditions[D]) -> Conditions[D]:
         """Both hold."""
+        _check_joined(other, Conditions)
         return Conditions(_both(self, other))
 
     def __or__(self, other: Conditions[D]) -> Conditions[D]:
         """One of them holds."""
+        _check_joined(other, Conditions)
         return Conditions(self.alternatives + other.alternatives)
 
 
@@ -151,7 +162,28 @@ class UserConditions(_Joined):
 
     def __and__(self, other: UserConditions) -> UserConditions:
         """Both hold."""
+        _check_joined(other, UserConditions)
         return UserConditions(_both(self, other))
+
+    if not TYPE_CHECKING:  # a type checker refuses it by itself
+
+        def __or__(self, other: object) -> NoReturn:
+            raise ValidationError(
+                "conditions on CurrentUser are joined with &, not with |: chain two expressions", parameter="only_if"
+            )
+
+
+def _check_joined(other: object, kind: type[_Joined]) -> None:
+    if isinstance(other, kind):
+        return
+    what, advice = describe(other), "compare a column with something first"
+    if isinstance(other, FilterExpression):
+        advice = "whole expressions are chained with | among themselves"
+    elif isinstance(other, UserConditions):
+        what, advice = "a condition on CurrentUser", "give it as only_if="
+    elif isinstance(other, Conditions):
+        what, advice = "a condition on candidates", "it stands before only_if="
+    raise ValidationError(f"a condition is joined with another one, and this is {what}: {advice}", parameter="where")
 
 
 def _both(left: _Joined, right: _Joined) -> tuple[tuple[Condition, ...], ...]:
@@ -214,8 +246,12 @@ class _Fields(Generic[C]):
     def _values(self, value: object) -> list[Value]:
         if isinstance(value, Param):
             return [value]
-        if isinstance(value, (list, tuple)) and any(isinstance(one, Param) for one in cast("list[object]", value)):
-            return [found for one in cast("list[object]", value) for found in self._values(one)]
+        if isinstance(value, (list, tuple, set, frozenset, Iterator)):
+            # Taken once: an iterator may hold placeholders too.
+            value = tuple(cast("Iterable[object]", value)) if isinstance(value, Iterator) else value
+            elements = cast("Iterable[object]", value)
+            if any(isinstance(one, Param) for one in elements):
+                return [found for one in elements for found in self._values(one)]
         # The rules of filter values are those of literals: they are written in the same way.
         decoded = decode(encode(cast(Any, value), parameter=str(self._field), limits=Limits.off()))
         values = decoded if isinstance(decoded, tuple) else (decoded,)
@@ -359,6 +395,11 @@ class _Events(Generic[C]):
         self._name = name
         self._make = make
 
+    if not TYPE_CHECKING:  # a type checker refuses it by itself
+
+        def __getattr__(self, column: str) -> NoReturn:
+            raise AttributeError(f"of {self._name} only EVENT_TYPE can be filtered, not {_public(column)}")
+
     @property
     def EVENT_TYPE(self) -> EventColumn[C]:  # noqa: N802  # the dataset's own name
         """The type of the events."""
@@ -424,13 +465,11 @@ def _expression(
 ) -> FilterExpression:
     if not isinstance(cast(object, where), Conditions):
         raise ValidationError(
-            f"conditions on candidates are wanted, such as Items.YEAR >= 1970, not a {type(where).__name__}",
+            f"conditions on candidates are wanted, such as Items.YEAR >= 1970, not {describe(where)}",
             parameter="where",
         )
     if only_if is not None and not isinstance(cast(object, only_if), UserConditions):
-        raise ValidationError(
-            f"only_if takes conditions on CurrentUser, not a {type(only_if).__name__}", parameter="only_if"
-        )
+        raise ValidationError(f"only_if takes conditions on CurrentUser, not {describe(only_if)}", parameter="only_if")
     users = only_if.alternatives[0] if only_if is not None else ()
     selected = target or _TARGETS[where.alternatives[0][0].field.dataset]
     return checked(FilterExpression((Clause(action, selected, where.alternatives, users),)))

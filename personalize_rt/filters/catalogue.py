@@ -20,10 +20,11 @@ from typing import Any, TypeAlias, cast
 
 import attrs
 
-from personalize_rt.errors import ValidationError
+from personalize_rt.errors import FilterValuesError, ValidationError
 from personalize_rt.filters.expression import Target
 from personalize_rt.filters.values import bare_digits
 from personalize_rt.interactions import Interaction
+from personalize_rt.redaction import describe
 
 __all__ = ["Catalogue", "Row"]
 
@@ -70,11 +71,17 @@ def texts(value: object) -> tuple[str, ...]:
         if "|" in value:
             return tuple(filter(None, value.split("|")))
         return (value,) if value else ()
-    if isinstance(value, (list, tuple, set, frozenset)):
+    if isinstance(value, (list, tuple, set, frozenset)) or _is_column(value):
         elements = cast("Iterable[object]", value)
         return tuple(element for element in elements if isinstance(element, str) and element)
     found = number(value)
-    return () if found is None else (bare_digits(repr(found)),)
+    digits = "" if found is None else _digits(repr(found))
+    return (digits,) if digits else ()
+
+
+def _is_column(value: object) -> bool:
+    """Whether a value is an array: so come lists from a Parquet file."""
+    return getattr(value, "ndim", None) == 1 and isinstance(value, Iterable)
 
 
 def number(value: object) -> int | float | None:
@@ -90,10 +97,19 @@ def number(value: object) -> int | float | None:
     if isinstance(value, float):
         return float(value) if isfinite(value) else None
     if type(value).__name__ == "Decimal":
-        return number(bare_digits(str(value))) if cast(Any, value).is_finite() else None
-    if getattr(getattr(value, "dtype", None), "kind", None) in ("i", "u", "f") and getattr(value, "ndim", 1) == 0:
-        return number(cast(Any, value).item())
+        return number(_digits(str(value)))
+    kind = getattr(getattr(value, "dtype", None), "kind", None)
+    if kind in ("i", "u", "f") and getattr(value, "ndim", 1) == 0:
+        # A 32-bit 0.1 is the number that its digits say, as in a filter value, not its neighbour of 64 bits.
+        return number(_digits(str(value))) if kind == "f" else number(cast(Any, value).item())
     return None
+
+
+def _digits(text: str) -> str:
+    try:
+        return bare_digits(text)
+    except FilterValuesError:  # not finite, or longer than any number that can be compared
+        return ""
 
 
 _HUGE = 10**4300
@@ -103,6 +119,13 @@ def as_interaction(event: Interaction | Row) -> Interaction:
     """An event, from a row with the columns of the Interactions or Action interactions schema."""
     if isinstance(event, Interaction):
         return event
+    if not hasattr(event, "items"):
+        # A whole data frame, for one: iterating over it gives the names of its columns.
+        raise ValidationError(
+            f"interactions holds {describe(event)}: it takes Interaction(user_id, item_id, timestamp, event_type), or "
+            "mappings with ITEM_ID, EVENT_TYPE and TIMESTAMP",
+            parameter="interactions",
+        )
     row = {name.replace("_", "").upper(): value for name, value in event.items()}
     item = row.get("ITEMID", row.get("ACTIONID"))
     if item is None:

@@ -119,4 +119,6 @@ def near(word: str, candidates: Iterable[str]) -> str:
 
     spellings = {candidate.upper(): candidate for candidate in candidates}
     found = get_close_matches(word.upper(), spellings, n=1, cutoff=0.7)
+    # In a short word, two letters that changed places make too much of a difference.
+    found = found or [spelling for spelling in spellings if sorted(spelling) == sorted(word.upper())]
     return f"did you mean {spellings[found[0]]}?" if found else ""

@@ -27,6 +27,7 @@ from personalize_rt.errors import FilterValuesError, ValidationError
 from personalize_rt.filters.diagnostics import mask, near
 from personalize_rt.filters.values import FilterValue, RawFilterValue, check_name, decode, encode
 from personalize_rt.limits import Limits
+from personalize_rt.redaction import describe
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -529,6 +530,11 @@ class Filter:
             FilterValuesError: A name that the filter does not have, a missing value that an INCLUDE needs, or a
                 value that cannot be sent or compared. The message never shows a value.
         """
+        if values is not None and not isinstance(cast(object, values), Mapping):
+            raise FilterValuesError(
+                f"filter values are a mapping of parameter name to value, not {describe(values)}",
+                parameter="filter_values",
+            )
         given = named if not values else {**values, **named}
         if values and (twice := values.keys() & named.keys()):
             name = min(twice)

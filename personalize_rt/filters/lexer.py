@@ -105,6 +105,8 @@ def _unknown(text: str, at: int) -> Exception:
             hint="close each string before the comma or bracket",
         )
     number = _NOT_A_NUMBER.match(text, at)
+    if number is not None and text[:at].rstrip().endswith("."):
+        return syntax_error(text, at, number.end(), "the name of a field begins with a letter or _")
     if number is not None:
         return syntax_error(
             text,

@@ -448,10 +448,10 @@ class _Parser:
                 f"expected a dataset: {', '.join(known[:5])}, or CurrentUser after IF",
                 hint=f"did you mean {also}?" if also else near(token.text, known),
             )
-        self.fail(
-            "expected a dataset, a dot and a field, such as Items.GENRE",
-            hint="write the dataset before the field" if token.kind == "word" else "",
-        )
+        hint = "write the dataset before the field" if token.kind == "word" else ""
+        if token.upper in ("AND", "OR", "IF"):
+            hint = f"a condition is missing before {token.upper}"
+        self.fail("expected a dataset, a dot and a field, such as Items.GENRE", hint=hint)
 
     def fail_operator(self, token: Token, following: Token) -> NoReturn:
         if token.kind == "end":

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, cast
 
 import attrs
 
-from personalize_rt.errors import ValidationError
+from personalize_rt.errors import FilterValuesError, ValidationError
 from personalize_rt.filters.catalogue import (
     ID_COLUMN,
     INTERACTIONS_PER_TYPE,
@@ -46,6 +46,7 @@ from personalize_rt.filters.expression import (
 )
 from personalize_rt.filters.values import FilterValue, decode, encode
 from personalize_rt.interactions import Interaction
+from personalize_rt.redaction import describe
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -164,6 +165,11 @@ def given_values(expression: FilterExpression, values: Mapping[str, FilterValue]
     Raises:
         FilterValuesError: A value is unknown, missing in an INCLUDE, or of a kind that cannot be compared.
     """
+    if not isinstance(cast(object, values), Mapping):
+        raise FilterValuesError(
+            f"filter values are a mapping of parameter name to value, not {describe(values)}",
+            parameter="filter_values",
+        )
     expression.check_values(values)
     given: dict[str, tuple[str | int | Decimal, ...]] = {}
     for name, value in values.items():
@@ -215,10 +221,21 @@ def _test(
     values: Mapping[str, FilterValue],
 ) -> Callable[[Condition], bool | None]:
     """A function that says whether a condition holds for one candidate; ``None`` when a value is missing."""
+    _check_row("item", item)
+    if user is not None:
+        _check_row("user", user)
+    if current_item is not None:
+        _check_row("current_item", current_item)
     types: set[str] | None = None
     if expression.uses_interactions:
         types = _event_types(expression, item, user, interactions)
     return _conditions(given_values(expression, values), item, user or _NO_ROW, current_item or _NO_ROW, types)
+
+
+def _check_row(name: str, row: object) -> None:
+    # A pandas row (Series) is no Mapping, and as good as one.
+    if isinstance(row, type) or not (hasattr(row, "items") and hasattr(row, "__getitem__")):
+        raise ValidationError(f"{name} is {describe(row)}, not a mapping of column names to values", parameter=name)
 
 
 def _conditions(
@@ -247,6 +264,10 @@ def _event_types(
             f"the filter looks at interactions, so the candidate needs its {ID_COLUMN[target]}", parameter="item"
         )
     user_id = candidate if target == "UserID" else None if user is None else row_id(user, "UserID")
+    if not isinstance(cast(object, interactions), Iterable):
+        raise ValidationError(
+            f"interactions is {describe(interactions)}, not a list of Interaction or of rows", parameter="interactions"
+        )
     events = map(as_interaction, interactions)
     own = (event for event in events if user_id is None or event.user_id in (user_id, ""))
     history = History(own, INTERACTIONS_PER_TYPE[target])

@@ -338,7 +338,9 @@ def _collection(value: object, parameter: str, limits: Limits) -> str:
     limit = limits.filter_value_length
     elements: tuple[object, ...] = tuple(islice(array, None if limit is None else limit // 2 + 2))
     if not elements:
-        _refuse(parameter, f"is {_kind(value)} without elements", "leave the parameter out")
+        kind = _kind(value)
+        problem = f"is {kind}" if kind.startswith("an empty") else f"is {kind} without elements"
+        _refuse(parameter, problem, "leave the parameter out")
     texts = [_element(element, f"{parameter}[{position}]") for position, element in enumerate(elements)]
     quoted = texts[0].startswith('"')
     if any(text.startswith('"') is not quoted for text in texts):

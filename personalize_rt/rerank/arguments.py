@@ -85,9 +85,12 @@ def _check_item(id: Any, where: str, limit: int | None) -> None:
 
 def as_float(value: Any) -> float | None:
     """A real number of any library as a ``float``; ``None`` for everything else, ``bool`` included."""
-    if isinstance(value, bool) or not isinstance(value, Real):
+    # DynamoDB gives every number as a Decimal, which does not call itself a Real.
+    if isinstance(value, bool) or not (isinstance(value, Real) or type(value).__name__ == "Decimal"):
         return None
     try:
         return float(value)
     except OverflowError:
         return float("inf")
+    except ValueError:  # a signalling NaN
+        return float("nan")

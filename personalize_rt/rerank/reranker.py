@@ -35,6 +35,11 @@ def _check_scorer(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         )
 
 
+def _check_limits(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, Limits):
+        raise ValidationError(f"limits is {describe(value)}, not a Limits", parameter="limits")
+
+
 @attrs.frozen
 class LocalReranker:
     """Ranks items in this process, by the rules of the service's Personalized-Ranking recipe.
@@ -56,11 +61,11 @@ class LocalReranker:
         limits: How long a list and an id may be.
 
     Raises:
-        ValidationError: ``scorer`` is neither.
+        ValidationError: ``scorer`` is neither, or ``limits`` is no Limits.
     """
 
     scorer: Mapping[str, float | None] | Scorer = attrs.field(validator=_check_scorer, repr=describe)
-    limits: Limits = attrs.field(default=Limits(), kw_only=True)
+    limits: Limits = attrs.field(default=Limits(), kw_only=True, validator=_check_limits)
 
     def rank(self, *, user_id: str, input_list: Iterable[str], context: Mapping[str, str] | None = None) -> Ranking:
         """Rank items for a user.
@@ -81,8 +86,9 @@ class LocalReranker:
         check_context(context)
         items = input_items(input_list, self.limits)
         distinct = items if len(set(items)) == len(items) else tuple(dict.fromkeys(items))
-        known, logits = _known(distinct, self._logits(user_id, distinct, context))
-        ranked = _by_logit(known, logits, self.scorer)
+        known, logits, logit_of = _known(distinct, self._logits(user_id, distinct, context), self.scorer)
+        # The sort is stable, so equal logits stay in input order.
+        ranked = sorted(known, key=logit_of.__getitem__, reverse=True)
         if len(distinct) < len(items):
             places = Counter(items)
             ranked = [id for id in ranked for _ in range(places[id])]
@@ -124,13 +130,17 @@ def _looked_up(logits: Mapping[str, Any], item_ids: Sequence[str]) -> Sequence[A
     return list(map(logits.get, item_ids))
 
 
-def _known(item_ids: Sequence[str], logits: Sequence[Any]) -> tuple[Sequence[str], Sequence[float]]:
-    """The items that have a logit, in input order, and their logits."""
+def _known(
+    item_ids: Sequence[str], logits: Sequence[Any], scorer: object
+) -> tuple[Sequence[str], Sequence[float], Mapping[str, float]]:
+    """The items that have a logit, in input order; their logits; and the same as a mapping, to sort by."""
     # The common case in two passes at C speed: a sum is finite only if all of its terms are.
     if countOf(map(type, logits), float) == len(logits) and isfinite(sum(logits)):
-        return item_ids, logits
+        # A dict that gave the logits has them at hand; building one takes as long as the sort.
+        at_hand: Any = scorer if _is_dict(scorer) else dict(zip(item_ids, logits, strict=True))
+        return item_ids, logits, at_hand
     known = {id: _number(id, logit) for id, logit in zip(item_ids, logits, strict=True) if logit is not None}
-    return tuple(known), tuple(known.values())
+    return tuple(known), tuple(known.values()), known
 
 
 def _number(item_id: str, logit: Any) -> float:
@@ -144,13 +154,6 @@ def _number(item_id: str, logit: Any) -> float:
             parameter="scorer",
         )
     return number
-
-
-def _by_logit(item_ids: Sequence[str], logits: Sequence[float], scorer: object) -> list[str]:
-    """Items by descending logit; the sort is stable, so equal logits stay in input order."""
-    # A dict that gave the logits has them at hand; building one takes as long as the sort.
-    logit_of: Any = scorer if _is_dict(scorer) else dict(zip(item_ids, logits, strict=True))
-    return sorted(item_ids, key=logit_of.__getitem__, reverse=True)
 
 
 def _scores(ranked: Sequence[str], known: Sequence[str], logits: Sequence[float]) -> tuple[float | None, ...]:

@@ -22,7 +22,7 @@ from personalize_rt.limits import Limits
 from personalize_rt.operations import Request
 from personalize_rt.redaction import describe
 from personalize_rt.resilience.budget import RetryBudget
-from personalize_rt.resilience.retry import RetryPolicy
+from personalize_rt.resilience.retry import RetryPolicy, is_seconds
 from personalize_rt.results import Ranking, ResponseInfo
 
 if TYPE_CHECKING:  # a policy that is off is not even imported
@@ -50,6 +50,16 @@ _KINDS = (
     ("cache", "personalize_rt.resilience.cache", "Cache"),
     ("hedge", "personalize_rt.resilience.hedge", "Hedge"),
 )
+
+
+def _hooks(hooks: Iterable[Hook]) -> tuple[Hook, ...]:
+    taken = tuple(hooks) if isinstance(hooks, Iterable) else ()  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(hooks, Iterable) or not all(map(callable, taken)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValidationError(
+            f"hooks is {describe(hooks)}: it takes a list of functions of an event; for a single one write [hook]",
+            parameter="hooks",
+        )
+    return taken
 
 
 class Policies:
@@ -91,7 +101,7 @@ class Policies:
         self.breaker: CircuitBreaker | None = breaker
         self.cache: Cache | None = cache
         self.hedge: Hedge | None = hedge
-        self.hooks: tuple[Hook, ...] = tuple(hooks)
+        self.hooks: tuple[Hook, ...] = _hooks(hooks)
         self.enforce_deadline: bool = enforce_deadline
         self.budget: RetryBudget = RetryBudget() if budget is None else budget
         if cache is not None and flights is None:
@@ -109,9 +119,7 @@ class Policies:
         _check_kind("retry", self.retry, RetryPolicy)
         _check_kind("limits", limits, Limits)
         deadline: Any = self.deadline
-        if deadline is not None and (
-            not isinstance(deadline, int | float) or isinstance(deadline, bool) or not deadline > 0
-        ):
+        if deadline is not None and (not is_seconds(deadline) or not deadline > 0):
             raise ValidationError(
                 "deadline must be a number of seconds above 0, or None for no deadline", parameter="deadline"
             )
@@ -119,8 +127,6 @@ class Policies:
             value = getattr(self, name)
             if value is not None:
                 _check_kind(name, value, getattr(import_module(home), kind))
-        if not all(map(callable, self.hooks)):
-            raise ValidationError("hooks must be functions that take an event", parameter="hooks")
         if not isinstance(self.enforce_deadline, bool):  # pyright: ignore[reportUnnecessaryIsInstance] - from outside
             raise ValidationError("enforce_deadline must be True or False", parameter="enforce_deadline")
 

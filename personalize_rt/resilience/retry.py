@@ -7,8 +7,10 @@ or is what the server asked for in a ``Retry-After`` header, where it did.
 from __future__ import annotations
 
 import random
+import sys
 import time
 from collections.abc import Callable
+from math import inf
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Never
 
 import attrs
@@ -48,15 +50,34 @@ def _draw() -> float:
     return random.random()
 
 
+def is_seconds(value: object) -> bool:
+    """Whether a value is a number of seconds that a clock can count to: not NaN, no bool, no int beyond a float."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return value == value if isinstance(value, float) else abs(value) <= sys.float_info.max
+
+
 def _positive(policy: RetryPolicy, field: attrs.Attribute[float], value: float) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not is_seconds(value) or not value >= 0:
         raise ValidationError(f"{field.name} must be a number of seconds, 0 or more", parameter=field.name)
+
+
+def _finite(policy: RetryPolicy, field: attrs.Attribute[float], value: float) -> None:
+    _positive(policy, field, value)
+    if value == inf:
+        raise ValidationError(f"{field.name} must be a finite number of seconds", parameter=field.name)
+
+
+def _function(policy: RetryPolicy, field: attrs.Attribute[Any], value: object) -> None:
+    if not callable(value):
+        raise ValidationError(f"{field.name} is {describe(value)}, not a function", parameter=field.name)
 
 
 def _at_least_one(policy: RetryPolicy, field: attrs.Attribute[int], value: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ValidationError(
-            f"{field.name} must be a whole number from 1 (1 means: never retry), not {describe(value)}",
+            f"{field.name} must be a whole number from 1 (1 means: never retry), and is "
+            f"{value if type(value) is int else describe(value)}",
             parameter=field.name,
             limit=1,
         )
@@ -83,13 +104,17 @@ class RetryPolicy:
     """
 
     attempts: int = attrs.field(default=3, validator=_at_least_one)
-    base: float = attrs.field(default=0.05, validator=_positive)
+    base: float = attrs.field(default=0.05, validator=_finite)
     cap: float = attrs.field(default=0.5, validator=_positive)
     min_attempt: float = attrs.field(default=0.05, kw_only=True, validator=_positive)
     max_retry_after: float = attrs.field(default=30.0, kw_only=True, validator=_positive)
-    clock: Callable[[], float] = attrs.field(default=time.monotonic, kw_only=True, repr=False, eq=False)
-    sleep: Callable[[float], None] = attrs.field(default=time.sleep, kw_only=True, repr=False, eq=False)
-    random: Callable[[], float] = attrs.field(default=_draw, kw_only=True, repr=False, eq=False)
+    clock: Callable[[], float] = attrs.field(
+        default=time.monotonic, kw_only=True, repr=False, eq=False, validator=_function
+    )
+    sleep: Callable[[float], None] = attrs.field(
+        default=time.sleep, kw_only=True, repr=False, eq=False, validator=_function
+    )
+    random: Callable[[], float] = attrs.field(default=_draw, kw_only=True, repr=False, eq=False, validator=_function)
 
     def decide(self, error: BaseException, *, attempt: int, left: float | None) -> Wait | Stop:
         """What to do after a failed attempt.

@@ -33,7 +33,8 @@ from personalize_rt.transport.asynchronous_sender import AsyncSender
 from personalize_rt.transport.attempt import Attempt, under_way
 from personalize_rt.transport.clients import (
     SERVICE,
-    check_config,
+    check_client_options,
+    check_endpoint,
     client_config,
     hidden_retries,
     own_session,
@@ -88,7 +89,7 @@ class AsyncTransport:
         self._closed = False
         self._warned = False
         if self._owned:
-            check_config(options.get("config"))
+            check_client_options(options)
         else:
             refuse_options(options)
             _refuse_a_blocking_client(client)
@@ -118,6 +119,7 @@ class AsyncTransport:
                 opened = await _configured(self._create)
                 client = await _configured(opened.__aenter__)
                 try:
+                    configured(lambda: check_endpoint(client))
                     await self._prepare(client)
                 except BaseException:
                     await opened.__aexit__(None, None, None)

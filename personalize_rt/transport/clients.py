@@ -11,12 +11,14 @@ from typing import Any, cast
 
 from personalize_rt._version import __version__
 from personalize_rt.errors import ValidationError
+from personalize_rt.redaction import describe
 from personalize_rt.transport.untyped import untyped
 
 __all__ = [
     "SERVICE",
     "build_client",
-    "check_config",
+    "check_client_options",
+    "check_endpoint",
     "client_config",
     "hidden_retries",
     "own_session",
@@ -33,13 +35,30 @@ READ_TIMEOUT = 1.0  # seconds
 POOL_CONNECTIONS = 50
 
 
-def check_config(config: Any) -> None:
-    """Refuse a caller's ``Config`` that would retry beside us."""
-    if config is not None and getattr(config, "retries", None):
+def check_client_options(options: Mapping[str, Any]) -> None:
+    """Refuse what no client can be built with, and a caller's ``Config`` that would retry beside us."""
+    config, session = options.get("config"), options.get("session")
+    if config is not None and not isinstance(config, untyped("botocore.config").Config):
+        raise ValidationError(
+            f"config is {describe(config)}, not a botocore.config.Config: write Config(read_timeout=…)",
+            parameter="config",
+        )
+    if getattr(config, "retries", None):
         raise ValidationError(
             "config has retries: one layer retries, and it is retry=RetryPolicy(...); take retries out of the config",
             parameter="config",
         )
+    # A botocore session names it create_client.
+    if session is not None and (
+        isinstance(session, type) or not (hasattr(session, "client") or hasattr(session, "create_client"))
+    ):
+        raise ValidationError(
+            f"session is {describe(session)}, not a session such as boto3.Session()", parameter="session"
+        )
+    for name in ("region_name", "endpoint_url"):
+        value = options.get(name)
+        if value is not None and not isinstance(value, str):
+            raise ValidationError(f"{name} is {describe(value)}, not a str", parameter=name)
 
 
 def refuse_options(options: Mapping[str, Any]) -> None:
@@ -60,12 +79,25 @@ def build_client(*, region_name: Any, session: Any, endpoint_url: Any, config: A
     # A botocore session names it create_client.
     create = getattr(session, "client", None) or session.create_client
     # Our own validation runs before anything is sent.
-    return create(
+    client = create(
         SERVICE,
         region_name=region_name,
         endpoint_url=endpoint_url,
         config=client_config(config, parameter_validation=False),
     )
+    check_endpoint(client)
+    return client
+
+
+def check_endpoint(client: Any) -> None:
+    """Refuse an address that botocore takes and cannot send to; the environment may have given it.
+
+    Raises:
+        ValueError: It is neither http nor https.
+    """
+    url: str = client.meta.endpoint_url
+    if not url.lower().startswith(("http://", "https://")):
+        raise ValueError(f"Invalid endpoint: {url}, which is neither http:// nor https://")
 
 
 def own_session(module: str) -> Any:

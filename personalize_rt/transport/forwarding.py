@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from personalize_rt.operations import Operation, Request
 from personalize_rt.transport.attempt import Attempt, under_way
-from personalize_rt.transport.clients import SERVICE, build_client, check_config, refuse_options
+from personalize_rt.transport.clients import SERVICE, build_client, check_client_options, refuse_options
 from personalize_rt.transport.failures import configured
 from personalize_rt.transport.redacting import mask_log
 from personalize_rt.transport.untyped import untyped
@@ -58,7 +58,7 @@ class Forwarder:
         options = {"region_name": region_name, "session": session, "endpoint_url": endpoint_url, "config": config}
         self._owned = client is None
         if client is None:
-            check_config(config)
+            check_client_options(options)
             client = configured(lambda: build_client(**options))
             client.meta.events.register(f"before-parse.{SERVICE}", _keep)
             mask_log()

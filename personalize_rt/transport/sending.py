@@ -14,7 +14,7 @@ from personalize_rt.operations import Request
 from personalize_rt.transport.attempt import REPLY, Attempt, under_way
 from personalize_rt.transport.clients import (
     build_client,
-    check_config,
+    check_client_options,
     hidden_retries,
     refuse_options,
     resolve_credentials,
@@ -70,7 +70,7 @@ class Transport:
         self._closed = False
         self._warned = False
         if self._owned:
-            check_config(options.get("config"))
+            check_client_options(options)
             _owned.add(self)
         else:
             refuse_options(options)

@@ -123,11 +123,36 @@ def test_the_rules_of_the_language_hold_for_the_builder(build: Any, said: str) -
         lambda: (Items.A == 1) and (Items.B == 2),
         lambda: not Items.A,
         lambda: include(Items["A = 1 OR Items.B"] == 1),
+        lambda: ~cast(Any, Items.A == 1),
+        lambda: cast(Any, CurrentUser.A == 1) | (CurrentUser.B == 2),
+        lambda: (Items.A == 1) & cast(Any, 5),
+        lambda: (Items.A == 1) | cast(Any, None),
+        lambda: (Items.A == 1) & cast(Any, Items.B),
+        lambda: (Items.A == 1) & cast(Any, CurrentUser.B == 2),
+        lambda: (CurrentUser.B == 2) & cast(Any, Items.A == 1),
+        lambda: (Items.A == 1) | cast(Any, include(Items.B == 1)),
     ],
 )
 def test_python_that_means_something_else_is_refused(build: Any) -> None:
     with pytest.raises(ValidationError):
         build()
+
+
+def test_what_is_joined_wrongly_is_told_where_it_belongs() -> None:
+    with pytest.raises(ValidationError, match="give it as only_if="):
+        (Items.A == 1) & cast(Any, CurrentUser.B == 2)
+    with pytest.raises(ValidationError, match=r"chained with \| among themselves"):
+        (Items.A == 1) | cast(Any, include(Items.B == 1))
+
+
+def test_another_column_of_events_is_an_error_that_names_event_type() -> None:
+    with pytest.raises(AttributeError, match=r"of Interactions only EVENT_TYPE can be filtered, not EVENT_VALUE"):
+        cast(Any, Interactions).EVENT_VALUE  # noqa: B018
+
+
+@pytest.mark.parametrize("kind", [list, tuple, iter, lambda values: (value for value in values)])
+def test_any_iterable_may_hold_placeholders(kind: Any) -> None:
+    assert str(include(Items.A.in_(kind([param("X"), "a"])))) == 'INCLUDE ItemID WHERE Items.A IN ($X, "a")'
 
 
 @pytest.mark.parametrize("value", [None, True, "", 'a"b', float("nan"), datetime(2021, 10, 3), ["a", 1], [[1]]])

@@ -112,6 +112,15 @@ def test_wrong_values_never_reach_a_request(expression: str, values: dict[str, A
     assert "secret" not in repr(caught.value)
 
 
+@pytest.mark.parametrize("values", [[("GENRE", "secret")], "secret", 5, {"secret"}], ids=repr)
+def test_values_are_a_mapping(values: Any) -> None:
+    filter = Filter(ARN, "INCLUDE ItemID WHERE Items.GENRES IN ($GENRE)")
+    with pytest.raises(FilterValuesError, match="mapping of parameter name to value") as caught:
+        filter.bind(values)
+    assert caught.value.parameter == "filter_values"
+    assert "secret" not in str(caught.value)
+
+
 def test_a_value_is_given_once() -> None:
     with pytest.raises(FilterValuesError, match="twice"):
         Filter(ARN, "INCLUDE ItemID WHERE Items.A IN ($X)").bind({"X": "a"}, X="b")
@@ -338,6 +347,10 @@ def test_expressions_are_chained() -> None:
         ("INCLUDE ItemID WHERE Items.A > 2021-01-01", 1, 36, "Unix seconds"),
         ('INCLUDE ItemID WHERE Items.A IN ("x") ORItems.B = 1', 1, 39, "white space after OR"),
         ("INCLUDE ItemID WHERE Items.A = 1;", 1, 33, "semicolon"),
+        ("INCLUDE ItemID WHERE Items.A = 1 ADN Items.B = 1", 1, 34, "did you mean AND?"),
+        ("INCLUDE ItemID WHERE Items.A = 1 FI CurrentUser.B = 1", 1, 34, "did you mean IF?"),
+        ("INCLUDE ItemID WHERE Items.A = 1 OR IF CurrentUser.B = 1", 1, 37, "a condition is missing before IF"),
+        ("INCLUDE ItemID WHERE Items.1A = 1", 1, 28, "begins with a letter"),
         ("INCLUDE ItemID WHERE Items.A IN ($ X)", 1, 34, "$NAME"),
         ("INCLUDE ItemID WHERE Items.A IN ($" + "x" * 51 + ")", 1, 34, "at most 50"),
         ("INCLUDE ItemID WHERE Items.A = " + "9" * 2000 + " AND", 1, 2036, "found the end"),

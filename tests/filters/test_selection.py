@@ -103,6 +103,66 @@ def test_numpy_cells_are_numbers() -> None:
     assert not keeps("INCLUDE ItemID WHERE Items.A = 1", {"A": np.bool_(True)})
 
 
+def test_a_number_of_32_bits_is_what_its_digits_say() -> None:
+    np = pytest.importorskip("numpy")
+    assert keeps("INCLUDE ItemID WHERE Items.A = 0.1", {"A": np.float32(0.1)})
+    assert keeps("INCLUDE ItemID WHERE Items.A = $P", {"A": np.float32(0.1)}, values={"P": np.float32(0.1)})
+    assert not keeps("INCLUDE ItemID WHERE Items.A > 0.1", {"A": np.float32(0.1)})
+
+
+def test_arrays_hold_several_categories() -> None:
+    np = pytest.importorskip("numpy")
+    pd = pytest.importorskip("pandas")
+    for several in (np.array(["a", "b"]), np.array(["a", "b"], dtype=object), pd.Series(["a", "b"])):
+        assert keeps('INCLUDE ItemID WHERE Items.A IN ("b")', {"A": several})
+        assert not keeps('INCLUDE ItemID WHERE Items.A NOT IN ("b")', {"A": several})
+
+
+def test_a_row_of_a_data_frame_is_a_row() -> None:
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"ITEM_ID": ["i"], "GENRES": ["a|b"], "YEAR": [1999]})
+    expression = Filter.parse('INCLUDE ItemID WHERE Items.GENRES IN ("b") AND Items.YEAR > 1990')
+    assert expression.matches(frame.iloc[0])
+    assert expression.matches(frame.to_dict("records")[0])
+
+
+@pytest.mark.parametrize(
+    "value", [Decimal("1E+999999999"), Decimal("9" * 400 + ".5"), Decimal("sNaN"), "9" * 400 + ".5"]
+)
+def test_numbers_beyond_all_measure_are_compared_without_an_error(value: object) -> None:
+    for condition in ("> 5", "= 5", 'IN ("a")', 'NOT IN ("5")'):
+        keeps(f"INCLUDE ItemID WHERE Items.A {condition}", {"A": value})
+    assert keeps(f"INCLUDE ItemID WHERE Items.A < {'9' * 400}.5", {"A": 5})
+
+
+@pytest.mark.parametrize(
+    ("argument", "wrong"),
+    [
+        *((name, wrong) for name in ("item", "user", "current_item") for wrong in (5, "secret", ["secret"], dict)),
+        *(("interactions", wrong) for wrong in (5, "secret", ["secret"], None)),
+        *(("values", wrong) for wrong in (5, "secret", ["secret"])),
+        ("item", None),
+    ],
+)
+def test_an_argument_of_the_wrong_kind_is_named(argument: str, wrong: Any) -> None:
+    expression = Filter.parse('INCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("a") IF CurrentUser.A = 1')
+    given: dict[str, Any] = {"item": {"ITEM_ID": "i"}, argument: wrong}
+    with pytest.raises(ValidationError) as caught:
+        expression.matches(**given)
+    assert caught.value.parameter == ("filter_values" if argument == "values" else argument)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_whole_data_frame_of_interactions_is_refused_with_advice() -> None:
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"ITEM_ID": ["i"], "EVENT_TYPE": ["a"], "TIMESTAMP": [1]})
+    expression = Filter.parse('INCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("a")')
+    with pytest.raises(ValidationError, match="mappings with ITEM_ID") as caught:
+        expression.matches({"ITEM_ID": "i"}, interactions=frame)
+    assert caught.value.parameter == "interactions"
+    assert expression.matches({"ITEM_ID": "i"}, interactions=frame.to_dict("records"))
+
+
 @pytest.mark.parametrize(
     ("value", "current", "condition", "holds"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from datetime import UTC, datetime
+from decimal import Decimal
 from math import exp, inf, isclose, log, nan
 from typing import Any
 
@@ -184,7 +185,7 @@ def test_numbers_of_other_libraries_are_timestamps(scorer_class: Any) -> None:
     foreign = scorer_class().fit(
         [
             Interaction("user-1", "a", np.int64(DAY)),  # type: ignore[arg-type]
-            Interaction("user-1", "b", np.float64(2 * DAY)),
+            Interaction("user-1", "b", Decimal(2 * DAY)),  # type: ignore[arg-type]  # as DynamoDB gives numbers
         ]
     )
     assert plain("user-1", ["a", "b"]) == foreign("user-1", ["a", "b"])

@@ -6,12 +6,13 @@ import json
 import pickle
 from collections import ChainMap, Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 from math import inf, log, nan
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -209,7 +210,7 @@ def test_an_answer_pickles_before_its_scores_were_read() -> None:
 
 @pytest.mark.parametrize(
     "logit",
-    [2, np.float64(2), np.float32(2), np.int64(2), Fraction(2), 2.0],
+    [2, np.float64(2), np.float32(2), np.int64(2), Fraction(2), Decimal(2), 2.0],
     ids=lambda logit: type(logit).__name__,
 )
 def test_any_real_number_is_a_logit(logit: Any) -> None:
@@ -225,7 +226,17 @@ def test_what_is_no_number_is_refused_by_the_items_name(logit: Any) -> None:
     assert "'b'" in str(error)
 
 
-@pytest.mark.parametrize("logit", [nan, inf, np.float32(nan), np.float64(inf), 10**400])
+def test_numbers_of_all_kinds_are_ordered_together() -> None:
+    # A Decimal and a Fraction cannot be compared with each other.
+    ranking = rank({"a": Fraction(1, 2), "b": Decimal("1.5"), "c": 1, "d": 0.25}, list("abcd"))
+    assert ranking.item_ids == ("b", "c", "a", "d")
+
+
+def test_limits_of_the_wrong_kind_are_refused() -> None:
+    refused("limits", lambda: LocalReranker({}, limits=cast(Any, None)))
+
+
+@pytest.mark.parametrize("logit", [nan, inf, np.float32(nan), np.float64(inf), 10**400, Decimal("sNaN")])
 @pytest.mark.parametrize("other", [1.0, -inf, None])
 def test_nan_and_infinity_are_refused_by_the_items_name(logit: Any, other: Any) -> None:
     error = refused("scorer", lambda: rank({"a": other, "b": logit, "c": 2.0}, ["a", "b", "c"]))

@@ -160,6 +160,8 @@ def test_a_copy_s_end_is_not_the_end_of_the_client(runtime: Any) -> None:
         ("fallback", True),
         ("hooks", [None]),
         ("hooks", ["print"]),
+        ("hooks", print),
+        ("hooks", None),
         ("enforce_deadline", "yes"),
     ],
 )

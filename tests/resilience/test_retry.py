@@ -486,12 +486,28 @@ def test_an_answer_that_cannot_be_understood_is_not_asked_for_again(runtime: Any
         ({"cap": None}, "cap"),
         ({"cap": float("nan")}, "cap"),
         ({"max_retry_after": -1}, "max_retry_after"),
+        ({"base": float("inf")}, "base"),
+        ({"cap": 10**400}, "cap"),
+        ({"clock": 3}, "clock"),
+        ({"sleep": None}, "sleep"),
+        ({"random": 0.5}, "random"),
     ],
 )
 def test_a_policy_that_makes_no_sense_is_refused(wrong: dict[str, Any], parameter: str) -> None:
     with pytest.raises(ValidationError, match=parameter) as caught:
         RetryPolicy(**wrong)
     assert caught.value.parameter == parameter
+
+
+def test_a_number_of_attempts_below_one_is_named() -> None:
+    with pytest.raises(ValidationError, match=r"and is 0$"):
+        RetryPolicy(0)
+
+
+def test_a_wait_may_grow_without_a_cap() -> None:
+    error = ThrottlingError("slow", response={}, operation_name="GetRecommendations", code="ThrottlingException")
+    policy = RetryPolicy(99, base=1.0, cap=float("inf"), random=lambda: 1.0)
+    assert policy.decide(error, attempt=11, left=None) == Wait(1024.0)
 
 
 def test_the_defaults_of_the_policy() -> None:

@@ -150,6 +150,35 @@ def test_a_client_and_how_to_build_one_do_not_go_together(option: dict[str, Any]
     assert next(iter(option)) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("session", object(), "not a session such as boto3.Session()"),
+        ("session", boto3.Session, "not a session such as boto3.Session()"),
+        ("session", "default", "not a session such as boto3.Session()"),
+        ("config", {"read_timeout": 3}, "Config(read_timeout=…)"),
+        ("config", 5, "not a botocore.config.Config"),
+        ("region_name", 5, "not a str"),
+        ("endpoint_url", b"http://127.0.0.1", "not a str"),
+    ],
+)
+def test_what_no_client_can_be_built_with_is_refused_at_once(name: str, value: Any, told: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        PersonalizeRuntime(**{name: value})
+    assert caught.value.parameter == name
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1", "file:///tmp/x", "127.0.0.1:80"])
+@pytest.mark.parametrize("place", ["argument", "environment"])
+def test_an_endpoint_that_is_not_http_is_a_configuration_error(url: str, place: str, monkeypatch: Any) -> None:
+    given = {"endpoint_url": url} if place == "argument" else {}
+    if place == "environment":
+        monkeypatch.setenv("AWS_ENDPOINT_URL_PERSONALIZE_RUNTIME", url)
+    error = refused(lambda: PersonalizeRuntime(region_name="eu-west-1", **given).connect())
+    assert url in str(error)
+
+
 # N attempts are N requests
 
 
