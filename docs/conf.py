@@ -9,7 +9,7 @@ import personalize_rt
 from personalize_rt._version import __version__
 
 project = "personalize-rt"
-author = "The personalize-rt contributors"
+author = copyright = "The personalize-rt contributors"
 release = version = __version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
