@@ -176,8 +176,10 @@ def main() -> int:
         outcome = measured(size, shape)
         early = ", ".join(f"{value:.3f} after {round}" for round, value in outcome.after.items())
         print(
-            f"hidden vectors of {size} numbers: tau {outcome.shadow:.3f} ({early}), popularity "
-            f"{outcome.popularity:.3f}; a new user {outcome.new_user:.3f}; {outcome.milliseconds:.2f} ms of CPU an answer; "
+            f"hidden vectors of {size} numbers: tau {outcome.shadow:.3f} ({early}); popularity {outcome.popularity:.3f}"
+        )
+        print(
+            f"  a new user {outcome.new_user:.3f}; {outcome.milliseconds:.2f} ms of CPU an answer; "
             f"saved in {outcome.saved:,} bytes; all in {perf_counter() - start:.0f} s"
         )
         kept = kept and outcome.shadow >= TAU and outcome.shadow >= TIMES_POPULARITY * outcome.popularity
