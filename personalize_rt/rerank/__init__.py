@@ -9,5 +9,14 @@ from __future__ import annotations
 from personalize_rt.rerank.long import LongRanking
 from personalize_rt.rerank.reranker import LocalReranker
 from personalize_rt.rerank.scorers import CoVisitationScorer, EmbeddingScorer, PopularityScorer, Scorer
+from personalize_rt.rerank.shadow import ShadowScorer
 
-__all__ = ["CoVisitationScorer", "EmbeddingScorer", "LocalReranker", "LongRanking", "PopularityScorer", "Scorer"]
+__all__ = [
+    "CoVisitationScorer",
+    "EmbeddingScorer",
+    "LocalReranker",
+    "LongRanking",
+    "PopularityScorer",
+    "Scorer",
+    "ShadowScorer",
+]

@@ -159,7 +159,7 @@ WIDE = st.one_of(st.floats(-3, 3), st.floats(-60, 60), st.sampled_from([0.0, 20.
     more=st.one_of(st.none(), st.integers(0, 30)),
     hidden=st.sets(st.integers(0, 59), max_size=5),
 )
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_any_list_comes_back_whole_and_as_exact_as_is_said(
     values: list[float | None], size: int, more: int | None, hidden: set[int]
 ) -> None:

@@ -6,6 +6,7 @@ from typing import assert_type
 
 from personalize_rt import ActionRecommendations, Ranking, Recommendations, RetryPolicy
 from personalize_rt.aio import AsyncCampaign, AsyncPersonalizeRuntime, AsyncRecommender
+from personalize_rt.rerank import LongRanking
 
 
 async def every_call() -> None:
@@ -18,9 +19,11 @@ async def every_call() -> None:
         )
         assert_type(await runtime.get_personalized_ranking(campaign_arn="arn", user_id="u", input_list=["a"]), Ranking)
         assert_type(await runtime.get_action_recommendations(campaign_arn="arn", user_id="u"), ActionRecommendations)
+        assert_type(await runtime.rank_long(campaign_arn="arn", user_id="u", input_list=["a"]), LongRanking)
         movies = runtime.campaign("arn", num_results=5)
         assert_type(movies, AsyncCampaign)
         assert_type(await movies.rank("u", ["a"]), Ranking)
+        assert_type(await movies.rank_long("u", ["a"], concurrency=2), LongRanking)
         assert_type(await movies.recommend("u"), Recommendations)
         assert_type(await movies.actions("u"), ActionRecommendations)
         picks = runtime.recommender("arn")

@@ -29,6 +29,7 @@ from personalize_rt import (
     StaleFallback,
 )
 from personalize_rt.events import CallEnded, Event
+from personalize_rt.rerank import LongRanking
 from personalize_rt.telemetry import LoggingHook, OpenTelemetryHook
 
 
@@ -102,6 +103,21 @@ assert_type(
     ActionRecommendations,
 )
 
+assert_type(
+    runtime.rank_long(
+        campaign_arn="arn",
+        user_id="u",
+        input_list=ids(),
+        context={"DEVICE": "phone"},
+        filter_arn="arn",
+        filter_values={"YEAR": 1999},
+        metadata_columns=["TITLE"],
+        max_requests=40,
+        concurrency=4,
+    ),
+    LongRanking,
+)
+
 # Any iterable of ids will do. A str is one for type checkers too; it is refused when the call is made.
 for input_list in (("a", "b"), {"a", "b"}, {"a": 1}, {"a": 1}.keys(), ids(), "tt0468569"):
     assert_type(runtime.get_personalized_ranking(campaign_arn="arn", user_id="u", input_list=input_list), Ranking)
@@ -143,6 +159,7 @@ assert_type(movies, Campaign)
 assert_type(movies.arn, str)
 assert_type(movies.rank("u", ["a", "b"], context={"DEVICE": "tv"}, metadata_columns=["YEAR"]), Ranking)
 assert_type(movies.rank(user_id="u", input_list=ids()), Ranking)
+assert_type(movies.rank_long("u", ids(), max_requests=None, concurrency=2), LongRanking)
 assert_type(movies.recommend("u", num_results=3), Recommendations)
 assert_type(movies.recommend(item_id="a"), Recommendations)
 assert_type(movies.recommend(), Recommendations)

@@ -12,12 +12,15 @@ from personalize_rt import (
     FilterData,
     Interaction,
     LocalReranker,
+    PersonalizeError,
     PersonalizeRuntime,
     PopularityScorer,
     Ranking,
     RerankFallback,
     Scorer,
 )
+from personalize_rt.rerank import LongRanking, ShadowScorer
+from personalize_rt.resilience.fallback import FallbackChain
 
 
 def by_length(user_id: str, item_ids: Sequence[str], context: Mapping[str, str] | None) -> Sequence[float | None]:
@@ -45,3 +48,28 @@ assert_type(LocalReranker({"a": 1}).rank(user_id="u", input_list=iter("ab")), Ra
 catalogue = FilterData(items={"i": {"YEAR": 1999}}, users={}, interactions=lambda user_id: events)
 fallback: Fallback = RerankFallback(LocalReranker(popularity), filter_data=catalogue, unfiltered="allow")
 PersonalizeRuntime(fallback=fallback)
+
+# What learns from the service, and answers in its place.
+
+shadow = ShadowScorer(factors=8, max_users=100, max_items=1_000)
+scorers.append(shadow)
+shadow.observe("u", Ranking(["a", "b"], scores=[0.7, 0.3]))
+assert_type(shadow.answers, int)
+assert_type(shadow.factors, int)
+shadow.save("shadow")
+assert_type(ShadowScorer.load("shadow"), ShadowScorer)
+assert_type(RerankFallback(shadow), RerankFallback)
+assert_type(RerankFallback(logits), RerankFallback)
+assert_type(RerankFallback(by_length) | RerankFallback(LocalReranker(shadow)), FallbackChain)
+
+# A ranking of a long list is a ranking.
+
+
+def long(ranking: LongRanking) -> None:
+    short: Ranking = ranking
+    assert_type(short.item_ids, tuple[str, ...])
+    assert_type(ranking.requests, int)
+    assert_type(ranking.error_bound, float)
+    assert_type(ranking.unscaled, tuple[str, ...])
+    assert_type(ranking.recommendation_ids, tuple[str | None, ...])
+    assert_type(ranking.stopped_by, PersonalizeError | None)

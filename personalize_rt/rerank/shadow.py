@@ -1,0 +1,291 @@
+"""A scorer that learns from the service's own answers how the service answers.
+
+A score of a ranking is a softmax of logits, so its logarithm is the logit, less a constant that is the same for the
+whole answer. The model of the logit is that of the Developer Guide's formula, a dot product::
+
+    logit(user, item) = bias(item) + user vector · item vector
+
+Each answer is one step. With the item vectors as they are, the user's vector is the solution of a least-squares problem
+(a ridge regression that pulls towards the vector that the user had, or a new user towards the average). Then each item
+moves by a normalised step that takes away half of what is left of its error. So the first answer of a user already says
+a lot about the user, and items follow the average of many users; a service that is trained anew is followed, too.
+
+A score was rounded to 7 decimals: within what rounding leaves open there is no error. A score of 0 says only that the
+logit is low; it moves an item down that the model has too high, and nothing else.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from math import isfinite, sqrt
+from operator import mul
+from typing import Any, Self
+
+import attrs
+from attrs.setters import frozen
+
+from personalize_rt.errors import ValidationError
+from personalize_rt.rerank import storage
+from personalize_rt.rerank.scale import Part
+from personalize_rt.rerank.training import whole
+from personalize_rt.results import Ranking
+
+__all__ = ["ShadowScorer"]
+
+Vector = tuple[float, ...]
+
+# An answer takes the longer to learn from, the more items it has; what is left out comes another time.
+_MOST_ITEMS = 100
+_PULL = 1.0  # of what was known of the user before
+_STEP = 0.5
+_BIAS_STEP = 0.1  # the bias follows slowly: what users have in common, and no more
+_SPREAD = 0.3  # of the numbers in the vector of a new item
+_AVERAGE_OF = 500  # users, about
+# Beyond this, numbers are no logits of anything, and their squares would soon overflow.
+_LARGEST = 1e6
+
+
+@attrs.define(eq=False, kw_only=True, repr=False)
+class ShadowScorer:
+    """Learns to rank like the service, from its answers.
+
+    As a fallback it does both: ``RerankFallback(ShadowScorer())`` is told of each ranking of the service, learns from
+    it, and answers when the service cannot. :meth:`observe` does the learning; whoever keeps rankings may call it.
+
+    An item that was never seen with a score is unknown to it. A user who was never seen is taken for an average one.
+    Context makes no difference.
+
+    Threads may share it. An answer is learned in the thread that got it, within some milliseconds, one at a time.
+
+    Args:
+        factors: How many numbers describe a user or an item. The time to learn grows with their square.
+        max_users: How many users to remember; those that were seen least recently are forgotten.
+        max_items: How many items to remember, likewise. A user or item takes about 0.7 kB with 16 factors.
+
+    Raises:
+        ValidationError: An argument is no int from 1.
+    """
+
+    factors: int = attrs.field(default=16, validator=whole, on_setattr=frozen)
+    max_users: int = attrs.field(default=10_000, validator=whole, on_setattr=frozen)
+    max_items: int = attrs.field(default=50_000, validator=whole, on_setattr=frozen)
+    _answers: int = attrs.field(default=0, init=False)
+    _users: dict[str, Vector] = attrs.field(factory=dict[str, Vector], init=False)  # least recently seen first
+    _items: dict[str, Vector] = attrs.field(factory=dict[str, Vector], init=False)
+    _biases: dict[str, float] = attrs.field(factory=dict[str, float], init=False)
+    _average: Vector = attrs.field(init=False)
+    _chance: random.Random = attrs.field(factory=lambda: random.Random(0), init=False)
+    _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._average = (0.0,) * self.factors
+
+    @property
+    def answers(self) -> int:
+        """How many rankings it has learned from."""
+        return self._answers
+
+    def observe(self, user_id: str, ranking: Ranking, context: Mapping[str, str] | None = None) -> None:
+        """Learn from a ranking of the service.
+
+        An answer of a fallback, and one with fewer than two scores above 0, tells nothing and is passed over.
+
+        Args:
+            user_id: For whom it was.
+            ranking: What the service answered. Of more than 100 scored items, 100 are learned, others the next time.
+            context: Makes no difference.
+        """
+        if ranking.degraded:
+            return
+        scores = {
+            id: score
+            for id, score in zip(ranking.item_ids, ranking.scores, strict=True)
+            if score is not None and 0.0 <= score <= 1.0
+        }
+        with self._lock:
+            ids = _some([*scores], self._answers)
+            part = Part(range(len(ids)), [scores[id] for id in ids])
+            firm = [place for place, low in enumerate(part.low) if isfinite(low)]
+            if len(firm) >= 2:
+                self._answers += 1
+                self._learn(user_id, ids, part, firm)
+
+    def _learn(self, user_id: str, ids: Sequence[str], part: Part, firm: Sequence[int]) -> None:
+        vectors = [self._items.get(id) or self._new_vector() for id in ids]
+        biases = [self._biases.get(id, 0.0) for id in ids]
+        known = [(part.low[place] + part.high[place]) / 2 - biases[place] for place in firm]
+        before = self._users.pop(user_id, None) or self._average
+        user, level = _fitted(before, [vectors[place] for place in firm], known)
+        if not max(map(abs, user)) < _LARGEST:
+            user, level = before, sum(known) / len(known)
+        step = _STEP / (1.0 + _STEP * (sum(map(mul, user, user)) + _BIAS_STEP))
+        for id, vector, bias, low, high in zip(ids, vectors, biases, part.low, part.high, strict=True):
+            logit = level + bias + sum(map(mul, user, vector))
+            error = low - logit if logit < low else min(high - logit, 0.0)
+            if error:
+                move = step * error
+                vector = tuple([one + move * other for one, other in zip(vector, user, strict=True)])
+                bias += _BIAS_STEP * move
+            # Out and in again, so that the least recently seen stands first.
+            self._items.pop(id, None)
+            self._items[id] = vector
+            self._biases[id] = bias
+        self._users[user_id] = user
+        weight = 1.0 / min(self._answers, _AVERAGE_OF)
+        self._average = tuple([old + weight * (new - old) for old, new in zip(self._average, user, strict=True)])
+        while len(self._users) > self.max_users:
+            del self._users[next(iter(self._users))]
+        while len(self._items) > self.max_items:
+            oldest = next(iter(self._items))
+            del self._items[oldest], self._biases[oldest]
+
+    def _new_vector(self) -> Vector:
+        gauss = self._chance.gauss
+        return tuple([gauss(0.0, _SPREAD) for _ in range(self.factors)])
+
+    def __call__(
+        self, user_id: str, item_ids: Sequence[str], context: Mapping[str, str] | None = None, /
+    ) -> Sequence[float | None]:
+        """The logit of each item; ``None`` for one that was never seen with a score."""
+        with self._lock:
+            user = self._users.get(user_id, self._average)
+            vectors = [self._items.get(id) for id in item_ids]
+            biases = [self._biases.get(id, 0.0) for id in item_ids]
+        return [
+            None if vector is None else bias + sum(map(mul, user, vector))
+            for vector, bias in zip(vectors, biases, strict=True)
+        ]
+
+    def save(self, path: storage.Path) -> None:
+        """Write what was learned to a file, which :meth:`load` reads.
+
+        The file holds the ids of users: keep it as you keep those.
+
+        Args:
+            path: Where to write; an existing file is replaced.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        with self._lock:
+            content = {
+                "factors": self.factors,
+                "max_users": self.max_users,
+                "max_items": self.max_items,
+                "answers": self._answers,
+                "users": [*self._users],
+                "items": [*self._items],
+            }
+            columns = {
+                "average": array("d", self._average),
+                "users": array("d", chain.from_iterable(self._users.values())),
+                "items": array("d", chain.from_iterable(self._items.values())),
+                "biases": array("d", (self._biases[id] for id in self._items)),
+            }
+        storage.save(path, storage.Stored(type(self).__name__, content, columns))
+
+    @classmethod
+    def load(cls, path: storage.Path) -> Self:
+        """Read what :meth:`save` wrote, and go on learning from there.
+
+        Args:
+            path: The file.
+
+        Raises:
+            ValidationError: The file is no saved ShadowScorer, is damaged, or was written by a newer version.
+            OSError: The file cannot be read.
+        """
+        stored = storage.load(path, cls.__name__)
+        try:
+            return cls._restored(stored)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            pass
+        raise ValidationError("the file does not hold what a ShadowScorer saves: save it again", parameter="path")
+
+    @classmethod
+    def _restored(cls, stored: storage.Stored) -> Self:
+        content: dict[str, Any] = stored.content
+        size: int = content["factors"]
+        scorer = cls(factors=size, max_users=content["max_users"], max_items=content["max_items"])
+        columns = stored.columns
+        if not all(isfinite(number) for column in columns.values() for number in column):
+            raise ValueError("a number that is not finite")
+        scorer._answers = int(content["answers"])
+        (scorer._average,) = _vectors(columns["average"], 1, size)
+        for ids, into in ((content["users"], scorer._users), (content["items"], scorer._items)):
+            column = columns["users" if into is scorer._users else "items"]
+            into.update(zip(_texts(ids), _vectors(column, len(ids), size), strict=True))
+        scorer._biases.update(zip(content["items"], columns["biases"], strict=True))
+        # Not the numbers that the first items got, all over again.
+        scorer._chance = random.Random(scorer._answers)
+        return scorer
+
+    def __repr__(self) -> str:
+        return (
+            f"ShadowScorer(factors={self.factors}, <{len(self._users):,} users>, <{len(self._items):,} items>, "
+            f"answers={self._answers:,})"
+        )
+
+
+def _some(ids: list[str], turn: int) -> list[str]:
+    """All of them, or when they are many, every so manyth, beginning with another one each time."""
+    stride = -(-len(ids) // _MOST_ITEMS)
+    return ids[turn % stride :: stride] if stride > 1 else ids
+
+
+def _fitted(before: Vector, vectors: Sequence[Vector], values: Sequence[float]) -> tuple[Vector, float]:
+    """The user vector and the level that explain values best, the vector pulled towards what it was before."""
+    count = len(values)
+    mean = sum(values) / count
+    centred = [value - mean for value in values]
+    means: list[float] = []
+    columns: list[list[float]] = []
+    for column in zip(*vectors, strict=True):
+        middle = sum(column) / count
+        means.append(middle)
+        columns.append([number - middle for number in column])
+    rows: list[list[float]] = []
+    right: list[float] = []
+    for n, column in enumerate(columns):
+        row = [sum(map(mul, column, other)) for other in columns[: n + 1]]
+        row[n] += _PULL
+        rows.append(row)
+        right.append(sum(map(mul, column, centred)) + _PULL * before[n])
+    user = _solved(rows, right)
+    return user, mean - sum(map(mul, means, user))
+
+
+def _solved(rows: Sequence[Sequence[float]], right: Sequence[float]) -> Vector:
+    """The solution of a symmetric, positive definite system, given its lower half (Cholesky)."""
+    lower: list[list[float]] = []
+    forward: list[float] = []
+    for row, value in zip(rows, right, strict=True):
+        line: list[float] = []
+        for above, number in zip(lower, row, strict=False):
+            line.append((number - sum(map(mul, line, above))) / above[-1])
+        forward.append(value - sum(map(mul, line, forward)))
+        line.append(sqrt(max(row[-1] - sum(map(mul, line, line)), 1e-9)))
+        forward[-1] /= line[-1]
+        lower.append(line)
+    solution: list[float] = []
+    for n in range(len(lower) - 1, -1, -1):
+        beneath = [line[n] for line in reversed(lower[n + 1 :])]
+        solution.append((forward[n] - sum(map(mul, beneath, solution))) / lower[n][n])
+    return tuple(reversed(solution))
+
+
+def _texts(ids: Any) -> list[str]:
+    texts: list[Any] = list(ids)
+    if not all(isinstance(id, str) for id in texts) or len(set(texts)) != len(texts):
+        raise ValueError("ids that are not texts, or not distinct")
+    return texts
+
+
+def _vectors(column: Sequence[float], count: int, size: int) -> Iterable[Vector]:
+    if len(column) != count * size:
+        raise ValueError("a column of another length")
+    return [tuple(column[start : start + size]) for start in range(0, count * size, size)]
