@@ -55,7 +55,8 @@ def open_processes(
     # A fork would copy the locks of threads that it does not copy.
     context = multiprocessing.get_context("spawn")
     limiter = RateLimiter(tps, context=context)
-    return Processes(context, runtime, plan, concurrency, limiter, processes), limiter
+    build: Any = runtime
+    return Processes(context, build, plan, concurrency, limiter, processes), limiter
 
 
 class _Child:
