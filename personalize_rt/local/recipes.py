@@ -30,6 +30,7 @@ from personalize_rt.rerank import LocalReranker
 __all__ = ["BATCH_ONLY", "RECIPES", "Ask", "Recipe", "Row", "Rows"]
 
 _DECIMALS = 7
+_NO_LIMITS = Limits.off()
 # The service gives scores to a part of the catalogue, of unknown size; an answer has at most 500 items.
 _SCORED_BY_V2 = 1_000
 # Similar-Items looks at metadata for items with fewer interactions than this (recipe page).
@@ -155,7 +156,7 @@ def _softmax_over_input(ask: Ask) -> Rows:
     known: dict[str, float] = {id: logit for id, logit in logits if logit is not None}
     # The re-ranker would put unknown items last by itself, in more time. The wire has checked the request, by limits
     # that may be wider than the published ones.
-    ranking = LocalReranker(known, limits=Limits.off()).rank(
+    ranking = LocalReranker(known, limits=_NO_LIMITS).rank(
         user_id=user, input_list=[id for id in items if id in known]
     )
     ids = (*ranking.item_ids, *(id for id in items if id not in known))
