@@ -156,9 +156,7 @@ def _softmax_over_input(ask: Ask) -> Rows:
     known: dict[str, float] = {id: logit for id, logit in logits if logit is not None}
     # The re-ranker would put unknown items last by itself, in more time. The wire has checked the request, by limits
     # that may be wider than the published ones.
-    ranking = LocalReranker(known, limits=_NO_LIMITS).rank(
-        user_id=user, input_list=[id for id in items if id in known]
-    )
+    ranking = LocalReranker(known, limits=_NO_LIMITS).rank(user_id=user, input_list=[id for id in items if id in known])
     ids = (*ranking.item_ids, *(id for id in items if id not in known))
     scores = ranking.scores + (None,) * (len(ids) - len(ranking))
     return lambda allowed: (
