@@ -7,28 +7,12 @@ Sources: the service model (shapes of ``personalize-runtime`` 2018-05-22) and th
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 
 from personalize_rt.errors import ValidationError
 from personalize_rt.redaction import describe
 
 __all__ = ["Limits"]
-
-
-def _check_limit(_: Any, field: attrs.Attribute[Any], value: object) -> None:
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
-        given = value if type(value) is int else describe(value)
-        raise ValidationError(
-            f"the limit {field.name} is {given}: it takes a whole number from 0, or None for no limit",
-            parameter=field.name,
-        )
-
-
-def _check_switch(_: Any, field: attrs.Attribute[Any], value: object) -> None:
-    if not isinstance(value, bool):
-        raise ValidationError(f"{field.name} is {describe(value)}, not True or False", parameter=field.name)
 
 
 @attrs.frozen
@@ -66,27 +50,40 @@ class Limits:
         ValidationError: A limit that is no whole number from 0, nor ``None``.
     """
 
-    input_list: int | None = attrs.field(default=500, validator=_check_limit)
-    input_list_with_metadata: int | None = attrs.field(default=50, validator=_check_limit)
-    num_results: int | None = attrs.field(default=500, validator=_check_limit)
-    num_results_with_metadata: int | None = attrs.field(default=50, validator=_check_limit)
-    num_actions: int | None = attrs.field(default=100, validator=_check_limit)
-    id_length: int | None = attrs.field(default=256, validator=_check_limit)
-    arn_length: int | None = attrs.field(default=256, validator=_check_limit)
-    filter_values: int | None = attrs.field(default=25, validator=_check_limit)
-    filter_key_length: int | None = attrs.field(default=50, validator=_check_limit)
-    filter_value_length: int | None = attrs.field(default=1000, validator=_check_limit)
-    filter_expression_length: int | None = attrs.field(default=2500, validator=_check_limit)
-    filter_fields: int | None = attrs.field(default=10, validator=_check_limit)
-    context_entries: int | None = attrs.field(default=150, validator=_check_limit)
-    context_key_length: int | None = attrs.field(default=150, validator=_check_limit)
-    context_value_length: int | None = attrs.field(default=1000, validator=_check_limit)
-    metadata_columns: int | None = attrs.field(default=10, validator=_check_limit)
-    metadata_column_length: int | None = attrs.field(default=150, validator=_check_limit)
-    promotions: int | None = attrs.field(default=1, validator=_check_limit)
-    promotion_name_length: int | None = attrs.field(default=63, validator=_check_limit)
-    promotion_percent: int | None = attrs.field(default=100, validator=_check_limit)
-    patterns: bool = attrs.field(default=True, validator=_check_switch)
+    input_list: int | None = 500
+    input_list_with_metadata: int | None = 50
+    num_results: int | None = 500
+    num_results_with_metadata: int | None = 50
+    num_actions: int | None = 100
+    id_length: int | None = 256
+    arn_length: int | None = 256
+    filter_values: int | None = 25
+    filter_key_length: int | None = 50
+    filter_value_length: int | None = 1000
+    filter_expression_length: int | None = 2500
+    filter_fields: int | None = 10
+    context_entries: int | None = 150
+    context_key_length: int | None = 150
+    context_value_length: int | None = 1000
+    metadata_columns: int | None = 10
+    metadata_column_length: int | None = 150
+    promotions: int | None = 1
+    promotion_name_length: int | None = 63
+    promotion_percent: int | None = 100
+    patterns: bool = True
+
+    def __attrs_post_init__(self) -> None:
+        for field in attrs.fields(type(self)):
+            value: object = getattr(self, field.name)
+            if field.name == "patterns":
+                wanted = None if isinstance(value, bool) else "True or False"
+            elif value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+                wanted = None
+            else:
+                wanted = "a whole number from 0, or None for no limit"
+            if wanted is not None:
+                given = value if type(value) is int else describe(value)
+                raise ValidationError(f"the limit {field.name} is {given}: it takes {wanted}", parameter=field.name)
 
     @classmethod
     def off(cls) -> Limits:

@@ -84,11 +84,15 @@ def try_(
         why = local.explain_filter(name, item, user_id=user, item_id=current_item, values=values)
     if json:
         return as_json(_trial_as_dict(name, kept, dropped, item, why, values))
+    actions = local.filter_expression(name).target == "ActionID"
     parts: list[Any] = []
     if item is None or why is None:
-        parts += _outcome(local, kept, dropped, actions=local.filter_expression(name).target == "ActionID")
+        parts += _outcome(local, kept, dropped, actions=actions)
     else:
         parts += _reasons(item, why)
+        if item not in (local.action_rows if actions else local.items):
+            what = "actions.csv" if actions else "items.csv"
+            parts += ["", shown(f"{item} is not in {what}: a candidate without columns, or a slip of the pen")]
     return rendered(*parts)
 
 

@@ -99,6 +99,7 @@ D = TypeVar("D", OfItems, OfInteractions, OfUsers, OfActions, OfActionInteractio
 C = TypeVar("C", bound="_Joined")
 
 _LIMITS = Limits()
+_NO_LIMITS = Limits.off()
 _TARGETS: dict[str, Target] = {
     "Items": "ItemID",
     "Interactions": "ItemID",
@@ -248,12 +249,13 @@ class _Fields(Generic[C]):
             return [value]
         if isinstance(value, (list, tuple, set, frozenset, Iterator)):
             # Taken once: an iterator may hold placeholders too.
-            value = tuple(cast("Iterable[object]", value)) if isinstance(value, Iterator) else value
             elements = cast("Iterable[object]", value)
+            if isinstance(value, Iterator):
+                value = elements = tuple(elements)
             if any(isinstance(one, Param) for one in elements):
                 return [found for one in elements for found in self._values(one)]
         # The rules of filter values are those of literals: they are written in the same way.
-        decoded = decode(encode(cast(Any, value), parameter=str(self._field), limits=Limits.off()))
+        decoded = decode(encode(cast(Any, value), parameter=str(self._field), limits=_NO_LIMITS))
         values = decoded if isinstance(decoded, tuple) else (decoded,)
         for text in values:
             if isinstance(text, str) and is_quoted_parameter(text):

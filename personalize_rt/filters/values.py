@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 __all__ = ["FilterScalar", "FilterValue", "RawFilterValue", "decode", "encode", "encode_values"]
 
 _LIMITS = Limits()
+_NO_LIMITS = Limits.off()
 # How many digits Python itself turns into an int unless told otherwise. It matters only when the length limit is off.
 _MOST_DIGITS = 4300
 
@@ -226,7 +227,7 @@ def _has_surrogate(text: str) -> bool:
 def _scalar(value: Any, parameter: str) -> str:
     """One value in its written form; an empty text for what is no scalar."""
     if isinstance(value, Enum):
-        return encode(value.value, parameter=parameter, limits=Limits.off())
+        return encode(value.value, parameter=parameter, limits=_NO_LIMITS)
     if value is None or type(value).__name__ == "NAType":
         _refuse(parameter, f"is {value}, a missing value", "leave the parameter out")
     if isinstance(value, bool):

@@ -30,6 +30,7 @@ from personalize_rt.rerank import LocalReranker
 __all__ = ["BATCH_ONLY", "RECIPES", "Ask", "Recipe", "Row", "Rows", "softmax_over_input"]
 
 _DECIMALS = 7
+_NO_LIMITS = Limits.off()
 # The service gives scores to a part of the catalogue, of unknown size; an answer has at most 500 items.
 _SCORED_BY_V2 = 1_000
 # Similar-Items looks at metadata for items with fewer interactions than this (recipe page).
@@ -159,9 +160,7 @@ def softmax_over_input(ask: Ask, logits_of: Callable[[Sequence[str]], Sequence[f
     known: dict[str, float] = {id: logit for id, logit in logits if logit is not None}
     # The re-ranker would put unknown items last by itself, in more time. The wire has checked the request, by limits
     # that may be wider than the published ones.
-    ranking = LocalReranker(known, limits=Limits.off()).rank(
-        user_id=user, input_list=[id for id in items if id in known]
-    )
+    ranking = LocalReranker(known, limits=_NO_LIMITS).rank(user_id=user, input_list=[id for id in items if id in known])
     ids = (*ranking.item_ids, *(id for id in items if id not in known))
     scores = ranking.scores + (None,) * (len(ids) - len(ranking))
     return lambda allowed: (

@@ -95,6 +95,14 @@ def test_try_says_why_of_an_item(cli: Callable[..., Any]) -> None:
     ]
 
 
+def test_try_says_when_the_data_has_no_such_item(cli: Callable[..., Any]) -> None:
+    outcome = cli(*TRY, "--value", "GENRE=Comedy", "--item", "tt0032139")
+    assert outcome.status == 0
+    assert "tt0032139 goes" in outcome.out
+    assert "tt0032139 is not in items.csv" in outcome.out
+    assert "is not in" not in cli(*TRY, "--value", "GENRE=Comedy", "--item", "tt0032138").out
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -100,6 +100,15 @@ def test_ctrl_c_while_reading_is_status_130(cli: Callable[..., Any], monkeypatch
     assert (outcome.status, outcome.out, outcome.err) == (130, "", "")
 
 
+def test_ctrl_c_while_writing_is_status_130(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "write", interrupted)
+    outcome = cli("filter", "check", "INCLUDE ItemID WHERE Items.A = 1")
+    assert (outcome.status, outcome.out, outcome.err) == (130, "", "")
+
+
 def test_a_command_s_name_is_not_taken_for_a_secret() -> None:
     class UsageError(Exception):
         def format_message(self) -> str:

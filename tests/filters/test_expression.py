@@ -145,7 +145,7 @@ def test_limits_can_be_moved() -> None:
         Filter(ARN, filter.expression)
 
 
-@pytest.mark.parametrize("arn", ["unseen", "", None, 5, "arn:aws:s3:::bucket", ARN + "x" * 256])
+@pytest.mark.parametrize("arn", ["unseen", "", None, 5, "arn:aws:s3:::bucket", ARN + "x" * 256, ARN + "\n", " " + ARN])
 def test_a_filter_begins_with_its_arn(arn: Any) -> None:
     with pytest.raises(ValidationError) as caught:
         Filter(arn, UNSEEN)
