@@ -82,6 +82,13 @@ def tests(session: nox.Session) -> None:
     pytest(session)
 
 
+@nox.session(python="3.11", name="slow-path")
+def slow_path(session: nox.Session) -> None:
+    """Every test once more, with clients as botocore makes them: the fast path changes no result."""
+    session.install("-e", ".[test]")
+    pytest(session, "--without-fast-path")
+
+
 @nox.session(python="3.11", name="core-new")
 def core_new(session: nox.Session) -> None:
     """The core with the newest boto3, and the drift of the service's model."""

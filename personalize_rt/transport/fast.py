@@ -41,13 +41,20 @@ _LONG_NUMBER = rb"[:,\[\s]-?[0-9]{19}"
 Hook = Callable[[Any], None]
 
 
-def install(client: Any) -> None:
-    """Put the fast path on a client that we built."""
+def install(client: Any) -> bool:
+    """Put the fast path on a client that we built.
+
+    Returns:
+        Whether the sender is part of it, which ends a request when its time is over.
+    """
+    bounded = False
     for hook in _HOOKS:
         try:
             hook(client)
+            bounded = bounded or hook is _install_sender
         except (AttributeError, TypeError, ValueError) as error:
             _log.debug("fast path: %s left out, since botocore has no %s", hook.__name__, error)
+    return bounded
 
 
 def _install_serializer(client: Any) -> None:

@@ -125,6 +125,7 @@ def ask(runtime: PersonalizeRuntime, **arguments: Any) -> tuple[str, ...]:
 # Whole answers, in every form
 
 
+@pytest.mark.fast_path
 @pytest.mark.parametrize(
     ("answer", "close", "reused"),
     [
@@ -204,6 +205,7 @@ def test_an_answer_without_content_is_none(once: Any, raw: RawServer) -> None:
 # Answers that break off, or are none
 
 
+@pytest.mark.fast_path
 @pytest.mark.parametrize(
     "answer",
     [
@@ -259,6 +261,7 @@ def test_what_is_not_http_is_an_error_of_ours_and_the_connection_is_dropped(
     assert raw.connections == 2
 
 
+@pytest.mark.fast_path
 def test_bytes_after_an_answer_are_not_the_start_of_the_next(once: Any, raw: RawServer) -> None:
     stray = OK.replace(b"i1", b"XX")
     raw.outcomes.append((OK + stray, False))
@@ -351,6 +354,7 @@ def test_closing_closes_connections_and_those_under_way_end(session: Any, raw: R
     assert connection.fileno() == -1
 
 
+@pytest.mark.fast_path
 @pytest.mark.parametrize(
     "answer",
     [
@@ -383,6 +387,7 @@ def test_a_connection_that_cannot_be_used_again_is_closed_before_others_can_take
     assert put_back[-1]
 
 
+@pytest.mark.fast_path
 def test_a_pool_that_was_closed_meanwhile_is_no_error_of_urllib3s(once: Any, raw: RawServer) -> None:
     ask(once)
     # What another thread's close() does between the look-up of the pool and its use.
