@@ -189,7 +189,7 @@ def test_an_enforced_deadline_changes_nothing_about_answers_and_errors(plain_cli
 def test_without_our_sender_the_deadline_holds_too(hedge: Any, session: Any, server: Any, monkeypatch: Any) -> None:
     """Where botocore has no place for it, a request is left behind on a thread."""
     monkeypatch.setattr(fast, "_HOOKS", ())
-    server.script("hang", "hang")
+    server.always("hang")
     config = Config(read_timeout=30)
     options: dict[str, Any] = {"session": session, "endpoint_url": server.url, "config": config, "hedge": hedge}
     start = time.monotonic()
@@ -197,6 +197,7 @@ def test_without_our_sender_the_deadline_holds_too(hedge: Any, session: Any, ser
         with pytest.raises(DeadlineExceededError):
             runtime.get_recommendations(campaign_arn=ARN)
         assert time.monotonic() - start < 20
+        server.always({"itemList": [{"itemId": "i1"}]})
         assert runtime.with_options(deadline=20).get_recommendations(campaign_arn=ARN).item_ids == ("i1",)
 
 
