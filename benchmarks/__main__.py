@@ -1,8 +1,8 @@
 """``python -m benchmarks``: measure, print ratios, and write JSON and Markdown.
 
-Options: ``--quick`` (fewer rounds), ``--json FILE``, ``--markdown FILE``; ``--instructions`` (count those of a call too,
-with valgrind: some minutes), ``--aio PYTHON`` (measure the async client too, with the interpreter of an environment that
-has aiobotocore, which pins botocore).
+Options: ``--quick`` (fewer rounds), ``--json FILE``, ``--markdown FILE``, ``--instructions`` (count those of a call too,
+with valgrind: some minutes), ``--aio PYTHON`` (the async client too, with the interpreter of an environment that has
+aiobotocore, which pins botocore).
 """
 
 from __future__ import annotations
