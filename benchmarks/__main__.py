@@ -1,7 +1,7 @@
 """``python -m benchmarks``: measure, print ratios, and write JSON and Markdown.
 
-Options: ``--quick`` (fewer rounds), ``--json FILE``, ``--markdown FILE``, ``--instructions`` (count those of a call too,
-with valgrind: some minutes), ``--aio PYTHON`` (the async client too, with the interpreter of an environment that has
+Options: ``--quick`` (fewer rounds), ``--json FILE``, ``--markdown FILE``, ``--instructions`` (those of a call too, with
+valgrind: some minutes), ``--aio PYTHON`` (the async client too, with the interpreter of an environment that has
 aiobotocore, which pins botocore).
 """
 

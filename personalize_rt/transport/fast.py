@@ -172,7 +172,9 @@ class _UserAgent:
 
 def _install_sender(client: Any) -> None:
     endpoint = client._endpoint
-    endpoint.http_session = Sender(endpoint.http_session)
+    sender = Sender(endpoint.http_session)
+    sender.open(client.meta.endpoint_url)
+    endpoint.http_session = sender
 
 
 _HOOKS: tuple[Hook, ...] = (_install_serializer, _install_reader, _install_user_agent, _install_sender)

@@ -545,6 +545,38 @@ def test_a_ca_bundle_of_the_environment_is_honoured(tls: RawServer, certificate:
     assert tls.connections == 1
 
 
+@pytest.mark.fast_path
+def test_certificates_are_loaded_with_the_client_and_not_for_each_connection(
+    tls: RawServer, certificate: Path, monkeypatch: Any
+) -> None:
+    """It takes tens of milliseconds, which would be the deadline's of whoever connects."""
+    loaded: list[Any] = []
+    load = ssl.SSLContext.load_verify_locations
+
+    def counted(self: Any, *args: Any, **kwargs: Any) -> None:
+        loaded.append(args)
+        load(self, *args, **kwargs)
+
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", counted)
+    tls.outcomes += [(OK, True)] * 3
+    with PersonalizeRuntime(region_name="eu-west-1", endpoint_url=tls.url) as runtime:
+        runtime.connect()
+        assert len(loaded) == 1
+        for _ in range(3):
+            assert ask(runtime) == ("i1",)
+    assert (tls.connections, len(loaded)) == (3, 1)
+
+
+def test_a_bundle_that_cannot_be_loaded_is_a_tls_error(tls: RawServer, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "nothing"))
+    with PersonalizeRuntime(region_name="eu-west-1", endpoint_url=tls.url, retry=RetryPolicy(1)) as runtime:
+        with pytest.raises(TransportError) as caught:
+            ask(runtime)
+    assert caught.value.phase == "tls"
+    assert tls.requests == []
+
+
 def test_verification_is_what_the_config_of_the_machine_says(
     tls: RawServer, certificate: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:
