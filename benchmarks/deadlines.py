@@ -3,8 +3,8 @@
 1,000 calls with a deadline of 150 ms, at most 8 at a time, against each kind of sick server of the fault suite, from
 threads with the sync client, and from tasks with the async one where aiobotocore is installed. Each server runs in a
 process of its own. Beside the calls, in a process of its own too, a control sleeps for 150 ms, as often and as many at
-a time, and does nothing else; what it oversleeps is the machine's, and is taken off, quantile by quantile. Shares are of
-the calls that end within so much of the deadline, after that.
+a time, and does nothing else; what it oversleeps is the machine's, and is taken off, quantile by quantile. Shares are
+of the calls that end within so much of the deadline, after that.
 
 ``--quick`` (100 calls), ``--calls N``, ``--kind NAME`` (may be repeated), ``--client NAME``, ``--json FILE``. Ends with
 status 1 when less than 99.9 % end within 50 ms of the deadline, or not all within 250 ms.
