@@ -89,6 +89,33 @@ def _is_here(host: Any) -> bool:
     return host in {None, "", "localhost", "::1", "0.0.0.0"} or host.startswith("127.")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--without-fast-path``: clients that we build stay as botocore made them, and all must hold as before.
+
+    What tests the fast path itself is left out (``pytest.mark.fast_path``).
+    """
+    parser.addoption("--without-fast-path", action="store_true", help="leave the fast path out of all clients")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--without-fast-path"):
+        left_out = pytest.mark.skip(reason="of the fast path itself")
+        for item in items:
+            if item.get_closest_marker("fast_path") is not None:
+                item.add_marker(left_out)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def without_fast_path(request: pytest.FixtureRequest) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        if request.config.getoption("--without-fast-path"):
+            from personalize_rt.transport import asynchronous, fast
+
+            patch.setattr(fast, "_HOOKS", ())
+            patch.setattr(asynchronous, "_HOOKS", ())
+        yield
+
+
 @pytest.fixture(scope="session", autouse=True)
 def only_loopback() -> Iterator[None]:
     """Whoever leaves this machine fails at once, even where the code under test catches every ``Exception``.

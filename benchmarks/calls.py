@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import subprocess
 import sys
 import threading
 import time
-import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -34,16 +32,25 @@ def responder() -> Iterator[str]:
         process.wait(5)
 
 
-def cost_of_a_call(url: str, *, rounds: int, calls: int) -> dict[str, Any]:
-    """CPU and wall time of each contender for each size, and their ratios to plain boto3."""
+KINDS = tuple((size, metadata) for metadata in (False, True) for size in SIZES)
+
+
+def title(size: int, metadata: bool) -> str:
+    """What the figures of one kind of answer are filed under."""
+    return f"{size} with metadata" if metadata else str(size)
+
+
+def cost_of_a_call(url: str, *, rounds: int, calls: int, kinds: Sequence[tuple[int, bool]] = KINDS) -> dict[str, Any]:
+    """CPU and wall time of each contender for each size and each kind of answer, and their ratios to plain boto3."""
     credentials_for_all()
     built = {name: build(url) for name, build in CONTENDERS.items()}
     results: dict[str, Any] = {}
-    for size in SIZES:
+    for size, metadata in kinds:
         wanted = items(size)
-        costs = side_by_side({name: partial(call, wanted) for name, call in built.items()}, rounds=rounds, calls=calls)
+        side = {name: partial(call, wanted, metadata) for name, call in built.items()}
+        costs = side_by_side(side, rounds=rounds, calls=calls)
         base = costs["boto3"]
-        results[str(size)] = {
+        results[title(size, metadata)] = {
             name: {
                 "cpu_us": round(cost.cpu * 1e6, 1),
                 "cpu_ratio": round(cost.cpu / base.cpu, 3),
@@ -65,31 +72,54 @@ def reading_columns(url: str) -> float:
     return side_by_side({"read": lambda: (ranking.item_ids, ranking.scores)}, rounds=20, calls=1000)["read"].cpu
 
 
+_KEPT = """
+import gc
+import os
+from pathlib import Path
+from benchmarks.contenders import ARN, items
+{build}
+def memory():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+wanted = items(500)
+call(wanted)
+gc.collect()
+before = memory()
+results = [call(wanted) for _ in range({kept})]
+gc.collect()
+print((memory() - before) / len(results))
+"""
+_BUILD = {
+    "boto3": """
+import boto3
+client = boto3.client("personalize-runtime", endpoint_url={url!r})
+def call(wanted):
+    return client.get_personalized_ranking(campaignArn=ARN, userId="u", inputList=wanted)
+""",
+    "personalize_rt": """
+from personalize_rt import PersonalizeRuntime
+runtime = PersonalizeRuntime(endpoint_url={url!r})
+def call(wanted):
+    return runtime.get_personalized_ranking(campaign_arn=ARN, user_id="u", input_list=wanted)
+""",
+}
+
+
 def memory_of_results(url: str, *, kept: int) -> dict[str, float]:
-    """Bytes per kept 500-item result: boto3's dict, and ours."""
-    import boto3
-
-    from personalize_rt import PersonalizeRuntime
-
+    """Bytes of memory per kept 500-item result, each in a new process: boto3's dict, and ours. Linux only."""
     credentials_for_all()
-    client = boto3.client("personalize-runtime", endpoint_url=url)
-    runtime = PersonalizeRuntime(endpoint_url=url)
-    wanted = items(500)
 
-    def per_result(call: Any) -> float:
-        call()
-        gc.collect()
-        tracemalloc.start()
-        before = tracemalloc.get_traced_memory()[0]
-        results = [call() for _ in range(kept)]
-        gc.collect()
-        size = (tracemalloc.get_traced_memory()[0] - before) / len(results)
-        tracemalloc.stop()
-        return size
+    def per_result(name: str) -> float:
+        program = _KEPT.format(build=_BUILD[name].format(url=url), kept=kept)
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        return float(done.stdout)
 
-    theirs = per_result(lambda: client.get_personalized_ranking(campaignArn=ARN, userId="u", inputList=wanted))
-    ours = per_result(lambda: runtime.get_personalized_ranking(campaign_arn=ARN, user_id="u", input_list=wanted))
-    return {"boto3_bytes": round(theirs), "personalize_rt_bytes": round(ours), "ratio": round(ours / theirs, 3)}
+    theirs, ours = per_result("boto3"), per_result("personalize_rt")
+    return {
+        "kept": kept,
+        "boto3_bytes": round(theirs),
+        "personalize_rt_bytes": round(ours),
+        "ratio": round(ours / theirs, 3),
+    }
 
 
 def throughput_of_threads(url: str, *, size: int, threads: int, seconds: float) -> dict[str, float]:

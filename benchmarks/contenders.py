@@ -12,7 +12,10 @@ from typing import Any
 ARN = "arn:aws:personalize:eu-west-1:000000000000:campaign/benchmark"
 KEY, SECRET, REGION = "benchmark", "benchmark", "eu-west-1"
 
-Contender = Callable[[list[str]], tuple[Any, Any]]
+Contender = Callable[..., tuple[Any, Any]]
+"""Ranks a list, given ``input_list`` and ``metadata``: whether to ask for item metadata too; gives ids and scores."""
+
+COLUMNS = ["TITLE", "GENRES"]
 
 
 def items(size: int) -> list[str]:
@@ -35,14 +38,20 @@ def credentials_for_all() -> None:
     )
 
 
+def more(metadata: bool) -> dict[str, Any]:
+    """The member that asks for metadata, or none."""
+    return {"metadataColumns": {"ITEMS": COLUMNS}} if metadata else {}
+
+
 def boto3_plain(url: str) -> Contender:
     """boto3 as it comes, its dict read by hand."""
     import boto3
 
     client = boto3.client("personalize-runtime", endpoint_url=url)
 
-    def rank(input_list: list[str]) -> tuple[Any, Any]:
-        rows = client.get_personalized_ranking(campaignArn=ARN, userId="u", inputList=input_list)["personalizedRanking"]
+    def rank(input_list: list[str], metadata: bool = False) -> tuple[Any, Any]:
+        reply = client.get_personalized_ranking(campaignArn=ARN, userId="u", inputList=input_list, **more(metadata))
+        rows = reply["personalizedRanking"]
         return [row["itemId"] for row in rows], [row.get("score") for row in rows]
 
     return rank
@@ -56,12 +65,13 @@ def boto3_dataclasses(url: str) -> Contender:
     class Item:
         item_id: str
         score: float | None
+        metadata: dict[str, str] | None
 
     client = boto3.client("personalize-runtime", endpoint_url=url)
 
-    def rank(input_list: list[str]) -> tuple[Any, Any]:
-        reply = client.get_personalized_ranking(campaignArn=ARN, userId="u", inputList=input_list)
-        rows = [Item(row["itemId"], row.get("score")) for row in reply["personalizedRanking"]]
+    def rank(input_list: list[str], metadata: bool = False) -> tuple[Any, Any]:
+        reply = client.get_personalized_ranking(campaignArn=ARN, userId="u", inputList=input_list, **more(metadata))
+        rows = [Item(row["itemId"], row.get("score"), row.get("metadata")) for row in reply["personalizedRanking"]]
         return [row.item_id for row in rows], [row.score for row in rows]
 
     return rank
@@ -74,8 +84,8 @@ def boto3_dataclass_package(url: str) -> Contender:
 
     client = boto3.client("personalize-runtime", endpoint_url=url)
 
-    def rank(input_list: list[str]) -> tuple[Any, Any]:
-        reply = client.get_personalized_ranking(campaignArn=ARN, userId="u", inputList=input_list)
+    def rank(input_list: list[str], metadata: bool = False) -> tuple[Any, Any]:
+        reply = client.get_personalized_ranking(campaignArn=ARN, userId="u", inputList=input_list, **more(metadata))
         rows = caster.get_personalized_ranking(reply).personalizedRanking
         return [row.itemId for row in rows], [row.score for row in rows]
 
@@ -88,10 +98,10 @@ def capo(url: str) -> Contender:
 
     client = PersonalizeRuntimeClient(region=REGION, endpoint=url)
 
-    def rank(input_list: list[str]) -> tuple[Any, Any]:
-        rows = client.get_personalized_ranking(campaign_arn=ARN, user_id="u", input_list=input_list)[
-            "personalized_ranking"
-        ]
+    def rank(input_list: list[str], metadata: bool = False) -> tuple[Any, Any]:
+        columns = {"metadata_columns": {"ITEMS": COLUMNS}} if metadata else {}
+        reply = client.get_personalized_ranking(campaign_arn=ARN, user_id="u", input_list=input_list, **columns)
+        rows = reply["personalized_ranking"]
         return [row["item_id"] for row in rows], [row.get("score") for row in rows]
 
     return rank
@@ -99,12 +109,16 @@ def capo(url: str) -> Contender:
 
 def personalize_rt(url: str) -> Contender:
     """This project."""
-    from personalize_rt import PersonalizeRuntime
+    from personalize_rt import Limits, PersonalizeRuntime
 
-    runtime = PersonalizeRuntime(endpoint_url=url)
+    # The service ranks at most 50 items with metadata; the responder is more generous.
+    runtime = PersonalizeRuntime(endpoint_url=url, limits=Limits(input_list_with_metadata=500))
 
-    def rank(input_list: list[str]) -> tuple[Any, Any]:
-        ranking = runtime.get_personalized_ranking(campaign_arn=ARN, user_id="u", input_list=input_list)
+    def rank(input_list: list[str], metadata: bool = False) -> tuple[Any, Any]:
+        columns = COLUMNS if metadata else None
+        ranking = runtime.get_personalized_ranking(
+            campaign_arn=ARN, user_id="u", input_list=input_list, metadata_columns=columns
+        )
         return ranking.item_ids, ranking.scores
 
     return rank
@@ -120,8 +134,8 @@ def floor(url: str) -> Contender:
     signer = SigV4Auth(Credentials(KEY, SECRET), "personalize", REGION)
     pool = urllib3.connection_from_url(url)
 
-    def rank(input_list: list[str]) -> tuple[Any, Any]:
-        body = json.dumps({"campaignArn": ARN, "userId": "u", "inputList": input_list})
+    def rank(input_list: list[str], metadata: bool = False) -> tuple[Any, Any]:
+        body = json.dumps({"campaignArn": ARN, "userId": "u", "inputList": input_list, **more(metadata)})
         request = AWSRequest(
             "POST", f"{url}/personalize-ranking", headers={"Content-Type": "application/json"}, data=body
         )

@@ -1,17 +1,19 @@
 """How close to its deadline a call really ends: ``python -m benchmarks.deadlines``.
 
-1,000 calls with a deadline of 150 ms, at most 8 at a time, against each kind of sick server of the fault suite. Each
-server runs in a process of its own. Beside the calls, in a process of its own too, a control sleeps for 150 ms, as
-often and as many at a time, and does nothing else; what it oversleeps is the machine's, and is taken off, quantile by
-quantile. Shares are of the calls that end within so much of the deadline, after that.
+1,000 calls with a deadline of 150 ms, at most 8 at a time, against each kind of sick server of the fault suite, from
+threads with the sync client, and from tasks with the async one where aiobotocore is installed. Each server runs in a
+process of its own. Beside the calls, in a process of its own too, a control sleeps for 150 ms, as often and as many at
+a time, and does nothing else; what it oversleeps is the machine's, and is taken off, quantile by quantile. Shares are
+of the calls that end within so much of the deadline, after that.
 
-``--quick`` (100 calls), ``--calls N``, ``--kind NAME`` (may be repeated), ``--json FILE``. Ends with status 1 when less
-than 99.9 % end within 50 ms of the deadline, or not all within 250 ms.
+``--quick`` (100 calls), ``--calls N``, ``--kind NAME`` (may be repeated), ``--client NAME``, ``--json FILE``. Ends with
+status 1 when less than 99.9 % end within 50 ms of the deadline, or not all within 250 ms.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import subprocess
@@ -21,6 +23,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +57,7 @@ class Report:
     """Milliseconds beyond the deadline (below 0: before it), and shares of the calls."""
 
     kind: str
+    client: str
     p50: float
     p99: float
     max: float
@@ -74,7 +78,7 @@ def quantile(ordered: Sequence[float], part: float) -> float:
     return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
 
 
-def report(kind: str, taken: Sequence[float], control: Sequence[float], errors: dict[str, int]) -> Report:
+def report(kind: str, client: str, taken: Sequence[float], control: Sequence[float], errors: dict[str, int]) -> Report:
     """What the times of the calls say, each quantile less what the control overslept at that quantile."""
     calls = sorted(seconds - DEADLINE for seconds in taken)
     overslept = sorted(max(0.0, seconds - DEADLINE) for seconds in control)
@@ -82,6 +86,7 @@ def report(kind: str, taken: Sequence[float], control: Sequence[float], errors: 
     ordered = sorted(beyond)
     return Report(
         kind,
+        client,
         *(round(quantile(ordered, part) * 1000, 1) for part in (0.5, 0.99, 1.0)),
         *(round(quantile(overslept, part) * 1000, 1) for part in (0.99, 1.0)),
         sum(late <= 0.050 for late in beyond) / len(beyond),
@@ -106,44 +111,109 @@ def serving(kind: str, certificate: Path | None) -> Iterator[str]:
         process.wait(10)
 
 
-def measure(kind: str, certificate: Path | None, *, calls: int) -> Report:
-    """The calls against one kind of server, and the control beside them."""
-    from botocore.config import Config
+class Control:
+    """Sleeps beside the calls, in a process of its own."""
 
-    from personalize_rt import PersonalizeError, PersonalizeRuntime
+    def __init__(self, calls: int) -> None:
+        command = [sys.executable, "-c", _CONTROL, str(DEADLINE), str(calls), str(AT_A_TIME)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        self._process.stdout.readline()
 
-    errors: dict[str, int] = {}
+    def start(self) -> None:
+        """The calls begin."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("go\n")
+        self._process.stdin.flush()
 
-    def call(_: int) -> float:
-        start = time.perf_counter()
+    def slept(self) -> list[float]:
+        """Seconds that each sleep took."""
+        slept: list[float] = json.loads(self._process.communicate()[0])
+        return slept
+
+
+class Outcomes:
+    """How the calls ended, and what each took."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self.errors: dict[str, int] = {}
+        self.taken: list[float] = []
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Around one call."""
+        from personalize_rt import PersonalizeError
+
+        name, start = "answers", time.perf_counter()
         try:
-            runtime.get_personalized_ranking(campaign_arn=ARN, user_id="u", input_list=["a", "b"])
+            yield
         except PersonalizeError as error:
             name = type(error).__name__
-        else:
-            name = "answers"
-        elapsed = time.perf_counter() - start
-        errors[name] = errors.get(name, 0) + 1
-        return elapsed
+        self.taken.append(time.perf_counter() - start)
+        self.errors[name] = self.errors.get(name, 0) + 1
 
-    # Without the deadline a call would take a minute.
-    patient = Config(connect_timeout=60, read_timeout=60)
+
+def options(url: str) -> dict[str, Any]:
+    """Of a client that without the deadline would wait for a minute."""
+    from botocore.config import Config
+
+    return {"endpoint_url": url, "deadline": DEADLINE, "config": Config(connect_timeout=60, read_timeout=60)}
+
+
+ASK: dict[str, Any] = {"campaign_arn": ARN, "user_id": "u", "input_list": ["a", "b"]}
+
+
+def by_threads(url: str, outcomes: Outcomes, control: Control, calls: int) -> None:
+    """The calls of the sync client."""
+    from personalize_rt import PersonalizeRuntime
+
+    def call(_: int) -> None:
+        with outcomes.one():
+            runtime.get_personalized_ranking(**ASK)
+
+    with PersonalizeRuntime(**options(url)) as runtime, ThreadPoolExecutor(AT_A_TIME) as pool:
+        runtime.connect()
+        list(pool.map(call, range(AT_A_TIME)))  # threads, and what is imported at the first failure
+        outcomes.clear()
+        control.start()
+        list(pool.map(call, range(calls)))
+
+
+async def by_tasks(url: str, outcomes: Outcomes, control: Control, calls: int) -> None:
+    """The calls of the async client."""
+    from personalize_rt.aio import AsyncPersonalizeRuntime
+
+    async def some(numbers: Iterator[int]) -> None:
+        for _ in numbers:
+            with outcomes.one():
+                await runtime.get_personalized_ranking(**ASK)
+
+    async def all_of(count: int) -> None:
+        numbers = iter(range(count))
+        await asyncio.gather(*(some(numbers) for _ in range(AT_A_TIME)))
+
+    async with AsyncPersonalizeRuntime(**options(url)) as runtime:
+        await runtime.connect()
+        await all_of(AT_A_TIME)
+        outcomes.clear()
+        control.start()
+        await all_of(calls)
+
+
+def measure(kind: str, client: str, certificate: Path | None, *, calls: int) -> Report:
+    """The calls of one client against one kind of server, and the control beside them."""
+    outcomes = Outcomes()
     with serving(kind, certificate) as url:
-        with PersonalizeRuntime(endpoint_url=url, deadline=DEADLINE, config=patient) as runtime:
-            runtime.connect()
-            command = [sys.executable, "-c", _CONTROL, str(DEADLINE), str(calls), str(AT_A_TIME)]
-            control = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            assert control.stdout is not None
-            control.stdout.readline()
-            with ThreadPoolExecutor(AT_A_TIME) as pool:
-                list(pool.map(call, range(AT_A_TIME)))  # threads, and what is imported at the first failure
-                errors.clear()
-                assert control.stdin is not None
-                control.stdin.write("go\n")
-                control.stdin.flush()
-                taken = list(pool.map(call, range(calls)))
-            slept = json.loads(control.communicate()[0])
-    return report(kind, taken, slept, errors)
+        control = Control(calls)
+        if client == "sync":
+            by_threads(url, outcomes, control, calls)
+        else:
+            asyncio.run(by_tasks(url, outcomes, control, calls))
+        slept = control.slept()
+    return report(kind, client, outcomes.taken, slept, outcomes.errors)
 
 
 def certificate_in(directory: Path) -> Path:
@@ -163,24 +233,27 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=CALLS)
     parser.add_argument("--kind", action="append", choices=sick.KINDS, help="only this one")
     parser.add_argument("--json", type=Path, help="write the figures here")
-    options = parser.parse_args()
-    calls = 100 if options.quick else options.calls
+    parser.add_argument("--client", choices=("sync", "async"), help="only this one")
+    chosen = parser.parse_args()
+    calls = 100 if chosen.quick else chosen.calls
+    clients = ["sync", "async"] if find_spec("aiobotocore") else ["sync"]
     credentials_for_all()
     print(f"{calls} calls, {AT_A_TIME} at a time, deadline {DEADLINE * 1000:.0f} ms; ms beyond it, control taken off\n")
-    print("| server | p50 | p99 | max | control p99, max | within 50 ms | within 250 ms | |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| server | client | p50 | p99 | max | control p99, max | within 50 ms | within 250 ms | |")
+    print("|---|---|---|---|---|---|---|---|---|")
     reports = []
     with tempfile.TemporaryDirectory() as directory:
         certificate = certificate_in(Path(directory))
-        for kind in options.kind or sick.KINDS:
+        for kind in chosen.kind or sick.KINDS:
             os.environ.pop("AWS_CA_BUNDLE", None)
             if kind in sick.TRUSTED:
                 os.environ["AWS_CA_BUNDLE"] = str(certificate)
-            each = measure(kind, certificate if kind in sick.WITH_CERTIFICATE else None, calls=calls)
-            reports.append(each)
-            print(row(each), flush=True)
-    if options.json:
-        options.json.write_text(json.dumps([attrs.asdict(each) for each in reports], indent=1) + "\n")
+            for client in [chosen.client] if chosen.client else clients:
+                shown = certificate if kind in sick.WITH_CERTIFICATE else None
+                reports.append(measure(kind, client, shown, calls=calls))
+                print(row(reports[-1]), flush=True)
+    if chosen.json:
+        chosen.json.write_text(json.dumps([attrs.asdict(each) for each in reports], indent=1) + "\n")
     return 0 if all(each.holds for each in reports) else 1
 
 
@@ -188,7 +261,7 @@ def row(each: Report) -> str:
     """One line of the table."""
     counted: Any = ", ".join(f"{count} {name}" for name, count in sorted(each.errors.items()))
     return (
-        f"| {each.kind} | {each.p50:.1f} | {each.p99:.1f} | {each.max:.1f} | {each.control_p99:.1f}, "
+        f"| {each.kind} | {each.client} | {each.p50:.1f} | {each.p99:.1f} | {each.max:.1f} | {each.control_p99:.1f}, "
         f"{each.control_max:.1f} | {each.within_50:.2%} | {each.within_250:.2%} | {counted} |"
     )
 

@@ -11,6 +11,7 @@ import statistics
 import sys
 import timeit
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 
 from personalize_rt.interactions import Interaction
@@ -58,6 +59,19 @@ def ranking_ratios(chance: random.Random) -> bool:
         f"its scores, read later            {later * 1e6:7.1f} µs   {later / sort:5.2f} x   (promised: {SCORES_READ:g})"
     )
     return order <= ORDER_READY * sort and later <= SCORES_READ * sort
+
+
+def cost_by_size(chance: random.Random) -> dict[str, dict[str, float]]:
+    """Microseconds to rank so many items locally, and to rank them and read their scores."""
+    figures: dict[str, dict[str, float]] = {}
+    for size in (25, 100, 500):
+        item_ids = [f"tt{n:07d}" for n in range(size)]
+        reranker = LocalReranker({id: chance.gauss(0.0, 3.0) for id in item_ids})
+        chance.shuffle(item_ids)
+        rank = partial(reranker.rank, user_id="user-1", input_list=item_ids)
+        order, scores = best(rank, lambda rank=rank: rank().scores)
+        figures[str(size)] = {"order_us": round(order * 1e6, 1), "with_scores_us": round(scores * 1e6, 1)}
+    return figures
 
 
 def made_up(chance: random.Random, events: int, users: int, items: int) -> list[Interaction]:

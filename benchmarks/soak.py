@@ -1,8 +1,8 @@
-"""Many threads against a service that fails all the time: ``python -m benchmarks.soak`` (10 minutes).
+"""Many threads and tasks against a service that fails all the time: ``python -m benchmarks.soak`` (10 minutes).
 
 A server in a process of its own answers 60 % of the requests well; 30 % with an error (a 5xx, throttling, a reset, a
-broken or cut body), 10 % never. It is killed and started again at random. 32 threads ask for rankings with every policy
-on, some with a filter. What must hold:
+broken or cut body), 10 % never. It is killed and started again at random. 32 threads, and 200 tasks of the async client
+where aiobotocore is installed, ask for rankings with every policy on, some with a filter. What must hold:
 
 * every call yields a permutation of its input, or of what the filter leaves of it, and no exception escapes;
 * no answer belongs to another request: items and users are unlike in all calls, and the id of each answer is a digest
@@ -11,7 +11,7 @@ on, some with a filter. What must hold:
   quarter, when caches and pools were full. (What the C library keeps of freed memory grows slowly with so many threads;
   it is printed, and has a generous limit.)
 
-``--seconds N``, ``--threads N``, ``--seed N``. Ends with status 1 when something does not hold.
+``--seconds N``, ``--threads N``, ``--tasks N``, ``--seed N``. Ends with status 1 when something does not hold.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -183,70 +184,121 @@ class Tally:
     longest: float = 0.0
 
 
-def runtimes(url: str) -> list[Any]:
-    """One client, with all policies in several combinations."""
-    from personalize_rt import PersonalizeRuntime, RetryPolicy
+def policies() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The options of one client with every policy, and those of copies in several combinations."""
+    from personalize_rt import RetryPolicy
     from personalize_rt.resilience.breaker import CircuitBreaker
     from personalize_rt.resilience.cache import Cache
     from personalize_rt.resilience.fallback import FilterData, InputOrderFallback, StaleFallback
     from personalize_rt.resilience.hedge import Hedge
 
-    runtime = PersonalizeRuntime(
-        endpoint_url=url,
-        deadline=DEADLINE,
-        retry=RetryPolicy(3, base=0.01),
-        fallback=StaleFallback() | InputOrderFallback(filter_data=FilterData(items=Rows())),
-        breaker=CircuitBreaker(window=2.0, open_for=0.5),
-        cache=Cache(ttl=0.5, stale_while_revalidate=1.0, stale_if_error=5.0, personal=True),
-        hedge=Hedge(after=0.02, percent=20),
-    ).connect()
-    return [
-        runtime,
-        runtime.with_options(breaker=None),
-        runtime.with_options(breaker=None, hedge=None),
-        runtime.with_options(breaker=None, cache=None, deadline=0.1),
-        runtime.with_options(breaker=None, hedge=Hedge(percent=20)),
+    every = {
+        "deadline": DEADLINE,
+        "retry": RetryPolicy(3, base=0.01),
+        "fallback": StaleFallback() | InputOrderFallback(filter_data=FilterData(items=Rows())),
+        "breaker": CircuitBreaker(window=2.0, open_for=0.5),
+        "cache": Cache(ttl=0.5, stale_while_revalidate=1.0, stale_if_error=5.0, personal=True),
+        "hedge": Hedge(after=0.02, percent=20),
+    }
+    copies: list[dict[str, Any]] = [
+        {},
+        {"breaker": None},
+        {"breaker": None, "hedge": None},
+        {"breaker": None, "cache": None, "deadline": 0.1},
+        {"breaker": None, "hedge": Hedge(percent=20)},
     ]
+    return every, copies
 
 
-def work(index: int, made: list[Any], until: float, seed: int, tally: Tally) -> None:
-    """One thread's calls, one after the other."""
-    from personalize_rt.filters import Filter
+class Caller:
+    """The requests of one thread or task, one after the other, and what came of them."""
 
-    hiding = Filter(FILTER, 'EXCLUDE ItemID WHERE Items.HIDDEN IN ("yes")')
-    chance = random.Random(seed + index)
-    asked: list[tuple[str, list[str]]] = []
-    number = 0
-    while time.monotonic() < until:
-        if asked and chance.random() < 0.2:
-            user_id, input_list = chance.choice(asked[-20:])  # what the cache may know
+    def __init__(self, name: str, seed: int) -> None:
+        from personalize_rt.filters import Filter
+
+        self.tally = Tally()
+        self._hiding = Filter(FILTER, 'EXCLUDE ItemID WHERE Items.HIDDEN IN ("yes")')
+        self._name = name
+        self._chance = random.Random(f"{seed} {name}")
+        self._asked: list[tuple[str, list[str]]] = []
+        self._number = 0
+        self._user_id, self._input_list, self._filtered, self._start = "", [""], False, 0.0
+
+    def request(self, made: list[Any]) -> tuple[Any, dict[str, Any]]:
+        """One of the runtimes, and the arguments of the next call."""
+        chance = self._chance
+        if self._asked and chance.random() < 0.2:
+            self._user_id, self._input_list = chance.choice(self._asked)  # what the cache may know
         else:
-            number += 1
-            user_id = f"user-{index}-{number}"
-            ids = [f"item-{index}-{number}-{place}" for place in range(chance.randint(1, 40))]
-            input_list = [id + HIDDEN if chance.random() < 0.2 else id for id in ids]
-            asked.append((user_id, input_list))
-            del asked[:-20]
-        filtered = chance.random() < 0.3
-        start = time.monotonic()
-        try:
-            ranking = chance.choice(made).get_personalized_ranking(
-                campaign_arn=ARN, user_id=user_id, input_list=input_list, filter=hiding if filtered else None
-            )
-        except BaseException as error:
-            tally.wrong.append(f"{type(error).__name__}: {error}")
-            continue
-        tally.longest = max(tally.longest, time.monotonic() - start)
-        tally.sources[ranking.info.source] += 1
+            self._number += 1
+            self._user_id = f"user-{self._name}-{self._number}"
+            ids = [f"item-{self._name}-{self._number}-{place}" for place in range(chance.randint(1, 40))]
+            self._input_list = [id + HIDDEN if chance.random() < 0.2 else id for id in ids]
+            self._asked.append((self._user_id, self._input_list))
+            del self._asked[:-20]
+        self._filtered = chance.random() < 0.3
+        self._start = time.monotonic()
+        return chance.choice(made), {
+            "campaign_arn": ARN,
+            "user_id": self._user_id,
+            "input_list": self._input_list,
+            "filter": self._hiding if self._filtered else None,
+        }
+
+    def escaped(self, error: BaseException) -> None:
+        """No exception should."""
+        self.tally.wrong.append(f"{type(error).__name__}: {error}")
+
+    def answered(self, ranking: Any) -> None:
+        """Look at an answer."""
+        tally, source = self.tally, ranking.info.source
+        tally.longest = max(tally.longest, time.monotonic() - self._start)
+        tally.sources[source] += 1
         if ranking.cause is not None:
             tally.causes[type(ranking.cause).__name__] += 1
-        wanted = [id for id in input_list if not filtered or not id.endswith(HIDDEN)]
+        wanted = [id for id in self._input_list if not self._filtered or not id.endswith(HIDDEN)]
         if sorted(ranking.item_ids) != sorted(wanted):
-            tally.wrong.append(f"from {ranking.info.source}: {len(ranking)} items for {len(wanted)}, filter {filtered}")
-        if ranking.recommendation_id not in (None, answer_id(user_id, input_list)):
-            tally.wrong.append(f"from {ranking.info.source}: the answer to another request")
-        if ranking.info.unfiltered or ranking.degraded is not (ranking.info.source == "fallback"):
-            tally.wrong.append(f"from {ranking.info.source}: says what it is not")
+            tally.wrong.append(f"from {source}: {len(ranking)} items for {len(wanted)}, filter {self._filtered}")
+        if ranking.recommendation_id not in (None, answer_id(self._user_id, self._input_list)):
+            tally.wrong.append(f"from {source}: the answer to another request")
+        if ranking.info.unfiltered or ranking.degraded is not (source == "fallback"):
+            tally.wrong.append(f"from {source}: says what it is not")
+
+
+def work(caller: Caller, made: list[Any], until: float) -> None:
+    """One thread's calls."""
+    while time.monotonic() < until:
+        runtime, arguments = caller.request(made)
+        try:
+            ranking = runtime.get_personalized_ranking(**arguments)
+        except BaseException as error:
+            caller.escaped(error)
+        else:
+            caller.answered(ranking)
+
+
+async def work_of_tasks(callers: list[Caller], url: str, until: float) -> None:
+    """The calls of all tasks, on one event loop and one client."""
+    from personalize_rt.aio import AsyncPersonalizeRuntime
+
+    async def work(caller: Caller) -> None:
+        while time.monotonic() < until:
+            runtime, arguments = caller.request(made)
+            try:
+                ranking = await runtime.get_personalized_ranking(**arguments)
+            except BaseException as error:
+                caller.escaped(error)
+            else:
+                caller.answered(ranking)
+            await asyncio.sleep(0)  # an open breaker and a full cache answer without waiting for anything
+
+    every, copies = policies()
+    async with AsyncPersonalizeRuntime(endpoint_url=url, **every) as runtime:
+        await runtime.connect()
+        made = [runtime.with_options(**options) for options in copies]
+        async with asyncio.TaskGroup() as group:
+            for caller in callers:
+                group.create_task(work(caller))
 
 
 # What is left
@@ -290,22 +342,30 @@ def restarting(seed: int) -> Iterator[tuple[str, Restarting]]:
         server.close()
 
 
-def soak(*, seconds: float, callers: int, seed: int) -> tuple[dict[str, Any], list[str]]:
+def soak(*, seconds: float, callers: int, tasks: int, seed: int) -> tuple[dict[str, Any], list[str]]:
     """Run; return figures, and what did not hold."""
     credentials_for_all()
     import tenacity  # noqa: F401
 
-    import personalize_rt.resilience.sync_cache  # noqa: F401 - what is imported later is no growth
+    import personalize_rt.resilience.sync_cache  # what is imported later is no growth
+    from personalize_rt import PersonalizeRuntime
+
+    if tasks:
+        import personalize_rt.resilience.asynchronous_cache  # noqa: F401
 
     before_files, before_threads = open_files(), threads()
-    tallies = [Tally() for _ in range(callers)]
+    of_threads = [Caller(f"thread-{index}", seed) for index in range(callers)]
+    of_tasks = [Caller(f"task-{index}", seed) for index in range(tasks)]
+    tallies = [caller.tally for caller in (*of_threads, *of_tasks)]
     with restarting(seed) as (url, server):
-        made = runtimes(url)
+        every, copies = policies()
+        runtime = PersonalizeRuntime(endpoint_url=url, **every).connect()
+        made = [runtime.with_options(**options) for options in copies]
         start = time.monotonic()
         until = start + seconds
-        pool = [
-            threading.Thread(target=work, args=(index, made, until, seed, tally)) for index, tally in enumerate(tallies)
-        ]
+        pool = [threading.Thread(target=work, args=(caller, made, until)) for caller in of_threads]
+        if tasks:
+            pool.append(threading.Thread(target=lambda: asyncio.run(work_of_tasks(of_tasks, url, until))))
         for thread in pool:
             thread.start()
         time.sleep(min(30.0, seconds / 4))  # caches fill, pools open
@@ -315,7 +375,7 @@ def soak(*, seconds: float, callers: int, seed: int) -> tuple[dict[str, Any], li
             thread.join()
         gc.collect()
         end, end_blocks = memory(), sys.getallocatedblocks()
-        made[0].close()
+        runtime.close()
     waited = time.monotonic() + 10
     while (open_files() > before_files or threads() - before_threads) and time.monotonic() < waited:
         time.sleep(0.05)
@@ -332,6 +392,8 @@ def soak(*, seconds: float, callers: int, seed: int) -> tuple[dict[str, Any], li
     figures = {
         "seconds": round(time.monotonic() - start, 1),
         "threads": callers,
+        "tasks": tasks,
+        "calls of tasks": sum(sum(caller.tally.sources.values()) for caller in of_tasks),
         "restarts": server.restarts,
         "calls": sum(sum(tally.sources.values()) for tally in tallies),
         "sources": dict(sum((tally.sources for tally in tallies), Counter())),
@@ -347,12 +409,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--threads", type=int, default=32)
+    parser.add_argument("--tasks", type=int, help="of the async client; 200, or none where aiobotocore is missing")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         asyncio.run(serve(options.serve, options.seed))
-    figures, wrong = soak(seconds=options.seconds, callers=options.threads, seed=options.seed)
+    tasks = options.tasks
+    if tasks is None:
+        tasks = 200 if find_spec("aiobotocore") else 0
+    figures, wrong = soak(seconds=options.seconds, callers=options.threads, tasks=tasks, seed=options.seed)
     print(json.dumps(figures, indent=1))
     for text, count in Counter(wrong).most_common(20):
         print(f"{count} x {text}", file=sys.stderr)

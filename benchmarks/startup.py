@@ -63,6 +63,10 @@ def construction(rounds: int) -> dict[str, dict[str, float]]:
 
 def first_answer(url: str, arn: str, items: list[str], rounds: int) -> dict[str, dict[str, float]]:
     """CPU time from a new process to the first answer."""
+    return _with_ratio(_cpu(first_answer_programs(url, arn, items), rounds), "boto3")
+
+
+def first_answer_programs(url: str, arn: str, items: list[str]) -> dict[str, str]:
+    """Programs that build a client, ask once, and read a score."""
     programs = {"boto3": _FIRST_ANSWER_BOTO3, "personalize-rt": _FIRST_ANSWER_OURS}
-    filled = {name: text.format(url=url, arn=arn, items=items) for name, text in programs.items()}
-    return _with_ratio(_cpu(filled, rounds), "boto3")
+    return {name: text.format(url=url, arn=arn, items=items) for name, text in programs.items()}

@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # a policy that is off is not even imported
     from personalize_rt.resilience.cache import Cache, Flights
     from personalize_rt.resilience.fallback import Fallback
     from personalize_rt.resilience.hedge import Hedge
-    from personalize_rt.transport.sending import Reply
+    from personalize_rt.transport.sending import Reply, Transport
 
 __all__ = ["UNSET", "Call", "Hook", "Policies"]
 
@@ -129,6 +129,10 @@ class Policies:
                 _check_kind(name, value, getattr(import_module(home), kind))
         if not isinstance(self.enforce_deadline, bool):  # pyright: ignore[reportUnnecessaryIsInstance] - from outside
             raise ValidationError("enforce_deadline must be True or False", parameter="enforce_deadline")
+
+    def leave_behind(self, transport: Transport) -> bool:
+        """Whether a request has to be left behind on a thread at the deadline, since nothing would end it."""
+        return self.deadline is not None and not transport.bounded and (self.enforce_deadline or transport.owned)
 
     def changed(self, **options: Any) -> Policies:
         """A copy with some options changed; the rest is shared."""

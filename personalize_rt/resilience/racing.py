@@ -149,7 +149,7 @@ def hedged(call: Call[Any], transport: Transport, hedge: Hedge) -> Reply:
     """Send; when the answer is late, send again, and take whichever comes first."""
     delay = hedge.delay()
     ends, begun = call.ends(), call.elapsed()
-    if delay is None and call.policies.enforce_deadline and not transport.owned:
+    if delay is None and call.policies.leave_behind(transport):
         reply = on_a_worker(call, transport)
     elif delay is None:
         reply = transport.send(call.request, sent_before=call.sent, ends=ends)
@@ -171,7 +171,7 @@ def _raced(call: Call[Any], transport: Transport, hedge: Hedge, race: _Race, del
             call.tell("HedgeStarted")
             race.start(second)
 
-    if transport.owned:
+    if transport.bounded:
         # In this thread: a healthy call costs no hand-over. The winner of the other lane ends our wait.
         context = contextvars.copy_context()
         timer = _timers.after(delay, lambda: context.run(start_second))

@@ -129,7 +129,7 @@ def _attempt(call: Call[ResultT], transport: Transport) -> ResultT:
             from personalize_rt.resilience.racing import hedged
 
             reply = hedged(call, transport, policies.hedge)
-        elif policies.enforce_deadline and not transport.owned:
+        elif policies.leave_behind(transport):
             from personalize_rt.resilience.racing import on_a_worker
 
             reply = on_a_worker(call, transport)

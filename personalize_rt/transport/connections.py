@@ -33,6 +33,7 @@ class Connections:
         # A runtime that is dropped without close() leaves no socket open.
         weakref.finalize(self, _close_all, self._idle)
         self._urllib3 = untyped("urllib3.exceptions")
+        self._trusts = _load_certificates(pool)
         self._is_dropped: Callable[[Any], bool] = untyped("urllib3.util.connection").is_connection_dropped
 
     def take(self, attempt: Attempt) -> Any:
@@ -64,6 +65,8 @@ class Connections:
 
     def _opened(self, attempt: Attempt) -> Any:
         connection = self._pool._new_conn()
+        if self._trusts:
+            connection.ca_certs = connection.ca_cert_dir = None  # the context of the pool has them
         spares: list[socket.socket] = []
         # urllib3 gives each address of a name the whole time-out; together they have what is left.
         connection._new_conn = lambda: self._connected(connection, attempt, spares)
@@ -108,6 +111,23 @@ class Connections:
         if isinstance(failure, TimeoutError):
             raise urllib3.ConnectTimeoutError(connection, "connecting took too long") from failure
         raise urllib3.NewConnectionError(connection, f"Failed to establish a new connection: {failure}") from failure
+
+
+def _load_certificates(pool: Any) -> bool:
+    """Load the CA bundle into the TLS context that all connections of a pool share; whether that was done.
+
+    urllib3 reads the bundle again for each connection. That takes tens of milliseconds, in which nobody looks at a
+    deadline, and threads that connect at the same time wait for each other.
+    """
+    context = getattr(pool, "conn_kw", {}).get("ssl_context")
+    bundle, folder = getattr(pool, "ca_certs", None), getattr(pool, "ca_cert_dir", None)
+    if context is None or not (bundle or folder):
+        return False
+    try:
+        context.load_verify_locations(bundle, folder)
+    except OSError:
+        return False  # whoever connects is told
+    return True
 
 
 def _close_all(connections: list[Any]) -> None:

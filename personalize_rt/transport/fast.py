@@ -41,13 +41,20 @@ _LONG_NUMBER = rb"[:,\[\s]-?[0-9]{19}"
 Hook = Callable[[Any], None]
 
 
-def install(client: Any) -> None:
-    """Put the fast path on a client that we built."""
+def install(client: Any) -> bool:
+    """Put the fast path on a client that we built.
+
+    Returns:
+        Whether the sender is part of it, which ends a request when its time is over.
+    """
+    bounded = False
     for hook in _HOOKS:
         try:
             hook(client)
+            bounded = bounded or hook is _install_sender
         except (AttributeError, TypeError, ValueError) as error:
             _log.debug("fast path: %s left out, since botocore has no %s", hook.__name__, error)
+    return bounded
 
 
 def _install_serializer(client: Any) -> None:
@@ -165,7 +172,9 @@ class _UserAgent:
 
 def _install_sender(client: Any) -> None:
     endpoint = client._endpoint
-    endpoint.http_session = Sender(endpoint.http_session)
+    sender = Sender(endpoint.http_session)
+    sender.open(client.meta.endpoint_url)
+    endpoint.http_session = sender
 
 
 _HOOKS: tuple[Hook, ...] = (_install_serializer, _install_reader, _install_user_agent, _install_sender)

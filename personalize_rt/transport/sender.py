@@ -49,6 +49,11 @@ class Sender:
         self._size: int = session._max_pool_connections
         _ = session._manager.connection_from_url, session._setup_ssl_cert, session._verify
 
+    def open(self, url: str) -> None:
+        """Load what connections to an endpoint need: certificates, and not within the deadline of the first call."""
+        if url.startswith("https:") and not self._proxy_url_for(url):
+            self._target(url)
+
     def send(self, request: Any) -> Any:
         """Send a prepared request and read the whole answer."""
         body = request.body
@@ -120,8 +125,9 @@ class Sender:
         host = f"[{pool.host}]" if ":" in pool.host and not pool.host.startswith("[") else pool.host
         host = host if pool.port in (None, default) else f"{host}:{pool.port}"
         start = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nAccept-Encoding: identity\r\n".encode("ascii")
-        fresh = Connections(pool, self._connect_timeout, self._size)
-        connections = self._connections.setdefault(pool, fresh)
+        connections = self._connections.get(pool) or self._connections.setdefault(
+            pool, Connections(pool, self._connect_timeout, self._size)
+        )
         self._targets[url] = connections, start
         return connections, start
 

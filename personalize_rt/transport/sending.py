@@ -69,6 +69,7 @@ class Transport:
         self._lock = threading.Lock()
         self._closed = False
         self._warned = False
+        self._bounded = False
         if self._owned:
             check_client_options(options)
             _owned.add(self)
@@ -79,6 +80,20 @@ class Transport:
     def owned(self) -> bool:
         """Whether we built the client."""
         return self._owned
+
+    @property
+    def bounded(self) -> bool:
+        """Whether a request ends by itself when its time is over, and can be broken off before.
+
+        The sender of a client that we build sees to it, and is known when the client is built: now, if there is none
+        yet.
+
+        Raises:
+            ConfigurationError: The client cannot be built.
+        """
+        if self._owned and self._client is None:
+            self._build()
+        return self._bounded
 
     def client(self) -> Any:
         """The client, built now if there is none yet.
@@ -97,7 +112,7 @@ class Transport:
                 client = configured(lambda: build_client(**self._options))
                 from personalize_rt.transport.fast import install
 
-                install(client)
+                self._bounded = install(client)
                 if self._redact:
                     from personalize_rt.transport.redacting import mask_log
 

@@ -19,7 +19,7 @@ from aiobotocore.httpxsession import HttpxSession
 
 from personalize_rt import PersonalizeError, ResponseError, RetryPolicy, ServerError, ServiceError, TransportError
 from personalize_rt.aio import AsyncPersonalizeRuntime
-from personalize_rt.transport.asynchronous_sender import AsyncSender
+from personalize_rt.transport.asynchronous_sender import AsyncSender, _Connection
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
 
@@ -190,6 +190,59 @@ async def test_closing_closes_connections_and_those_under_way_end(raw: Any) -> N
         assert isinstance(under_way.exception(), PersonalizeError)
         while raw.open:
             await asyncio.sleep(0.005)
+
+
+async def test_closing_while_a_connection_opens_leaves_none_open(raw: Any, monkeypatch: Any) -> None:
+    loop = asyncio.get_running_loop()
+    connect, connecting, go_on = loop.sock_connect, asyncio.Event(), asyncio.Event()
+
+    async def slowly(*args: Any) -> None:
+        await connect(*args)
+        connecting.set()
+        await go_on.wait()
+
+    async with raw:
+        runtime = once(raw)
+        await runtime.connect()
+        monkeypatch.setattr(loop, "sock_connect", slowly)
+        under_way = asyncio.ensure_future(ask(runtime))
+        await connecting.wait()
+        await runtime.aclose()
+        go_on.set()
+        await asyncio.wait([under_way])
+        assert isinstance(under_way.exception(), PersonalizeError)
+        while raw.open:
+            await asyncio.sleep(0.005)
+
+
+async def test_bytes_that_come_when_the_time_is_just_over_are_no_error_of_the_loops() -> None:
+    """In one turn of the loop the read time-out goes off and bytes arrive: the time-out has it."""
+    loop = asyncio.get_running_loop()
+    heard: list[Any] = []
+    loop.set_exception_handler(lambda _, context: heard.append(context))
+    connection = _Connection()
+    transport = SimpleNamespace(write=lambda _: None, is_closing=lambda: False, abort=lambda: None)
+    connection.connection_made(transport)  # type: ignore[arg-type]
+    waiting = asyncio.ensure_future(connection.exchange(b"", 0.001))
+    await asyncio.sleep(0)
+    assert connection._timer is not None
+    connection._timer._on_timeout()  # type: ignore[attr-defined]  # the loop's turn begins with timers
+    connection.data_received(b"HTTP/1.1 200 OK\r\n")
+    await asyncio.wait([waiting])
+    assert isinstance(waiting.exception(), TimeoutError)
+    assert heard == []
+
+
+async def test_a_header_with_a_line_break_is_refused(raw: Any) -> None:
+    def inject(request: Any, **_: Any) -> None:
+        request.headers["x-mine"] = "a\r\nx-evil: 1"
+
+    async with raw, once(raw) as runtime:
+        client = await runtime._transport.client()
+        client.meta.events.register("before-send.personalize-runtime", inject)
+        with pytest.raises((ValueError, PersonalizeError)):
+            await ask(runtime)
+        assert raw.requests == []
 
 
 async def test_nothing_is_left_open(raw: Any, recwarn: Any) -> None:

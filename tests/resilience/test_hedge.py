@@ -313,6 +313,7 @@ def test_the_second_lane_of_our_own_client_runs_in_the_context_of_its_caller(hed
 # When something goes wrong beside the requests
 
 
+@pytest.mark.fast_path
 def test_an_interrupt_is_not_swallowed_by_the_answer_to_the_other_request(
     hedging: Any, server: Any, monkeypatch: Any
 ) -> None:
@@ -336,6 +337,7 @@ def no_more_threads(*_: Any, **__: Any) -> None:
     raise RuntimeError("can't start new thread")
 
 
+@pytest.mark.fast_path
 def test_without_threads_the_first_request_answers_alone(hedging: Any, server: Any, monkeypatch: Any) -> None:
     made = hedging(deadline=20)
     made.get_recommendations(campaign_arn=ARN)
@@ -358,7 +360,7 @@ def test_without_threads_the_first_request_answers_alone(hedging: Any, server: A
 def test_without_threads_a_caller_s_client_is_answered_by_the_fallback(
     options: Any, hedging: Any, plain_client: Any, monkeypatch: Any
 ) -> None:
-    made = hedging(client=plain_client(), deadline=None, fallback=PopularItemsFallback(["p"]), **options)
+    made = hedging(client=plain_client(), deadline=20, fallback=PopularItemsFallback(["p"]), **options)
     monkeypatch.setattr(racing, "on_a_thread", no_more_threads)
     answer = made.get_recommendations(campaign_arn=ARN)
     assert (answer.item_ids, type(answer.cause).__name__) == (("p",), "TransportError")

@@ -125,6 +125,7 @@ def ask(runtime: PersonalizeRuntime, **arguments: Any) -> tuple[str, ...]:
 # Whole answers, in every form
 
 
+@pytest.mark.fast_path
 @pytest.mark.parametrize(
     ("answer", "close", "reused"),
     [
@@ -204,6 +205,7 @@ def test_an_answer_without_content_is_none(once: Any, raw: RawServer) -> None:
 # Answers that break off, or are none
 
 
+@pytest.mark.fast_path
 @pytest.mark.parametrize(
     "answer",
     [
@@ -259,6 +261,7 @@ def test_what_is_not_http_is_an_error_of_ours_and_the_connection_is_dropped(
     assert raw.connections == 2
 
 
+@pytest.mark.fast_path
 def test_bytes_after_an_answer_are_not_the_start_of_the_next(once: Any, raw: RawServer) -> None:
     stray = OK.replace(b"i1", b"XX")
     raw.outcomes.append((OK + stray, False))
@@ -351,6 +354,7 @@ def test_closing_closes_connections_and_those_under_way_end(session: Any, raw: R
     assert connection.fileno() == -1
 
 
+@pytest.mark.fast_path
 @pytest.mark.parametrize(
     "answer",
     [
@@ -383,6 +387,7 @@ def test_a_connection_that_cannot_be_used_again_is_closed_before_others_can_take
     assert put_back[-1]
 
 
+@pytest.mark.fast_path
 def test_a_pool_that_was_closed_meanwhile_is_no_error_of_urllib3s(once: Any, raw: RawServer) -> None:
     ask(once)
     # What another thread's close() does between the look-up of the pool and its use.
@@ -538,6 +543,38 @@ def test_a_ca_bundle_of_the_environment_is_honoured(tls: RawServer, certificate:
         assert ask(runtime) == ("i1",)
         assert ask(runtime) == ("i1",)
     assert tls.connections == 1
+
+
+@pytest.mark.fast_path
+def test_certificates_are_loaded_with_the_client_and_not_for_each_connection(
+    tls: RawServer, certificate: Path, monkeypatch: Any
+) -> None:
+    """It takes tens of milliseconds, which would be the deadline's of whoever connects."""
+    loaded: list[Any] = []
+    load = ssl.SSLContext.load_verify_locations
+
+    def counted(self: Any, *args: Any, **kwargs: Any) -> None:
+        loaded.append(args)
+        load(self, *args, **kwargs)
+
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", counted)
+    tls.outcomes += [(OK, True)] * 3
+    with PersonalizeRuntime(region_name="eu-west-1", endpoint_url=tls.url) as runtime:
+        runtime.connect()
+        assert len(loaded) == 1
+        for _ in range(3):
+            assert ask(runtime) == ("i1",)
+    assert (tls.connections, len(loaded)) == (3, 1)
+
+
+def test_a_bundle_that_cannot_be_loaded_is_a_tls_error(tls: RawServer, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "nothing"))
+    with PersonalizeRuntime(region_name="eu-west-1", endpoint_url=tls.url, retry=RetryPolicy(1)) as runtime:
+        with pytest.raises(TransportError) as caught:
+            ask(runtime)
+    assert caught.value.phase == "tls"
+    assert tls.requests == []
 
 
 def test_verification_is_what_the_config_of_the_machine_says(

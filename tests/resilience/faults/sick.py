@@ -19,9 +19,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-BODY = json.dumps({"personalizedRanking": [], "itemList": [{"itemId": "i1"}], "recommendationId": "RID-1"}).encode()
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(BODY)
 BYTE_EVERY = 0.01  # seconds: no read time-out notices
+LONG = 1000  # bytes, so that dripping them takes ten seconds: a call that waited for the end would be noticed
+REPLY = {"personalizedRanking": [], "itemList": [{"itemId": "i1"}], "recommendationId": "RID-1"}
+BODY = json.dumps(REPLY).encode() + b" " * LONG
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-long: %b\r\ncontent-length: %d\r\n\r\n" % (
+    b"x" * LONG,
+    len(BODY),
+)
 
 Handler = Callable[[socket.socket], None]
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from botocore.config import Config
 
 from personalize_rt import (
     AccessDeniedError,
@@ -49,6 +50,13 @@ FAULTS: dict[str, tuple[Callable[[Any], object], tuple[type[PersonalizeError], .
 }
 
 
+NAMES = [
+    # What came of a cut body is handed on by botocore as if it were all.
+    pytest.param(name, marks=[pytest.mark.fast_path] if name == "more announced than sent" else [])
+    for name in FAULTS
+]
+
+
 @pytest.fixture(scope="module")
 def local() -> LocalPersonalize:
     return LocalPersonalize.sample()
@@ -65,7 +73,8 @@ def made(local: LocalPersonalize, url: str, session: Any) -> Iterator[Callable[.
     runtimes: list[PersonalizeRuntime] = []
 
     def make(**options: Any) -> PersonalizeRuntime:
-        defaults: dict[str, Any] = {"deadline": DEADLINE, "retry": RetryPolicy(3, base=0.02)}
+        patient = Config(connect_timeout=60, read_timeout=60)  # only the deadline ends a call
+        defaults: dict[str, Any] = {"deadline": DEADLINE, "retry": RetryPolicy(3, base=0.02), "config": patient}
         runtimes.append(PersonalizeRuntime(session=session, endpoint_url=url, **{**defaults, **options}))
         return runtimes[-1].connect()
 
@@ -83,7 +92,7 @@ def rank(runtime: PersonalizeRuntime, local: LocalPersonalize) -> Any:
         assert time.monotonic() - start < DEADLINE + GUARD
 
 
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_fault_is_an_error_of_its_kind_in_time(name: str, local: Any, made: Any) -> None:
     fault, kinds = FAULTS[name]
     fault(local.faults)
@@ -91,7 +100,7 @@ def test_a_fault_is_an_error_of_its_kind_in_time(name: str, local: Any, made: An
         rank(made(), local)
 
 
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("name", NAMES)
 def test_with_a_fallback_it_is_a_permutation_of_the_input(name: str, local: Any, made: Any) -> None:
     fault, kinds = FAULTS[name]
     fault(local.faults)

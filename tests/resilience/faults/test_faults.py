@@ -1,4 +1,8 @@
-"""Whatever a server does, a caller is free at the deadline: 150 ms, with a guard that only a real hang breaks."""
+"""Whatever a server does, a caller is free at the deadline: 150 ms, with a guard that only a real hang breaks.
+
+How close to the deadline a call ends is not asserted here, on a machine that may be busy: ``benchmarks/deadlines.py``
+measures it, beside a control. Without a deadline each slow server would hold a call for ten seconds or for a minute.
+"""
 
 from __future__ import annotations
 
@@ -87,9 +91,11 @@ def open_files() -> int:
 
 
 @pytest.fixture(autouse=True)
-def no_thread_and_no_socket_of_ours_is_left() -> Iterator[None]:
+def no_thread_and_no_socket_of_ours_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
     before = open_files()
     yield
+    if request.config.getoption("--without-fast-path"):
+        return  # a request of botocore's own cannot be broken off: its thread is left behind until its time-out
     until = time.monotonic() + 10
     # Losers, and workers that were left behind, are on their way out; the server closes what it hears the end of.
     while (ours() or open_files() > before) and time.monotonic() < until:
@@ -144,6 +150,7 @@ def test_a_connection_that_breaks_is_tried_again_while_there_is_time(
         assert 1 <= each.error.attempts <= 3
 
 
+@pytest.mark.fast_path
 @pytest.mark.parametrize("kind", NOT_TRUSTED)
 def test_a_server_that_is_not_trusted_is_not_tried_again(kind: str, sick_server: Any, client_of: Any) -> None:
     for each in outcomes(client_of(sick_server(kind).url), calls=4):
