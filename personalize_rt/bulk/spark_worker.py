@@ -96,15 +96,18 @@ class Reading:
         Raises:
             ValidationError: An id or a list is null.
         """
-        arguments = {name: row[place] for name, place in self.ids.items()}
-        for name, value in arguments.items():
-            if value is None:
-                raise ValidationError(f"{name} is null in this row", parameter=name)
-        return arguments
+        return _not_null({name: row[place] for name, place in self.ids.items()})
 
     def given(self, columns: Mapping[str, int], row: Row) -> dict[str, Any]:
         """What a row gives of some columns that may be null."""
         return {name: row[place] for name, place in columns.items() if row[place] is not None}
+
+
+def _not_null(arguments: dict[str, Any]) -> dict[str, Any]:
+    for name, value in arguments.items():
+        if value is None:
+            raise ValidationError(f"{name} is null in this row", parameter=name)
+    return arguments
 
 
 @attrs.frozen
@@ -260,20 +263,16 @@ def rerank(plan: Rerankings, batches: Iterable[Batch]) -> Iterator[Batch]:
 
 
 def _ranked(reranker: LocalReranker, plan: Rerankings, row: Row) -> Answer:
-    try:
-        arguments = plan.reading.arguments(row)
-    except ValidationError as error:
-        return Failure.of(error)
-    context = plan.context
-    if plan.reading.context:
-        context = {**(context or {}), **plan.reading.given(plan.reading.context, row)}
-    return reranked(reranker, context=context, **arguments)
+    reading, context = plan.reading, plan.context
+    if reading.context:
+        context = {**(context or {}), **reading.given(reading.context, row)}
+    return _reranked(reranker, {name: row[place] for name, place in reading.ids.items()}, context)
 
 
-def reranked(reranker: LocalReranker, *, user_id: Any, input_list: Any, context: Any) -> Answer:
+def _reranked(reranker: LocalReranker, arguments: dict[str, Any], context: Any) -> Answer:
     """A ranking of the local re-ranker, or why there is none."""
     try:
-        return reranker.rank(user_id=user_id, input_list=input_list, context=context)
+        return reranker.rank(**_not_null(arguments), context=context)
     except PersonalizeError as error:
         return Failure.of(error)
     except Exception as error:
@@ -291,7 +290,7 @@ class RerankedRow:
     def __call__(self, user_id: Any, input_list: Any, context: Any) -> dict[str, Any]:
         """The columns of the result for a row, by name."""
         reranker = LocalReranker(self.scorer(), limits=self.limits)
-        return result_row(reranked(reranker, user_id=user_id, input_list=input_list, context=context))
+        return result_row(_reranked(reranker, {"user_id": user_id, "input_list": input_list}, context))
 
 
 # Answers as rows.

@@ -116,6 +116,7 @@ def test_each_row_has_the_recommendations_of_its_user(session: Any, service: Ser
     answers = spark.recommend(df, campaign_arn=arn, num_results=5, runtime=service.runtime)
     assert service.arrived == []  # lazy
     found = {row["USER_ID"]: row for row in answers.collect()}
+    assert len(service.arrived) == len(users)
     assert sorted(found) == sorted(users)
     assert [found[user]["place"] for user in users] == list(range(len(users)))
     runtime = service.local.runtime()
@@ -124,7 +125,6 @@ def test_each_row_has_the_recommendations_of_its_user(session: Any, service: Ser
         assert ids(found[user]) == list(expected.item_ids)
         assert [item.score for item in found[user]["items"]] == list(expected.scores)
         assert (found[user]["source"], found[user]["error"]) == ("service", None)
-    assert len(service.arrived) == len(users)
 
 
 def test_each_list_is_ranked_for_its_user(session: Any, service: Service, users: list[str]) -> None:
@@ -366,7 +366,7 @@ def test_the_whole_job_keeps_within_its_rate(session: Any, service: Service, use
     spark.recommend(df, campaign_arn=arn, num_results=1, tps=40, partitions=2, runtime=service.runtime).collect()
     arrived = sorted(service.arrived)
     assert len(arrived) == 80
-    # In a second: what two tasks of 20 may, and what each catches up with (RateLimiter: 0.1 s, and the one it begins with).
+    # In a second: what two tasks of 20 may, with what each may catch up with (0.1 s) and the one that it begins with.
     in_a_second = [sum(start <= at < start + 1.0 for at in arrived) for start in arrived]
     assert max(in_a_second) <= 2 * (20 * 1.1 + 1) + 2
     assert arrived[-1] - arrived[0] >= 1.5
