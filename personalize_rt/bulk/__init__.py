@@ -10,8 +10,10 @@
 """
 
 from personalize_rt.bulk.course import InterruptedRun, OutageError
+from personalize_rt.bulk.files import rank_file, recommend_file
 from personalize_rt.bulk.limiter import RateLimiter
 from personalize_rt.bulk.outcomes import Outcome, Summary
+from personalize_rt.bulk.parts import StorageError
 from personalize_rt.bulk.requests import ActionRequest, BulkRequest, RankRequest, RecommendRequest
 from personalize_rt.bulk.running import Run, run
 
@@ -25,6 +27,9 @@ __all__ = [
     "RateLimiter",
     "RecommendRequest",
     "Run",
+    "StorageError",
     "Summary",
+    "rank_file",
+    "recommend_file",
     "run",
 ]

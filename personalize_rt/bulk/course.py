@@ -6,7 +6,7 @@ Shared by the run on threads and the one on tasks, which only wait and hand on.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Mapping, Sized
 from typing import Any
 
 from personalize_rt.bulk.checkpoint import Checkpoint
@@ -67,7 +67,10 @@ class Course:
         raises: Whether the first error ends the run.
         progress: Whether to show a bar.
         checkpoint: Where to keep how far it is.
+        total: How many requests there are, where the caller knows.
         skip: Requests at the beginning that were done before, beside those of the checkpoint.
+        failed: Those of them that failed, by the class of their error; the summary counts all of them.
+        gaps: Whether what is behind a request that was dropped may come out.
         what: What to write beside the bar.
     """
 
@@ -83,6 +86,8 @@ class Course:
         checkpoint: Checkpoint | None,
         total: int | None = None,
         skip: int = 0,
+        failed: Mapping[str, int] | None = None,
+        gaps: bool = True,
         what: str = "asking",
     ) -> None:
         self._limiter = limiter
@@ -90,7 +95,10 @@ class Course:
         self._raises = raises
         self._position = skip
         self._window: Window[Done] = Window(max(64, 8 * concurrency), ordered=ordered)
+        self._gaps = gaps
         self._tally = Tally()
+        self._tally.failed.update(failed or {})
+        self._tally.done = skip - self._tally.failed.total()
         self._start = self._saved = time.monotonic()
         self._in_a_row = 0
         self._handed: int | None = None
@@ -174,7 +182,7 @@ class Course:
 
     def give_up_gaps(self) -> bool:
         """All has ended that will; whether there is something left to hand on."""
-        return self._window.give_up_gaps()
+        return self._gaps and self._window.give_up_gaps()
 
     # The end.
 
@@ -205,7 +213,11 @@ class Course:
         return self._tally.summary(self._limiter.throttles, time.monotonic() - self._start)
 
     def _advice(self) -> str:
-        return "" if self._checkpoint is None else f"; to go on, run it again with checkpoint={str(self._checkpoint.path)!r}"
+        return (
+            ""
+            if self._checkpoint is None
+            else f"; to go on, run it again with checkpoint={str(self._checkpoint.path)!r}"
+        )
 
     def _with_advice(self, failure: BaseException, position: int | None) -> BaseException:
         where = f"after {self._tally.total:,} requests" if position is None else f"at requests[{position}]"

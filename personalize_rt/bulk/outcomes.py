@@ -97,6 +97,11 @@ class Tally:
         self.failed: Counter[str] = Counter()
         self._times: Counter[int] = Counter()
 
+    @property
+    def total(self) -> int:
+        """Requests that have an outcome."""
+        return self.done + self.failed.total()
+
     def count(self, error: str | None, elapsed: float) -> None:
         """Count an outcome: the class of its error, and its seconds; 0.0 where nothing was sent."""
         if error is None:
@@ -117,6 +122,4 @@ class Tally:
 
     def summary(self, throttles: int, elapsed: float) -> Summary:
         """All of it."""
-        return Summary(
-            self.done, dict(self.failed), throttles, self.percentile(0.5), self.percentile(0.99), elapsed
-        )
+        return Summary(self.done, dict(self.failed), throttles, self.percentile(0.5), self.percentile(0.99), elapsed)

@@ -22,7 +22,7 @@ sent_at: ContextVar[float] = ContextVar("sent_at", default=0.0)
 
 @attrs.frozen(eq=False, repr=False)
 class PacedRetry(RetryPolicy):
-    """A retry policy that tells the limiter what happens. It is asked when an attempt failed, so others cost nothing."""
+    """A retry policy that tells the limiter what happens. It is asked only when an attempt failed."""
 
     policy: RetryPolicy = attrs.field(kw_only=True)
     limiter: RateLimiter = attrs.field(kw_only=True)

@@ -1,4 +1,4 @@
-"""What can be asked in bulk: the arguments of one call as a frozen value, named as the method of the client names them."""
+"""What can be asked in bulk: the arguments of one call as a frozen value, named as the client's methods name them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ AnswerT = TypeVar("AnswerT", covariant=True)
 
 def _once(values: Any) -> Any:
     """What an iterator gives is taken once: a throttled request is sent again. All else is left to the client."""
-    return tuple(values) if isinstance(values, Iterator) else values
+    return tuple(values) if isinstance(values, Iterator) else values  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
 class BulkRequest(Generic[AnswerT]):

@@ -31,7 +31,7 @@ class Run(Iterator[ValueT], Generic[ValueT]):
     """A run: an iterator over what comes out. Made by :func:`run`.
 
     Requests are taken from their iterable in the thread that iterates, a few ahead of what comes out. Leave the loop
-    early, and :meth:`close` the run, or use it in ``with``: what is in flight then ends first, and the rest is not sent.
+    early, and :meth:`close` the run, or use it in ``with``: what is in flight then ends, and the rest is not sent.
     """
 
     def __init__(self, requests: Iterable[Any], pool: Pool, course: Course) -> None:
@@ -139,9 +139,9 @@ def run(
     off.
 
     Args:
-        runtime: Who is asked; its deadline and retries count for each request. Or a function that builds one: with
-            ``processes`` it must be one, that pickles (``functools.partial(PersonalizeRuntime, region_name=…)``), and is
-            called once in each.
+        runtime: Who is asked; its deadline and retries count for each request. Or a function that builds one, which
+            ``processes`` need: it must pickle (``functools.partial(PersonalizeRuntime, region_name=…)``), and is called
+            once in each.
         requests: :class:`RankRequest`, :class:`RecommendRequest` and :class:`ActionRequest`, mixed as you like.
         concurrency: Requests in flight at the most, over all processes; the requests a second that you want, times the
             seconds that one takes.

@@ -88,12 +88,12 @@ class Threads:
         self._worker: Worker[Any, Any] = Worker(runtime, plan, limiter, shared.is_stopped)
         self._concurrency = concurrency
         self._threads: list[threading.Thread] = []
-        self._outstanding = 0
+        self.outstanding: int = 0  # jobs that were submitted, and have neither been collected nor dropped
         weakref.finalize(self, shared.stop, self._threads)
 
     def submit(self, job: Job) -> None:
         """Do a job some time soon."""
-        self._outstanding += 1
+        self.outstanding += 1
         self._shared.jobs.put(job)
         if len(self._threads) < self._concurrency:
             thread = threading.Thread(
@@ -105,12 +105,12 @@ class Threads:
     def collect(self) -> list[Done | Halt]:
         """What has ended; waits a moment for it."""
         shared = self._shared
-        if self._outstanding and len(shared.ended) < BATCH:
+        if self.outstanding and len(shared.ended) < BATCH:
             shared.wake.acquire(timeout=LINGER)
         taken: list[Done | Halt] = []
         while shared.ended:
             outcome = shared.ended.popleft()
-            self._outstanding -= 1
+            self.outstanding -= 1
             if outcome is not None:
                 taken.append(outcome)
         return taken
@@ -121,7 +121,7 @@ class Threads:
 
     def is_idle(self) -> bool:
         """Whether all has been collected that will ever end."""
-        return self._outstanding == 0
+        return self.outstanding == 0
 
     def close(self) -> None:
         """Stop, and wait for what is in flight. Safe to call twice."""

@@ -20,7 +20,7 @@ from personalize_rt.errors import (
     ValidationError,
 )
 
-__all__ = ["Done", "Halt", "Job", "Plan", "Plain", "Worker", "finished", "later"]
+__all__ = ["Bare", "Done", "Halt", "Job", "Plain", "Plan", "Worker", "finished", "later"]
 
 RawT = TypeVar("RawT")
 ValueT = TypeVar("ValueT")
@@ -58,7 +58,13 @@ class Halt(NamedTuple):
 
 
 class Plan(Protocol[RawT_contra, ValueT_co]):
-    """What a run makes of that which goes in, and what comes out. With processes, it pickles."""
+    """What a run makes of that which goes in, and what comes out. With processes, it pickles.
+
+    Attributes:
+        keeps_raw: Whether what comes out holds what went in: then a process does not send that back.
+    """
+
+    keeps_raw: bool
 
     def request(self, raw: RawT_contra) -> BulkRequest[Any]:
         """The request.
@@ -78,6 +84,8 @@ class Plan(Protocol[RawT_contra, ValueT_co]):
 class Plain:
     """Requests in, outcomes out."""
 
+    keeps_raw = True
+
     def request(self, raw: BulkRequest[Any]) -> BulkRequest[Any]:
         """The same."""
         return raw
@@ -87,6 +95,23 @@ class Plain:
     ) -> Outcome[Any]:
         """The outcome."""
         return Outcome(position, raw, answer, error, elapsed)
+
+
+class Bare:
+    """A plan in another process: what the caller gets is made where the raw is."""
+
+    keeps_raw = False
+
+    def __init__(self, plan: Plan[Any, Any]) -> None:
+        self._plan = plan
+
+    def request(self, raw: Any) -> BulkRequest[Any]:
+        """As the plan."""
+        return self._plan.request(raw)
+
+    def value(self, position: int, raw: Any, answer: Any, error: PersonalizeError | None, elapsed: float) -> Any:
+        """What the plan needs beside the raw."""
+        return answer, error
 
 
 def later(error: PersonalizeError, tries: int) -> float | None:

@@ -49,9 +49,7 @@ class Bar:
         ModuleNotFoundError: ``show`` is true, and tqdm is not installed.
     """
 
-    def __init__(
-        self, what: str, unit: str, show: bool | None, *, total: int | None = None, done: int = 0
-    ) -> None:
+    def __init__(self, what: str, unit: str, show: bool | None, *, total: int | None = None, done: int = 0) -> None:
         if show is None:
             show = installed("tqdm") and (in_notebook() or sys.stderr.isatty())
         self._bar: Any = None

@@ -1,0 +1,338 @@
+"""From an input file to an output file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import attrs
+
+from personalize_rt import operations
+from personalize_rt.bulk.course import Course, InterruptedRun
+from personalize_rt.bulk.lines import Line, LinePlan
+from personalize_rt.bulk.outcomes import Summary
+from personalize_rt.bulk.parts import Parts
+from personalize_rt.bulk.rows import Reader, open_rows
+from personalize_rt.bulk.running import Run, Runtime, number, open_pool
+from personalize_rt.client import PersonalizeRuntime
+from personalize_rt.errors import PersonalizeError, ValidationError
+from personalize_rt.filters.values import FilterValue
+from personalize_rt.limits import Limits
+from personalize_rt.notebook.extras import need
+
+__all__ = ["rank_file", "recommend_file"]
+
+FilePath = str | os.PathLike[str]
+
+# Lines of a Parquet file's row group.
+_GROUP = 1024
+
+
+def recommend_file(
+    runtime: Runtime,
+    input: FilePath,
+    output: FilePath,
+    *,
+    campaign_arn: str | None = None,
+    recommender_arn: str | None = None,
+    num_results: int | None = None,
+    context: Mapping[str, str] | None = None,
+    filter_arn: str | None = None,
+    filter_values: Mapping[str, FilterValue] | None = None,
+    concurrency: int = 16,
+    tps: float | None = None,
+    processes: int | None = None,
+    resume: bool = False,
+    errors: FilePath | None = None,
+    progress: bool | None = None,
+) -> Summary:
+    """Ask for recommendations for each row of a file (GetRecommendations).
+
+    The files are those of the service's batch inference: JSON Lines, a row like ``{"userId": "4638"}`` in, and like
+    ``{"input":…,"output":{"recommendedItems":[…],"scores":[…]},"error":null}`` out, in the order of the input. A row
+    may also have ``itemId``, ``numResults``, ``context`` and ``filterValues`` (in the service's form), which count
+    before the arguments here. A name that ends with ``.csv`` or ``.parquet`` is a file with a column for each of
+    ``USER_ID``, ``ITEM_ID``, ``NUM_RESULTS`` that there is; an output may be ``.parquet`` too.
+
+    A row that is wrong, and a request that fails, is a line with an ``error``, and the others go on. The output
+    appears when it is whole; until then its lines are in ``OUTPUT.parts``, each as soon as it is there. When the job
+    stops, for whatever reason, ``resume=True`` goes on with it: rows that are there are not asked again.
+
+    Args:
+        runtime: As for :func:`run`.
+        input: The file to read.
+        output: The file to write. It must not be there.
+        campaign_arn: The campaign to ask; give this or ``recommender_arn``.
+        recommender_arn: The recommender to ask.
+        num_results: How many items for each, at most 500; the service's default is 25.
+        context: Contextual metadata of all requests.
+        filter_arn: A filter to apply.
+        filter_values: Values for the parameters of the filter.
+        concurrency: As for :func:`run`.
+        tps: As for :func:`run`.
+        processes: As for :func:`run`.
+        resume: Go on with a job that was stopped, if there is one; when the output is there, there is nothing to do.
+        errors: A file for the rows that failed, as they were (those of Parquet as JSON Lines), to ask only them again.
+            It is written when there are some.
+        progress: As for :func:`run`.
+
+    Returns:
+        How the whole job went; latency and throttles are those of this run.
+
+    Raises:
+        ValidationError: An argument or a file was refused; nothing was sent.
+        StorageError: The output cannot be written, for lack of space for instance; what is there is kept.
+        InterruptedRun: Ctrl-C; a ``KeyboardInterrupt``. What is there is kept.
+        PersonalizeError: What ended the run, as for :func:`run`; what is there is kept.
+        ModuleNotFoundError: A file is Parquet, and pyarrow is not installed.
+    """
+    arguments = {
+        "campaign_arn": campaign_arn,
+        "recommender_arn": recommender_arn,
+        "num_results": num_results,
+        "context": context,
+        "filter_arn": filter_arn,
+        "filter_values": filter_values,
+    }
+    options = _Options(concurrency, tps, processes, resume, errors, progress)
+    return _Job("recommend", runtime, Path(input), Path(output), arguments, options).run()
+
+
+def rank_file(
+    runtime: Runtime,
+    input: FilePath,
+    output: FilePath,
+    *,
+    campaign_arn: str,
+    context: Mapping[str, str] | None = None,
+    filter_arn: str | None = None,
+    filter_values: Mapping[str, FilterValue] | None = None,
+    concurrency: int = 16,
+    tps: float | None = None,
+    processes: int | None = None,
+    resume: bool = False,
+    errors: FilePath | None = None,
+    progress: bool | None = None,
+) -> Summary:
+    """Rank the list of each row of a file (GetPersonalizedRanking).
+
+    As :func:`recommend_file`, with rows like ``{"userId": "891", "itemList": ["27", "886", "101"]}``, or the columns
+    ``USER_ID`` and ``ITEM_LIST`` (of CSV with ``|`` between items). Items that the model does not know are last, with
+    ``null`` as score.
+
+    Args:
+        runtime: As for :func:`run`.
+        input: The file to read.
+        output: The file to write. It must not be there.
+        campaign_arn: A campaign of a personalized-ranking recipe.
+        context: Contextual metadata of all requests.
+        filter_arn: A filter to apply.
+        filter_values: Values for the parameters of the filter.
+        concurrency: As for :func:`run`.
+        tps: As for :func:`run`.
+        processes: As for :func:`run`.
+        resume: As for :func:`recommend_file`.
+        errors: As for :func:`recommend_file`.
+        progress: As for :func:`run`.
+
+    Returns:
+        How the whole job went; latency and throttles are those of this run.
+
+    Raises:
+        PersonalizeError: As for :func:`recommend_file`.
+        ModuleNotFoundError: As for :func:`recommend_file`.
+    """
+    arguments = {
+        "campaign_arn": campaign_arn,
+        "context": context,
+        "filter_arn": filter_arn,
+        "filter_values": filter_values,
+    }
+    options = _Options(concurrency, tps, processes, resume, errors, progress)
+    return _Job("rank", runtime, Path(input), Path(output), arguments, options).run()
+
+
+@attrs.frozen
+class _Options:
+    concurrency: int
+    tps: float | None
+    processes: int | None
+    resume: bool
+    errors: FilePath | None
+    progress: bool | None
+
+
+class _Job:
+    def __init__(
+        self,
+        kind: str,
+        runtime: Any,
+        input: Path,
+        output: Path,
+        arguments: Mapping[str, Any],
+        options: _Options,
+    ) -> None:
+        self._kind = kind
+        self._runtime = runtime
+        self._input = input
+        self._output = output
+        self._errors = None if options.errors is None else Path(options.errors)
+        self._arguments = {name: value for name, value in arguments.items() if value is not None}
+        self._options = options
+
+    def run(self) -> Summary:
+        options = self._options
+        self._check_arguments()
+        concurrency = number(options.concurrency, "concurrency")
+        reader = open_rows(self._input, self._kind)
+        if self._output.suffix.lower() == ".parquet":
+            need("pyarrow.parquet", "arrow", "A Parquet file")
+        self._check_names()
+        if options.resume and self._output.exists() and not self._parts_path().exists():
+            return Summary(0, {}, 0, None, None, 0.0)
+        plan = LinePlan(self._kind, str(self._input), reader.unit, self._arguments)
+        pool, limiter = open_pool(self._runtime, plan, concurrency, options.tps, options.processes)
+        parts = Parts(self._output, self._description(), resume=options.resume)
+        try:
+            if parts.is_settled:
+                parts.remove()
+                return Summary(0, {}, 0, None, None, 0.0)
+            course = Course(
+                (),
+                limiter,
+                concurrency=concurrency,
+                ordered=True,
+                gaps=False,
+                raises=False,
+                progress=options.progress,
+                checkpoint=None,
+                total=reader.total(),
+                skip=parts.rows,
+                failed=parts.failed,
+                what={"recommend": "recommending", "rank": "ranking"}[self._kind],
+            )
+            rows = islice(reader.rows(), parts.rows, None)
+            try:
+                with Run[Line](rows, pool, course) as run:
+                    for line in run:
+                        assert line.position == parts.rows
+                        parts.append(line.text)
+            except InterruptedRun:
+                raise InterruptedRun(
+                    f"stopped after {parts.rows:,} rows, which are kept in {parts.directory}; to go on, run it again "
+                    "with resume"
+                ) from None
+            except PersonalizeError as error:
+                error.add_note(f"{parts.rows:,} rows are kept in {parts.directory}; to go on, run it again with resume")
+                raise
+            parts.finish(self._writer(), None if self._errors is None else (self._errors, _again(reader)))
+            return course.summary()
+        finally:
+            parts.close()
+            pool.close()
+
+    def _parts_path(self) -> Path:
+        return self._output.with_name(f"{self._output.name}.parts")
+
+    def _check_arguments(self) -> None:
+        """Refuse now what every request would be refused for."""
+        asked = self._runtime() if callable(self._runtime) else self._runtime
+        limits: Limits = asked._limits if isinstance(asked, PersonalizeRuntime) else Limits()  # pyright: ignore[reportPrivateUsage]
+        given: dict[str, Any] = dict.fromkeys(("context", "filter_arn", "filter_values", "filter"))
+        given |= {"metadata_columns": None, "user_id": "user"}
+        if self._kind == "rank":
+            given |= self._arguments | {"input_list": ["item"]}
+            operations.personalized_ranking_request(limits, **given)
+        else:
+            given |= dict.fromkeys(("campaign_arn", "recommender_arn", "num_results")) | self._arguments
+            operations.recommendations_request(limits, item_id="item", promotions=(), **given)
+
+    def _check_names(self) -> None:
+        paths = {"input": self._input, "output": self._output, "errors": self._errors}
+        seen: dict[Path, str] = {}
+        for name, path in paths.items():
+            if path is None:
+                continue
+            other = seen.setdefault(path.absolute(), name)
+            if other != name:
+                raise ValidationError(f"{name} and {other} are the same file: {path}", parameter=name)
+        errors = self._errors
+        if errors is not None and errors.exists() and not (self._options.resume and self._parts_path().exists()):
+            raise ValidationError(f"{errors} is there already: name another one, or remove it", parameter="errors")
+
+    def _description(self) -> dict[str, Any]:
+        """What must be the same when the job goes on. What may be personal is there as a digest."""
+        content = hashlib.blake2b(digest_size=16)
+        with open(self._input, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            content.update(file.read(1 << 16))
+            file.seek(max(0, size - (1 << 16)))
+            content.update(file.read(1 << 16))
+        arguments = {
+            name: hashlib.blake2b(json.dumps(value, sort_keys=True, default=repr).encode(), digest_size=16).hexdigest()
+            for name, value in self._arguments.items()
+        }
+        return {
+            "kind": self._kind,
+            "input": {"bytes": size, "digest": content.hexdigest()},
+            "arguments": arguments,
+        }
+
+    def _writer(self) -> Callable[[Iterator[bytes], IO[bytes]], None]:
+        return _write_parquet if self._output.suffix.lower() == ".parquet" else _write_lines
+
+
+def _write_lines(lines: Iterator[bytes], file: IO[bytes]) -> None:
+    file.writelines(lines)
+
+
+def _write_parquet(lines: Iterator[bytes], file: IO[bytes]) -> None:
+    """The lines as rows, with ``position``: that of the row in the input, from 0."""
+    arrow: Any = need("pyarrow", "arrow", "A Parquet file")
+    parquet: Any = need("pyarrow.parquet", "arrow", "A Parquet file")
+    schema = arrow.schema(
+        [
+            ("position", arrow.int64()),
+            ("user_id", arrow.string()),
+            ("item_id", arrow.string()),
+            ("recommended_items", arrow.list_(arrow.string())),
+            ("scores", arrow.list_(arrow.float64())),
+            ("error", arrow.string()),
+        ]
+    )
+    position = 0
+    with parquet.ParquetWriter(file, schema) as writer:
+        while group := list(islice(lines, _GROUP)):
+            rows = [_columns(json.loads(line)) | {"position": position + n} for n, line in enumerate(group)]
+            position += len(rows)
+            writer.write_table(arrow.Table.from_pylist(rows, schema=schema))
+
+
+def _columns(line: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = line["input"] if isinstance(line["input"], dict) else dict[str, Any]()
+    output: dict[str, Any] = line["output"] or {}
+    return {
+        "user_id": _text(given.get("userId")),
+        "item_id": _text(given.get("itemId")),
+        "recommended_items": output.get("recommendedItems"),
+        "scores": output.get("scores"),
+        "error": line["error"],
+    }
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _again(reader: Reader) -> Callable[[Iterator[bytes], IO[bytes]], None]:
+    def write(lines: Iterator[bytes], file: IO[bytes]) -> None:
+        file.write(reader.head())
+        for line in lines:
+            file.write(reader.again(json.loads(line)["input"]) + b"\n")
+
+    return write

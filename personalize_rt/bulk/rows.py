@@ -1,0 +1,302 @@
+"""Rows of input files: JSON Lines of Personalize's batch inference, CSV, Parquet. Read one by one.
+
+A row that cannot be read is a row too: it says why, and becomes that request's error.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple, Never, Protocol
+
+from personalize_rt.errors import ValidationError
+from personalize_rt.notebook.extras import need
+from personalize_rt.redaction import describe
+
+__all__ = ["MEMBERS", "Reader", "Row", "open_rows", "shown_name"]
+
+# The members that a row may have, by what is asked: those of the service's batch inference (service.md section 4,
+# "Batch output", and 2.3, "Batch input lines"), and of the arguments of one call those that may differ between users.
+MEMBERS: Mapping[str, tuple[str, ...]] = {
+    "recommend": ("userId", "itemId", "numResults", "context", "filterValues"),
+    "rank": ("userId", "itemList", "context", "filterValues"),
+}
+# What fits into a column.
+_COLUMNS: Mapping[str, str] = {
+    "userid": "userId",
+    "itemid": "itemId",
+    "itemlist": "itemList",
+    "numresults": "numResults",
+}
+# Rows of a Parquet file in memory at a time.
+_BATCH = 1024
+
+
+class Row(NamedTuple):
+    """One row.
+
+    Attributes:
+        number: Its line in the file, from 1; of a Parquet file its row.
+        members: What it holds, by the names of batch inference; ``None`` when it could not be read, or when ``text``
+            holds it.
+        text: The line of a JSON Lines file, still to be read; or what could not be read.
+        problem: Why it could not be read.
+    """
+
+    number: int
+    members: Mapping[str, Any] | None = None
+    text: bytes = b""
+    problem: str | None = None
+
+
+class Reader(Protocol):
+    """A file of rows.
+
+    Attributes:
+        unit: What its rows are counted in.
+    """
+
+    unit: str
+
+    def rows(self) -> Iterator[Row]:
+        """The rows, from the first."""
+        ...
+
+    def total(self) -> int | None:
+        """How many there are, about; ``None`` where counting would take long."""
+        ...
+
+    def head(self) -> bytes:
+        """How a file begins that is to hold some of the rows again."""
+        ...
+
+    def again(self, given: Any) -> bytes:
+        """A row as it was: its members, or the text that could not be read."""
+        ...
+
+
+def open_rows(path: Path, kind: str) -> Reader:
+    """Look at a file of rows: ``.csv``, ``.parquet``, and all others JSON Lines.
+
+    Args:
+        path: The file.
+        kind: What is asked: a key of ``MEMBERS``.
+
+    Raises:
+        ValidationError: It cannot be read, or has columns that mean nothing.
+        ModuleNotFoundError: It is a Parquet file, and pyarrow is not installed.
+    """
+    suffix = path.suffix.lower()
+    try:
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        raise ValidationError(f"cannot read {path}: {error.strerror}", parameter="input") from None
+    if suffix == ".csv":
+        return _Csv(path, kind)
+    if suffix == ".parquet":
+        return _Parquet(path, kind)
+    return _JsonLines(path)
+
+
+class _JsonLines:
+    unit = "line"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def rows(self) -> Iterator[Row]:
+        with open(self._path, "rb") as file:
+            for number, line in enumerate(file, start=1):
+                text = line.strip()
+                if number == 1:
+                    text = text.removeprefix(b"\xef\xbb\xbf")
+                if text:
+                    yield Row(number, text=text)
+
+    def total(self) -> int | None:
+        return _lines(self._path)
+
+    def head(self) -> bytes:
+        return b""
+
+    def again(self, given: Any) -> bytes:
+        return given.encode("utf-8", "surrogateescape") if isinstance(given, str) else json.dumps(given).encode()
+
+
+class _Csv:
+    """A header of column names, as in the schemas of Personalize: case and underscores make no difference."""
+
+    unit = "line"
+
+    def __init__(self, path: Path, kind: str) -> None:
+        self._path = path
+        with self._opened() as file:
+            try:
+                names = next(csv.reader(file, strict=True), list[str]())
+            except csv.Error as error:
+                _refuse_header(path, f"it is no CSV ({error})")
+        self._names = names
+        self._members = _known(names, kind, f"{path}, line 1")
+
+    def _opened(self) -> io.TextIOWrapper:
+        # What is not UTF-8 comes through as surrogates, and is that row's error.
+        return open(self._path, encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+    def rows(self) -> Iterator[Row]:
+        with self._opened() as file:
+            reader = csv.reader(file, strict=True)
+            next(reader)
+            while True:
+                number = reader.line_num + 1
+                try:
+                    cells = next(reader)
+                except StopIteration:
+                    return
+                except csv.Error as error:
+                    yield Row(number, problem=f"it is no CSV ({error})")
+                    continue
+                if cells:
+                    yield self._row(number, cells)
+
+    def _row(self, number: int, cells: list[str]) -> Row:
+        if len(cells) != len(self._members):
+            problem = f"it has {len(cells)} cells, and the header has {len(self._members)}"
+            return Row(number, text=_joined(cells), problem=problem)
+        if any("\ud800" <= character <= "\udfff" for cell in cells for character in cell):
+            return Row(number, text=_joined(cells), problem="it is not UTF-8")
+        members: dict[str, Any] = {}
+        for name, cell in zip(self._members, cells, strict=True):
+            if cell == "":
+                continue  # an empty cell says nothing
+            if name == "itemList":
+                members[name] = cell.split("|")
+            elif name == "numResults":
+                if not (cell.isascii() and cell.isdigit()):
+                    return Row(number, text=_joined(cells), problem=f"{name} is not a whole number")
+                members[name] = int(cell)
+            else:
+                members[name] = cell
+        return Row(number, members)
+
+    def total(self) -> int | None:
+        lines = _lines(self._path)
+        return None if lines is None else max(0, lines - 1)
+
+    def head(self) -> bytes:
+        return _joined(self._names) + b"\n"
+
+    def again(self, given: Any) -> bytes:
+        if isinstance(given, str):
+            return given.encode("utf-8", "surrogateescape")
+        values: Iterator[Any] = (given.get(name, "") for name in self._members)
+        return _joined(["|".join(map(str, value)) if isinstance(value, list) else str(value) for value in values])  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+
+
+class _Parquet:
+    """Columns as in CSV; a list of items is a list of strings, or a string with ``|`` between them."""
+
+    unit = "row"
+
+    def __init__(self, path: Path, kind: str) -> None:
+        self._path = path
+        self._parquet: Any = need("pyarrow.parquet", "arrow", "A Parquet file")
+        arrow: Any = need("pyarrow", "arrow", "A Parquet file")
+        self._broken: tuple[type[Exception], ...] = (arrow.ArrowException, OSError)
+        try:
+            with self._parquet.ParquetFile(path) as file:
+                names: list[str] = list(file.schema_arrow.names)
+                self._total = int(file.metadata.num_rows)
+        except self._broken:
+            raise ValidationError(f"cannot read {path}: it is no Parquet file", parameter="input") from None
+        self._members = _known(names, kind, str(path))
+
+    def rows(self) -> Iterator[Row]:
+        number = 0
+        with self._parquet.ParquetFile(self._path) as file:
+            batches = file.iter_batches(batch_size=_BATCH)
+            while True:
+                try:
+                    batch: Any = next(batches)
+                except StopIteration:
+                    return
+                except self._broken as error:
+                    raise ValidationError(
+                        f"cannot read {self._path} after row {number:,}: {type(error).__name__}", parameter="input"
+                    ) from None
+                columns = [column.to_pylist() for column in batch.columns]
+                for cells in zip(*columns, strict=True):
+                    number += 1
+                    yield Row(number, dict(self._given(cells)))
+
+    def _given(self, cells: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+        for name, cell in zip(self._members, cells, strict=True):
+            if cell is not None:
+                yield name, cell.split("|") if name == "itemList" and isinstance(cell, str) else cell
+
+    def total(self) -> int | None:
+        return self._total
+
+    def head(self) -> bytes:
+        return b""
+
+    def again(self, given: Any) -> bytes:
+        return json.dumps(given, default=str).encode()
+
+
+def _known(names: Sequence[str], kind: str, where: str) -> list[str]:
+    """The members that columns stand for."""
+    wanted = [name for name in MEMBERS[kind] if name in _COLUMNS.values()]
+    members: list[str] = []
+    for name in names:
+        member = _COLUMNS.get(name.replace("_", "").lower())
+        if member not in wanted:
+            columns = list(map(_column, wanted))
+            _refuse_header(where, f"unknown column {shown_name(name, columns)}{_reads(kind, wanted)}")
+        if member in members:
+            _refuse_header(where, f"column {_column(member)} is there twice")
+        members.append(member)
+    needed = ("userId", "itemList") if kind == "rank" else ("userId", "itemId")
+    missing = [name for name in needed if name not in members]
+    if missing and (kind == "rank" or len(missing) == len(needed)):
+        _refuse_header(where, f"there is no column {' or '.join(map(_column, missing))}{_reads(kind, wanted)}")
+    return members
+
+
+def shown_name(name: str, known: Sequence[str]) -> str:
+    """A name that is unknown: as it is when it is like a known one, else its size; it may be an id out of place."""
+    return repr(name) if get_close_matches(name.lower(), [one.lower() for one in known]) else f"({describe(name)})"
+
+
+def _reads(kind: str, wanted: Sequence[str]) -> str:
+    return f"; {kind} reads {', '.join(map(_column, wanted))}"
+
+
+def _column(member: str) -> str:
+    return "".join(f"_{letter}" if letter.isupper() else letter.upper() for letter in member)
+
+
+def _refuse_header(where: object, problem: str) -> Never:
+    raise ValidationError(f"{where}: {problem}", parameter="input")
+
+
+def _joined(cells: Sequence[str]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(cells)
+    return text.getvalue().encode("utf-8", "surrogateescape")
+
+
+# Bytes up to which lines are counted for the progress bar: a blink.
+_COUNTED = 256 << 20
+
+
+def _lines(path: Path) -> int | None:
+    if os.path.getsize(path) > _COUNTED:
+        return None
+    with open(path, "rb") as file:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
