@@ -114,6 +114,12 @@ def foreign_clients(session: nox.Session) -> None:
     session.run(".ci/foreign-clients", f"{session.bin}/python", external=True)
 
 
+@nox.session(python=False, default=False)
+def spark(session: nox.Session) -> None:
+    """Spark jobs on a session of this machine. Needs Java 17; `nox -s spark -- 3.5.9` takes that pyspark."""
+    session.run(".ci/spark", *session.posargs, external=True)
+
+
 @nox.session(python="3.11")
 def docs(session: nox.Session) -> None:
     """The pages, without a warning, and the tests of the framework examples."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import personalize_rt
-from personalize_rt.bulk.spark_zip import dependencies_zip
+from personalize_rt.bulk.spark import dependencies_zip
 from personalize_rt.local import LocalPersonalize
 
 # Without site-packages, the checkout, or anything of the environment.
@@ -25,7 +25,7 @@ for module in (attr, attrs, tenacity, personalize_rt):
     assert module.__file__.startswith({archive!r}), module.__file__
 from importlib.util import find_spec
 from personalize_rt import *
-import personalize_rt.bulk.spark, personalize_rt.bulk.spark_worker, personalize_rt.filters.builder
+import personalize_rt.bulk.spark, personalize_rt.bulk.spark.worker, personalize_rt.filters.builder
 assert Filter.parse('EXCLUDE ItemID WHERE Items.GENRES IN ($GENRE)').parameters
 assert LocalReranker({{"b": 1.0}}).rank(user_id="u", input_list=["a", "b"]).item_ids == ("b", "a")
 assert PersonalizeRuntime(region_name="eu-west-1").connect()

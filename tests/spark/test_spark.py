@@ -17,6 +17,7 @@ import pytest
 
 from personalize_rt import Filter, LocalReranker, PersonalizeRuntime, PopularityScorer, Promotion, RetryPolicy
 from personalize_rt.bulk import spark
+from personalize_rt.bulk.spark import asking
 from personalize_rt.errors import ValidationError
 from personalize_rt.local import HttpRequest, HttpResponse, LocalPersonalize
 
@@ -388,8 +389,8 @@ def test_the_rate_is_divided_by_the_tasks_that_run_at_once(
     options: dict[str, Any], partitions: int, each: float | None, session: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plans = []
-    really = spark.spark_worker.Requests
-    monkeypatch.setattr(spark.spark_worker, "Requests", lambda *given: plans.append(really(*given)) or plans[-1])
+    really = asking.Requests
+    monkeypatch.setattr(asking, "Requests", lambda *given: plans.append(really(*given)) or plans[-1])
     df = session.createDataFrame([("u",)], "user_id string")
     arn = "arn:aws:personalize:eu-west-1:123456789012:campaign/c"
     answers = spark.recommend(df, campaign_arn=arn, **options)
@@ -425,6 +426,14 @@ ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/c"
             "filter_values without filter_arn",
         ),
         ("user_id string", {"promotions": Promotion("p", 20)}, "promotions", "a list of them"),
+        ("user_id string", {"context": ["phone"]}, "context", "not a mapping"),
+        (
+            "user_id string",
+            {"context": ["phone"], "context_columns": {"N": "user_id"}},
+            "context",
+            "context is a list of 1 item, not a mapping",
+        ),
+        ("user_id string", {"metadata_columns": {"ITEMS": ["TITLE"]}}, "metadata_columns", "is a mapping"),
         ("user_id string", {"tps": 0}, "tps", "above 0"),
         ("user_id string", {"at_once": 2}, "at_once", "give tps too"),
         ("user_id string", {"concurrency": 0}, "concurrency", "from 1"),
@@ -452,6 +461,8 @@ def test_filters_that_do_not_fit_their_columns_are_refused(session: Any) -> None
         ask(filter=genre.bind(GENRE="Comedy"), filter_value_columns={"GENRE": "genre"})
     with pytest.raises(ValidationError, match="GENRE"):
         ask(filter=genre)
+    with pytest.raises(ValidationError, match="give filter, or filter_arn"):
+        ask(filter=genre, filter_arn=FILTER, filter_value_columns={"GENRE": "genre"})
 
 
 def test_lists_that_are_none_are_refused(session: Any) -> None:
