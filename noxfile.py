@@ -108,6 +108,12 @@ def tests(session: nox.Session) -> None:
     pytest(session)
 
 
+@nox.session(python=False, default=False)
+def spark(session: nox.Session) -> None:
+    """Spark jobs on a session of this machine. Needs Java 17; `nox -s spark -- 3.5.9` takes that pyspark."""
+    session.run(".ci/spark", *session.posargs, external=True)
+
+
 @nox.session(python=OLDEST_PYTHON)
 def lint(session: nox.Session) -> None:
     """ruff, mypy, pyright, import-linter."""

@@ -16,13 +16,14 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import sys
 import urllib.request
 from collections.abc import Callable
 from importlib.metadata import metadata
 from typing import Any
 
-from personalize_rt import Interaction, PopularityScorer
+from personalize_rt import Interaction, PopularityScorer, ValidationError
 from personalize_rt.local import LocalPersonalize
 
 # Extras for people who work on this package.
@@ -101,6 +102,23 @@ def try_server() -> None:
         asked = json.dumps({"campaignArn": local.campaign_arn("popular-movies"), "numResults": 2}).encode()
         with urllib.request.urlopen(f"{url}/recommendations", asked, timeout=10) as answer:
             assert len(json.load(answer)["itemList"]) == 2
+
+
+def try_spark() -> None:
+    from personalize_rt.bulk import spark
+
+    with contextlib.suppress(ValidationError):  # there is no session yet
+        spark.rerank_udf({})
+    if shutil.which("java") is None:
+        return  # Spark itself runs on Java
+    from pyspark.sql import SparkSession
+
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    session = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+    lists = session.createDataFrame([("u", FILMS)], "user_id string, input_list array<string>")
+    (row,) = spark.rerank(lists, {FILMS[1]: 1.0}).collect()
+    session.stop()
+    assert row["items"][0].item_id == FILMS[1]
 
 
 TRIALS: dict[str, Callable[[], None]] = {

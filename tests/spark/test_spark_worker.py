@@ -14,10 +14,10 @@ import attrs
 import pytest
 
 from personalize_rt import Filter, LocalReranker, PersonalizeRuntime, PopularityScorer, ThrottlingError
-from personalize_rt.bulk import spark_worker
 from personalize_rt.bulk.limiter import RateLimiter
 from personalize_rt.bulk.requests import RankRequest, RecommendRequest
-from personalize_rt.bulk.spark_worker import Reading, Requests, RerankedRow, Rerankings, Worker, ask, rerank, worker_for
+from personalize_rt.bulk.spark import worker
+from personalize_rt.bulk.spark.worker import Reading, Requests, RerankedRow, Rerankings, Worker, ask, rerank, worker_for
 from personalize_rt.errors import AccessDeniedError, ConfigurationError, ValidationError
 from personalize_rt.limits import Limits
 from personalize_rt.local import LocalPersonalize
@@ -54,9 +54,9 @@ def local() -> LocalPersonalize:
 
 @pytest.fixture(autouse=True)
 def no_workers() -> Iterator[None]:
-    spark_worker._workers.clear()
+    worker._workers.clear()
     yield
-    spark_worker._workers.clear()
+    worker._workers.clear()
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def plan() -> Callable[..., Requests]:
 
     def make(runtime: PersonalizeRuntime, reading: Reading, *, rank: bool = False, **options: Any) -> Requests:
         kept = {name: options.pop(name, default) for name, default in (("concurrency", 4), ("on_error", "record"))}
-        spark_worker._workers[b"runtime", None] = Worker(runtime, RateLimiter())
+        worker._workers[b"runtime", None] = Worker(runtime, RateLimiter())
         arguments = {**(RANK if rank else RECOMMEND), **options}
         return Requests(
             RankRequest if rank else RecommendRequest,
@@ -286,16 +286,16 @@ def test_a_filter_is_bound_with_the_values_of_each_row(plan: Any, wire: Any) -> 
 
 def test_a_worker_is_kept_for_the_next_task_of_a_job() -> None:
     build = pickle.dumps(partial(PersonalizeRuntime, region_name="eu-west-1"))
-    worker = worker_for(build, 10.0)
-    assert worker_for(build, 10.0) is worker
-    assert worker_for(build, 20.0) is not worker
+    first = worker_for(build, 10.0)
+    assert worker_for(build, 10.0) is first
+    assert worker_for(build, 20.0) is not first
 
 
 def test_a_worker_keeps_few_clients_and_closes_the_others() -> None:
     workers = [
         worker_for(pickle.dumps(partial(PersonalizeRuntime, region_name="eu-west-1")), tps) for tps in range(1, 7)
     ]
-    kept = list(spark_worker._workers.values())
+    kept = list(worker._workers.values())
     assert kept == workers[-4:]
     with pytest.raises(ConfigurationError, match="closed"):
         workers[0].runtime.connect()
@@ -314,13 +314,13 @@ def test_a_forked_child_builds_workers_of_its_own() -> None:
     worker_for(pickle.dumps(partial(PersonalizeRuntime, region_name="eu-west-1")), None)
     child = os.fork()
     if child == 0:
-        os._exit(len(spark_worker._workers))
+        os._exit(len(worker._workers))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert len(spark_worker._workers) == 1
+    assert len(worker._workers) == 1
 
 
 def test_a_job_that_brings_no_runtime_is_patient() -> None:
-    runtime = spark_worker.build_runtime("eu-west-1")
+    runtime = worker.build_runtime("eu-west-1")
     policies = runtime._policies
     assert policies.deadline == 30.0
     assert (policies.retry.attempts, policies.retry.cap) == (8, 5.0)

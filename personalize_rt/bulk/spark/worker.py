@@ -10,8 +10,7 @@ import os
 import pickle
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import accumulate
-from typing import Any, Literal, NamedTuple, TypeAlias, cast
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import attrs
 
@@ -20,19 +19,15 @@ from personalize_rt.bulk.limiter import RateLimiter
 from personalize_rt.bulk.outcomes import Outcome
 from personalize_rt.bulk.requests import BulkRequest, RankRequest, RecommendRequest
 from personalize_rt.bulk.running import Run
+from personalize_rt.bulk.spark.answers import Answer, Batch, Failure, result_batch, result_row
 from personalize_rt.bulk.threads import Threads
 from personalize_rt.client import PersonalizeRuntime
 from personalize_rt.errors import PersonalizeError, ValidationError
 from personalize_rt.limits import Limits
-from personalize_rt.notebook.extras import need
 from personalize_rt.rerank import LocalReranker
 from personalize_rt.resilience.retry import RetryPolicy
-from personalize_rt.results import PredictedItem, Ranking, Recommendations
 
 __all__ = ["Reading", "Requests", "RerankedRow", "Rerankings", "ask", "build_runtime", "rerank"]
-
-Batch: TypeAlias = Any
-"""A ``pyarrow.RecordBatch``."""
 
 Row: TypeAlias = Mapping[int, Any]
 """What a job reads of a row: column to value."""
@@ -45,25 +40,6 @@ _KEPT = 4
 # must be asked for again by hand.
 _DEADLINE = 30.0
 _ATTEMPTS, _BASE, _CAP = 8, 0.1, 5.0
-
-
-class Failure(NamedTuple):
-    """Why a row has no answer: the members of the column ``error``."""
-
-    type: str
-    code: str | None
-    message: str
-    request_id: str | None
-
-    @classmethod
-    def of(cls, error: PersonalizeError) -> Failure:
-        """What there is to say of an error."""
-        code: str | None = getattr(error, "code", None)
-        request_id: str | None = getattr(error, "request_id", None)
-        return cls(type(error).__name__, code, str(error), request_id)
-
-
-Answer: TypeAlias = Ranking | Recommendations | Failure
 
 
 @attrs.frozen
@@ -96,15 +72,18 @@ class Reading:
         Raises:
             ValidationError: An id or a list is null.
         """
-        arguments = {name: row[place] for name, place in self.ids.items()}
-        for name, value in arguments.items():
-            if value is None:
-                raise ValidationError(f"{name} is null in this row", parameter=name)
-        return arguments
+        return _not_null({name: row[place] for name, place in self.ids.items()})
 
     def given(self, columns: Mapping[str, int], row: Row) -> dict[str, Any]:
         """What a row gives of some columns that may be null."""
         return {name: row[place] for name, place in columns.items() if row[place] is not None}
+
+
+def _not_null(arguments: dict[str, Any]) -> dict[str, Any]:
+    for name, value in arguments.items():
+        if value is None:
+            raise ValidationError(f"{name} is null in this row", parameter=name)
+    return arguments
 
 
 @attrs.frozen
@@ -128,6 +107,8 @@ class Requests:
     on_error: Literal["record", "raise"]
     arguments: Mapping[str, Any]
     reading: Reading
+
+    keeps_raw = False  # it stays in this process
 
     def request(self, raw: Row) -> BulkRequest[Any]:
         """The request of a row.
@@ -260,20 +241,16 @@ def rerank(plan: Rerankings, batches: Iterable[Batch]) -> Iterator[Batch]:
 
 
 def _ranked(reranker: LocalReranker, plan: Rerankings, row: Row) -> Answer:
-    try:
-        arguments = plan.reading.arguments(row)
-    except ValidationError as error:
-        return Failure.of(error)
-    context = plan.context
-    if plan.reading.context:
-        context = {**(context or {}), **plan.reading.given(plan.reading.context, row)}
-    return reranked(reranker, context=context, **arguments)
+    reading, context = plan.reading, plan.context
+    if reading.context:
+        context = {**(context or {}), **reading.given(reading.context, row)}
+    return _reranked(reranker, {name: row[place] for name, place in reading.ids.items()}, context)
 
 
-def reranked(reranker: LocalReranker, *, user_id: Any, input_list: Any, context: Any) -> Answer:
+def _reranked(reranker: LocalReranker, arguments: dict[str, Any], context: Any) -> Answer:
     """A ranking of the local re-ranker, or why there is none."""
     try:
-        return reranker.rank(user_id=user_id, input_list=input_list, context=context)
+        return reranker.rank(**_not_null(arguments), context=context)
     except PersonalizeError as error:
         return Failure.of(error)
     except Exception as error:
@@ -291,73 +268,4 @@ class RerankedRow:
     def __call__(self, user_id: Any, input_list: Any, context: Any) -> dict[str, Any]:
         """The columns of the result for a row, by name."""
         reranker = LocalReranker(self.scorer(), limits=self.limits)
-        return result_row(reranked(reranker, user_id=user_id, input_list=input_list, context=context))
-
-
-# Answers as rows.
-
-
-def result_row(answer: Answer) -> dict[str, Any]:
-    """An answer as one value of the result's type: the columns of the result by name."""
-    if isinstance(answer, Failure):
-        return {"items": None, "recommendation_id": None, "source": None, "error": answer._asdict()}
-    items = [
-        {
-            "item_id": item.item_id,
-            "score": item.score,
-            "promotion_name": item.promotion_name,
-            "reason": list(item.reason),
-            "metadata": dict(item.metadata),
-        }
-        for item in answer
-    ]
-    source = answer.info.source
-    return {"items": items, "recommendation_id": answer.recommendation_id, "source": source, "error": None}
-
-
-def result_batch(
-    part: Batch, kept: Mapping[str, int], given: list[Answer], metadata_names: Iterable[str] | None = None
-) -> Batch:
-    """Rows with what was answered, as a batch.
-
-    Args:
-        part: The rows of the input.
-        kept: Name to column of what is carried through.
-        given: One answer for each row.
-        metadata_names: How the keys of ``metadata`` are spelt; ``None`` for as the service spells them.
-    """
-    pa = need("pyarrow", "spark", "A Spark task")
-    text = pa.string()
-    answers = [None if isinstance(answer, Failure) else answer for answer in given]
-    failures = [answer if isinstance(answer, Failure) else None for answer in given]
-    items = [item for answer in answers if answer is not None for item in answer]
-    names = None if metadata_names is None else list(metadata_names)
-    columns = {
-        "item_id": pa.array([item.item_id for item in items], text),
-        "score": pa.array([item.score for item in items], pa.float64()),
-        "promotion_name": pa.array([item.promotion_name for item in items], text),
-        "reason": pa.array([item.reason for item in items], pa.list_(text)),
-        "metadata": pa.array([_metadata(item, names) for item in items], pa.map_(text, text)),
-    }
-    # An offset that is null makes a list that is null.
-    ends = list(accumulate((0 if answer is None else len(answer) for answer in answers), initial=0))
-    offsets = [None if answer is None else start for answer, start in zip(answers, ends, strict=False)]
-    structs = pa.StructArray.from_arrays(list(columns.values()), list(columns))
-    result = {
-        "items": pa.ListArray.from_arrays(pa.array([*offsets, ends[-1]], pa.int32()), structs),
-        "recommendation_id": pa.array([None if one is None else one.recommendation_id for one in answers], text),
-        "source": pa.array([None if one is None else one.info.source for one in answers], text),
-        "error": pa.array(
-            [failure and failure._asdict() for failure in failures],
-            pa.struct([(name, text) for name in Failure._fields]),
-        ),
-    }
-    carried = {name: part.column(place) for name, place in kept.items()}
-    return pa.RecordBatch.from_arrays([*carried.values(), *result.values()], [*carried, *result])
-
-
-def _metadata(item: PredictedItem, names: list[str] | None) -> list[tuple[str, str]]:
-    if names is None:
-        return list(item.metadata.items())
-    found = ((name, item.metadata.get(name)) for name in names)
-    return cast("list[tuple[str, str]]", [pair for pair in found if pair[1] is not None])
+        return result_row(_reranked(reranker, {"user_id": user_id, "input_list": input_list}, context))
