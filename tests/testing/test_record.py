@@ -262,7 +262,7 @@ def test_an_answer_of_something_on_the_way_is_kept_as_a_message(tmp_path: Path, 
         runtime.get_recommendations(campaign_arn=FOR_YOU, user_id="u")
     assert failure.value.status_code == 502
     (kept,) = json.loads((tmp_path / "c.json").read_text())["exchanges"]
-    assert kept["reply"] == {"message": "<html>•"}
+    assert kept["reply"] == {"message": "<html>***"}
 
 
 def test_a_call_without_an_answer_fails_as_ever_and_leaves_no_trace(tmp_path: Path, session: Any, server: Any) -> None:
