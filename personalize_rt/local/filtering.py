@@ -396,8 +396,11 @@ class _Histories(EventIndex):
     def _history(self, user_id: str) -> History:
         history = self._histories.get(user_id)
         if history is None:
-            events = chain.from_iterable(of_user(user_id) for of_user in self._of_user)
-            history = self._histories[user_id] = History(events, self._most)
+            events = [*chain.from_iterable(of_user(user_id) for of_user in self._of_user)]
+            history = History(events, self._most)
+            # Of people who did nothing there is no end: a server that runs for long must not remember each of them.
+            if events:
+                self._histories[user_id] = history
         return history
 
 

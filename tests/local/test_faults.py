@@ -417,7 +417,8 @@ def test_over_capacity_is_throttling_with_status_400() -> None:
     faults = Faults(clock=Clock())
     faults.min_provisioned_tps()
     assert faults.decide(RANKING) == NO_FAULT
-    assert code(answer(faults)) == "ThrottlingException"
+    over = answer(faults)
+    assert (over.status, code(over)) == (400, "ThrottlingException")
 
 
 # What is refused.

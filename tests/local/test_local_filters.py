@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -397,3 +399,21 @@ def test_many_threads_share_filters(shop: Any) -> None:
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(ask, range(50)))
     assert answers == [{"a", "b", "c", "y", "only-seen"}] * 50
+
+
+def test_requests_of_people_without_events_leave_nothing_behind(shop: Any) -> None:
+    def ask(user: str) -> list[str]:
+        return [id for id, _ in shop.recommend("popular", userId=user, filterArn=shop.local.filter_arn("unseen"))]
+
+    ask("ann")
+    tracemalloc.start()
+    try:
+        before = [ask(f"nobody-{n}") for n in range(50)] and tracemalloc.get_traced_memory()[0]
+        for n in range(500):
+            ask(f"nobody-{'x' * 50}{n}")
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] - before < 500 * 50
+    finally:
+        tracemalloc.stop()
+    shop.local.put_events(session_id="s", user_id="nobody-1", events=[Event("a", "Watch")])
+    assert "a" not in ask("nobody-1")

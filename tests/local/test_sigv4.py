@@ -37,6 +37,17 @@ def leap_day(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(auth, name, lambda *_, **__: NOW.replace(tzinfo=None))
 
 
+@pytest.fixture
+def in_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    def move(zone: str) -> None:
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+
+    yield move
+    monkeypatch.undo()
+    time.tzset()
+
+
 def signed(
     url: str = URL,
     *,
@@ -161,7 +172,10 @@ def test_the_time_of_the_signature_must_itself_be_signed(name: bytes) -> None:
     assert refused(unsigned) == "InvalidSignatureException"
 
 
-def test_the_date_header_says_the_time_where_there_is_no_other() -> None:
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone of a process cannot be changed here")
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York"])
+def test_the_date_header_says_the_time_where_there_is_no_other(zone: str, in_zone: Callable[[str], None]) -> None:
+    in_zone(zone)
     request = signed(headers=(("Date", "any"),))
     assert b"x-amz-date" not in dict(request.headers)
     assert dict(request.headers)[b"date"] == format_datetime(NOW).encode().replace(b"+0000", b"-0000")
