@@ -27,6 +27,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="a skipped test fails: in an environment that is made for it, its package must be there",
     )
+    parser.addoption(
+        "--without-fast-path",
+        action="store_true",
+        help="clients that we build stay as botocore made them, and all must hold as before; "
+        "what tests the fast path itself (pytest.mark.fast_path) is left out",
+    )
 
 
 def _fail_instead(report: Any, config: pytest.Config) -> None:
@@ -87,14 +93,6 @@ pytest_collect_file = Sybil(
 def _is_here(host: Any) -> bool:
     host = host.decode() if isinstance(host, bytes) else host
     return host in {None, "", "localhost", "::1", "0.0.0.0"} or host.startswith("127.")
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--without-fast-path``: clients that we build stay as botocore made them, and all must hold as before.
-
-    What tests the fast path itself is left out (``pytest.mark.fast_path``).
-    """
-    parser.addoption("--without-fast-path", action="store_true", help="leave the fast path out of all clients")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
