@@ -383,12 +383,12 @@ def test_a_connection_that_cannot_be_used_again_is_closed_before_others_can_take
 
 
 def test_a_pool_that_was_closed_meanwhile_is_no_error_of_urllib3s(once: Any, raw: RawServer) -> None:
-    ask(once)
-    # What another thread's close() does between the look-up of the pool and its use.
+    raw.outcomes.append((OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1), True))
+    ask(once)  # no connection is kept
     session = once._transport.client()._endpoint.http_session
+    # What another thread's close() does between the look-up of the pool and its use.
     session._session._manager.clear()
     assert ask(once) == ("i1",)
-    # And what our own close() does: the connection that is kept is gone, and so is the way to it.
     session.close()
     assert ask(once) == ("i1",)
 
