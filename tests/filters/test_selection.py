@@ -261,6 +261,25 @@ def test_the_most_recent_events_of_each_type_are_considered(target: Any, most: i
     assert bought.matches({column: "i0"}, interactions=events)
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        Interaction("u", "b", 2, "view", 9.0),
+        Interaction("u", "b", 1, "view", 5.0),
+        Interaction("u", "c", 2, "view", 5.0),
+    ],
+    ids=["value", "time", "item"],
+)
+def test_events_that_differ_in_time_item_or_value_are_two(other: Interaction) -> None:
+    events = [Interaction("u", "a", 0, "view"), Interaction("u", "b", 2, "view", 5.0), other]
+    viewed = Filter.parse('INCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("view")')
+    rows: dict[str, dict[str, object]] = {"a": {}, "b": {}, "c": {}}
+    for order in (events, events[::-1]):
+        # Two events are considered: were these one, the first item would be among them.
+        catalogue = Catalogue(rows, interactions=order, interactions_per_type=2)
+        assert "a" not in viewed.compile(catalogue).allowed(user_id="u")
+
+
 def test_an_event_that_comes_twice_is_one_event() -> None:
     first = [Interaction("u", f"i{n}", n, "view") for n in range(100)]
     catalogue = Catalogue({"i0": {}}, interactions=[*first, *[Interaction("u", "i99", 99, "View")] * 200])

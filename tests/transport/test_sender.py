@@ -389,11 +389,14 @@ def test_a_connection_that_cannot_be_used_again_is_closed_before_others_can_take
 
 @pytest.mark.fast_path
 def test_a_pool_that_was_closed_meanwhile_is_no_error_of_urllib3s(once: Any, raw: RawServer) -> None:
-    ask(once)
+    raw.outcomes.append((OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1), True))
+    ask(once)  # no connection is kept
+    session = once._transport.client()._endpoint.http_session
     # What another thread's close() does between the look-up of the pool and its use.
-    once._transport.client()._endpoint.http_session._session._manager.clear()
-    with contextlib.suppress(TransportError):
-        assert ask(once) == ("i1",)
+    session._session._manager.clear()
+    assert ask(once) == ("i1",)
+    session.close()
+    assert ask(once) == ("i1",)
 
 
 def test_a_host_that_cannot_be_a_name_is_an_error_of_ours(session: Any) -> None:
