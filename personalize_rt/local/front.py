@@ -106,10 +106,12 @@ class Line:
     async def reset(self) -> None:
         """Send what is written, then reset the connection."""
         connection: socket.socket = self._transport.get_extra_info("socket")
-        while (self._transport.get_write_buffer_size() or _unsent(connection)) and not self.over.is_set():
+        # Of a client that is gone there is no socket any more to look at.
+        while not self.over.is_set() and (self._transport.get_write_buffer_size() or _unsent(connection)):
             await asyncio.sleep(_FLUSH_TICK)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        self._transport.abort()
+        if connection.fileno() >= 0:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self._transport.abort()
 
     def close(self) -> None:
         """Send what is written, then close the connection."""
@@ -138,7 +140,8 @@ class Lines:
 
     def of(self, scope: Scope) -> Line | None:
         """The connection by which a request came, or ``None`` when it is no more."""
-        return self._lines.get((tuple(scope["client"]), tuple(scope["server"])))
+        # A client that left at once has no address any more.
+        return self._lines.get((tuple(scope["client"] or ()), tuple(scope["server"] or ())))
 
     def stop(self) -> None:
         """End all that waits on purpose: the server is about to go."""
@@ -151,7 +154,9 @@ class Lines:
 
     def lost(self, transport: asyncio.Transport) -> None:
         """A connection is no more."""
-        self._lines.pop(_ends(transport)).over.set()
+        line = self._lines.pop(_ends(transport), None)
+        if line is not None:  # of two that left at once, the second has the place of the first
+            line.over.set()
 
     def protocol(self) -> type[asyncio.Protocol]:
         """The protocol class of uvicorn, watched."""
@@ -161,7 +166,7 @@ class Lines:
 def _ends(transport: asyncio.Transport) -> tuple[Any, Any]:
     # An address of IPv6 has four parts, of which ASGI shows two.
     client, server = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-    return tuple(client[:2]), tuple(server[:2])
+    return tuple((client or ())[:2]), tuple((server or ())[:2])
 
 
 class _Watched(asyncio.Protocol):
@@ -297,7 +302,7 @@ class Application:
             await _send(send, self._answer(request))
             return
         line = self.lines.of(scope)
-        if line is not None and await self._befall(decision, line, request, send):
+        if line is None or await self._befall(decision, line, request, send):
             # uvicorn learns of the end of the connection when asyncio tells it.
             while (await receive())["type"] != "http.disconnect":
                 pass

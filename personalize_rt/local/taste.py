@@ -183,10 +183,15 @@ class Preference:
 
     def logits(self, item_ids: Sequence[str]) -> list[float | None]:
         """The logit of each item; ``None`` for an item without interactions."""
-        ids = self._model.universe.ids
-        gain = {ids[number]: gain for number, gain in self._gains.items()}.get
-        bases = map(self._model.base_of.get, item_ids)
-        return [None if base is None else base + gain(id, 0.0) for id, base in zip(item_ids, bases, strict=True)]
+        logits = list(map(self._model.base_of.get, item_ids))
+        gain = dict(zip(map(self._model.universe.ids.__getitem__, self._gains), self._gains.values(), strict=True))
+        moved = gain.keys() & {*item_ids}
+        if moved:
+            for place, id in enumerate(item_ids):
+                base = logits[place]
+                if id in moved and base is not None:
+                    logits[place] = base + gain[id]
+        return logits
 
     def best(self, allowed: Allowed | None = None) -> Iterator[tuple[int, float]]:
         """The numbers of the universe with their logits, best first, made one by one.

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -652,6 +653,35 @@ def test_a_client_that_leaves_during_a_drip_leaves_nothing_behind(
             connection.recv(1)
     assert send(url).status == 200
     time.sleep(0.05)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda faults: faults.hang(),
+        lambda faults: faults.latency(0.02),
+        lambda faults: faults.drip("head", bytes_per_second=5_000),
+        lambda faults: faults.reset(),
+        lambda faults: faults.truncate(),
+        lambda faults: faults.wrong_length(5),
+    ],
+)
+def test_clients_that_leave_at_once_leave_nothing_behind(
+    make: Callable[[Faults], Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    embedded = Embedded()
+    make(embedded.faults)
+    with serving(embedded, credentials=()) as url:
+        for n in range(40):
+            with socket.create_connection(address(url), timeout=5) as connection:
+                if n % 2:  # without a farewell
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.sendall(request_line())
+        while sum(rule.fired for rule in embedded.faults.rules) < 20:
+            time.sleep(0.002)
+        embedded.faults.clear()
+        assert send(url).status == 200
     assert caplog.text == ""
 
 
