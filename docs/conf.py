@@ -49,6 +49,8 @@ nitpick_ignore_regex = [
         "py:class",
         r"Hook|Comparison|Explanation|Row|Value|Operator|BreakerState|Answer|Flights|Catalogue|Selector|Fallback|Filter|BoundFilter|Axes",
     ),
+    ("py:class", r"Scalar|C|CurrentItemColumn|OfItems|TracerProvider|MeterProvider"),
+    ("py:class", r"personalize_rt\.metrics\.evaluation\.(Ranks|Recommends|Runtime)"),
     ("py:(func|mod)", r"personalize_rt\.(notebook|filters)\..*"),
     ("py:class", r"personalize_rt\.local\.(datasets|engine|recipes|settings|wire)\.\w+"),
 ]
@@ -65,7 +67,7 @@ def link_public_name(app: Any, env: Any, node: Any, text: Any) -> Any:
 
 def keep_as_prose(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Keep napoleon from taking what a property says before a colon for its type."""
-    if what in {"attribute", "property"} and lines:
+    if what in {"attribute", "data", "property"} and lines:
         lines[0] = f": {lines[0]}"
 
 

@@ -108,6 +108,27 @@ def _as_metadata(value: Mapping[str, str] | None) -> Metadata:
     return value if isinstance(value, Metadata) else Metadata(value)
 
 
+class _OfDataclass:
+    """What a dataclass with the fields of an attrs class has, made when it is asked for.
+
+    ``polars.DataFrame(result)`` and ``pandas.DataFrame(result)`` take a result for a sequence of rows before they ask
+    it for Arrow data, and of rows they know dataclasses, but not attrs.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._made: dict[type, Any] = {}
+
+    def __get__(self, row: object, kind: type) -> Any:
+        if kind not in self._made:
+            from dataclasses import make_dataclass
+
+            # Types are read from the class itself.
+            twin = make_dataclass(kind.__name__, [field.name for field in attrs.fields(kind)])
+            self._made[kind] = getattr(twin, self._name)
+        return self._made[kind]
+
+
 @attrs.frozen
 class PredictedItem:
     """One item of an answer.
@@ -128,6 +149,9 @@ class PredictedItem:
     metadata: Metadata = attrs.field(default=_NO_METADATA, converter=_as_metadata)
     reason: tuple[str, ...] = attrs.field(default=(), converter=_strings)
 
+    __dataclass_fields__ = _OfDataclass("__dataclass_fields__")
+    __dataclass_params__ = _OfDataclass("__dataclass_params__")
+
 
 @attrs.frozen
 class PredictedAction:
@@ -141,6 +165,9 @@ class PredictedAction:
 
     action_id: str
     score: float | None = None
+
+    __dataclass_fields__ = _OfDataclass("__dataclass_fields__")
+    __dataclass_params__ = _OfDataclass("__dataclass_params__")
 
 
 @attrs.frozen

@@ -219,14 +219,16 @@ def test_a_boto3_client_needs_nothing_but_the_url(client: Callable[..., Any]) ->
 
 def test_one_connection_serves_many_requests_in_turn(embedded: Embedded, url: str) -> None:
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=5)
-    before = time.monotonic()
+    taken: list[float] = []
     for _ in range(30):
+        before = time.monotonic()
         connection.request("POST", "/recommendations", b"{}")
         assert connection.getresponse().read()
+        taken.append(time.monotonic() - before)
     connection.close()
     assert len(embedded.asked) == 30
-    # With Nagle's algorithm at work, each would wait for 40 ms.
-    assert time.monotonic() - before < 0.9
+    # With Nagle's algorithm at work, nearly all would wait for 40 ms; on a busy machine some do anyway.
+    assert sorted(taken)[9] < 0.035
 
 
 def test_a_defect_of_the_engine_is_status_500_and_its_log_shows_no_value(
@@ -466,13 +468,13 @@ def test_latency_comes_before_the_answer(embedded: Embedded, url: str) -> None:
 
 
 def test_latency_of_one_request_does_not_hold_up_another(embedded: Embedded, url: str) -> None:
-    embedded.faults.latency(5, campaign="slow")
+    embedded.faults.latency(60, campaign="slow")
     with socket.create_connection(address(url), timeout=5) as slow:
         slow.sendall(request_line('{"campaignArn": "arn:aws:x:campaign/slow"}'))
         before = time.monotonic()
         for _ in range(5):
             assert send(url).status == 200
-        assert time.monotonic() - before < 2
+        assert time.monotonic() - before < 20
 
 
 # Faults below HTTP.
@@ -929,8 +931,8 @@ def test_requests_under_way_are_answered_before_the_end_and_need_not_wait(make: 
     before = time.monotonic()
     with serving(embedded, credentials=()) as url:
         thread, outcome = in_flight(embedded, url)
-    thread.join(5)
-    assert time.monotonic() - before < 3
+    thread.join(20)
+    assert time.monotonic() - before < 30
     (reply,) = outcome
     assert isinstance(reply, Reply)
     assert (reply.status, reply.content["itemList"]) == (200, ITEMS)
@@ -942,8 +944,8 @@ def test_a_hang_does_not_outlive_its_server(caplog: pytest.LogCaptureFixture) ->
     before = time.monotonic()
     with serving(embedded, credentials=()) as url:
         thread, outcome = in_flight(embedded, url)
-    thread.join(5)
-    assert time.monotonic() - before < 3
+    thread.join(20)
+    assert time.monotonic() - before < 30
     assert isinstance(outcome[0], OSError | http.client.HTTPException)
     assert caplog.text == ""
 
@@ -953,7 +955,7 @@ def test_the_end_has_a_time_limit_even_for_an_engine_that_does_not() -> None:
 
     def answer(request: HttpRequest) -> HttpResponse:
         busy.set()
-        may_end.wait(10)
+        may_end.wait(60)
         return HttpResponse(200, {"content-length": "0"})
 
     server = Server(Embedded(answer=answer), credentials=(), stop_timeout=0)
@@ -963,10 +965,10 @@ def test_the_end_has_a_time_limit_even_for_an_engine_that_does_not() -> None:
         assert busy.wait(5)
         before = time.monotonic()
         server.stop()
-        assert time.monotonic() - before < 4
+        assert time.monotonic() - before < 30
     may_end.set()
     assert server._thread is not None
-    server._thread.join(5)
+    server._thread.join(20)
     assert not server._thread.is_alive()
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import pprint
 import sys
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -210,6 +213,33 @@ def test_the_arrow_stream_comes_from_polars_where_there_is_no_pyarrow(monkeypatc
     polars = pytest.importorskip("polars")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert polars.DataFrame(Door(ANSWER)).to_dicts() == ROWS
+
+
+# A result itself is a sequence before it is Arrow data.
+
+
+def test_the_constructors_of_polars_and_pandas_read_a_result_row_by_row() -> None:
+    polars, pandas = pytest.importorskip("polars"), pytest.importorskip("pandas")
+    frame = polars.DataFrame(ANSWER)
+    assert frame.columns == ["item_id", "score", "promotion_name", "metadata", "reason"]
+    for name in ("item_id", "score", "promotion_name", "reason"):
+        assert frame[name].to_list() == [row[name] for row in ROWS]
+    assert frame.schema["score"] == polars.Float64
+    assert pandas.DataFrame(ANSWER)["item_id"].tolist() == ["a", "b", "c"]
+    assert pandas.DataFrame(ANSWER)["score"].isna().tolist() == [row["score"] is None for row in ROWS]
+
+    unknown = Ranking(["x", "y"], scores=[0.6, None])
+    assert polars.DataFrame(unknown)["score"].to_list() == [0.6, None]
+    actions = ActionRecommendations(["mail"], scores=[0.9])
+    assert polars.DataFrame(actions).to_dicts() == [{"action_id": "mail", "score": 0.9}]
+    assert pandas.DataFrame(actions).to_dict("records") == [{"action_id": "mail", "score": 0.9}]
+
+
+def test_rows_are_dataclasses_for_those_who_know_only_these() -> None:
+    row = ANSWER[0]
+    assert [field.name for field in dataclasses.fields(row)] == [field.name for field in attrs.fields(type(row))]
+    assert dataclasses.replace(row, score=0.1) == attrs.evolve(row, score=0.1)
+    assert pprint.pformat(row, width=1) == repr(row)
 
 
 # Missing extras.

@@ -78,6 +78,10 @@ def problems_of_metadata(metadata: Message, ran_on: Iterable[str]) -> Iterator[s
     for need in needs:
         if "@" in need.partition(";")[0]:
             yield f"a requirement is no name of a package: {need}"
+    links: list[str] = metadata.get_all("Project-URL", [])
+    if not links:
+        yield "Project-URL is missing"
+    yield from (f"no link: {link}" for link in links if not re.fullmatch(r"[^,]+, https://\S+", link))
     for field in ("Requires-Python", "License-Expression", "Summary", "Description-Content-Type", "Version"):
         if not metadata[field]:
             yield f"{field} is missing"

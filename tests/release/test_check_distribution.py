@@ -25,6 +25,7 @@ License-Expression: Apache-2.0 AND MIT
 Classifier: Programming Language :: Python :: 3
 Classifier: Programming Language :: Python :: {PYTHON}
 Classifier: Typing :: Typed
+Project-URL: Amazon Personalize, https://docs.aws.amazon.com/personalize/
 Requires-Python: >=3.11
 Requires-Dist: attrs>=23.2
 Requires-Dist: boto3<2,>=1.40
@@ -127,6 +128,8 @@ def test_a_distribution_that_is_right_has_no_problems(script: Any, checkout: Pat
         ),
         ({f"{INFO}/METADATA": METADATA.replace("# personalize-rt", "")}, "the description is not the README"),
         ({f"{INFO}/METADATA": METADATA.replace("Requires-Python: >=3.11\n", "")}, "Requires-Python is missing"),
+        ({f"{INFO}/METADATA": METADATA.replace("Project-URL", "X-URL")}, "Project-URL is missing"),
+        ({f"{INFO}/METADATA": METADATA.replace("https:", "file:")}, "no link: Amazon Personalize, file:"),
         (
             {f"{INFO}/METADATA": METADATA.replace("rich>=13.7", "rich @ git+https://example.com/rich")},
             "a requirement is no name of a package: rich @ git+https://example.com/rich; extra == 'cli'",

@@ -439,9 +439,11 @@ def test_keep_alive_is_on_for_the_sockets(session: Any, raw: RawServer, monkeypa
 
 
 def test_a_server_that_drips_is_given_up_or_answered_by_the_read_time_out(session: Any, raw: RawServer) -> None:
+    over = threading.Event()
+
     def silent(connection: socket.socket) -> tuple[bytes, bool]:
         connection.sendall(OK[:40])
-        time.sleep(1.0)
+        over.wait(30)
         return b"", True
 
     raw.outcomes.append(silent)
@@ -453,7 +455,8 @@ def test_a_server_that_drips_is_given_up_or_answered_by_the_read_time_out(sessio
     ):
         ask(runtime)
     assert caught.value.phase == "read"
-    assert time.monotonic() - start < 0.9
+    assert time.monotonic() - start < 20
+    over.set()
 
 
 def test_a_server_that_accepts_nothing_runs_into_the_connect_time_out(session: Any) -> None:
@@ -477,7 +480,7 @@ def test_a_server_that_accepts_nothing_runs_into_the_connect_time_out(session: A
         ):
             ask(runtime)
         assert caught.value.phase == "connect"
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < 20
     finally:
         for filler in fillers:
             filler.close()

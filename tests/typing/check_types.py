@@ -119,6 +119,8 @@ def said_by_pyrefly(files: Sequence[Path], cwd: str) -> dict[Place, str]:
     config.write_text('preset = "strict"\n')
     options = ["check", "--config", str(config), "--python-interpreter-path", sys.executable, "--output-format", "json"]
     process = _run("pyrefly", options, cwd)
+    if not process.stdout.startswith("{"):
+        raise RuntimeError(f"pyrefly failed: {process.stdout}{process.stderr}")
     return {
         Place(Path(each["path"]).name, each["line"], each["name"]): each["concise_description"]
         for each in json.JSONDecoder().raw_decode(process.stdout)[0]["errors"]
