@@ -206,6 +206,13 @@ def rooms(session: nox.Session) -> None:
 
 
 @nox.session(python="3.11", default=False)
+def soak(session: nox.Session) -> None:
+    """Threads and tasks against a service in lasting trouble; ten minutes with ``-- --seconds 600``."""
+    session.install(".[aio]")
+    session.run("python", "-m", "benchmarks.soak", *(session.posargs or ["--seconds", "60"]))
+
+
+@nox.session(python="3.11", default=False)
 def benchmarks(session: nox.Session) -> None:
     """Measure against boto3 and others; the ratios go to benchmarks.json."""
     session.install(".[bench]")
