@@ -32,6 +32,8 @@ def on_a_thread(work: Callable[[], None]) -> None:
 class _Lane:
     """One of the requests: how it ended, and the means to end it."""
 
+    __slots__ = ("attempt", "error", "over", "reply", "stranger")
+
     def __init__(self) -> None:
         self.attempt = Attempt()
         self.reply: Reply | None = None
@@ -183,6 +185,8 @@ def _raced(call: Call[Any], transport: Transport, hedge: Hedge, race: _Race, del
             # An interrupt of this thread: no answer to the other request may swallow it.
             race.give_up()
             raise first.stranger
+        if first.reply is not None:
+            return race.reply()  # the common case, without waiting for anything
     else:
         race.start(first)
         if not race.wait(delay):
@@ -200,6 +204,8 @@ def _raced(call: Call[Any], transport: Transport, hedge: Hedge, race: _Race, del
 
 
 class _Timer:
+    __slots__ = ("action",)
+
     def __init__(self, action: Callable[[], None]) -> None:
         self.action: Callable[[], None] | None = action
 
@@ -224,7 +230,8 @@ class _Timers:
     def after(self, seconds: float, action: Callable[[], None]) -> _Timer:
         """Run an action after so many seconds."""
         timer = _Timer(action)
-        due = time.monotonic() + seconds
+        # On the next whole millisecond: calls that begin close together wake the thread once.
+        due = (int((time.monotonic() + seconds) * 1000) + 1) / 1000
         with self._changed:
             heapq.heappush(self._waiting, (due, next(self._numbers), timer))
             if self._thread is None or not self._thread.is_alive():  # a fork leaves threads behind
@@ -243,12 +250,16 @@ class _Timers:
                 if left > 0:
                     self._changed.wait(left)
                     continue
-                action = heapq.heappop(self._waiting)[2].action
-            if action is not None:
-                try:
-                    action()
-                except Exception as failure:  # others wait for this thread
-                    _log.warning("a timer failed with %s", type(failure).__name__)
+                due = [heapq.heappop(self._waiting)[2]]
+                while self._waiting and self._waiting[0][0] <= time.monotonic():
+                    due.append(heapq.heappop(self._waiting)[2])
+            for timer in due:
+                action = timer.action  # None when it was cancelled, as most are
+                if action is not None:
+                    try:
+                        action()
+                    except Exception as failure:  # others wait for this thread
+                        _log.warning("a timer failed with %s", type(failure).__name__)
 
 
 _timers = _Timers()
