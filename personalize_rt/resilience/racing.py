@@ -43,20 +43,23 @@ class _Lane:
 
 
 class _Race:
-    """The requests of one attempt, and a signal when one of them ends."""
+    """The requests of one attempt, and a signal when one of them ends. One thread waits for it."""
+
+    __slots__ = ("_call", "_ends", "_lock", "_sent", "_transport", "_woken", "decided", "lanes")
 
     def __init__(self, call: Call[Any], transport: Transport, sent: int, ends: float | None) -> None:
         self._call = call
         self._transport = transport
         self._sent = sent
         self._ends = ends
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._woken: threading.Event | None = None  # of whoever waits; most calls never do
         self.lanes: list[_Lane] = []
         self.decided = False
 
     def enter(self) -> _Lane | None:
         """Another lane, unless there is an answer already."""
-        with self._changed:
+        with self._lock:
             if self.decided:
                 return None
             lane = _Lane()
@@ -87,12 +90,13 @@ class _Race:
         stranger: BaseException | None = None,
     ) -> None:
         """A lane is over, one way or the other."""
-        with self._changed:
+        with self._lock:
             lane.reply, lane.error, lane.stranger, lane.over = reply, error, stranger, True
             won = reply is not None and not self.decided
             self.decided = self.decided or won
             losers = [other for other in self.lanes if other is not lane and not other.over] if won else []
-            self._changed.notify_all()
+            if self._woken is not None:
+                self._woken.set()
         for loser in losers:
             loser.attempt.cancel()
 
@@ -105,17 +109,21 @@ class _Race:
 
     def wait(self, seconds: float | None) -> bool:
         """Wait for a reply, or for all lanes to fail; ``False`` when it took too long."""
-        with self._changed:
-            over = self._changed.wait_for(
-                lambda: self.decided or all(lane.over for lane in self.lanes), timeout=seconds
-            )
-            # A lane that entered now would be waited for by nobody.
-            self.decided = self.decided or over
-            return over
+        until = None if seconds is None else time.monotonic() + seconds
+        while True:
+            with self._lock:
+                if self.decided or all(lane.over for lane in self.lanes):
+                    self.decided = True  # a lane that entered now would be waited for by nobody
+                    return True
+                woken = self._woken = threading.Event()
+            left = None if until is None else until - time.monotonic()
+            if left is not None and left <= 0:
+                return False
+            woken.wait(left)
 
     def give_up(self) -> None:
         """Nobody waits any longer."""
-        with self._changed:
+        with self._lock:
             self.decided = True
         for lane in self.lanes:
             lane.attempt.cancel()
