@@ -39,7 +39,7 @@ nitpick_ignore_regex = [
     ("py:class", r"personalize_rt\.(operations\.Request|transport\.\w+\.\w+|filters\.\w+\.\w+|notebook\.\w+\.\w+)"),
     (
         "py:class",
-        r"Hook|Comparison|Explanation|Row|Value|Operator|BreakerState|Answer|Flights|Catalogue|Selector|Fallback|Filter|BoundFilter|Axes",
+        r"Hook|Comparison|Explanation|Row|Value|Operator|BreakerState|Bound|Answer|Flights|Catalogue|Selector|Fallback|Filter|BoundFilter|Axes",
     ),
     ("py:(func|mod)", r"personalize_rt\.(notebook|filters)\..*"),
     ("py:class", r"personalize_rt\.local\.(datasets|engine|recipes|settings|wire)\.\w+"),
