@@ -170,14 +170,16 @@ def core_old(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST_PYTHON)
 def aio(session: nox.Session) -> None:
-    """The client for asyncio, on the botocore that aiobotocore pins: tests, transport, and what a call costs."""
+    """The client for asyncio, on the botocore that aiobotocore pins: tests, transport, a minute of trouble, cost."""
     session.install(".[test,aio]", "httpx")  # aiobotocore has another session on httpx
     elsewhere = away_from_the_checkout(session, HERE, "tests", "docs", "benchmarks")
     need_it = ["tests/aio", "tests/test_telemetry_async.py", "tests/local/test_moto.py"]
     pytest(session, NOTHING_SKIPPED, *need_it, cwd=elsewhere)
     if not session.posargs:
         pytest(session, "tests/transport", "tests/test_client.py", cwd=elsewhere)
+        pytest(session, "--without-fast-path", "tests/aio", cwd=elsewhere)
         with session.chdir(elsewhere):
+            session.run("python", "-m", "benchmarks.soak", "--seconds", "60")
             session.run("python", "-m", "benchmarks.aio", "--at-most", "0.45")
 
 
@@ -237,6 +239,13 @@ def guard(session: nox.Session) -> None:
     """No call has become much dearer than boto3's. With valgrind, no busy neighbour disturbs the figures."""
     session.install("-e", ".[cli]")
     session.run("python", "-m", "benchmarks.guard")
+
+
+@nox.session(python=OLDEST_PYTHON, default=False)
+def soak(session: nox.Session) -> None:
+    """Threads and tasks against a service in lasting trouble; ten minutes with ``-- --seconds 600``."""
+    session.install(".[aio]")
+    session.run("python", "-m", "benchmarks.soak", *(session.posargs or ["--seconds", "60"]))
 
 
 @nox.session(python=OLDEST_PYTHON, default=False)

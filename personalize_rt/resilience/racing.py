@@ -32,6 +32,8 @@ def on_a_thread(work: Callable[[], None]) -> None:
 class _Lane:
     """One of the requests: how it ended, and the means to end it."""
 
+    __slots__ = ("attempt", "error", "over", "reply", "stranger")
+
     def __init__(self) -> None:
         self.attempt = Attempt()
         self.reply: Reply | None = None
@@ -41,20 +43,23 @@ class _Lane:
 
 
 class _Race:
-    """The requests of one attempt, and a signal when one of them ends."""
+    """The requests of one attempt, and a signal when one of them ends. One thread waits for it."""
+
+    __slots__ = ("_call", "_ends", "_lock", "_sent", "_transport", "_woken", "decided", "lanes")
 
     def __init__(self, call: Call[Any], transport: Transport, sent: int, ends: float | None) -> None:
         self._call = call
         self._transport = transport
         self._sent = sent
         self._ends = ends
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._woken: threading.Event | None = None  # of whoever waits; most calls never do
         self.lanes: list[_Lane] = []
         self.decided = False
 
     def enter(self) -> _Lane | None:
         """Another lane, unless there is an answer already."""
-        with self._changed:
+        with self._lock:
             if self.decided:
                 return None
             lane = _Lane()
@@ -85,12 +90,13 @@ class _Race:
         stranger: BaseException | None = None,
     ) -> None:
         """A lane is over, one way or the other."""
-        with self._changed:
+        with self._lock:
             lane.reply, lane.error, lane.stranger, lane.over = reply, error, stranger, True
             won = reply is not None and not self.decided
             self.decided = self.decided or won
             losers = [other for other in self.lanes if other is not lane and not other.over] if won else []
-            self._changed.notify_all()
+            if self._woken is not None:
+                self._woken.set()
         for loser in losers:
             loser.attempt.cancel()
 
@@ -103,17 +109,21 @@ class _Race:
 
     def wait(self, seconds: float | None) -> bool:
         """Wait for a reply, or for all lanes to fail; ``False`` when it took too long."""
-        with self._changed:
-            over = self._changed.wait_for(
-                lambda: self.decided or all(lane.over for lane in self.lanes), timeout=seconds
-            )
-            # A lane that entered now would be waited for by nobody.
-            self.decided = self.decided or over
-            return over
+        until = None if seconds is None else time.monotonic() + seconds
+        while True:
+            with self._lock:
+                if self.decided or all(lane.over for lane in self.lanes):
+                    self.decided = True  # a lane that entered now would be waited for by nobody
+                    return True
+                woken = self._woken = threading.Event()
+            left = None if until is None else until - time.monotonic()
+            if left is not None and left <= 0:
+                return False
+            woken.wait(left)
 
     def give_up(self) -> None:
         """Nobody waits any longer."""
-        with self._changed:
+        with self._lock:
             self.decided = True
         for lane in self.lanes:
             lane.attempt.cancel()
@@ -183,6 +193,8 @@ def _raced(call: Call[Any], transport: Transport, hedge: Hedge, race: _Race, del
             # An interrupt of this thread: no answer to the other request may swallow it.
             race.give_up()
             raise first.stranger
+        if first.reply is not None:
+            return race.reply()  # the common case, without waiting for anything
     else:
         race.start(first)
         if not race.wait(delay):
@@ -200,6 +212,8 @@ def _raced(call: Call[Any], transport: Transport, hedge: Hedge, race: _Race, del
 
 
 class _Timer:
+    __slots__ = ("action",)
+
     def __init__(self, action: Callable[[], None]) -> None:
         self.action: Callable[[], None] | None = action
 
@@ -224,7 +238,8 @@ class _Timers:
     def after(self, seconds: float, action: Callable[[], None]) -> _Timer:
         """Run an action after so many seconds."""
         timer = _Timer(action)
-        due = time.monotonic() + seconds
+        # On the next whole millisecond: calls that begin close together wake the thread once.
+        due = (int((time.monotonic() + seconds) * 1000) + 1) / 1000
         with self._changed:
             heapq.heappush(self._waiting, (due, next(self._numbers), timer))
             if self._thread is None or not self._thread.is_alive():  # a fork leaves threads behind
@@ -243,12 +258,16 @@ class _Timers:
                 if left > 0:
                     self._changed.wait(left)
                     continue
-                action = heapq.heappop(self._waiting)[2].action
-            if action is not None:
-                try:
-                    action()
-                except Exception as failure:  # others wait for this thread
-                    _log.warning("a timer failed with %s", type(failure).__name__)
+                due = [heapq.heappop(self._waiting)[2]]
+                while self._waiting and self._waiting[0][0] <= time.monotonic():
+                    due.append(heapq.heappop(self._waiting)[2])
+            for timer in due:
+                action = timer.action  # None when it was cancelled, as most are
+                if action is not None:
+                    try:
+                        action()
+                    except Exception as failure:  # others wait for this thread
+                        _log.warning("a timer failed with %s", type(failure).__name__)
 
 
 _timers = _Timers()

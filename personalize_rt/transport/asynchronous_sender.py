@@ -221,10 +221,8 @@ class _Connection(asyncio.Protocol):
             self.abort()  # nobody asked: the next answer could not be told from this
             return
         self._take(data)
-        timer = self._timer
-        # One that has gone off cannot be set again: the time was over when these bytes came.
-        if timer is not None and not timer.expired() and self._read_timeout is not None and not self._whole.done():
-            timer.reschedule(asyncio.get_running_loop().time() + self._read_timeout)
+        if self._timer is not None and self._read_timeout is not None and not self._whole.done():
+            self._timer.reschedule(asyncio.get_running_loop().time() + self._read_timeout)
 
     def eof_received(self) -> None:
         self.reusable = False
