@@ -13,6 +13,7 @@ Order within an answer is always the service's own.
 
 from __future__ import annotations
 
+import copy
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -53,6 +54,11 @@ def _maybe_strings(values: Iterable[str | None]) -> tuple[str | None, ...]:
     return tuple(values)
 
 
+def _without_frames(error: PersonalizeError | None) -> PersonalizeError | None:
+    """A copy with no traceback and no chain: a kept result must not keep the caller's frames alive."""
+    return None if error is None else copy.copy(error)
+
+
 @attrs.frozen(eq=False, repr=False)
 class LongRanking(Ranking):
     """A ranking of more items than one request takes, made of several answers of GetPersonalizedRanking.
@@ -83,7 +89,7 @@ class LongRanking(Ranking):
     error_bound: float = attrs.field(default=0.0, kw_only=True)
     unscaled: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=_strings)
     recommendation_ids: tuple[str | None, ...] = attrs.field(default=(), kw_only=True, converter=_maybe_strings)
-    stopped_by: PersonalizeError | None = attrs.field(default=None, kw_only=True)
+    stopped_by: PersonalizeError | None = attrs.field(default=None, kw_only=True, converter=_without_frames)
 
 
 def chunk_size(limits: Limits, *, with_metadata: bool) -> int:
