@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import redirect_stdout
 from io import StringIO
 from typing import Any
@@ -19,6 +19,35 @@ from hypothesis import settings
 from sybil import Example, Sybil
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser, SkipParser
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--nothing-skipped",
+        action="store_true",
+        help="a skipped test fails: in an environment that is made for it, its package must be there",
+    )
+
+
+def _fail_instead(report: Any, config: pytest.Config) -> None:
+    if report.skipped and config.getoption("--nothing-skipped") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, where nothing may be: {report.longrepr[2]}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    report = yield
+    _fail_instead(report, collector.config)
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    report = yield
+    _fail_instead(report, item.config)
+    return report
+
 
 # A slow example on a busy machine is no defect. Under CI, Hypothesis' own profile (no chance involved) stays in force.
 settings.register_profile("any machine", settings.default, deadline=None)

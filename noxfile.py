@@ -1,7 +1,7 @@
-"""What CI runs, one session each. ``nox --list`` shows them; ``nox`` runs those that need no more than pip.
+"""What CI runs, one session each. ``nox --list`` shows them; ``nox`` runs those that need no more than Python.
 
 No single environment can hold everything: aiobotocore pins botocore, the AWS CLI pins docutils, and the oldest boto3 is
-not the newest. ``nox -s tests`` alone is what most changes need.
+not the newest. ``nox -s tests`` alone is what most changes need. Where uv is installed, it makes the environments.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ import nox
 
 nox.needs_version = ">=2024.10.9"
 nox.options.error_on_missing_interpreters = False
-nox.options.default_venv_backend = "venv"
+nox.options.default_venv_backend = "uv|venv"
 
 HERE = Path(__file__).parent
-PYTHONS = ["3.11", "3.12", "3.13"]
+OLDEST_PYTHON = "3.11"
+PYTHONS = [OLDEST_PYTHON, "3.12", "3.13"]
 # The tests of the core, which need no other room.
 CORE_TESTS = ["tests/test_*.py", "tests/filters", "tests/rerank", "tests/resilience", "tests/transport"]
 # The one test in them that does.
@@ -42,6 +43,13 @@ ROOMS = [
 # The oldest that pyproject.toml allows; boto3 1.40.0 with the botocore of its day.
 OLDEST = ["attrs==23.2.0", "boto3==1.40.0", "botocore==1.40.0", "tenacity==8.2.3"]
 NEWEST_BOTOCORE = (1, 44)
+# A test that is skipped for want of its package would prove nothing in the environment that is there for it.
+NOTHING_SKIPPED = "--nothing-skipped"
+# Each extra that users install has a trial in this file.
+TRIALS = "tests/release/try_extra.py"
+EXTRAS = ["none", *re.findall(r"^def try_(?!one|none)(\w+)\(\)", (HERE / TRIALS).read_text("utf-8"), re.MULTILINE)]
+# What the tests read beside themselves.
+BESIDE_TESTS = ["conftest.py", "pyproject.toml", "README.md", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md"]
 
 
 def pytest(session: nox.Session, *arguments: str, cwd: Path | None = None) -> None:
@@ -65,14 +73,32 @@ def core_tests(root: Path) -> list[str]:
 
 def copy_of_checkout(session: nox.Session) -> Path:
     """The files that a clone of this checkout would hold, in a directory of the session's own."""
-    copy = Path(session.create_tmp()) / "copy"
-    shutil.rmtree(copy, ignore_errors=True)
+    copy = empty_directory(session, "copy")
     names: str = session.run("git", "ls-files", "-z", external=True, silent=True) or ""
     for name in filter(None, names.split("\0")):
         if (HERE / name).exists():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(HERE / name, copy / name)
+            shutil.copy(HERE / name, copy / name)
     return copy
+
+
+def empty_directory(session: nox.Session, name: str) -> Path:
+    """A directory of the session's own with nothing in it, away from the checkout."""
+    directory = Path(session.create_tmp()).resolve() / name
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    return directory
+
+
+def away_from_the_checkout(session: nox.Session, root: Path, *names: str) -> Path:
+    """A directory with the tests and what they read, but without the package: only the installed one can be found."""
+    elsewhere = empty_directory(session, "elsewhere")
+    for name in (*BESIDE_TESTS, *names):
+        if (root / name).is_dir():
+            shutil.copytree(root / name, elsewhere / name, ignore=shutil.ignore_patterns("__pycache__", "_build"))
+        else:
+            shutil.copy(root / name, elsewhere)
+    return elsewhere
 
 
 @nox.session(python=PYTHONS)
@@ -82,48 +108,7 @@ def tests(session: nox.Session) -> None:
     pytest(session)
 
 
-@nox.session(python="3.11", name="core-new")
-def core_new(session: nox.Session) -> None:
-    """The core with the newest boto3, and the drift of the service's model."""
-    session.install("--upgrade", ".[test]", "boto3", "botocore")
-    code = "import botocore; print('.'.join(botocore.__version__.split('.')[:2]))"
-    newest = tuple(map(int, str(session.run("python", "-c", code, silent=True)).strip().split(".")))
-    if newest < NEWEST_BOTOCORE:
-        session.error(f"botocore {newest} is not new: something pins it")
-    pytest(session, *core_tests(HERE))
-
-
-@nox.session(python="3.11", name="core-old")
-def core_old(session: nox.Session) -> None:
-    """The core with the oldest versions that it allows."""
-    session.install(".[test]", *OLDEST)
-    pytest(session, *core_tests(HERE))
-
-
-@nox.session(python="3.11")
-def aio(session: nox.Session) -> None:
-    """The client for asyncio, on the botocore that aiobotocore pins."""
-    session.install(".[test,aio]")
-    pytest(session, "tests/aio", "docs/examples")
-
-
-@nox.session(python="3.11", name="foreign-clients", default=False)
-def foreign_clients(session: nox.Session) -> None:
-    """The AWS CLI and the AWS SDK for JavaScript against the embedded service. Needs Node.js with npm."""
-    session.install("-e", ".[test]")
-    session.run(".ci/foreign-clients", f"{session.bin}/python", external=True)
-
-
-@nox.session(python="3.11")
-def docs(session: nox.Session) -> None:
-    """The pages, without a warning, and the tests of the framework examples."""
-    session.install("-e", ".[test,docs,docs-examples]")
-    html = str(HERE / "docs" / "_build" / "html")
-    session.run("sphinx-build", "--nitpicky", "--fail-on-warning", "--fresh-env", "--quiet", "-b", "html", "docs", html)
-    pytest(session, "docs", "README.md")
-
-
-@nox.session(python="3.11")
+@nox.session(python=OLDEST_PYTHON)
 def lint(session: nox.Session) -> None:
     """ruff, mypy, pyright, import-linter."""
     session.install("-e", ".[cli,test,docs,dev]")
@@ -134,56 +119,91 @@ def lint(session: nox.Session) -> None:
     session.run("lint-imports")
 
 
-@nox.session(python=False)
-def types(session: nox.Session) -> None:
-    """The cases of tests/typing: mypy and pyright, with and without stubs for boto3; pyrefly and ty as a report."""
-    session.run(".ci/types", external=True)
+@nox.session(python=OLDEST_PYTHON)
+@nox.parametrize("stubs", [nox.param(False, id="without-stubs"), nox.param(True, id="with-stubs")])
+def types(session: nox.Session, stubs: bool) -> None:
+    """What mypy and pyright make of the public API, with stubs for boto3 or without; pyrefly and ty as a report."""
+    others = ["boto3-stubs[personalize-runtime]"] if stubs else ["pyrefly", "ty"]
+    session.install(".[cli]", "mypy", "pyright[nodejs]", *others)
+    session.run("python", "tests/typing/check_types.py", "--stubs" if stubs else "--no-stubs")
+    # All public names have known types. Elsewhere: the settings of this checkout are not those of users.
+    elsewhere = empty_directory(session, "elsewhere")
+    (elsewhere / "pyrightconfig.json").write_text("{}")
+    with session.chdir(elsewhere):
+        session.run("pyright", "--verifytypes", "personalize_rt", "--ignoreexternal")
+    if not stubs:
+        session.run("python", "tests/typing/check_types.py", "--report", success_codes=range(256))
 
 
-@nox.session(python="3.11")
+@nox.session(python=OLDEST_PYTHON)
+def docs(session: nox.Session) -> None:
+    """The pages without a warning, with their notebooks run, and the framework examples."""
+    session.install("-e", ".[test,docs,docs-examples]")
+    html = str(HERE / "docs" / "_build" / "html")
+    session.run("sphinx-build", "--nitpicky", "--fail-on-warning", "--fresh-env", "--quiet", "-b", "html", "docs", html)
+    pytest(session, NOTHING_SKIPPED, "docs/examples", "docs/how-to")
+
+
+@nox.session(python=OLDEST_PYTHON, name="core-new")
+def core_new(session: nox.Session) -> None:
+    """The core with the newest boto3, and the drift of the service's model."""
+    session.install("--upgrade", ".[test]", "boto3", "botocore")
+    code = "import botocore; print('.'.join(botocore.__version__.split('.')[:2]))"
+    newest = tuple(map(int, str(session.run("python", "-c", code, silent=True)).strip().split(".")))
+    if newest < NEWEST_BOTOCORE:
+        session.error(f"botocore {newest} is not new: something pins it")
+    pytest(session, *core_tests(HERE))
+
+
+@nox.session(python=OLDEST_PYTHON, name="core-old")
+def core_old(session: nox.Session) -> None:
+    """The core with the oldest versions that it allows."""
+    session.install(".[test]", *OLDEST)
+    pytest(session, *core_tests(HERE))
+
+
+@nox.session(python=OLDEST_PYTHON)
+def aio(session: nox.Session) -> None:
+    """The client for asyncio, on the botocore that aiobotocore pins: tests, transport, and what a call costs."""
+    session.install(".[test,aio]", "httpx")  # aiobotocore has another session on httpx
+    elsewhere = away_from_the_checkout(session, HERE, "tests", "docs", "benchmarks")
+    need_it = ["tests/aio", "tests/test_telemetry_async.py", "tests/local/test_moto.py"]
+    pytest(session, NOTHING_SKIPPED, *need_it, cwd=elsewhere)
+    if not session.posargs:
+        pytest(session, "tests/transport", "tests/test_client.py", cwd=elsewhere)
+        with session.chdir(elsewhere):
+            session.run("python", "-m", "benchmarks.aio", "--at-most", "0.45")
+
+
+@nox.session(python=OLDEST_PYTHON)
 def wheel(session: nox.Session) -> None:
     """Wheel and source archive are built, looked into, and tested with the checkout out of the way."""
     copy = copy_of_checkout(session)
-    dist = copy.parent / "dist"
-    shutil.rmtree(dist, ignore_errors=True)
+    dist = empty_directory(session, "dist")
     session.install("build")
-    session.run("python", "-m", "build", "--outdir", str(dist), str(copy))
+    installer = ["--installer", "uv"] if session.venv_backend == "uv" else []
+    session.run("python", "-m", "build", *installer, "--outdir", str(dist), str(copy))
     session.run("python", "tests/release/check_distribution.py", str(dist), str(copy))
     (built,) = dist.glob("*.whl")
     session.install(f"{built}[test]")
-    elsewhere = copy.parent / "elsewhere"
-    shutil.rmtree(elsewhere, ignore_errors=True)
-    elsewhere.mkdir()
-    for name in ("conftest.py", "pyproject.toml", "README.md", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md"):
-        shutil.copy2(copy / name, elsewhere)
-    for name in ("tests", "docs"):
-        shutil.copytree(copy / name, elsewhere / name)
+    elsewhere = away_from_the_checkout(session, copy, "tests", "docs")
     shutil.rmtree(copy)
-    pytest(session, "-n", "2", cwd=elsewhere)
+    with session.chdir(elsewhere):
+        session.run("personalize-rt", "demo")
+    pytest(session, cwd=elsewhere)
 
 
-@nox.session(python="3.11", venv_backend="none")
-def extras(session: nox.Session) -> None:
-    """Each extra is installed alone, and its feature tried; without any, the errors say what to install."""
-    work = Path(session.create_tmp())
-    trial = str(HERE / "tests" / "release" / "try_extra.py")
-    names = ["none"]
-    while names:
-        name = names.pop(0)
-        venv = work / f"extra-{name}"
-        session.run("python3", "-m", "venv", "--clear", str(venv), external=True)
-        package = str(HERE) if name == "none" else f"{HERE}[{name}]"
-        session.run(f"{venv}/bin/pip", "install", "--quiet", package, external=True)
-        # Not from here: the checkout would be found before the installed package.
-        with session.chdir(work):
-            if name == "none":
-                listed = session.run(f"{venv}/bin/python", trial, "--list", external=True, silent=True)
-                names = str(listed).split()
-            session.run(f"{venv}/bin/python", trial, name, external=True)
-        shutil.rmtree(venv)
+@nox.session(python=OLDEST_PYTHON)
+@nox.parametrize("extra", EXTRAS, ids=EXTRAS)
+def extras(session: nox.Session, extra: str) -> None:
+    """An extra is installed alone, and its feature tried; without any, the errors say what to install."""
+    session.install("." if extra == "none" else f".[{extra}]")
+    # Not from here: the checkout would be found before the installed package.
+    with session.chdir(empty_directory(session, "elsewhere")):
+        session.run("python", str(HERE / TRIALS), extra)
 
 
-@nox.session(python="3.11")
+@nox.session(python=OLDEST_PYTHON)
 def rooms(session: nox.Session) -> None:
     """The core's tests pass with every optional room deleted."""
     copy = copy_of_checkout(session)
@@ -198,14 +218,28 @@ def rooms(session: nox.Session) -> None:
     pytest(session, "-p", "no:personalize_rt", "--deselect", NEEDS_A_ROOM, *core_tests(copy), cwd=copy)
 
 
-@nox.session(python="3.11", default=False)
+@nox.session(python=OLDEST_PYTHON, name="foreign-clients", default=False)
+def foreign_clients(session: nox.Session) -> None:
+    """The AWS CLI and the AWS SDK for JavaScript against the embedded service. Needs Node.js with npm."""
+    session.install("-e", ".[test]")
+    session.run(".ci/foreign-clients", f"{session.bin}/python", external=True)
+
+
+@nox.session(python=OLDEST_PYTHON, default=False)
+def guard(session: nox.Session) -> None:
+    """No call has become much dearer than boto3's. With valgrind, no busy neighbour disturbs the figures."""
+    session.install("-e", ".[cli]")
+    session.run("python", "-m", "benchmarks.guard")
+
+
+@nox.session(python=OLDEST_PYTHON, default=False)
 def benchmarks(session: nox.Session) -> None:
     """Measure against boto3 and others; the ratios go to benchmarks.json."""
     session.install(".[bench]")
     session.run("python", "-m", "benchmarks", *(session.posargs or ["--quick", "--json", "benchmarks.json"]))
 
 
-@nox.session(python="3.11", default=False)
+@nox.session(python=OLDEST_PYTHON, default=False)
 def api(session: nox.Session) -> None:
     """Write the list of public names and signatures anew, after a change that is meant."""
     session.install("-e", ".", "griffelib")

@@ -9,15 +9,23 @@ import personalize_rt
 from personalize_rt._version import __version__
 
 project = "personalize-rt"
-author = "The personalize-rt contributors"
+author = copyright = "The personalize-rt contributors"
 release = version = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 html_title = f"personalize-rt {release}"
 copybutton_prompt_text = ">>> "
 myst_heading_anchors = 3
+
+# The notebooks run, in this interpreter, whenever the pages are built; an error in a cell is one of the build.
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 120
+nb_merge_streams = True
 
 autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
@@ -41,6 +49,8 @@ nitpick_ignore_regex = [
         "py:class",
         r"Hook|Comparison|Explanation|Row|Value|Operator|BreakerState|Answer|Flights|Catalogue|Selector|Fallback|Filter|BoundFilter|Axes",
     ),
+    ("py:class", r"Scalar|C|CurrentItemColumn|OfItems|TracerProvider|MeterProvider"),
+    ("py:class", r"personalize_rt\.metrics\.evaluation\.(Ranks|Recommends|Runtime)"),
     ("py:(func|mod)", r"personalize_rt\.(notebook|filters)\..*"),
     ("py:class", r"personalize_rt\.local\.(datasets|engine|recipes|settings|wire)\.\w+"),
 ]
@@ -57,7 +67,7 @@ def link_public_name(app: Any, env: Any, node: Any, text: Any) -> Any:
 
 def keep_as_prose(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Keep napoleon from taking what a property says before a colon for its type."""
-    if what in {"attribute", "property"} and lines:
+    if what in {"attribute", "data", "property"} and lines:
         lines[0] = f": {lines[0]}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -58,6 +59,17 @@ class Answer:
     promised: int | None = None
 
 
+class QuietServer(ThreadingHTTPServer):
+    """Does not print that a client has left, which is what many tests are about; any other error it does."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class ScriptedServer:
     """A Personalize on 127.0.0.1 that answers as it is told, and well when it is told nothing.
 
@@ -72,9 +84,7 @@ class ScriptedServer:
         self._repeated: Any = None
         self._lock = threading.Lock()
         self._connections: list[socket.socket] = []
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._http.daemon_threads = True
-        self._http.block_on_close = False
+        self._http = QuietServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._http.server_port}"
         threading.Thread(target=self._http.serve_forever, args=(0.005,), daemon=True).start()
 

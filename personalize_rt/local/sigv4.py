@@ -273,7 +273,9 @@ def _signing_time(request: SignedRequest) -> tuple[str, datetime]:
         if stamp is not None and _TIMESTAMP.fullmatch(stamp):
             signed_at = datetime.strptime(stamp.decode(), _BASIC_ISO).replace(tzinfo=UTC)
         elif stamp is None and date is not None:
-            signed_at = parsedate_to_datetime(date.decode("latin-1")).astimezone(UTC)
+            parsed = parsedate_to_datetime(date.decode("latin-1"))
+            # "-0000", as botocore writes it, is UTC too, and gives a time without a zone: not one of this machine's.
+            signed_at = parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
     if signed_at is None:

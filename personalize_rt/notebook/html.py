@@ -110,7 +110,7 @@ def _row(row: Row, view: View) -> Html:
     if view.has_marks:
         promoted = None if row.promotion is None else tag("span", f"promoted: {row.promotion}", class_="mark promoted")
         reasons = (tag("span", reason, class_="mark") for reason in row.reasons)
-        cells.append(tag("td", promoted, *reasons))
+        cells.append(tag("td", promoted, *reasons, class_="why"))
     return tag("tr", *cells)
 
 

@@ -87,7 +87,8 @@ white-space:pre-wrap}
 & .score{width:9.5rem;white-space:nowrap;font-variant-numeric:tabular-nums}
 & .bar{display:block;width:9rem;height:4px;margin-top:.22rem;border-radius:2px;background:var(--track)}
 & .bar span{display:block;height:100%;border-radius:2px;background:var(--bar)}
-& .mark{display:inline-block;margin:.08rem .3rem .08rem 0;padding:.02rem .5rem;border-radius:999px;
+& .why{min-width:9rem}
+& .mark{display:inline-block;margin:.08rem .3rem .08rem 0;padding:.02rem .5rem;border-radius:.7rem;
 background:var(--track);color:var(--quiet);font-size:.88em}
 & .promoted{background:var(--promoted);color:var(--promoted-ink)}
 & .apart [scope="rowgroup"]{padding-top:.9rem;color:var(--quiet);font-size:.92em}

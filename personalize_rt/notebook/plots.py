@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 from personalize_rt.errors import ValidationError
@@ -90,7 +91,12 @@ def draw_slopes(comparison: Comparison, *, items: object = None, rows: int = 25,
     catalogue = read_catalogue(items, [move.item_id for move in moves])
     lowest = max((place + 1 for move in moves for place in (move.before, move.after) if place is not None), default=1)
     height = min(lowest, rows)
-    axes = _axes(ax, figsize=(7, max(2.0, 0.32 * height + 1)))
+    # The lines keep their room however long the titles are.
+    widest = [
+        max((len(_label(move.item_id, catalogue)) for move in moves if seen(place_of(move))), default=0)
+        for place_of in (attrgetter("before"), attrgetter("after"))
+    ]
+    axes = _axes(ax, figsize=(2.8 + 0.08 * sum(widest), max(2.0, 0.32 * height + 1)))
     for move in moves:
         color = _color(move)
         if move.before is not None and move.after is not None:
@@ -226,7 +232,9 @@ def filter_effect(
     axes.set_yticks(range(len(shown)), [_label(move.item_id, catalogue) for move in shown], parse_math=False)
     axes.set_ylim(max(len(shown), 1) - 0.4, -0.6)
     axes.set_xlabel("score, and the place after the filter" if scored else "the place after the filter")
-    if not scored:
+    if scored:
+        axes.locator_params(axis="x", nbins=5)
+    else:
         axes.set_xticks([])
     if shown:
         axes.legend(frameon=False, loc="lower right")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from hashlib import sha256
@@ -166,6 +167,21 @@ def test_the_date_header_says_the_time_where_there_is_no_other() -> None:
     assert dict(request.headers)[b"date"] == format_datetime(NOW).encode().replace(b"+0000", b"-0000")
     verify(request)
     assert refused(request, at=NOW + timedelta(hours=1)) == "InvalidSignatureException"
+
+
+@pytest.fixture
+def chicago(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The time zone of this machine."""
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "America/Chicago")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("chicago")
+def test_the_time_zone_of_this_machine_is_not_that_of_the_date_header() -> None:
+    verify(signed(headers=(("Date", "any"),)))
 
 
 @pytest.mark.parametrize(

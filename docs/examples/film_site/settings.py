@@ -5,6 +5,7 @@ import os
 ALLOWED_HOSTS = ["testserver"]
 INSTALLED_APPS = ["film_site"]
 ROOT_URLCONF = "film_site.urls"
+TIME_ZONE = "UTC"  # Django's default is Chicago, for the whole process
 SECRET_KEY = os.environ.get("SECRET_KEY", "of no use: nothing is signed")
 
 PERSONALIZE_CAMPAIGN_ARN = os.environ.get(

@@ -28,7 +28,7 @@ pytest.importorskip("uvicorn")
 pytest.importorskip("starlette")
 
 DEADLINE = 0.2  # seconds
-GUARD = 1.0  # seconds beyond it
+GUARD = 5.0  # seconds beyond it, for a busy machine
 FILMS = ["tt0468569", "tt0111161", "not-a-film", "tt0133093", "tt0120338"]
 
 FAULTS: dict[str, tuple[Callable[[Any], object], tuple[type[PersonalizeError], ...]]] = {

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
 DEADLINE = 0.15  # seconds
-GUARD = 1.0  # seconds beyond it; benchmarks/deadlines.py measures how close it really is
+GUARD = 5.0  # seconds beyond it
 INPUT = ["i1", "i2", "i3"]
 
 SLOW = [
