@@ -66,11 +66,11 @@ class LongRanking(Ranking):
     It is a :class:`~personalize_rt.Ranking`: best first, items that the model does not know last, in input order and
     without a score. An item that the input repeats keeps its places side by side. Scores are the softmax over the whole
     list, as the service would give them if it took so many items, but not rounded. Each answer has its own
-    ``recommendation_id``, so the ranking has none (:attr:`recommendation_ids` has one for each item), except when one
+    ``recommendation_id``, so the ranking has none (``recommendation_ids`` has one for each item), except when one
     request was enough.
 
-    Two items of one answer stand in the service's own order. Of any two others that are not in :attr:`unscaled`, the
-    one with the higher logit stands first, unless their logits differ by less than :attr:`error_bound`. That is certain
+    Two items of one answer stand in the service's own order. Of any two others that are not in ``unscaled``, the
+    one with the higher logit stands first, unless their logits differ by less than ``error_bound``. That is certain
     when the service's answers agree with each other; where they did not, the bound covers what was seen of it.
 
     Attributes:
