@@ -110,7 +110,7 @@ def test_zeros_teach_that_an_item_is_low_and_not_how_low() -> None:
 
 def test_what_is_below_every_scored_item_is_learned_to_be_below() -> None:
     shadow = ShadowScorer()
-    for _ in range(30):
+    for _ in range(60):
         shadow.observe("u", ranked(a=0.7, b=0.3, z=0.0))
     a, b, z = (logit or 0.0 for logit in shadow("u", ["a", "b", "z"]))
     assert a - b == pytest.approx(log(7 / 3), abs=0.05)
@@ -258,7 +258,7 @@ def test_arguments_that_are_no_counts_are_refused(name: str, wrong: Any) -> None
 def test_its_repr_names_nobody() -> None:
     shadow = ShadowScorer()
     shadow.observe("ada.lovelace", ranked(secret=0.7, b=0.3))
-    assert repr(shadow) == "ShadowScorer(factors=16, <1 users>, <2 items>, answers=1)"
+    assert repr(shadow) == "ShadowScorer(factors=32, <1 users>, <2 items>, answers=1)"
 
 
 # Memory and threads.
