@@ -150,6 +150,15 @@ def test_a_new_user_is_taken_for_an_average_one() -> None:
     assert shadow("stranger", world.items) == shadow("another", world.items)
 
 
+def test_a_few_items_do_not_make_a_new_user_forget_what_users_have_in_common() -> None:
+    world, shadow = World(), ShadowScorer()
+    world.teach(shadow, 10)
+    average = [logit or 0.0 for logit in shadow("stranger", world.items)]
+    shadow.observe("new", LocalReranker(shadow).rank(user_id="stranger", input_list=world.items[:3]))
+    new = [logit or 0.0 for logit in shadow("new", world.items)]
+    assert max(abs(one - other) for one, other in zip(average, new, strict=True)) < 0.05
+
+
 def test_one_answer_tells_a_lot_about_a_new_user_when_the_items_are_known() -> None:
     world, shadow = World(), ShadowScorer()
     known, new = world.users[:-4], world.users[-4:]
