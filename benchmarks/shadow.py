@@ -6,7 +6,7 @@ fallback's rankings of fresh lists are held against what the service would have 
 how often an item was among the first ten of an answer. Ends with status 1 when a promise is broken: a tau of at least
 0.75, and at least twice that of popularity.
 
-Options: ``--sizes 8 16`` (of the hidden vectors), ``--users``, ``--items``, ``--rankings``, ``--length``.
+Options: ``--sizes 8 16 32`` (of the hidden vectors), ``--users``, ``--items``, ``--rankings``, ``--length``.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def _milliseconds(hidden: EmbeddingScorer, drawn: Iterator[list[str]]) -> float:
 def main() -> int:
     """Run all."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.shadow", description=__doc__)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[8, 16])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[16])
     for field in attrs.fields(Shape):
         parser.add_argument(f"--{field.name}", type=int, default=field.default)
     options = parser.parse_args()

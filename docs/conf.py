@@ -47,7 +47,7 @@ nitpick_ignore_regex = [
     ("py:class", r"personalize_rt\.(operations\.Request|transport\.\w+\.\w+|filters\.\w+\.\w+|notebook\.\w+\.\w+)"),
     (
         "py:class",
-        r"Hook|Comparison|Explanation|Row|Value|Operator|BreakerState|Bound|Answer|Flights|Catalogue|Selector|Fallback|Filter|BoundFilter|Axes",
+        r"Hook|Scores|Comparison|Explanation|Row|Value|Operator|BreakerState|Bound|Answer|Flights|Catalogue|Selector|Fallback|Filter|BoundFilter|Axes",
     ),
     ("py:class", r"Scalar|C|CurrentItemColumn|OfItems|TracerProvider|MeterProvider"),
     ("py:class", r"personalize_rt\.metrics\.evaluation\.(Ranks|Recommends|Runtime)"),

@@ -24,8 +24,9 @@ _ARN = f"arn:aws:personalize:{_REGION}:000000000000:campaign/ranking"
 class ScoredPersonalize(Doors):
     """One campaign, ``ranking``, of the Personalized-Ranking recipe, whose model is a scorer of yours.
 
-    Scores, rounding, order, unknown items, errors and faults are those of :class:`LocalPersonalize`; there are no data
-    sets, so no filters and no metadata. To test what is made of the service's answers against what is behind them.
+    Scores, rounding, order, unknown items, errors and faults are those of
+    :class:`~personalize_rt.local.LocalPersonalize`; there are no data sets, so no filters and no metadata. To test what
+    is made of the service's answers against what is behind them.
 
     Args:
         scorer: Gives the logits. As many threads may call it as ask the service.

@@ -13,6 +13,7 @@ Order within an answer is always the service's own.
 
 from __future__ import annotations
 
+import copy
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -53,6 +54,11 @@ def _maybe_strings(values: Iterable[str | None]) -> tuple[str | None, ...]:
     return tuple(values)
 
 
+def _without_frames(error: PersonalizeError | None) -> PersonalizeError | None:
+    """A copy with no traceback and no chain: a kept result must not keep the caller's frames alive."""
+    return None if error is None else copy.copy(error)
+
+
 @attrs.frozen(eq=False, repr=False)
 class LongRanking(Ranking):
     """A ranking of more items than one request takes, made of several answers of GetPersonalizedRanking.
@@ -60,11 +66,11 @@ class LongRanking(Ranking):
     It is a :class:`~personalize_rt.Ranking`: best first, items that the model does not know last, in input order and
     without a score. An item that the input repeats keeps its places side by side. Scores are the softmax over the whole
     list, as the service would give them if it took so many items, but not rounded. Each answer has its own
-    ``recommendation_id``, so the ranking has none (:attr:`recommendation_ids` has one for each item), except when one
+    ``recommendation_id``, so the ranking has none (``recommendation_ids`` has one for each item), except when one
     request was enough.
 
-    Two items of one answer stand in the service's own order. Of any two others that are not in :attr:`unscaled`, the
-    one with the higher logit stands first, unless their logits differ by less than :attr:`error_bound`. That is certain
+    Two items of one answer stand in the service's own order. Of any two others that are not in ``unscaled``, the
+    one with the higher logit stands first, unless their logits differ by less than ``error_bound``. That is certain
     when the service's answers agree with each other; where they did not, the bound covers what was seen of it.
 
     Attributes:
@@ -83,7 +89,7 @@ class LongRanking(Ranking):
     error_bound: float = attrs.field(default=0.0, kw_only=True)
     unscaled: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=_strings)
     recommendation_ids: tuple[str | None, ...] = attrs.field(default=(), kw_only=True, converter=_maybe_strings)
-    stopped_by: PersonalizeError | None = attrs.field(default=None, kw_only=True)
+    stopped_by: PersonalizeError | None = attrs.field(default=None, kw_only=True, converter=_without_frames)
 
 
 def chunk_size(limits: Limits, *, with_metadata: bool) -> int:

@@ -43,7 +43,7 @@ def answer(members: dict[str, Any]) -> Any:
 async def test_the_ranking_is_that_of_the_blocking_client(async_runtime: Any, service: Any) -> None:
     service.repeated = answer
     ranking = await async_runtime().rank_long(campaign_arn=ARN, user_id="ada", input_list=SHUFFLED)
-    theirs = LOCAL.runtime().rank_long(campaign_arn=ARN, user_id="ada", input_list=SHUFFLED)
+    theirs = LOCAL.runtime(deadline=None).rank_long(campaign_arn=ARN, user_id="ada", input_list=SHUFFLED)
     assert type(ranking) is LongRanking
     assert (ranking.item_ids, ranking.scores) == (theirs.item_ids, theirs.scores)
     assert (ranking.requests, ranking.error_bound) == (theirs.requests, theirs.error_bound) == (4, ranking.error_bound)

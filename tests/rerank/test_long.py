@@ -447,6 +447,16 @@ def test_a_score_of_0_has_an_upper_end_and_its_order() -> None:
     assert scale.places[1] >= scale.places[2]
 
 
+def test_an_item_lies_between_those_that_stand_around_it() -> None:
+    # Item 1 has no score but its place: above item 2, which another ranking knows.
+    parts = [Part([0, 5, 1, 2], [0.9, 0.1, 0.0, 0.0]), Part([5, 2], [0.9999997, 0.0000003])]
+    scale = Scale.of(parts, 6)
+    assert scale.knows(1)
+    assert scale.low[1] == scale.low[2] > -inf
+    assert scale.places[1] >= scale.places[2]
+    assert not Scale.of(parts[:1], 6).knows(1)
+
+
 def test_rounding_is_what_the_bound_covers() -> None:
     part = Part([0, 1], [0.9999997, 0.0000003])
     scale = Scale.of([part], 2)

@@ -110,7 +110,7 @@ def test_zeros_teach_that_an_item_is_low_and_not_how_low() -> None:
 
 def test_what_is_below_every_scored_item_is_learned_to_be_below() -> None:
     shadow = ShadowScorer()
-    for _ in range(30):
+    for _ in range(60):
         shadow.observe("u", ranked(a=0.7, b=0.3, z=0.0))
     a, b, z = (logit or 0.0 for logit in shadow("u", ["a", "b", "z"]))
     assert a - b == pytest.approx(log(7 / 3), abs=0.05)
@@ -148,6 +148,15 @@ def test_a_new_user_is_taken_for_an_average_one() -> None:
     stranger = world.likeness(shadow, users=["stranger"])
     assert stranger > 0.5
     assert shadow("stranger", world.items) == shadow("another", world.items)
+
+
+def test_a_few_items_do_not_make_a_new_user_forget_what_users_have_in_common() -> None:
+    world, shadow = World(), ShadowScorer()
+    world.teach(shadow, 10)
+    average = [logit or 0.0 for logit in shadow("stranger", world.items)]
+    shadow.observe("new", LocalReranker(shadow).rank(user_id="stranger", input_list=world.items[:3]))
+    new = [logit or 0.0 for logit in shadow("new", world.items)]
+    assert max(abs(one - other) for one, other in zip(average, new, strict=True)) < 0.05
 
 
 def test_one_answer_tells_a_lot_about_a_new_user_when_the_items_are_known() -> None:
@@ -258,7 +267,7 @@ def test_arguments_that_are_no_counts_are_refused(name: str, wrong: Any) -> None
 def test_its_repr_names_nobody() -> None:
     shadow = ShadowScorer()
     shadow.observe("ada.lovelace", ranked(secret=0.7, b=0.3))
-    assert repr(shadow) == "ShadowScorer(factors=16, <1 users>, <2 items>, answers=1)"
+    assert repr(shadow) == "ShadowScorer(factors=32, <1 users>, <2 items>, answers=1)"
 
 
 # Memory and threads.
@@ -376,7 +385,7 @@ def test_what_these_wrong_files_differ_from_is_right(tmp_path: Path) -> None:
 
 
 def runtime(local: ScoredPersonalize, fallback: Fallback | None, **options: Any) -> PersonalizeRuntime:
-    retry = RetryPolicy(attempts=1, clock=local.time, sleep=local.skip)
+    retry = RetryPolicy(attempts=1, clock=lambda: 0.0)
     return local.runtime(fallback=fallback, retry=retry, **options)
 
 
