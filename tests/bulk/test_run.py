@@ -233,7 +233,9 @@ def test_a_refused_identity_ends_the_run_and_what_was_refused_is_asked_again(
     assert any("checkpoint=" in note for note in caught.value.__notes__)
     assert len(client.asked) < 200
     client.outcome = lambda user: None
-    assert [outcome.position for outcome in bulk.run(runtime, requests(range(100)), checkpoint=path)] == [*range(50, 100)]
+    assert [outcome.position for outcome in bulk.run(runtime, requests(range(100)), checkpoint=path)] == [
+        *range(50, 100)
+    ]
 
 
 def test_no_region_ends_the_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -403,7 +405,10 @@ def test_ctrl_c_lets_what_is_in_flight_end_and_is_raised_after_it(
             if len(seen) == 10:
                 signal.raise_signal(signal.SIGINT)
     assert isinstance(caught.value, bulk.InterruptedRun)
-    assert caught.value.message == f"stopped after {len(seen)} requests; to go on, run it again with checkpoint={str(path)!r}"
+    assert (
+        caught.value.message
+        == f"stopped after {len(seen)} requests; to go on, run it again with checkpoint={str(path)!r}"
+    )
     assert signal.getsignal(signal.SIGINT) is before
     # Each request that was sent has come out.
     assert sorted(seen) == sorted(client.asked)
