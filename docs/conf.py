@@ -41,6 +41,8 @@ nitpick_ignore_regex = [
         "py:class",
         r"Hook|Comparison|Explanation|Row|Value|Operator|BreakerState|Answer|Flights|Catalogue|Selector|Fallback|Filter|BoundFilter|Axes",
     ),
+    ("py:class", r"personalize_rt\.bulk\.(course|threads|working)\.\w+"),
+    ("py:class", r"AnswerT|AsyncPersonalizeRuntime|BaseContext|FilePath|OnError|Runtime"),
     ("py:(func|mod)", r"personalize_rt\.(notebook|filters)\..*"),
     ("py:class", r"personalize_rt\.local\.(datasets|engine|recipes|settings|wire)\.\w+"),
 ]

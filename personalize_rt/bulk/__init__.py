@@ -6,7 +6,8 @@
     for outcome in bulk.run(runtime, requests, tps=50, checkpoint="ranking.checkpoint"):
         ...
 
-:func:`run` takes any iterable and gives outcomes; :mod:`personalize_rt.bulk.limiter` has the pace.
+:func:`run` takes any iterable and gives outcomes, and :func:`arun` does so on asyncio; :func:`rank_file` and
+:func:`recommend_file` go from file to file.
 """
 
 from personalize_rt.bulk.asynchronous import AsyncRun, arun
