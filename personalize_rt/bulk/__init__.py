@@ -6,9 +6,11 @@
     for outcome in bulk.run(runtime, requests, tps=50, checkpoint="ranking.checkpoint"):
         ...
 
-:func:`run` takes any iterable and gives outcomes; :mod:`personalize_rt.bulk.limiter` has the pace.
+:func:`run` takes any iterable and gives outcomes, and :func:`arun` does so on asyncio; :func:`rank_file` and
+:func:`recommend_file` go from file to file.
 """
 
+from personalize_rt.bulk.asynchronous import AsyncRun, arun
 from personalize_rt.bulk.course import InterruptedRun, OutageError
 from personalize_rt.bulk.files import rank_file, recommend_file
 from personalize_rt.bulk.limiter import RateLimiter
@@ -19,6 +21,7 @@ from personalize_rt.bulk.running import Run, run
 
 __all__ = [
     "ActionRequest",
+    "AsyncRun",
     "BulkRequest",
     "InterruptedRun",
     "OutageError",
@@ -29,6 +32,7 @@ __all__ = [
     "Run",
     "StorageError",
     "Summary",
+    "arun",
     "rank_file",
     "recommend_file",
     "run",

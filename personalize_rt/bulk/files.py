@@ -16,7 +16,7 @@ from personalize_rt import operations
 from personalize_rt.bulk.course import Course, InterruptedRun
 from personalize_rt.bulk.lines import Line, LinePlan
 from personalize_rt.bulk.outcomes import Summary
-from personalize_rt.bulk.parts import Parts
+from personalize_rt.bulk.parts import Parts, StorageError
 from personalize_rt.bulk.rows import Reader, open_rows
 from personalize_rt.bulk.running import Run, Runtime, number, open_pool
 from personalize_rt.client import PersonalizeRuntime
@@ -227,6 +227,8 @@ class _Job:
                     f"stopped after {parts.rows:,} rows, which are kept in {parts.directory}; to go on, run it again "
                     "with resume"
                 ) from None
+            except StorageError:
+                raise  # it says so itself
             except PersonalizeError as error:
                 error.add_note(f"{parts.rows:,} rows are kept in {parts.directory}; to go on, run it again with resume")
                 raise

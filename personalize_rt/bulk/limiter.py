@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["RateLimiter"]
 
 # Seconds of requests that may be caught up with after a worker came late. In any window of w seconds there are at most
-# rate * (w + SLACK) + 1 requests: 1 % above the rate in 10 s.
-SLACK = 0.1
+# rate * (w + SLACK) + 1 requests: 1.5 % above the rate in 10 s.
+SLACK = 0.15
 # AIMD: what is left of the rate after throttling, and the part of it that comes back in a second. Around a capacity
 # that is below the rate, there is throttling about every 15 s, and 85 % of the capacity is used.
 DECREASE = 0.7
@@ -84,7 +84,7 @@ class RateLimiter:
         tps: Requests a second to begin with, above 0. After throttling it comes back to this and never goes above.
             ``None`` for no limit until the service throttles; then the rate that it throttled is the one to cut, and
             may be passed again.
-        context: A context of :mod:`multiprocessing`, whose processes are to share this limiter; they inherit it.
+        context: A context of ``multiprocessing``, whose processes are to share this limiter; they inherit it.
 
     Raises:
         ValidationError: ``tps`` is not above 0.

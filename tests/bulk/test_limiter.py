@@ -62,7 +62,7 @@ def test_no_pauses_of_the_workers_make_more_than_the_rate(tps: float, pauses: li
             sent.append(now)
     for window in (0.1, 1.0, 10.0):
         # Rounding of floating-point sums may let a request through a moment early.
-        assert all(count <= tps * (window + 0.1) + 1.001 for count in counts(sent, window, 0.0, now + window))
+        assert all(count <= tps * (window + 0.15) + 1.001 for count in counts(sent, window, 0.0, now + window))
 
 
 def test_nothing_waits_without_a_rate() -> None:
@@ -74,9 +74,9 @@ def test_nothing_waits_without_a_rate() -> None:
 def test_the_wait_is_the_time_until_the_next_request() -> None:
     limiter = RateLimiter(4)
     assert limiter.decide(10.0) == 0.0
-    assert limiter.decide(10.0) == pytest.approx(0.15)  # a tenth of a second may be caught up with
-    assert limiter.decide(10.1) == pytest.approx(0.05)
-    assert limiter.decide(10.15) == 0.0
+    assert limiter.decide(10.0) == pytest.approx(0.1)  # 0.15 s may be caught up with
+    assert limiter.decide(10.05) == pytest.approx(0.05)
+    assert limiter.decide(10.1) == 0.0
 
 
 def test_throttling_cuts_the_rate_and_time_brings_it_back_but_not_further() -> None:
@@ -136,7 +136,7 @@ def test_a_retry_counts_as_a_request() -> None:
     assert limiter.decide(0.0) == 0.0
     limiter.charge(0.0)
     limiter.charge(0.0)
-    assert limiter.decide(0.1) == pytest.approx(0.1)
+    assert limiter.decide(0.1) == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize("capacity", [20, 60, 90])
@@ -176,7 +176,7 @@ def test_threads_that_share_it_have_one_rate_together() -> None:
         clock[0] += 1e-5
     for worker in workers:
         worker.join()
-    assert sum(granted) <= 10_000 + 101
+    assert sum(granted) <= 10_000 + 151
 
 
 def _take_in_a_process(limiter: RateLimiter, granted: object) -> None:
