@@ -9,6 +9,7 @@
 :func:`run` takes any iterable and gives outcomes; :mod:`personalize_rt.bulk.limiter` has the pace.
 """
 
+from personalize_rt.bulk.asynchronous import AsyncRun, arun
 from personalize_rt.bulk.course import InterruptedRun, OutageError
 from personalize_rt.bulk.files import rank_file, recommend_file
 from personalize_rt.bulk.limiter import RateLimiter
@@ -19,6 +20,7 @@ from personalize_rt.bulk.running import Run, run
 
 __all__ = [
     "ActionRequest",
+    "AsyncRun",
     "BulkRequest",
     "InterruptedRun",
     "OutageError",
@@ -29,6 +31,7 @@ __all__ = [
     "Run",
     "StorageError",
     "Summary",
+    "arun",
     "rank_file",
     "recommend_file",
     "run",

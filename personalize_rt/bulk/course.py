@@ -6,7 +6,7 @@ Shared by the run on threads and the one on tasks, which only wait and hand on.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Mapping, Sized
 from typing import Any
 
 from personalize_rt.bulk.checkpoint import Checkpoint
@@ -76,7 +76,7 @@ class Course:
 
     def __init__(
         self,
-        requests: Iterable[Any],
+        requests: object,
         limiter: RateLimiter,
         *,
         concurrency: int,

@@ -314,7 +314,8 @@ def _write_parquet(lines: Iterator[bytes], file: IO[bytes]) -> None:
 
 
 def _columns(line: dict[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = line["input"] if isinstance(line["input"], dict) else dict[str, Any]()
+    row: Any = line["input"]
+    given: Any = row if isinstance(row, dict) else {}  # pyright: ignore[reportUnknownVariableType]
     output: dict[str, Any] = line["output"] or {}
     return {
         "user_id": _text(given.get("userId")),

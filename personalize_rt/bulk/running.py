@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar
 
@@ -18,7 +18,7 @@ from personalize_rt.client import PersonalizeRuntime
 from personalize_rt.errors import ValidationError
 from personalize_rt.redaction import describe
 
-__all__ = ["OnError", "Run", "Runtime", "checked", "number", "open_pool", "run"]
+__all__ = ["OnError", "Run", "Runtime", "check_requests", "checked", "number", "open_pool", "run"]
 
 AnswerT = TypeVar("AnswerT")
 ValueT = TypeVar("ValueT", covariant=True)
@@ -171,13 +171,7 @@ def run(
         OSError: The checkpoint cannot be written.
     """
     concurrency = number(concurrency, "concurrency")
-    if on_error not in ("record", "raise"):
-        raise ValidationError("on_error must be 'record' or 'raise'", parameter="on_error")
-    if isinstance(requests, BulkRequest):
-        raise ValidationError(
-            f"requests is a {type(requests).__name__}: it takes many; for a single one write [request]",
-            parameter="requests",
-        )
+    check_requests(requests, on_error)
     pool, limiter = open_pool(runtime, Plain(), concurrency, tps, processes)
     course = Course(
         requests,
@@ -189,6 +183,23 @@ def run(
         checkpoint=None if checkpoint is None else Checkpoint(checkpoint),
     )
     return Run(map(checked, requests), pool, course)
+
+
+def check_requests(requests: Any, on_error: Any) -> None:
+    """Refuse what is no run at once.
+
+    Raises:
+        ValidationError: Why.
+    """
+    if on_error not in ("record", "raise"):
+        raise ValidationError("on_error must be 'record' or 'raise'", parameter="on_error")
+    if isinstance(requests, BulkRequest):
+        raise ValidationError(
+            f"requests is a {type(requests).__name__}: it takes many; for a single one write [request]",  # pyright: ignore[reportUnknownArgumentType]
+            parameter="requests",
+        )
+    if not isinstance(requests, Iterable | AsyncIterable):
+        raise ValidationError(f"requests is {describe(requests)}, not an iterable of requests", parameter="requests")
 
 
 def checked(request: Any) -> Any:

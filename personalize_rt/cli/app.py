@@ -14,6 +14,7 @@ import typer
 from personalize_rt._version import __version__
 from personalize_rt.cli import options
 from personalize_rt.cli.arguments import as_context, as_filter_values, check_text, read_item_ids
+from personalize_rt.cli.bulk import bulk
 from personalize_rt.cli.failures import exit_status, in_one_line
 from personalize_rt.cli.filters import filters
 from personalize_rt.cli.output import as_json, silence, write, write_error
@@ -30,6 +31,7 @@ INTERRUPTED = 130
 
 app: typer.Typer = typer.Typer(name=NAME, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(filters, name="filter")
+app.add_typer(bulk, name="bulk")
 app.command(epilog="\b\nExample:\npersonalize-rt serve sample --port 8700")(serve)
 
 
@@ -51,7 +53,10 @@ def run(arguments: Sequence[str]) -> int:
         return answer if isinstance(answer, int) else 0
     except SystemExit:
         return BROKEN_PIPE  # nothing else makes typer exit by itself, without standalone_mode
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, typer.Abort) as interrupt:
+        said = getattr(interrupt, "message", None)  # by a bulk job: how far it came
+        if said:
+            write_error(f"{NAME}: {said}")
         return INTERRUPTED
     except Exception as error:
         # DeadlineExceededError is an OSError too, as every TimeoutError.

@@ -22,6 +22,7 @@ USAGE = 2
 _OPTIONS: Mapping[str, str] = {
     "attempts": "--attempts",
     "campaign_arn": "--campaign-arn",
+    "concurrency": "--concurrency",
     "context": "--context",
     "deadline": "--deadline",
     "endpoint_url": "--endpoint-url",
@@ -31,17 +32,22 @@ _OPTIONS: Mapping[str, str] = {
     "item_id": "--item-id",
     "metadata_columns": "--metadata",
     "num_results": "--num-results",
+    "processes": "--processes",
     "recommender_arn": "--recommender-arn",
     "region_name": "--region",
+    "tps": "--tps",
     "user_id": "--user-id",
 }
 # A plain English word is meant as a name only where a message begins with it.
 _OPTION = re.compile(rf"(?:^|\b(?=\w+_))({'|'.join(_OPTIONS)})\b=?")
 
 
+_USAGES = (ValidationError, ConfigurationError, LocalDataError, ModuleNotFoundError)
+
+
 def exit_status(error: Exception) -> int:
     """1 when the service could not answer, 2 when the arguments or the settings are wrong."""
-    if _is_usage(error) or isinstance(error, ValidationError | ConfigurationError | LocalDataError):
+    if _is_usage(error) or isinstance(error, _USAGES):
         return USAGE
     return SERVICE
 
@@ -64,7 +70,9 @@ def _text(error: Exception, arguments: Sequence[str]) -> str:
     if isinstance(error, ValidationError | ConfigurationError):
         return _OPTION.sub(lambda match: _OPTIONS[match[1]], error.message)
     if isinstance(error, PersonalizeError):
-        return error.message
+        return "; ".join([error.message, *getattr(error, "__notes__", ())])
+    if isinstance(error, ModuleNotFoundError) and "pip install" in str(error):
+        return str(error)
     if isinstance(error, OSError):
         return f"cannot write the answer: {error.strerror or type(error).__name__}"
     where = extract_tb(error.__traceback__)[-1]

@@ -1,0 +1,203 @@
+"""``personalize-rt bulk``: a file of requests in, a file of answers out."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Any, TypeAlias
+
+import typer
+
+from personalize_rt.bulk import Summary, rank_file, recommend_file
+from personalize_rt.cli import options
+from personalize_rt.cli.arguments import as_context, as_filter_values
+from personalize_rt.cli.output import as_json, write
+from personalize_rt.cli.target import Target, choose_target
+from personalize_rt.client import PersonalizeRuntime
+
+__all__ = ["bulk"]
+
+_SERVICE = 1
+
+Input: TypeAlias = Annotated[
+    str, typer.Argument(metavar="INPUT", help="JSON Lines of batch inference, or .csv, or .parquet.")
+]
+Output: TypeAlias = Annotated[
+    str, typer.Argument(metavar="OUTPUT", help="JSON Lines of batch inference, or .parquet. It must not be there.")
+]
+Concurrency: TypeAlias = Annotated[
+    int, typer.Option("--concurrency", metavar="N", help="Requests in flight at the most.")
+]
+Tps: TypeAlias = Annotated[
+    float | None,
+    typer.Option("--tps", metavar="N", help="Requests a second at the most: what the campaign is provisioned for."),
+]
+Processes: TypeAlias = Annotated[
+    int | None, typer.Option("--processes", metavar="N", help="Processes, where one is not fast enough.")
+]
+Resume: TypeAlias = Annotated[
+    bool, typer.Option("--resume", help="Go on with a job that was stopped, if there is one.")
+]
+Errors: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--errors", metavar="FILE", help="Write the rows that failed here, to ask only them again."),
+]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="The summary for programs.")]
+
+bulk: typer.Typer = typer.Typer(rich_markup_mode=None)
+
+
+@bulk.callback(invoke_without_command=True)
+def start(context: typer.Context) -> str | None:
+    """Ask for every row of a file, at the pace that the service holds; go on where it stopped."""
+    return context.get_help() + "\n" if context.invoked_subcommand is None else None
+
+
+@bulk.command(
+    short_help="Recommended, related or popular items for each row.",
+    epilog="\b\nExample:\npersonalize-rt bulk recommend users.jsonl items.jsonl --campaign-arn ARN --tps 50",
+)
+def recommend(
+    input: Input,
+    output: Output,
+    campaign_arn: options.CampaignArn = None,
+    recommender_arn: options.RecommenderArn = None,
+    num_results: options.NumResults = None,
+    context: options.Context = None,
+    filter_arn: options.FilterArn = None,
+    value: options.Values = None,
+    tps: Tps = None,
+    concurrency: Concurrency = 16,
+    processes: Processes = None,
+    resume: Resume = False,
+    errors: Errors = None,
+    region: options.Region = None,
+    profile: options.Profile = None,
+    endpoint_url: options.EndpointUrl = None,
+    local: options.Local = None,
+    deadline: options.Deadline = None,
+    attempts: options.Attempts = None,
+    json: Json = False,
+) -> None:
+    """Ask for items for each row (GetRecommendations): {"userId": "4638"}."""
+    where = _Where(region, profile, endpoint_url, local, deadline, attempts, processes)
+    target = where.target
+    summary = recommend_file(
+        where.runtime(),
+        input,
+        output,
+        campaign_arn=None if campaign_arn is None else target.campaign(campaign_arn),
+        recommender_arn=None if recommender_arn is None else target.recommender(recommender_arn),
+        num_results=num_results,
+        context=as_context(context or ()) or None,
+        filter_arn=None if filter_arn is None else target.filter(filter_arn),
+        filter_values=as_filter_values(value or ()) or None,
+        tps=tps,
+        concurrency=concurrency,
+        processes=processes,
+        resume=resume,
+        errors=errors,
+    )
+    _end(summary, output, errors, json=json)
+
+
+@bulk.command(
+    short_help="The list of each row in the order that suits its user.",
+    epilog="\b\nExample:\npersonalize-rt bulk rank lists.jsonl ranked.jsonl --campaign-arn ARN --tps 50",
+)
+def rank(
+    input: Input,
+    output: Output,
+    campaign_arn: options.RequiredCampaignArn,
+    context: options.Context = None,
+    filter_arn: options.FilterArn = None,
+    value: options.Values = None,
+    tps: Tps = None,
+    concurrency: Concurrency = 16,
+    processes: Processes = None,
+    resume: Resume = False,
+    errors: Errors = None,
+    region: options.Region = None,
+    profile: options.Profile = None,
+    endpoint_url: options.EndpointUrl = None,
+    local: options.Local = None,
+    deadline: options.Deadline = None,
+    attempts: options.Attempts = None,
+    json: Json = False,
+) -> None:
+    """Rank the list of each row (GetPersonalizedRanking): {"userId": "891", "itemList": ["27", "886"]}."""
+    where = _Where(region, profile, endpoint_url, local, deadline, attempts, processes)
+    target = where.target
+    summary = rank_file(
+        where.runtime(),
+        input,
+        output,
+        campaign_arn=target.campaign(campaign_arn),
+        context=as_context(context or ()) or None,
+        filter_arn=None if filter_arn is None else target.filter(filter_arn),
+        filter_values=as_filter_values(value or ()) or None,
+        tps=tps,
+        concurrency=concurrency,
+        processes=processes,
+        resume=resume,
+        errors=errors,
+    )
+    _end(summary, output, errors, json=json)
+
+
+class _Where:
+    """Who is asked, here or from several processes."""
+
+    def __init__(
+        self,
+        region: str | None,
+        profile: str | None,
+        endpoint_url: str | None,
+        local: str | None,
+        deadline: float | None,
+        attempts: int | None,
+        processes: int | None,
+    ) -> None:
+        self._options: dict[str, Any] = {
+            "region": region,
+            "profile": profile,
+            "endpoint_url": endpoint_url,
+            "local": local,
+            "deadline": deadline,
+            "attempts": attempts,
+        }
+        self._processes = processes
+        self.target: Target = choose_target(**self._options)
+
+    def runtime(self) -> Any:
+        return self.target.runtime if self._processes is None else partial(_build, self._options)
+
+
+def _build(options: dict[str, Any]) -> PersonalizeRuntime:
+    return choose_target(**options).runtime
+
+
+def _end(summary: Summary, output: str, errors: str | None, *, json: bool) -> None:
+    """Say how it went; the exit status says whether all rows were answered."""
+    failed = sum(summary.failed.values())
+    if json:
+        write(as_json(_as_dict(summary)))
+    else:
+        lines = [f"{summary}"] if summary.total else [f"nothing to do: {output} is there, and whole"]
+        if failed:
+            lines.append(f"the lines of the rows that failed have an error in {output}")
+            if errors is not None:
+                lines.append(f"to ask only them again, give {errors} as INPUT")
+        write("".join(f"{line}\n" for line in lines))
+    if failed:
+        raise typer.Exit(_SERVICE)
+
+
+def _as_dict(summary: Summary) -> dict[str, Any]:
+    return {
+        "done": summary.done,
+        "failed": dict(summary.failed),
+        "throttles": summary.throttles,
+        "p50": summary.p50,
+        "p99": summary.p99,
+        "elapsed": round(summary.elapsed, 3),
+    }
