@@ -487,6 +487,14 @@ def test_columns_are_found_whatever_their_case_and_underscores(session: Any) -> 
     assert spark.rank(df, campaign_arn=ARN).columns == ["userId", "INPUT_LIST", *spark.RESULT_COLUMNS]
 
 
+def test_the_names_of_batch_inference_are_known(session: Any) -> None:
+    df = session.createDataFrame([], "userId string, itemList array<string>")
+    assert spark.rank(df, campaign_arn=ARN).columns == ["userId", "itemList", *spark.RESULT_COLUMNS]
+    assert spark.rerank(df, {}).columns == ["userId", "itemList", *spark.RESULT_COLUMNS]
+    with pytest.raises(ValidationError, match="no column input_list or item_list; its columns are: userId"):
+        spark.rank(df.select("userId"), campaign_arn=ARN)
+
+
 def test_two_columns_of_one_name_are_refused(session: Any) -> None:
     df = session.createDataFrame([], "user_id string")
     with pytest.raises(ValidationError, match="df has 2 columns 'user_id': rename one"):

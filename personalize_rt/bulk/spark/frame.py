@@ -43,9 +43,11 @@ class Frame:
         """Read an id from a column of strings."""
         self._ids[argument] = self._place(column, f"{argument.removesuffix('_id')}_column", "string")
 
-    def take_list(self, argument: str, column: str) -> None:
-        """Read a list of ids from a column of arrays of strings."""
-        self._ids[argument] = self._place(column, f"{argument}_column", "array<string>")
+    def take_list(self, column: str | None) -> None:
+        """Read the list to rank from a column of arrays of strings."""
+        # By default as the argument of a call is named, or as batch inference names it.
+        name = find_column(self._names, ("input_list", "item_list"), "df") if column is None else column
+        self._ids["input_list"] = self._place(name, "input_list_column", "array<string>")
 
     def take_values(self, context: Mapping[str, str] | None, filter_values: Mapping[str, str] | None) -> None:
         """Read the context and filter values from columns."""
