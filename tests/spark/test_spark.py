@@ -487,6 +487,12 @@ def test_columns_are_found_whatever_their_case_and_underscores(session: Any) -> 
     assert spark.rank(df, campaign_arn=ARN).columns == ["userId", "INPUT_LIST", *spark.RESULT_COLUMNS]
 
 
+def test_a_column_that_is_kept_twice_is_there_once(session: Any) -> None:
+    df = session.createDataFrame([], "user_id string, other int")
+    kept = spark.recommend(df, campaign_arn=ARN, keep=["other", "user_id", "OTHER"])
+    assert kept.columns == ["other", "user_id", *spark.RESULT_COLUMNS]
+
+
 def test_the_names_of_batch_inference_are_known(session: Any) -> None:
     df = session.createDataFrame([], "userId string, itemList array<string>")
     assert spark.rank(df, campaign_arn=ARN).columns == ["userId", "itemList", *spark.RESULT_COLUMNS]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import attrs
 
 from personalize_rt import operations
 from personalize_rt.bulk.limiter import RateLimiter
 from personalize_rt.bulk.requests import RankRequest, RecommendRequest
-from personalize_rt.bulk.running import OnError, number
+from personalize_rt.bulk.running import number
 from personalize_rt.bulk.spark.frame import Frame
 from personalize_rt.bulk.spark.worker import Requests, ask, build_runtime
 from personalize_rt.client import PersonalizeRuntime
@@ -49,7 +49,7 @@ def recommend(
     concurrency: int = 8,
     partitions: int | None = None,
     at_once: int | None = None,
-    on_error: OnError = "record",
+    on_error: Literal["record", "raise"] = "record",
     runtime: Callable[[], PersonalizeRuntime] | None = None,
 ) -> Any:
     """Ask for recommendations for each row (GetRecommendations).
@@ -135,7 +135,7 @@ def rank(
     concurrency: int = 8,
     partitions: int | None = None,
     at_once: int | None = None,
-    on_error: OnError = "record",
+    on_error: Literal["record", "raise"] = "record",
     runtime: Callable[[], PersonalizeRuntime] | None = None,
 ) -> Any:
     """Put the list of each row in the order that suits its user (GetPersonalizedRanking).

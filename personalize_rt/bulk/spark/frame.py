@@ -84,7 +84,7 @@ class Frame:
         """
         if isinstance(keep, str):
             raise ValidationError("keep is a str: it takes a list of column names", parameter="keep")
-        kept = [self._find(name, "keep") for name in (self._names if keep is None else dict.fromkeys(keep))]
+        kept = list(dict.fromkeys(self._find(name, "keep") for name in (self._names if keep is None else keep)))
         clashes = sorted(name for name in kept if name.lower() in RESULT_COLUMNS)
         if clashes:
             raise ValidationError(

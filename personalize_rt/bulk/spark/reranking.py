@@ -76,7 +76,7 @@ def rerank_udf(scorer: Mapping[str, float | None] | Scorer, *, limits: Limits = 
         df.withColumn("ranking", rank("user_id", "candidates"))
 
     It takes the columns of user ids (strings), of items (arrays of strings), and if you like of the context (a map of
-    strings to strings), and gives a struct with the columns of :data:`RESULT_SCHEMA`. Rows go to Python one by one:
+    strings to strings), and gives a struct with the columns of ``RESULT_SCHEMA``. Rows go to Python one by one:
     :func:`rerank` is quicker.
 
     Args:
