@@ -25,8 +25,8 @@ pytest.importorskip("pyspark", reason="pyspark is not installed")
 pytest.importorskip("uvicorn", reason="the extra [server] is not installed")
 
 pytestmark = [
-    # The first test waits for the JVM, and a task for its Python.
-    pytest.mark.timeout(120),
+    # The first test waits for the JVM, and a task for its Python; breaking one off leaves the JVM in the wrong state.
+    pytest.mark.timeout(300),
     # What py4j leaves behind is not ours.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
