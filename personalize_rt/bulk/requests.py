@@ -1,4 +1,6 @@
 """What can be asked in bulk: the arguments of one call as a frozen value, named as the client's methods name them."""
+# A frozen field is as good as a read-only property.
+# pyright: reportIncompatibleMethodOverride=false
 
 from __future__ import annotations
 
@@ -29,6 +31,16 @@ class BulkRequest(Generic[AnswerT]):
     """One request of many: a :class:`RankRequest`, :class:`RecommendRequest` or :class:`ActionRequest`."""
 
     __slots__ = ()
+
+    if TYPE_CHECKING:  # what all three have
+
+        @property
+        def campaign_arn(self) -> str | None:
+            """The campaign."""
+
+        @property
+        def user_id(self) -> str | None:
+            """For whom."""
 
     def ask(self, runtime: Any) -> Any:
         """Call the method of a runtime that this request is for; of an async runtime, that gives an awaitable."""

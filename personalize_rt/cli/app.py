@@ -53,10 +53,7 @@ def run(arguments: Sequence[str]) -> int:
         return answer if isinstance(answer, int) else 0
     except SystemExit:
         return BROKEN_PIPE  # nothing else makes typer exit by itself, without standalone_mode
-    except (KeyboardInterrupt, typer.Abort) as interrupt:
-        said = getattr(interrupt, "message", None)  # by a bulk job: how far it came
-        if said:
-            write_error(f"{NAME}: {said}")
+    except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except Exception as error:
         # DeadlineExceededError is an OSError too, as every TimeoutError.

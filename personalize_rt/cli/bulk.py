@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from functools import partial
 from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from personalize_rt.bulk import Summary, rank_file, recommend_file
+from personalize_rt.bulk import InterruptedRun, Summary, rank_file, recommend_file
 from personalize_rt.cli import options
 from personalize_rt.cli.arguments import as_context, as_filter_values
-from personalize_rt.cli.output import as_json, write
+from personalize_rt.cli.output import as_json, write, write_error
 from personalize_rt.cli.target import Target, choose_target
 from personalize_rt.client import PersonalizeRuntime
 
 __all__ = ["bulk"]
 
 _SERVICE = 1
+_INTERRUPTED = 130
 
 Input: TypeAlias = Annotated[
     str, typer.Argument(metavar="INPUT", help="JSON Lines of batch inference, or .csv, or .parquet.")
@@ -81,22 +84,23 @@ def recommend(
     """Ask for items for each row (GetRecommendations): {"userId": "4638"}."""
     where = _Where(region, profile, endpoint_url, local, deadline, attempts, processes)
     target = where.target
-    summary = recommend_file(
-        where.runtime(),
-        input,
-        output,
-        campaign_arn=None if campaign_arn is None else target.campaign(campaign_arn),
-        recommender_arn=None if recommender_arn is None else target.recommender(recommender_arn),
-        num_results=num_results,
-        context=as_context(context or ()) or None,
-        filter_arn=None if filter_arn is None else target.filter(filter_arn),
-        filter_values=as_filter_values(value or ()) or None,
-        tps=tps,
-        concurrency=concurrency,
-        processes=processes,
-        resume=resume,
-        errors=errors,
-    )
+    with _interruptible():
+        summary = recommend_file(
+            where.runtime(),
+            input,
+            output,
+            campaign_arn=None if campaign_arn is None else target.campaign(campaign_arn),
+            recommender_arn=None if recommender_arn is None else target.recommender(recommender_arn),
+            num_results=num_results,
+            context=as_context(context or ()) or None,
+            filter_arn=None if filter_arn is None else target.filter(filter_arn),
+            filter_values=as_filter_values(value or ()) or None,
+            tps=tps,
+            concurrency=concurrency,
+            processes=processes,
+            resume=resume,
+            errors=errors,
+        )
     _end(summary, output, errors, json=json)
 
 
@@ -127,21 +131,32 @@ def rank(
     """Rank the list of each row (GetPersonalizedRanking): {"userId": "891", "itemList": ["27", "886"]}."""
     where = _Where(region, profile, endpoint_url, local, deadline, attempts, processes)
     target = where.target
-    summary = rank_file(
-        where.runtime(),
-        input,
-        output,
-        campaign_arn=target.campaign(campaign_arn),
-        context=as_context(context or ()) or None,
-        filter_arn=None if filter_arn is None else target.filter(filter_arn),
-        filter_values=as_filter_values(value or ()) or None,
-        tps=tps,
-        concurrency=concurrency,
-        processes=processes,
-        resume=resume,
-        errors=errors,
-    )
+    with _interruptible():
+        summary = rank_file(
+            where.runtime(),
+            input,
+            output,
+            campaign_arn=target.campaign(campaign_arn),
+            context=as_context(context or ()) or None,
+            filter_arn=None if filter_arn is None else target.filter(filter_arn),
+            filter_values=as_filter_values(value or ()) or None,
+            tps=tps,
+            concurrency=concurrency,
+            processes=processes,
+            resume=resume,
+            errors=errors,
+        )
     _end(summary, output, errors, json=json)
+
+
+@contextmanager
+def _interruptible() -> Generator[None]:
+    """Say how far a job was when somebody pressed Ctrl-C; typer itself would say nothing."""
+    try:
+        yield
+    except InterruptedRun as interrupt:
+        write_error(f"personalize-rt: {interrupt.message}")
+        raise typer.Exit(_INTERRUPTED) from None
 
 
 class _Where:

@@ -25,6 +25,7 @@ SNAPSHOT = Path(__file__).with_name("public_api.txt")
 MODULES = (
     "personalize_rt",
     "personalize_rt.aio",
+    "personalize_rt.bulk",
     "personalize_rt.bulk.spark",
     "personalize_rt.events",
     "personalize_rt.filters",

@@ -121,7 +121,9 @@ def test_a_run_goes_on_where_it_stopped(runtime: AsyncPersonalizeRuntime, tmp_pa
 
     first = asyncio.run(some())
     assert json.loads(path.read_text())["before"] == 29
-    rest = [outcome.position for outcome in asyncio.run(all_of(bulk.arun(runtime, requests(range(100)), checkpoint=path)))]
+    rest = [
+        outcome.position for outcome in asyncio.run(all_of(bulk.arun(runtime, requests(range(100)), checkpoint=path)))
+    ]
     assert first[:29] + rest == list(range(100))
     assert not path.exists()
 

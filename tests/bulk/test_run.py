@@ -30,6 +30,11 @@ from personalize_rt.local import LocalPersonalize
 from tests.bulk.conftest import ARN, Client, requests, service_error
 
 
+def note_positions(run: Any, seen: list[int]) -> None:
+    for outcome in run:
+        seen.append(outcome.position)
+
+
 def users_of(outcomes: Any) -> list[str]:
     return [outcome.request.user_id for outcome in outcomes]
 
@@ -209,10 +214,9 @@ def test_a_kept_error_keeps_no_frames(runtime: PersonalizeRuntime, client: Clien
 
 def test_the_first_error_in_order_is_raised_when_that_is_wanted(runtime: PersonalizeRuntime, client: Client) -> None:
     client.outcome = lambda user: service_error("InvalidInputException") if user in ("3", "5") else None
-    seen = []
+    seen: list[int] = []
     with pytest.raises(InvalidInputError) as caught:
-        for outcome in bulk.run(runtime, requests(range(100)), on_error="raise"):
-            seen.append(outcome.position)
+        note_positions(bulk.run(runtime, requests(range(100)), on_error="raise"), seen)
     assert seen == [0, 1, 2]
     assert any("requests[3]" in note for note in caught.value.__notes__)
 
@@ -225,15 +229,16 @@ def test_a_refused_identity_ends_the_run_and_what_was_refused_is_asked_again(
 ) -> None:
     client.outcome = lambda user: service_error(code, 403) if int(user) >= 50 else None
     path = tmp_path / "c"
-    seen = []
+    seen: list[int] = []
     with pytest.raises(kind) as caught:
-        for outcome in bulk.run(runtime, requests(range(10_000)), checkpoint=path):
-            seen.append(outcome.position)
+        note_positions(bulk.run(runtime, requests(range(10_000)), checkpoint=path), seen)
     assert seen == list(range(50))
     assert any("checkpoint=" in note for note in caught.value.__notes__)
     assert len(client.asked) < 200
     client.outcome = lambda user: None
-    assert [outcome.position for outcome in bulk.run(runtime, requests(range(100)), checkpoint=path)] == [*range(50, 100)]
+    assert [outcome.position for outcome in bulk.run(runtime, requests(range(100)), checkpoint=path)] == [
+        *range(50, 100)
+    ]
 
 
 def test_no_region_ends_the_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,7 +251,7 @@ def test_no_region_ends_the_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_service_that_is_not_there_ends_the_run(runtime: PersonalizeRuntime, client: Client) -> None:
     client.outcome = lambda user: service_error("ServiceUnavailable", 503)
     run = bulk.run(runtime, requests(range(100_000)), concurrency=4)
-    with pytest.raises(bulk.OutageError, match="none of 100 requests in a row could be answered, .* ServerError"):
+    with pytest.raises(bulk.OutageError, match=r"none of 100 requests in a row could be answered, .* ServerError"):
         list(run)
     assert 100 <= run.summary.failed["ServerError"] <= 200
     # One answer in between, and it goes on.
@@ -397,13 +402,20 @@ def test_ctrl_c_lets_what_is_in_flight_end_and_is_raised_after_it(
     path = tmp_path / "c"
     before = signal.getsignal(signal.SIGINT)
     seen = []
-    with pytest.raises(KeyboardInterrupt) as caught:
+
+    def interrupted() -> None:
         for outcome in bulk.run(runtime, requests(range(10_000)), concurrency=4, checkpoint=path):
             seen.append(outcome.request.user_id)
             if len(seen) == 10:
                 signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        interrupted()
     assert isinstance(caught.value, bulk.InterruptedRun)
-    assert caught.value.message == f"stopped after {len(seen)} requests; to go on, run it again with checkpoint={str(path)!r}"
+    assert (
+        caught.value.message
+        == f"stopped after {len(seen)} requests; to go on, run it again with checkpoint={str(path)!r}"
+    )
     assert signal.getsignal(signal.SIGINT) is before
     # Each request that was sent has come out.
     assert sorted(seen) == sorted(client.asked)
@@ -413,11 +425,15 @@ def test_ctrl_c_lets_what_is_in_flight_end_and_is_raised_after_it(
 def test_a_second_ctrl_c_breaks_off(runtime: PersonalizeRuntime) -> None:
     before = signal.getsignal(signal.SIGINT)
     run = bulk.run(runtime, requests(range(100)))
-    with pytest.raises(KeyboardInterrupt) as caught:
+
+    def interrupted() -> None:
         for outcome in run:
             if outcome.position == 3:
                 signal.raise_signal(signal.SIGINT)
                 signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        interrupted()
     assert not isinstance(caught.value, bulk.InterruptedRun)
     run.close()
     assert signal.getsignal(signal.SIGINT) is before
