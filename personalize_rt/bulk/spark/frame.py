@@ -29,7 +29,7 @@ class Frame:
             need(package, "spark", purpose)
         if not hasattr(df, "mapInArrow"):
             raise ValidationError(f"df is {describe(df)}, not a DataFrame of Spark", parameter="df")
-        self.session = df.sparkSession
+        self.session: Any = df.sparkSession
         self._df = df
         self._names: list[str] = list(df.columns)
         # What is sent to Python, each column once: its name to its place.
