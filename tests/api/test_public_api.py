@@ -26,6 +26,7 @@ MODULES = (
     "personalize_rt",
     "personalize_rt.aio",
     "personalize_rt.bulk",
+    "personalize_rt.bulk.spark",
     "personalize_rt.events",
     "personalize_rt.filters",
     "personalize_rt.filters.builder",

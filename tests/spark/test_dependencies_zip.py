@@ -147,7 +147,7 @@ session.stop()
 """
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_spark_workers_that_lack_this_package_get_it_from_the_zip(
     bare_site: Path, tmp_path: Path, made_up_aws_account: None
 ) -> None:
@@ -169,7 +169,7 @@ def test_spark_workers_that_lack_this_package_get_it_from_the_zip(
     with local.serve() as url:
         code = JOB.format(root=str(Path(personalize_rt.__path__[0]).parent), users=users, url=url, arn=arn)
         process = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, timeout=150, env=environment, cwd=tmp_path
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=240, env=environment, cwd=tmp_path
         )
     assert process.returncode == 0, process.stderr
     without, *answered, attr, itself, tenacity = process.stdout.splitlines()

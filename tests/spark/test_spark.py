@@ -25,8 +25,8 @@ pytest.importorskip("pyspark", reason="pyspark is not installed")
 pytest.importorskip("uvicorn", reason="the extra [server] is not installed")
 
 pytestmark = [
-    # The first test waits for the JVM, and a task for its Python.
-    pytest.mark.timeout(120),
+    # The first test waits for the JVM, and a task for its Python; breaking one off leaves the JVM in the wrong state.
+    pytest.mark.timeout(300),
     # What py4j leaves behind is not ours.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -485,6 +485,20 @@ def test_what_is_no_dataframe_or_no_scorer_is_refused(session: Any) -> None:
 def test_columns_are_found_whatever_their_case_and_underscores(session: Any) -> None:
     df = session.createDataFrame([], "userId string, INPUT_LIST array<string>")
     assert spark.rank(df, campaign_arn=ARN).columns == ["userId", "INPUT_LIST", *spark.RESULT_COLUMNS]
+
+
+def test_a_column_that_is_kept_twice_is_there_once(session: Any) -> None:
+    df = session.createDataFrame([], "user_id string, other int")
+    kept = spark.recommend(df, campaign_arn=ARN, keep=["other", "user_id", "OTHER"])
+    assert kept.columns == ["other", "user_id", *spark.RESULT_COLUMNS]
+
+
+def test_the_names_of_batch_inference_are_known(session: Any) -> None:
+    df = session.createDataFrame([], "userId string, itemList array<string>")
+    assert spark.rank(df, campaign_arn=ARN).columns == ["userId", "itemList", *spark.RESULT_COLUMNS]
+    assert spark.rerank(df, {}).columns == ["userId", "itemList", *spark.RESULT_COLUMNS]
+    with pytest.raises(ValidationError, match="no column input_list or item_list; its columns are: userId"):
+        spark.rank(df.select("userId"), campaign_arn=ARN)
 
 
 def test_two_columns_of_one_name_are_refused(session: Any) -> None:

@@ -14,6 +14,7 @@ import attrs
 import pytest
 
 from personalize_rt import Filter, LocalReranker, PersonalizeRuntime, PopularityScorer, ThrottlingError
+from personalize_rt.bulk import spark
 from personalize_rt.bulk.limiter import RateLimiter
 from personalize_rt.bulk.requests import RankRequest, RecommendRequest
 from personalize_rt.bulk.spark import worker
@@ -21,6 +22,7 @@ from personalize_rt.bulk.spark.worker import Reading, Requests, RerankedRow, Rer
 from personalize_rt.errors import AccessDeniedError, ConfigurationError, ValidationError
 from personalize_rt.limits import Limits
 from personalize_rt.local import LocalPersonalize
+from personalize_rt.notebook import extras
 
 pa: Any = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
 
@@ -240,7 +242,7 @@ def test_without_credentials_the_task_fails_before_a_request(plan: Any, monkeypa
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     job = plan(PersonalizeRuntime(region_name="eu-west-1"), reading(user_id=0))
     with pytest.raises(ConfigurationError):
-        next(ask(job, [batch(user=["u"])]))
+        list(ask(job, []))  # whatever there is to ask
 
 
 # Arguments from columns.
@@ -388,3 +390,19 @@ def test_a_plan_pickles() -> None:
     plan = Requests(RecommendRequest, b"", 1.0, 1, "record", {**RECOMMEND, "filter": genre}, reading(user_id=0))
     again = pickle.loads(pickle.dumps(plan))
     assert attrs.asdict(again, recurse=False) == attrs.asdict(plan, recurse=False)
+
+
+@pytest.mark.parametrize("package", ["pyspark", "pyarrow", "pandas"])
+def test_a_package_that_is_missing_is_named_with_its_extra(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "installed", lambda name: name != package)
+    monkeypatch.setattr(extras, "import_module", lambda name: None)
+    for job in (
+        lambda: spark.recommend(None, campaign_arn=CAMPAIGN),
+        lambda: spark.rank(None, campaign_arn=CAMPAIGN),
+        lambda: spark.rerank(None, {}),
+    ):
+        with pytest.raises(ModuleNotFoundError, match=rf'needs {package}: pip install "personalize-rt\[spark\]"'):
+            job()
+    monkeypatch.setattr(extras, "installed", lambda name: name != "pyspark")
+    with pytest.raises(ModuleNotFoundError, match=r'needs pyspark: pip install "personalize-rt\[spark\]"'):
+        spark.rerank_udf({})

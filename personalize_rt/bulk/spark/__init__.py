@@ -9,7 +9,7 @@
     answers.write.parquet("s3://…")
 
 Each row of the input is one request, and one row of the output: the columns of the input, or those that ``keep`` names,
-and after them the columns of :data:`RESULT_SCHEMA`:
+and after them the columns of ``RESULT_SCHEMA``:
 
 =====================  ===================================================================================
 column                 what

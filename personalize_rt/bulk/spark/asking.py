@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import attrs
 
 from personalize_rt import operations
 from personalize_rt.bulk.limiter import RateLimiter
 from personalize_rt.bulk.requests import RankRequest, RecommendRequest
-from personalize_rt.bulk.running import OnError, number
+from personalize_rt.bulk.running import number
 from personalize_rt.bulk.spark.frame import Frame
 from personalize_rt.bulk.spark.worker import Requests, ask, build_runtime
 from personalize_rt.client import PersonalizeRuntime
@@ -49,7 +49,7 @@ def recommend(
     concurrency: int = 8,
     partitions: int | None = None,
     at_once: int | None = None,
-    on_error: OnError = "record",
+    on_error: Literal["record", "raise"] = "record",
     runtime: Callable[[], PersonalizeRuntime] | None = None,
 ) -> Any:
     """Ask for recommendations for each row (GetRecommendations).
@@ -122,7 +122,7 @@ def rank(
     *,
     campaign_arn: str,
     user_column: str = "user_id",
-    input_list_column: str = "input_list",
+    input_list_column: str | None = None,
     context_columns: Mapping[str, str] | None = None,
     filter_value_columns: Mapping[str, str] | None = None,
     context: Mapping[str, str] | None = None,
@@ -135,7 +135,7 @@ def rank(
     concurrency: int = 8,
     partitions: int | None = None,
     at_once: int | None = None,
-    on_error: OnError = "record",
+    on_error: Literal["record", "raise"] = "record",
     runtime: Callable[[], PersonalizeRuntime] | None = None,
 ) -> Any:
     """Put the list of each row in the order that suits its user (GetPersonalizedRanking).
@@ -147,7 +147,8 @@ def rank(
         df: As in :func:`recommend`.
         campaign_arn: A campaign of a personalized-ranking recipe.
         user_column: The column of user ids, of strings.
-        input_list_column: The column of the items to rank, arrays of strings: at most 500 (50 with metadata).
+        input_list_column: The column of the items to rank, arrays of strings: at most 500 (50 with metadata); by
+            default ``input_list``, or ``item_list`` as batch inference names it.
         context_columns: As in :func:`recommend`.
         filter_value_columns: Likewise.
         context: Likewise.
@@ -172,7 +173,7 @@ def rank(
     """
     frame = Frame(df, "spark.rank()")
     frame.take_id("user_id", user_column)
-    frame.take_list("input_list", input_list_column)
+    frame.take_list(input_list_column)
     frame.take_values(context_columns, filter_value_columns)
     arguments = {
         "campaign_arn": campaign_arn,

@@ -29,7 +29,7 @@ class Frame:
             need(package, "spark", purpose)
         if not hasattr(df, "mapInArrow"):
             raise ValidationError(f"df is {describe(df)}, not a DataFrame of Spark", parameter="df")
-        self.session = df.sparkSession
+        self.session: Any = df.sparkSession
         self._df = df
         self._names: list[str] = list(df.columns)
         # What is sent to Python, each column once: its name to its place.
@@ -43,9 +43,11 @@ class Frame:
         """Read an id from a column of strings."""
         self._ids[argument] = self._place(column, f"{argument.removesuffix('_id')}_column", "string")
 
-    def take_list(self, argument: str, column: str) -> None:
-        """Read a list of ids from a column of arrays of strings."""
-        self._ids[argument] = self._place(column, f"{argument}_column", "array<string>")
+    def take_list(self, column: str | None) -> None:
+        """Read the list to rank from a column of arrays of strings."""
+        # By default as the argument of a call is named, or as batch inference names it.
+        name = find_column(self._names, ("input_list", "item_list"), "df") if column is None else column
+        self._ids["input_list"] = self._place(name, "input_list_column", "array<string>")
 
     def take_values(self, context: Mapping[str, str] | None, filter_values: Mapping[str, str] | None) -> None:
         """Read the context and filter values from columns."""
@@ -82,7 +84,7 @@ class Frame:
         """
         if isinstance(keep, str):
             raise ValidationError("keep is a str: it takes a list of column names", parameter="keep")
-        kept = [self._find(name, "keep") for name in (self._names if keep is None else dict.fromkeys(keep))]
+        kept = list(dict.fromkeys(self._find(name, "keep") for name in (self._names if keep is None else keep)))
         clashes = sorted(name for name in kept if name.lower() in RESULT_COLUMNS)
         if clashes:
             raise ValidationError(

@@ -27,7 +27,7 @@ def rerank(
     scorer: Mapping[str, float | None] | Scorer,
     *,
     user_column: str = "user_id",
-    input_list_column: str = "input_list",
+    input_list_column: str | None = None,
     context_columns: Mapping[str, str] | None = None,
     context: Mapping[str, str] | None = None,
     keep: Iterable[str] | None = None,
@@ -42,7 +42,7 @@ def rerank(
         scorer: As :class:`LocalReranker` takes it. It is sent once to each machine (a broadcast), pickled; with Spark
             Connect, with each task.
         user_column: The column of user ids, of strings.
-        input_list_column: The column of the items to rank, arrays of 1 to 500 strings.
+        input_list_column: The column of the items to rank, arrays of 1 to 500 strings; by default as in :func:`rank`.
         context_columns: Name of the context to column, of strings; a null is left out.
         context: Context that is the same for all rows.
         keep: The columns of the input that the output repeats; ``None`` for all.
@@ -60,7 +60,7 @@ def rerank(
     LocalReranker(scorer, limits=limits)  # what is no scorer is refused here, not in each task
     check_context(context)
     frame.take_id("user_id", user_column)
-    frame.take_list("input_list", input_list_column)
+    frame.take_list(input_list_column)
     frame.take_values(context_columns, None)
     reading = frame.reading(keep)
     plan = Rerankings(_shared(frame.session, scorer), limits, context, reading)
@@ -76,7 +76,7 @@ def rerank_udf(scorer: Mapping[str, float | None] | Scorer, *, limits: Limits = 
         df.withColumn("ranking", rank("user_id", "candidates"))
 
     It takes the columns of user ids (strings), of items (arrays of strings), and if you like of the context (a map of
-    strings to strings), and gives a struct with the columns of :data:`RESULT_SCHEMA`. Rows go to Python one by one:
+    strings to strings), and gives a struct with the columns of ``RESULT_SCHEMA``. Rows go to Python one by one:
     :func:`rerank` is quicker.
 
     Args:
