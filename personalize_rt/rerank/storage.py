@@ -15,7 +15,9 @@ from __future__ import annotations
 import os
 import sys
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from math import isfinite
 from typing import Any, TypeAlias, cast
 
 import attrs
@@ -23,7 +25,22 @@ import attrs
 from personalize_rt.errors import ValidationError
 from personalize_rt.redaction import describe
 
-__all__ = ["FORMAT", "Stored", "load", "pack", "save", "unpack"]
+__all__ = [
+    "FORMAT",
+    "Column",
+    "Path",
+    "Stored",
+    "finite",
+    "indexes",
+    "load",
+    "nonnegative",
+    "pack",
+    "reading",
+    "rows_of",
+    "save",
+    "texts",
+    "unpack",
+]
 
 FORMAT = 1
 """The version of the format that is written; older ones are read too, newer ones are refused."""
@@ -212,3 +229,57 @@ def _checked_path(path: Any) -> str:
 
 def _refused(why: str) -> ValidationError:
     return ValidationError(f"the file {why}", parameter="path")
+
+
+# Checks of what a file holds, for those who take it. What is wrong is a ValueError, which `reading` makes a refusal.
+
+
+def indexes(column: Column, below: int) -> Column:
+    """A column of places in a list of that length."""
+    if column.typecode != "I" or (len(column) and max(column) >= below):
+        raise ValueError("a column of places is wrong")
+    return column
+
+
+def rows_of(column: Column, rows: int, entries: int) -> Column:
+    """A column of lengths: of so many rows, which have so many entries together."""
+    if column.typecode != "I" or len(column) != rows or sum(column) != entries:
+        raise ValueError("a column of lengths is wrong")
+    return column
+
+
+def finite(column: Column, length: int) -> Column:
+    """A column of so many finite numbers."""
+    # The sum of finite numbers may be infinite, but what is not finite makes every sum so.
+    if column.typecode != "d" or len(column) != length or not (isfinite(sum(column)) or all(map(isfinite, column))):
+        raise ValueError("a column of numbers is wrong")
+    return column
+
+
+def nonnegative(column: Column, length: int) -> Column:
+    """A column of so many finite numbers, none below 0."""
+    if length and min(finite(column, length)) < 0.0:
+        raise ValueError("a column of weights has one below 0")
+    return finite(column, length)
+
+
+def texts(value: Any) -> list[str]:
+    """A list of different texts."""
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in cast("list[Any]", value)):
+        raise ValueError("not a list of texts")
+    found = cast("list[str]", value)
+    if len(set(found)) != len(found):
+        raise ValueError("a text comes twice")
+    return found
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Turn what goes wrong while a file's content is taken into the refusal of the file."""
+    wrong = False
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
+        wrong = True
+    if wrong:
+        raise _refused("is damaged inside, though its checksum is right. Save the scorer again")
