@@ -18,7 +18,8 @@ _TYPICAL = 3.0
 
 _BINS = 128
 _NEAR = 4.0  # distance in bins at which a likeness has fallen to 1/e
-_KERNEL = tuple(exp(-distance / _NEAR) for distance in range(_BINS))
+_FAR = 16  # bins apart that have nothing in common
+_KERNEL = tuple(exp(-distance / _NEAR) for distance in range(_FAR))
 
 
 @attrs.define(eq=False, repr=False)
@@ -98,9 +99,7 @@ class Numbers:
         """Count an event with an item of that bin."""
         if bin:
             self.total += 1.0
-            near = self.near
-            for other in range(1, self.bins):
-                near[other] += _KERNEL[abs(bin - other)]
+            _spread(self.near, bin, 1.0)
 
     def likings(self, seeds: Iterable[tuple[int, float]], bins: Iterable[int]) -> dict[int, float]:
         """The user's liking for each bin, given the bins of the user's items and their weights."""
@@ -111,14 +110,20 @@ class Numbers:
         if not own:
             return dict.fromkeys(bins, 0.0)
         whole = sum(own.values()) + _TYPICAL
-        pairs = list(own.items())
-        likings = {0: 0.0}
-        for bin in bins:
-            if bin:
-                typical = (self.near[bin] + 1e-3) / (self.total + 1.0)
-                here = sum([weight * _KERNEL[abs(bin - other)] for other, weight in pairs])
-                likings[bin] = log((here + _TYPICAL * typical) / (whole * typical))
+        here = [0.0] * self.bins
+        for bin, weight in own.items():
+            _spread(here, bin, weight)
+        near, scale, never = self.near, (self.total + 1.0) / whole, _TYPICAL / whole
+        likings = {bin: log(here[bin] * scale / (near[bin] + 1e-3) + never) for bin in bins}
+        likings[0] = 0.0
         return likings
+
+
+def _spread(near: list[float], bin: int, weight: float) -> None:
+    """Add a weight to a bin, and less of it to its neighbours."""
+    low, high = max(1, bin - _FAR + 1), min(len(near), bin + _FAR)
+    for other in range(low, high):
+        near[other] += weight * _KERNEL[abs(bin - other)]
 
 
 @attrs.frozen(repr=False)

@@ -80,31 +80,36 @@ class Pairs:
             self._rows[item_id] = dict(nlargest(self.neighbours, row.items(), key=itemgetter(1)))
 
     def lifts(
-        self, seeds: Iterable[tuple[str, float]], item_ids: Sequence[str], smoothing: float
-    ) -> list[float] | None:
-        """How much likelier each item is after the seeds than anywhere, in the logarithm.
+        self, seeds: Iterable[tuple[str, float]], places: Mapping[str, int], smoothing: float
+    ) -> dict[int, float]:
+        """How much likelier items are after the seeds than anywhere, in the logarithm, where that is above 0.
 
         It is ``ln (observed + smoothing) / (expected + smoothing)``: *observed* is the weight of the pairs from the
         seeds to the item, times the seeds' own weights; *expected* is what that would be if the seeds led to the item
-        as often as anything does.
+        as often as anything does. What is below 0 says little, where most pairs were never seen, and is left out.
 
-        Returns:
-            A number for each item, or ``None`` where the seeds lead nowhere, and all would be 0.
+        Args:
+            seeds: Items, and what each weighs.
+            places: The items that are asked for, and the key of each in the answer.
+            smoothing: How much weight of evidence it takes to move a lift.
         """
-        observed: Row = dict.fromkeys(item_ids, 0.0)
-        wanted = observed.keys()
+        observed: dict[str, float] = {}
+        wanted = places.keys()
         leaving = 0.0
         for seed, weight in seeds:
             row = self.row(seed)
             if row:
                 leaving += weight * sum(row.values())
                 for id in row.keys() & wanted:
-                    observed[id] += weight * row[id]
-        if not leaving:
-            return None
+                    observed[id] = observed.get(id, 0.0) + weight * row[id]
+        if not observed:
+            return {}
         share = leaving / self.total
-        get = self.totals.get
-        return [log((observed[id] + smoothing) / (share * get(id, 0.0) + smoothing)) for id in item_ids]
+        totals = self.totals
+        lifts = {
+            places[id]: (seen + smoothing) / (share * totals.get(id, 0.0) + smoothing) for id, seen in observed.items()
+        }
+        return {place: log(lift) for place, lift in lifts.items() if lift > 1.0}
 
     def _unpacked(self, item_id: str, place: tuple[int, int]) -> Row:
         start, end = place

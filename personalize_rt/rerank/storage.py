@@ -15,10 +15,9 @@ from __future__ import annotations
 import os
 import sys
 from array import array
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from math import isfinite
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import attrs
 
@@ -35,11 +34,12 @@ __all__ = [
     "load",
     "nonnegative",
     "pack",
-    "reading",
     "rows_of",
     "save",
+    "taken",
     "texts",
     "unpack",
+    "within",
 ]
 
 FORMAT = 1
@@ -47,11 +47,13 @@ FORMAT = 1
 
 _MAGIC = b"personalize-rt-scorer"
 _LONGEST_LINE = 400
+_DAMAGED_INSIDE = "is damaged inside, though its checksum is right. Save the scorer again"
 _CODES = "bBiIqQfd"  # array type codes whose size is the same on every platform
 _SIZES = {code: array(code).itemsize for code in _CODES}
 
 Column: TypeAlias = "array[Any]"
 Path = str | os.PathLike[str]
+TakenT = TypeVar("TakenT")
 
 
 @attrs.frozen(eq=False)
@@ -165,7 +167,7 @@ def unpack(data: bytes, kind: str) -> Stored:
         return Stored(found, *_parts(packed, _number(words[3], b"text="), _number(words[4], b"size=")))
     except (ValueError, TypeError, KeyError, RecursionError, _zlib_error()):
         pass
-    raise _refused("is damaged inside, though its checksum is right. Save the scorer again")
+    raise _refused(_DAMAGED_INSIDE)
 
 
 def _parts(packed: bytes, text_size: int, size: int) -> tuple[Any, dict[str, Column]]:
@@ -231,7 +233,7 @@ def _refused(why: str) -> ValidationError:
     return ValidationError(f"the file {why}", parameter="path")
 
 
-# Checks of what a file holds, for those who take it. What is wrong is a ValueError, which `reading` makes a refusal.
+# Checks of what a file holds, for those who take it. What is wrong is a ValueError, which `taken` makes a refusal.
 
 
 def indexes(column: Column, below: int) -> Column:
@@ -263,23 +265,29 @@ def nonnegative(column: Column, length: int) -> Column:
     return finite(column, length)
 
 
+def within(column: Column, lowest: float, highest: float) -> Column:
+    """A column of numbers in these bounds."""
+    if len(column) and not (lowest <= min(column) and max(column) <= highest):
+        raise ValueError("a number is out of bounds")
+    return column
+
+
 def texts(value: Any) -> list[str]:
     """A list of different texts."""
-    if not isinstance(value, list) or not all(isinstance(text, str) for text in cast("list[Any]", value)):
-        raise ValueError("not a list of texts")
+    if not isinstance(value, list):
+        raise TypeError("not a list")
     found = cast("list[str]", value)
+    if set(map(type, found)) - {str}:
+        raise TypeError("not a list of texts")
     if len(set(found)) != len(found):
         raise ValueError("a text comes twice")
     return found
 
 
-@contextmanager
-def reading() -> Iterator[None]:
-    """Turn what goes wrong while a file's content is taken into the refusal of the file."""
-    wrong = False
+def taken(stored: Stored, take: Callable[[Stored], TakenT]) -> TakenT:
+    """What ``take`` makes of a file's content; what goes wrong in it is the refusal of the file."""
     try:
-        yield
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
-        wrong = True
-    if wrong:
-        raise _refused("is damaged inside, though its checksum is right. Save the scorer again")
+        return take(stored)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
+        pass
+    raise _refused(_DAMAGED_INSIDE)

@@ -11,14 +11,18 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from benchmarks.quality.measures import Place, gains, mean, place
 from benchmarks.quality.task import Case, Event, Task
 
-__all__ = ["Model", "Models", "grid", "run"]
+__all__ = ["Model", "Models", "OneByOne", "Question", "grid", "run"]
+
+
+Question = tuple[str, Sequence[Event], Sequence[str]]
+"""A user, what the user did so far, and the candidates."""
 
 
 class Model(Protocol):
@@ -28,9 +32,19 @@ class Model(Protocol):
         """Learn from these events alone."""
         ...
 
-    def scores(self, user: str, history: Sequence[Event], candidates: Sequence[str]) -> Sequence[float | None]:
-        """Score candidates for a user who did all of ``history``; ``None`` for an item that is not known."""
+    def answers(self, questions: Sequence[Question]) -> Iterable[Sequence[float | None]]:
+        """Score the candidates of each question; ``None`` for an item that is not known."""
         ...
+
+
+class OneByOne:
+    """A model that is asked one question at a time."""
+
+    def scores(self, user: str, history: Sequence[Event], candidates: Sequence[str]) -> Sequence[float | None]:
+        raise NotImplementedError
+
+    def answers(self, questions: Sequence[Question]) -> Iterable[Sequence[float | None]]:
+        return [self.scores(*question) for question in questions]
 
 
 Models = Mapping[str, tuple[Sequence[Mapping[str, Any]], Callable[..., Model]]]
@@ -79,18 +93,18 @@ def _ndcg(places: Sequence[Place]) -> float:
 
 
 def _places(model: Model, task: Task, cases: Sequence[Case]) -> list[Place]:
-    return [
-        place(model.scores(task.events[case.index][0], history, case.candidates), case.wanted)
-        for case, history in _histories(task, cases)
-    ]
+    answers = model.answers(_questions(task, cases))
+    return [place(scores, case.wanted) for scores, case in zip(answers, cases, strict=True)]
 
 
-def _histories(task: Task, cases: Sequence[Case]) -> Iterator[tuple[Case, Sequence[Event]]]:
+def _questions(task: Task, cases: Sequence[Case]) -> list[Question]:
     """Each case with the user's events before it."""
     by_index = {case.index: case for case in cases}
     histories: dict[str, list[Event]] = {}
+    questions: list[Question] = []
     for index, event in enumerate(task.events[: max(by_index, default=-1) + 1]):
         history = histories.setdefault(event[0], [])
         if index in by_index:
-            yield by_index[index], history
+            questions.append((event[0], tuple(history), by_index[index].candidates))
         history.append(event)
+    return questions

@@ -15,13 +15,13 @@ from implicit.als import AlternatingLeastSquares
 from implicit.bpr import BayesianPersonalizedRanking
 from implicit.nearest_neighbours import BM25Recommender, CosineRecommender
 
-from benchmarks.quality.peers.common import Models, grid, run
+from benchmarks.quality.peers.common import Models, OneByOne, grid, run
 from benchmarks.quality.task import Event
 
 SEED = 1
 
 
-class _Implicit:
+class _Implicit(OneByOne):
     def fit(self, events: Sequence[Event]) -> None:
         self.users: dict[str, int] = {}
         self.items: dict[str, int] = {}
