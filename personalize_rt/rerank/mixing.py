@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from math import exp, fsum, sqrt
-from operator import mul
+from operator import add, mul, truediv
 
 __all__ = ["Choice", "learn"]
 
@@ -22,11 +22,11 @@ _STEP = 0.1
 _TRUST = 5.0
 
 
-def learn(choices: Sequence[Choice], first: Sequence[float], *, seed: int) -> list[float]:
+def learn(choices: list[Choice], first: Sequence[float], *, seed: int) -> list[float]:
     """The weights after AdaGrad (Duchi, Hazan, Singer 2011) over all choices, averaged over the last half of rounds.
 
     Args:
-        choices: What to learn from, at least one.
+        choices: What to learn from, at least one. They are many numbers, so they are scaled in place.
         first: The weights to start from, and to stay near when there is little to learn from.
         seed: Of the order in which choices are taken.
     """
@@ -38,13 +38,14 @@ def learn(choices: Sequence[Choice], first: Sequence[float], *, seed: int) -> li
     pull = _TRUST / len(choices)
     chance = random.Random(seed)
     order = list(range(len(choices)))
-    scaled = [[tuple(map(float.__truediv__, row, scales)) for row in choice] for choice in choices]
+    for n, choice in enumerate(choices):
+        choices[n] = [tuple(map(truediv, row, scales)) for row in choice]
     summed = [0.0] * size
     averaged = 0
     for turn in range(_ROUNDS):
         chance.shuffle(order)
         for n in order:
-            rows = scaled[n]
+            rows = choices[n]
             logits = [sum(map(mul, weights, row)) for row in rows]
             highest = max(logits)
             shares = [exp(logit - highest) for logit in logits]
@@ -57,7 +58,7 @@ def learn(choices: Sequence[Choice], first: Sequence[float], *, seed: int) -> li
                 weights[f] += _STEP * slope / sqrt(squares[f])
         if 2 * turn >= _ROUNDS:
             averaged += 1
-            summed = list(map(float.__add__, summed, weights))
+            summed = list(map(add, summed, weights))
     return [total / averaged / scale for total, scale in zip(summed, scales, strict=True)]
 
 

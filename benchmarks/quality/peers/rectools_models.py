@@ -33,7 +33,9 @@ class SASRec:
         seed_everything(SEED)
         self.model = SASRecModel(
             **self.settings,
-            session_max_len=50,
+            session_max_len=30,
+            loss="sampled_softmax",
+            n_negatives=100,
             get_trainer_func=self.trainer,
             deterministic=True,
             recommend_torch_device="cpu",
@@ -93,7 +95,7 @@ def _dataset(rows: Sequence[tuple[str, Event]]) -> Dataset:
 
 
 MODELS: Models = {
-    "RecTools SASRec": (grid(n_factors=[64], n_blocks=[2], n_heads=[2], lr=[0.001], epochs=[5, 15, 40]), SASRec),
+    "RecTools SASRec": (grid(n_factors=[64], n_blocks=[2], n_heads=[2], lr=[0.001], epochs=[10, 30]), SASRec),
 }
 
 if __name__ == "__main__":
