@@ -7,6 +7,21 @@ interactions, one that holds embeddings, or a function of the caller.
 from __future__ import annotations
 
 from personalize_rt.rerank.reranker import LocalReranker
-from personalize_rt.rerank.scorers import CoVisitationScorer, EmbeddingScorer, PopularityScorer, Scorer
+from personalize_rt.rerank.scorers import (
+    CoVisitationScorer,
+    EmbeddingScorer,
+    EnsembleScorer,
+    PopularityScorer,
+    Scorer,
+    TrainableScorer,
+)
 
-__all__ = ["CoVisitationScorer", "EmbeddingScorer", "LocalReranker", "PopularityScorer", "Scorer"]
+__all__ = [
+    "CoVisitationScorer",
+    "EmbeddingScorer",
+    "EnsembleScorer",
+    "LocalReranker",
+    "PopularityScorer",
+    "Scorer",
+    "TrainableScorer",
+]

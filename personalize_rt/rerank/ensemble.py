@@ -133,8 +133,11 @@ class EnsembleScorer:
 
     @property
     def weights(self) -> dict[str, float]:
-        """What each signal weighs. ``x:away`` and ``x:history`` are added to ``x``, times ln of the seconds that the
-        user was away less 10 (from about -6 to 6), and ln of 1 + the number of the user's items."""
+        """What each signal weighs.
+
+        ``x:away`` and ``x:history`` are added to ``x``, times ln of the seconds that the user was away less 10 (from
+        about -6 to 6), and times ln of 1 + the number of the user's items.
+        """
         return dict(zip(SIGNALS, self._weights, strict=True))
 
     def fit(self, interactions: Iterable[Interaction]) -> Self:

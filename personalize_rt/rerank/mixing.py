@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from math import exp, fsum, sqrt
-from operator import add, mul, truediv
+from operator import add, mul
 
 __all__ = ["Choice", "learn"]
 
@@ -38,8 +38,9 @@ def learn(choices: list[Choice], first: Sequence[float], *, seed: int) -> list[f
     pull = _TRUST / len(choices)
     chance = random.Random(seed)
     order = list(range(len(choices)))
+    inverse = [1.0 / scale for scale in scales]
     for n, choice in enumerate(choices):
-        choices[n] = [tuple(map(truediv, row, scales)) for row in choice]
+        choices[n] = [tuple(map(mul, row, inverse)) for row in choice]
     summed = [0.0] * size
     averaged = 0
     for turn in range(_ROUNDS):

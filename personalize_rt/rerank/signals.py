@@ -193,7 +193,7 @@ class Signals:
         return item_id in self._items
 
     def _found(self, item_ids: Sequence[str]) -> list[_Item | None]:
-        """The items. One that had no event, but is in the catalogue, is like one of a single event, the oldest of all."""
+        """The items; one without events that is in the catalogue is like one of a single event, the oldest of all."""
         found = list(map(self._items.get, item_ids))
         if None in found and self._items:
             kinds, numbers, start = self.catalogue.categories.of, self.catalogue.numbers.of, self.start
