@@ -9,6 +9,7 @@ interactions could know the item, and the draw could not have drawn it, which wo
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import random
 from collections.abc import Mapping, Sequence
@@ -71,7 +72,7 @@ class Task:
         starts = [self.test_start + length * n // self.refits for n in range(self.refits)] + [len(self.events)]
         return [
             (start, [case for case in self.test if start <= case.index < end])
-            for start, end in zip(starts, starts[1:], strict=False)
+            for start, end in itertools.pairwise(starts)
         ]
 
     def save(self, path: Path) -> None:

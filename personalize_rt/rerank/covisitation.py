@@ -95,7 +95,7 @@ class _CoVisits:
         Raises:
             ValueError: The columns do not fit together.
         """
-        items = [ids[place] for place in storage.indexes(columns["rows.items"], len(ids))]
+        items: list[str] = [ids[place] for place in storage.indexes(columns["rows.items"], len(ids))]
         counts = storage.nonnegative(columns["rows.counts"], len(columns["rows.others"]))
         lengths = storage.rows_of(columns["rows.lengths"], len(items), len(counts))
         others = map(ids.__getitem__, storage.indexes(columns["rows.others"], len(ids)))

@@ -62,6 +62,11 @@ def _name(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         )
 
 
+def _whole(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, int):
+        raise ValidationError(f"{attribute.name} is {describe(value)}, not an int", parameter=attribute.name)
+
+
 def _columns(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     if value is not None and not isinstance(value, Mapping):
         raise ValidationError(
@@ -120,7 +125,7 @@ class EnsembleScorer:
     categories: Sequence[str] = attrs.field(default=("GENRES",), validator=_names, on_setattr=frozen)
     number: str | None = attrs.field(default="YEAR", validator=_name, on_setattr=frozen)
     neighbours: int = attrs.field(default=100, validator=whole, on_setattr=frozen)
-    seed: int = attrs.field(default=0, on_setattr=frozen)
+    seed: int = attrs.field(default=0, validator=_whole, on_setattr=frozen)
     _weights: list[float] = attrs.field(init=False, repr=False)
     _signals: Signals = attrs.field(init=False, repr=False)
 
