@@ -8,15 +8,24 @@ from __future__ import annotations
 
 from personalize_rt.rerank.long import LongRanking
 from personalize_rt.rerank.reranker import LocalReranker
-from personalize_rt.rerank.scorers import CoVisitationScorer, EmbeddingScorer, PopularityScorer, Scorer
+from personalize_rt.rerank.scorers import (
+    CoVisitationScorer,
+    EmbeddingScorer,
+    EnsembleScorer,
+    PopularityScorer,
+    Scorer,
+    TrainableScorer,
+)
 from personalize_rt.rerank.shadow import ShadowScorer
 
 __all__ = [
     "CoVisitationScorer",
     "EmbeddingScorer",
+    "EnsembleScorer",
     "LocalReranker",
     "LongRanking",
     "PopularityScorer",
     "Scorer",
     "ShadowScorer",
+    "TrainableScorer",
 ]

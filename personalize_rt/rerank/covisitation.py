@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import nlargest
-from itertools import repeat
+from itertools import islice, repeat
 from math import inf, log
 from operator import itemgetter
 from typing import Self
@@ -13,6 +14,7 @@ import attrs
 from attrs.setters import frozen
 
 from personalize_rt.interactions import Interaction
+from personalize_rt.rerank import storage
 from personalize_rt.rerank.decay import DecayedCounts, half_lives, weight
 from personalize_rt.rerank.training import Event, events_in_order, half_life, positive, whole
 
@@ -69,6 +71,42 @@ class _CoVisits:
                 self.rows[one] = dict(nlargest(self.neighbours, row.items(), key=itemgetter(1)))
             self.totals[one] = self.totals.get(one, 0.0) + count
         self.total += 2.0 * count
+
+    def columns(self, places: Mapping[str, int]) -> dict[str, storage.Column]:
+        """All of it as columns; ``places`` has each item that there is."""
+        lengths, others, counts = array("I"), array("I"), array("d")
+        for row in self.rows.values():
+            lengths.append(len(row))
+            others.extend(map(places.__getitem__, row))
+            counts.extend(row.values())
+        clock = [self.now, self.total, self._newest, self._start] if self._start is not None else []
+        return {
+            "rows.items": array("I", map(places.__getitem__, self.rows)),
+            "rows.lengths": lengths,
+            "rows.others": others,
+            "rows.counts": counts,
+            "rows.totals": array("d", map(self.totals.__getitem__, self.rows)),
+            "clock": array("d", clock),
+        }
+
+    def restore(self, columns: Mapping[str, storage.Column], ids: list[str]) -> None:
+        """Take what :meth:`columns` gave.
+
+        Raises:
+            ValueError: The columns do not fit together.
+        """
+        items: list[str] = [ids[place] for place in storage.indexes(columns["rows.items"], len(ids))]
+        counts = storage.nonnegative(columns["rows.counts"], len(columns["rows.others"]))
+        lengths = storage.rows_of(columns["rows.lengths"], len(items), len(counts))
+        others = map(ids.__getitem__, storage.indexes(columns["rows.others"], len(ids)))
+        pairs = zip(others, counts, strict=True)
+        self.rows = {id: dict(islice(pairs, length)) for id, length in zip(items, lengths, strict=True)}
+        self.totals = dict(zip(items, storage.nonnegative(columns["rows.totals"], len(items)), strict=True))
+        clock = columns["clock"]
+        if len(clock) or items:
+            self.now, self.total, self._newest, self._start = storage.finite(clock, 4)
+            if not self.now > 0.0 or (items and not self.total > 0.0):
+                raise ValueError("the clock is wrong")
 
     def _rescale(self, factor: float) -> None:
         rows = self.rows.items()
@@ -243,3 +281,54 @@ class CoVisitationScorer:
             log((observed[id] + smoothing) / (share * total + smoothing))
             for id, total in zip(item_ids, expected, strict=True)
         ]
+
+    def save(self, path: storage.Path) -> None:
+        """Write what was learned to a file; :meth:`load` gives a scorer with the same logits.
+
+        The file holds user ids.
+
+        Args:
+            path: Where to write; an existing file is replaced.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        ids, columns = self._popularity.columns("popularity")
+        places = {id: place for place, id in enumerate(ids)}
+        lengths, items, times = array("I"), array("I"), array("d")
+        for history in self._histories.values():
+            lengths.append(len(history))
+            items.extend(map(places.__getitem__, history))
+            times.extend(history.values())
+        columns |= self._covisits.columns(places)
+        columns |= {"user.lengths": lengths, "user.items": items, "user.times": times}
+        parameters = {field.name: getattr(self, field.name) for field in attrs.fields(type(self)) if field.init}
+        content = {"parameters": parameters, "items": ids, "users": list(self._histories)}
+        storage.save(path, storage.Stored(type(self).__name__, content, columns))
+
+    @classmethod
+    def load(cls, path: storage.Path) -> Self:
+        """Read a file that :meth:`save` wrote.
+
+        Args:
+            path: The file.
+
+        Raises:
+            ValidationError: The file is damaged, of a newer version, or of something else.
+            OSError: The file cannot be read.
+        """
+        return storage.taken(storage.load(path, cls.__name__), cls._restored)
+
+    @classmethod
+    def _restored(cls, stored: storage.Stored) -> Self:
+        scorer = cls(**stored.content["parameters"])
+        columns, ids = stored.columns, storage.texts(stored.content["items"])
+        users = storage.texts(stored.content["users"])
+        scorer._popularity.restore("popularity", columns, ids)
+        scorer._covisits.restore(columns, ids)
+        times = storage.finite(columns["user.times"], len(columns["user.items"]))
+        lengths = storage.rows_of(columns["user.lengths"], len(users), len(times))
+        items = map(ids.__getitem__, storage.indexes(columns["user.items"], len(ids)))
+        seen: Iterator[tuple[str, float]] = zip(items, times, strict=True)
+        scorer._histories = {id: dict(islice(seen, length)) for id, length in zip(users, lengths, strict=True)}
+        return scorer

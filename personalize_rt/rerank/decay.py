@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from math import exp2, inf, log
 
 import attrs
+
+from personalize_rt.rerank.storage import Column, finite
 
 __all__ = ["DecayedCounts", "half_lives", "weight"]
 
@@ -58,3 +61,23 @@ class DecayedCounts:
             return [None if entry is None else entry[2] for entry in entries]
         newest, loss = self._newest, _LN_2 / (self.half_life_days * _DAY)
         return [None if entry is None else entry[2] - loss * (newest - entry[1]) for entry in entries]
+
+    # Files.
+
+    def columns(self, prefix: str) -> tuple[list[str], dict[str, Column]]:
+        """The items, and their counts with the times as of which they are."""
+        numbers = [number for count, as_of, _ in self._counts.values() for number in (count, as_of)]
+        return list(self._counts), {f"{prefix}.counts": array("d", numbers)}
+
+    def restore(self, prefix: str, columns: Mapping[str, Column], item_ids: Sequence[str]) -> None:
+        """Take what :meth:`columns` gave.
+
+        Raises:
+            ValueError: The columns do not fit together.
+        """
+        numbers = finite(columns[f"{prefix}.counts"], 2 * len(item_ids))
+        counts, times = numbers[::2], numbers[1::2]
+        self._counts = {
+            id: (count, as_of, log(count)) for id, count, as_of in zip(item_ids, counts, times, strict=True)
+        }
+        self._newest = max(times, default=-inf)

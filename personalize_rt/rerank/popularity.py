@@ -9,6 +9,7 @@ import attrs
 from attrs.setters import frozen
 
 from personalize_rt.interactions import Interaction
+from personalize_rt.rerank import storage
 from personalize_rt.rerank.decay import DecayedCounts
 from personalize_rt.rerank.training import Event, events_in_order, half_life
 
@@ -80,3 +81,35 @@ class PopularityScorer:
     ) -> Sequence[float | None]:
         """The logit of each item; ``None`` for an item without events."""
         return self._counts.logarithms(item_ids)
+
+    def save(self, path: storage.Path) -> None:
+        """Write what was learned to a file; :meth:`load` gives a scorer with the same logits.
+
+        Args:
+            path: Where to write; an existing file is replaced.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        ids, columns = self._counts.columns("popularity")
+        content = {"parameters": {"half_life_days": self.half_life_days}, "items": ids}
+        storage.save(path, storage.Stored(type(self).__name__, content, columns))
+
+    @classmethod
+    def load(cls, path: storage.Path) -> Self:
+        """Read a file that :meth:`save` wrote.
+
+        Args:
+            path: The file.
+
+        Raises:
+            ValidationError: The file is damaged, of a newer version, or of something else.
+            OSError: The file cannot be read.
+        """
+        return storage.taken(storage.load(path, cls.__name__), cls._restored)
+
+    @classmethod
+    def _restored(cls, stored: storage.Stored) -> Self:
+        scorer = cls(**stored.content["parameters"])
+        scorer._counts.restore("popularity", stored.columns, storage.texts(stored.content["items"]))
+        return scorer

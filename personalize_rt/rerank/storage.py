@@ -15,26 +15,45 @@ from __future__ import annotations
 import os
 import sys
 from array import array
-from collections.abc import Mapping
-from typing import Any, TypeAlias, cast
+from collections.abc import Callable, Mapping
+from math import isfinite
+from typing import Any, TypeAlias, TypeVar, cast
 
 import attrs
 
 from personalize_rt.errors import ValidationError
 from personalize_rt.redaction import describe
 
-__all__ = ["FORMAT", "Stored", "load", "pack", "save", "unpack"]
+__all__ = [
+    "FORMAT",
+    "Column",
+    "Path",
+    "Stored",
+    "finite",
+    "indexes",
+    "load",
+    "nonnegative",
+    "pack",
+    "rows_of",
+    "save",
+    "taken",
+    "texts",
+    "unpack",
+    "within",
+]
 
 FORMAT = 1
 """The version of the format that is written; older ones are read too, newer ones are refused."""
 
 _MAGIC = b"personalize-rt-scorer"
 _LONGEST_LINE = 400
+_DAMAGED_INSIDE = "is damaged inside, though its checksum is right. Save the scorer again"
 _CODES = "bBiIqQfd"  # array type codes whose size is the same on every platform
 _SIZES = {code: array(code).itemsize for code in _CODES}
 
 Column: TypeAlias = "array[Any]"
 Path = str | os.PathLike[str]
+TakenT = TypeVar("TakenT")
 
 
 @attrs.frozen(eq=False)
@@ -148,7 +167,7 @@ def unpack(data: bytes, kind: str) -> Stored:
         return Stored(found, *_parts(packed, _number(words[3], b"text="), _number(words[4], b"size=")))
     except (ValueError, TypeError, KeyError, RecursionError, _zlib_error()):
         pass
-    raise _refused("is damaged inside, though its checksum is right. Save the scorer again")
+    raise _refused(_DAMAGED_INSIDE)
 
 
 def _parts(packed: bytes, text_size: int, size: int) -> tuple[Any, dict[str, Column]]:
@@ -212,3 +231,63 @@ def _checked_path(path: Any) -> str:
 
 def _refused(why: str) -> ValidationError:
     return ValidationError(f"the file {why}", parameter="path")
+
+
+# Checks of what a file holds, for those who take it. What is wrong is a ValueError, which `taken` makes a refusal.
+
+
+def indexes(column: Column, below: int) -> Column:
+    """A column of places in a list of that length."""
+    if column.typecode != "I" or (len(column) and max(column) >= below):
+        raise ValueError("a column of places is wrong")
+    return column
+
+
+def rows_of(column: Column, rows: int, entries: int) -> Column:
+    """A column of lengths: of so many rows, which have so many entries together."""
+    if column.typecode != "I" or len(column) != rows or sum(column) != entries:
+        raise ValueError("a column of lengths is wrong")
+    return column
+
+
+def finite(column: Column, length: int) -> Column:
+    """A column of so many finite numbers."""
+    # The sum of finite numbers may be infinite, but what is not finite makes every sum so.
+    if column.typecode != "d" or len(column) != length or not (isfinite(sum(column)) or all(map(isfinite, column))):
+        raise ValueError("a column of numbers is wrong")
+    return column
+
+
+def nonnegative(column: Column, length: int) -> Column:
+    """A column of so many finite numbers, none below 0."""
+    if length and min(finite(column, length)) < 0.0:
+        raise ValueError("a column of weights has one below 0")
+    return finite(column, length)
+
+
+def within(column: Column, lowest: float, highest: float) -> Column:
+    """A column of numbers in these bounds."""
+    if len(column) and not (lowest <= min(column) and max(column) <= highest):
+        raise ValueError("a number is out of bounds")
+    return column
+
+
+def texts(value: Any) -> list[str]:
+    """A list of different texts."""
+    if not isinstance(value, list):
+        raise TypeError("not a list")
+    found = cast("list[str]", value)
+    if set(map(type, found)) - {str}:
+        raise TypeError("not a list of texts")
+    if len(set(found)) != len(found):
+        raise ValueError("a text comes twice")
+    return found
+
+
+def taken(stored: Stored, take: Callable[[Stored], TakenT]) -> TakenT:
+    """What ``take`` makes of a file's content; what goes wrong in it is the refusal of the file."""
+    try:
+        return take(stored)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
+        pass
+    raise _refused(_DAMAGED_INSIDE)

@@ -1,0 +1,75 @@
+"""How much each signal counts: a conditional logit, learned from choices.
+
+For each choice there are candidates with their signals; the first was chosen. The weights maximise the likelihood of
+the choices under a softmax of the weighted signals (McFadden 1974; in ranking, the listwise loss of one relevant item).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from math import exp, fsum, sqrt
+from operator import add, mul
+
+__all__ = ["Choice", "learn"]
+
+Choice = list[tuple[float, ...]]
+"""The signals of each candidate; the first was chosen."""
+
+_ROUNDS = 8
+_STEP = 0.1
+# The first weights count as much as so many choices.
+_TRUST = 5.0
+
+
+def learn(choices: list[Choice], first: Sequence[float], *, seed: int) -> list[float]:
+    """The weights after AdaGrad (Duchi, Hazan, Singer 2011) over all choices, averaged over the last half of rounds.
+
+    Args:
+        choices: What to learn from, at least one. They are many numbers, so they are scaled in place.
+        first: The weights to start from, and to stay near when there is little to learn from.
+        seed: Of the order in which choices are taken.
+    """
+    size = len(first)
+    scales = _scales(choices, size)
+    start = [weight * scale for weight, scale in zip(first, scales, strict=True)]
+    weights = list(start)
+    squares = [1e-2] * size
+    pull = _TRUST / len(choices)
+    chance = random.Random(seed)
+    order = list(range(len(choices)))
+    inverse = [1.0 / scale for scale in scales]
+    for n, choice in enumerate(choices):
+        choices[n] = [tuple(map(mul, row, inverse)) for row in choice]
+    summed = [0.0] * size
+    averaged = 0
+    for turn in range(_ROUNDS):
+        chance.shuffle(order)
+        for n in order:
+            rows = choices[n]
+            logits = [sum(map(mul, weights, row)) for row in rows]
+            highest = max(logits)
+            shares = [exp(logit - highest) for logit in logits]
+            total = -sum(shares)
+            shares = [share / total for share in shares]  # negative: the way down
+            shares[0] += 1.0
+            for f, column in enumerate(zip(*rows, strict=True)):
+                slope = sum(map(mul, shares, column)) - pull * (weights[f] - start[f])
+                squares[f] += slope * slope
+                weights[f] += _STEP * slope / sqrt(squares[f])
+        if 2 * turn >= _ROUNDS:
+            averaged += 1
+            summed = list(map(add, summed, weights))
+    return [total / averaged / scale for total, scale in zip(summed, scales, strict=True)]
+
+
+def _scales(choices: Sequence[Choice], size: int) -> list[float]:
+    """The standard deviation of each signal within a choice, so that a step is as long for each."""
+    sums = [0.0] * size
+    rows = 0
+    for choice in choices[:: max(1, len(choices) // 500)]:
+        rows += len(choice)
+        for f, column in enumerate(zip(*choice, strict=True)):
+            mean = fsum(column) / len(column)
+            sums[f] += sum([(value - mean) ** 2 for value in column])
+    return [sqrt(total / max(1, rows)) or 1.0 for total in sums]

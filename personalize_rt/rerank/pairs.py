@@ -1,0 +1,157 @@
+"""How strongly items go with items: sparse rows of weights, bounded, and unpacked from a file when first asked for."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import nlargest
+from itertools import accumulate
+from math import log
+from operator import itemgetter
+from typing import TypeAlias
+
+import attrs
+
+from personalize_rt.rerank.storage import Column, indexes, nonnegative, rows_of
+
+__all__ = ["Pairs"]
+
+Row: TypeAlias = "dict[str, float]"
+
+
+@attrs.define(eq=False, repr=False)
+class Pairs:
+    """Weights of pairs (from, to).
+
+    Attributes:
+        neighbours: How many of a row's entries stay when it is cleaned up, those with the most weight. A row grows to
+            twice as many in between.
+        totals: For each item, the weight of all pairs that lead to it, also of those that rows lost.
+        total: The sum of ``totals``.
+    """
+
+    neighbours: int
+    totals: dict[str, float] = attrs.field(factory=dict[str, float], init=False)
+    total: float = attrs.field(default=0.0, init=False)
+    # A row, or where it lies among the packed ones.
+    _rows: dict[str, Row | tuple[int, int]] = attrs.field(factory=dict[str, "Row | tuple[int, int]"], init=False)
+    _packed_ids: Sequence[str] = attrs.field(default=(), init=False)
+    _packed: tuple[Column, Column] = attrs.field(factory=lambda: (array("I"), array("d")), init=False)
+
+    def row(self, item_id: str) -> Mapping[str, float] | None:
+        """What goes with an item, and how much; ``None`` when nothing does."""
+        row = self._rows.get(item_id)
+        return self._unpacked(item_id, row) if isinstance(row, tuple) else row
+
+    def join(self, item_id: str, others: Iterable[tuple[str, float]]) -> None:
+        """Add to the pairs of an item with others, both ways."""
+        others = list(others)
+        row = self._open(item_id)
+        totals = self.totals
+        for other_id, weight in others:
+            row[other_id] = row.get(other_id, 0.0) + weight
+            back = self._open(other_id)
+            back[item_id] = back.get(item_id, 0.0) + weight
+            totals[item_id] = totals.get(item_id, 0.0) + weight
+            totals[other_id] = totals.get(other_id, 0.0) + weight
+            self.total += 2.0 * weight
+            self._prune(other_id, back)
+        self._prune(item_id, row)
+
+    def lead(self, others: Iterable[tuple[str, float]], item_id: str) -> None:
+        """Add to the pairs from others to an item."""
+        for other_id, weight in others:
+            row = self._open(other_id)
+            row[item_id] = row.get(item_id, 0.0) + weight
+            self.totals[item_id] = self.totals.get(item_id, 0.0) + weight
+            self.total += weight
+            self._prune(other_id, row)
+
+    def _open(self, item_id: str) -> Row:
+        row = self._rows.get(item_id)
+        if row is None:
+            row = self._rows[item_id] = {}
+        elif isinstance(row, tuple):
+            row = self._unpacked(item_id, row)
+        return row
+
+    def _prune(self, item_id: str, row: Row) -> None:
+        if len(row) > 2 * self.neighbours:
+            self._rows[item_id] = dict(nlargest(self.neighbours, row.items(), key=itemgetter(1)))
+
+    def lifts(
+        self, seeds: Iterable[tuple[str, float]], places: Mapping[str, int], smoothing: float
+    ) -> dict[int, float]:
+        """How much likelier items are after the seeds than anywhere, in the logarithm, where that is above 0.
+
+        It is ``ln (observed + smoothing) / (expected + smoothing)``: *observed* is the weight of the pairs from the
+        seeds to the item, times the seeds' own weights; *expected* is what that would be if the seeds led to the item
+        as often as anything does. What is below 0 says little, where most pairs were never seen, and is left out.
+
+        Args:
+            seeds: Items, and what each weighs.
+            places: The items that are asked for, and the key of each in the answer.
+            smoothing: How much weight of evidence it takes to move a lift.
+        """
+        observed: dict[str, float] = {}
+        wanted = places.keys()
+        leaving = 0.0
+        for seed, weight in seeds:
+            row = self.row(seed)
+            if row:
+                leaving += weight * sum(row.values())
+                for id in row.keys() & wanted:
+                    observed[id] = observed.get(id, 0.0) + weight * row[id]
+        if not observed:
+            return {}
+        share = leaving / self.total
+        totals = self.totals
+        lifts = {
+            places[id]: (seen + smoothing) / (share * totals.get(id, 0.0) + smoothing) for id, seen in observed.items()
+        }
+        return {place: log(lift) for place, lift in lifts.items() if lift > 1.0}
+
+    def _unpacked(self, item_id: str, place: tuple[int, int]) -> Row:
+        start, end = place
+        ids, (others, weights) = self._packed_ids, self._packed
+        row = dict(zip(map(ids.__getitem__, others[start:end]), weights[start:end], strict=True))
+        self._rows[item_id] = row
+        return row
+
+    # Files.
+
+    def columns(self, prefix: str, numbers: Mapping[str, int]) -> dict[str, Column]:
+        """All of it as columns; ``numbers`` has the place of each item in the file's list of items."""
+        lengths, others, weights = array("I"), array("I"), array("d")
+        for id in numbers:
+            row = self.row(id) or {}
+            lengths.append(len(row))
+            others.extend(map(numbers.__getitem__, row))
+            weights.extend(row.values())
+        totals = array("d", [self.totals.get(id, 0.0) for id in numbers])
+        return {
+            f"{prefix}.lengths": lengths,
+            f"{prefix}.others": others,
+            f"{prefix}.weights": weights,
+            f"{prefix}.totals": totals,
+            f"{prefix}.total": array("d", [self.total]),
+        }
+
+    def restore(self, prefix: str, columns: Mapping[str, Column], ids: Sequence[str]) -> None:
+        """Take what :meth:`columns` gave.
+
+        Raises:
+            ValueError: The columns do not fit together.
+        """
+        lengths = rows_of(columns[f"{prefix}.lengths"], len(ids), len(columns[f"{prefix}.others"]))
+        others = indexes(columns[f"{prefix}.others"], len(ids))
+        weights = nonnegative(columns[f"{prefix}.weights"], len(others))
+        totals = nonnegative(columns[f"{prefix}.totals"], len(ids))
+        (self.total,) = nonnegative(columns[f"{prefix}.total"], 1)
+        ends = list(accumulate(lengths))
+        self._packed_ids, self._packed = ids, (others, weights)
+        places = zip(ids, map(int.__sub__, ends, lengths), ends, strict=True)
+        self._rows = {id: (start, end) for id, start, end in places if end > start}
+        self.totals = {id: total for id, total in zip(ids, totals, strict=True) if total}
+        if self._rows and not self.total > 0.0:
+            raise ValueError("rows without a total")

@@ -1,0 +1,414 @@
+"""The signs of what a user wants next, kept up to date event by event.
+
+Every signal of an item is known before the event that it foretells: an event is asked about first, and learned then.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, islice
+from math import exp, exp2, inf, log
+from typing import Any, TypeAlias, cast
+
+import attrs
+
+from personalize_rt.rerank.content import Catalogue, Categories, Numbers
+from personalize_rt.rerank.pairs import Pairs
+from personalize_rt.rerank.storage import Column, finite, indexes, nonnegative, rows_of, texts, within
+from personalize_rt.rerank.training import Event
+
+__all__ = ["SIGNALS", "Signals"]
+
+_DAY = 86_400.0
+_LATEST = 1e15  # seconds: later is as late as that, and earlier than its negative as early
+
+# What an item is like, as of its own newest event: ln of its events, counted with half-lives in seconds, and plainly.
+_TREND, _SEASON = 3.0 * _DAY, 30.0 * _DAY
+# Idle time and age are logarithms; so many seconds are added first.
+_IDLE, _AGE = 360.0, 0.1 * _DAY
+
+_KEPT = 200  # a user's latest distinct items
+_JOIN = tuple(0.8**n for n in range(12))  # what a pair of an event with the latest items weighs, the newest first
+_LEAD = (1.0, 1 / 2, 1 / 3)  # the same for pairs in order
+_JOINED = _JOIN  # what the latest items weigh when they are looked up
+_FOLLOWED = (1.0, 1 / 2, 1 / 4)
+_JOIN_SMOOTHING, _LEAD_SMOOTHING = 0.3, 0.1
+_TASTE = tuple(0.95**n for n in range(30))
+_HABIT = 0.9  # what a habit keeps at each event
+_SHORT = 3.0  # a history of so many items is half trusted
+_USUAL_AGE = 13.9  # ln of ten days in seconds
+_GONE = 6.0  # ln of four months in seconds, less 10: longer is as long
+_MOST = 50.0  # ln of more events than there can be
+
+_OF_ITEMS = ("trend", "season", "count", "idle", "age")
+_OF_PAIRS = ("joined", "followed")
+
+SIGNALS = (
+    *_OF_ITEMS,
+    *(f"{name}:away" for name in _OF_ITEMS),
+    *(f"{name}:history" for name in _OF_ITEMS),
+    *_OF_PAIRS,
+    *(f"{name}:away" for name in _OF_PAIRS),
+    "category",
+    "number",
+    "usual_count",
+    "usual_age",
+    "again",
+    "again_lately",
+)
+"""The names of the signals. ``x:away`` is ``x`` times how long the user was away (ln of seconds, about -6 to 6), and
+``x:history`` is ``x`` times ln of 1 + the number of items that the user is known to have had."""
+
+_Item: TypeAlias = "tuple[float, float, float, float, float, int, int]"
+"""Trend, season, count; the times of the newest and the oldest event; set of categories, bin of the number."""
+
+
+@attrs.define(eq=False, repr=False)
+class _User:
+    """The latest distinct items with their times, oldest first; and what the user's items used to be like."""
+
+    items: dict[str, float]
+    events: float = 0.0
+    usual_count: float = 0.0
+    usual_age: float = 0.0
+
+
+@attrs.define(eq=False, repr=False)
+class _PackedUsers:
+    """Users as a file has them: most are never asked for, so each is unpacked when it is."""
+
+    ids: Sequence[str]
+    ends: Sequence[int]
+    items: Column
+    times: Column
+    habits: Column
+
+    def user(self, number: int) -> _User:
+        start, end = self.ends[number - 1] if number else 0, self.ends[number]
+        items = map(self.ids.__getitem__, self.items[start:end])
+        return _User(dict(zip(items, self.times[start:end], strict=True)), *self.habits[3 * number : 3 * number + 3])
+
+
+@attrs.define(eq=False, repr=False)
+class _Moment:
+    """What is known of a user now, for some items."""
+
+    away: float
+    history: float
+    trust: float
+    usual_count: float
+    usual_age: float
+    joined: Mapping[int, float]
+    followed: Mapping[int, float]
+    category: Mapping[int, float] | None
+    number: Mapping[int, float] | None
+    again: Mapping[int, float]
+
+
+@attrs.define(eq=False, repr=False)
+class Signals:
+    """The state from which signals come.
+
+    Attributes:
+        catalogue: What the items are like.
+        neighbours: How many others an item is kept in pairs with.
+    """
+
+    catalogue: Catalogue
+    neighbours: int
+    now: float = attrs.field(default=-inf, init=False)
+    start: float = attrs.field(default=inf, init=False)
+    _items: dict[str, _Item] = attrs.field(factory=dict[str, "_Item"], init=False)
+    # A user, or the number of one that is still packed.
+    _users: dict[str, _User | int] = attrs.field(factory=dict[str, "_User | int"], init=False)
+    _packed: _PackedUsers | None = attrs.field(default=None, init=False)
+    _joined: Pairs = attrs.field(init=False)
+    _led: Pairs = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._joined, self._led = Pairs(self.neighbours), Pairs(self.neighbours)
+
+    # Learning.
+
+    def add(self, event: Event) -> None:
+        """Take one event in."""
+        timestamp, user_id, item_id = event
+        timestamp = max(-_LATEST, min(_LATEST, timestamp))
+        item = self._items[item_id] = self._grown(item_id, timestamp)
+        self.catalogue.categories.add(item[5])
+        self.catalogue.numbers.add(item[6])
+        user = self._user(user_id)
+        if user is None:
+            user = self._users[user_id] = _User({})
+        history = user.items
+        newest = next(reversed(history), None)
+        if newest is None or timestamp >= history[newest]:
+            if newest is not None and newest != item_id:
+                latest = [id for id in islice(reversed(history), len(_JOIN)) if id != item_id]
+                self._joined.join(item_id, zip(latest, _JOIN, strict=False))
+                self._led.lead(zip(latest, _LEAD, strict=False), item_id)
+                history.pop(item_id, None)
+            history[item_id] = timestamp
+            user.events = _HABIT * user.events + 1.0
+            user.usual_count = _HABIT * user.usual_count + item[2]
+            user.usual_age = _HABIT * user.usual_age + log(timestamp - item[4] + _AGE)
+        elif item_id not in history:
+            history[item_id] = timestamp
+            in_order = sorted(history.items(), key=lambda entry: entry[1])
+            history.clear()
+            history.update(in_order)
+        if len(history) > _KEPT:
+            del history[next(iter(history))]
+        self.now = max(self.now, timestamp)
+        self.start = min(self.start, timestamp)
+
+    def _grown(self, item_id: str, timestamp: float) -> _Item:
+        item = self._items.get(item_id)
+        if item is None:
+            kinds, numbers = self.catalogue.categories.of, self.catalogue.numbers.of
+            return 0.0, 0.0, 0.0, timestamp, timestamp, kinds.get(item_id, 0), numbers.get(item_id, 0)
+        trend, season, count, last, first, kind, bin = item
+        gap = timestamp - last
+        if gap >= 0.0:
+            trend = log(exp(trend) * exp2(-gap / _TREND) + 1.0)
+            season = log(exp(season) * exp2(-gap / _SEASON) + 1.0)
+            last = timestamp
+        else:
+            trend = log(exp(trend) + exp2(gap / _TREND))
+            season = log(exp(season) + exp2(gap / _SEASON))
+            first = min(first, timestamp)
+        return trend, season, log(exp(count) + 1.0), last, first, kind, bin
+
+    def _user(self, user_id: str) -> _User | None:
+        user = self._users.get(user_id)
+        if isinstance(user, int):
+            user = self._users[user_id] = cast("_PackedUsers", self._packed).user(user)
+        return user
+
+    # Asking.
+
+    def has(self, item_id: str) -> bool:
+        """Whether an item had an event."""
+        return item_id in self._items
+
+    def _found(self, item_ids: Sequence[str]) -> list[_Item | None]:
+        """The items; one without events that is in the catalogue is like one of a single event, the oldest of all."""
+        found = list(map(self._items.get, item_ids))
+        if None in found and self._items:
+            kinds, numbers, start = self.catalogue.categories.of, self.catalogue.numbers.of, self.start
+            for n, item in enumerate(found):
+                if item is None and (id := item_ids[n]) in kinds:
+                    found[n] = 0.0, 0.0, 0.0, start, start, kinds[id], numbers.get(id, 0)
+        return found
+
+    def logits(self, user_id: str, item_ids: Sequence[str], weights: Sequence[float]) -> list[float | None]:
+        """The weighted sums of an item's signals; ``None`` for an item that is not known at all."""
+        found = self._found(item_ids)
+        if None in found:
+            known = [id for id, item in zip(item_ids, found, strict=True) if item is not None]
+            logits = iter(self._mixed(user_id, known, [item for item in found if item is not None], weights))
+            return [None if item is None else next(logits) for item in found]
+        return list(self._mixed(user_id, item_ids, cast("list[_Item]", found), weights))
+
+    def _mixed(
+        self, user_id: str, item_ids: Sequence[str], items: Sequence[_Item], weights: Sequence[float]
+    ) -> list[float]:
+        at = self._moment(user_id, item_ids, items)
+        away, long = at.away, at.history
+        n = len(_OF_ITEMS)
+        t, s, c, i, a = [
+            weight + away * when_away + long * with_history
+            for weight, when_away, with_history in zip(
+                weights[:n], weights[n : 2 * n], weights[2 * n : 3 * n], strict=True
+            )
+        ]
+        joined, followed, joined_away, followed_away, w_category, w_number, usual_count, usual_age, again, lately = (
+            weights[3 * n :]
+        )
+        a += usual_age * at.usual_age
+        off, usual = usual_count * at.trust, at.usual_count
+        idle, age = self.now + _IDLE, self.now + _AGE
+        category, number = at.category, at.number
+        if category is None or number is None:
+            logits = [
+                t * trend + s * season + c * count + i * log(idle - last) + a * log(age - first)
+                - off * abs(usual - count)
+                for trend, season, count, last, first, _, _ in items
+            ]  # fmt: skip
+        else:
+            # Weighted here: of so many items, few are different.
+            liked = {kind: w_category * value for kind, value in category.items()}
+            near = {bin: w_number * value for bin, value in number.items()}
+            logits = [
+                t * trend + s * season + c * count + i * log(idle - last) + a * log(age - first)
+                - off * abs(usual - count) + liked[kind] + near[bin]
+                for trend, season, count, last, first, kind, bin in items
+            ]  # fmt: skip
+        for lifts, weight in ((at.joined, joined + away * joined_away), (at.followed, followed + away * followed_away)):
+            for place, lift in lifts.items():
+                logits[place] += weight * lift
+        for place, since in at.again.items():
+            logits[place] += again + lately * since
+        return logits
+
+    def rows(self, user_id: str, item_ids: Sequence[str]) -> list[tuple[float, ...]]:
+        """The signals of each item, in the order of :data:`SIGNALS`; the items must be known."""
+        items = cast("list[_Item]", self._found(item_ids))
+        at = self._moment(user_id, item_ids, items)
+        away, long = at.away, at.history
+        rows: list[tuple[float, ...]] = []
+        for place, item in enumerate(items):
+            trend, season, count, last, first, kind, bin = item
+            age = log(self.now + _AGE - first)
+            own = (trend, season, count, log(self.now + _IDLE - last), age)
+            joined, followed = at.joined.get(place, 0.0), at.followed.get(place, 0.0)
+            rows.append(
+                (
+                    *own,
+                    *[away * value for value in own],
+                    *[long * value for value in own],
+                    joined,
+                    followed,
+                    away * joined,
+                    away * followed,
+                    0.0 if at.category is None else at.category[kind],
+                    0.0 if at.number is None else at.number[bin],
+                    -at.trust * abs(at.usual_count - count),
+                    at.usual_age * age,
+                    1.0 if place in at.again else 0.0,
+                    at.again.get(place, 0.0),
+                )
+            )
+        return rows
+
+    def _moment(self, user_id: str, item_ids: Sequence[str], items: Sequence[_Item]) -> _Moment:
+        user = self._user(user_id)
+        if user is None:
+            return _Moment(_GONE, 0.0, 0.0, 0.0, 0.0, {}, {}, None, None, {})
+        now, history = self.now, user.items
+        latest = list(islice(reversed(history), len(_TASTE)))
+        places = dict(zip(item_ids, range(len(item_ids)), strict=True))
+        trust = len(history) / (len(history) + _SHORT)
+        habit = user.events or 1.0
+        return _Moment(
+            min(log(now - history[latest[0]] + 60.0) - 10.0, _GONE),
+            log(1.0 + len(history)),
+            trust,
+            user.usual_count / habit,
+            trust * (user.usual_age / habit - _USUAL_AGE),
+            self._joined.lifts(zip(latest, _JOINED, strict=False), places, _JOIN_SMOOTHING),
+            self._led.lifts(zip(latest, _FOLLOWED, strict=False), places, _LEAD_SMOOTHING),
+            *self._tastes(latest, items),
+            {places[id]: log(now - history[id] + _AGE) for id in history.keys() & places.keys()},
+        )
+
+    def _tastes(
+        self, latest: Sequence[str], items: Sequence[_Item]
+    ) -> tuple[Mapping[int, float] | None, Mapping[int, float] | None]:
+        """The user's liking for the sets of categories, and for the numbers, that the items have."""
+        own = [(item, weight) for id, weight in zip(latest, _TASTE, strict=False) if (item := self._items.get(id))]
+        kinds = [(item[5], weight) for item, weight in own if item[5]]
+        bins = [(item[6], weight) for item, weight in own if item[6]]
+        if not kinds and not bins:
+            return None, None
+        wanted = {item[5] for item in items}
+        category = self.catalogue.categories.likings(kinds, wanted) if kinds else dict.fromkeys(wanted, 0.0)
+        wanted = {item[6] for item in items}
+        number = self.catalogue.numbers.likings(bins, wanted) if bins else dict.fromkeys(wanted, 0.0)
+        return category, number
+
+    # Files.
+
+    def stored(self) -> tuple[dict[str, object], dict[str, Column]]:
+        """What a file holds of it: content, and columns."""
+        categories, numbers = self.catalogue.categories, self.catalogue.numbers
+        # Each id that there is, in an order that depends on the events alone.
+        ids = list(dict.fromkeys([*self._items, *categories.of]))
+        places = {id: place for place, id in enumerate(ids)}
+        users = list(self._users)
+        lengths, items, times, habits = array("I"), array("I"), array("d"), array("d")
+        for user_id in users:
+            user = cast("_User", self._user(user_id))
+            lengths.append(len(user.items))
+            items.extend(map(places.__getitem__, user.items))
+            times.extend(user.items.values())
+            habits.extend((user.events, user.usual_count, user.usual_age))
+        content: dict[str, object] = {
+            "items": ids,
+            "seen": len(self._items),
+            "users": users,
+            "sets": categories.sets,
+            "counts": categories.counts,
+        }
+        columns: dict[str, Column] = {
+            "item.states": array("d", [value for item in self._items.values() for value in item[:5]]),
+            "item.sets": array("I", [categories.of.get(id, 0) for id in ids]),
+            "item.bins": array("I", [numbers.of.get(id, 0) for id in ids]),
+            "item.listed": array("B", [id in categories.of for id in ids]),
+            "near": array("d", numbers.near),
+            "totals": array("d", [categories.total, numbers.total]),
+            "user.lengths": lengths,
+            "user.items": items,
+            "user.times": times,
+            "user.habits": habits,
+            **self._joined.columns("joined", places),
+            **self._led.columns("led", places),
+        }
+        if self._items:
+            columns["span"] = array("d", [self.start, self.now])
+        return content, columns
+
+    @classmethod
+    def restored(cls, neighbours: int, content: Mapping[str, Any], columns: Mapping[str, Column]) -> Signals:
+        """Take what :meth:`stored` gave.
+
+        Raises:
+            ValueError: It does not fit together; or a KeyError or TypeError.
+        """
+        ids, users = texts(content["items"]), texts(content["users"])
+        states = finite(columns["item.states"], 5 * content["seen"])
+        seen = ids[: content["seen"]]
+        sets = [tuple(texts(names)) for names in content["sets"]]
+        near = nonnegative(columns["near"], len(columns["near"]))
+        kinds = indexes(columns["item.sets"], len(sets))
+        bins = indexes(columns["item.bins"], len(near))
+        listed = columns["item.listed"]
+        of_sets = {id: kind for id, kind, known in zip(ids, kinds, listed, strict=True) if known}
+        of_bins = {id: bin for id, bin in zip(ids, bins, strict=True) if bin}
+        if sets[0] or any(kind and not known for kind, known in zip(kinds, listed, strict=True)):
+            raise ValueError("sets of categories are wrong")
+        categories, numbers = Categories(sets, of_sets), Numbers(len(near), of_bins)
+        categories.total, numbers.total = nonnegative(columns["totals"], 2)
+        numbers.near = list(near)
+        counts: dict[str, float] = content["counts"]
+        nonnegative(array("d", counts.values()), len(counts))
+        categories.counts = dict(zip(texts(list(counts)), map(float, counts.values()), strict=True))
+        signals = cls(Catalogue(categories, numbers), neighbours)
+        if seen:
+            signals.start, signals.now = finite(columns["span"], 2)
+        signals._items = {
+            id: (*state, kind, bin)
+            for id, state, kind, bin in zip(
+                seen, zip(*[iter(states)] * 5, strict=True), kinds[: len(seen)], bins[: len(seen)], strict=True
+            )
+        }
+        for n in range(3):
+            within(states[n::5], 0.0, _MOST)
+        for n in range(3, 5):
+            within(states[n::5], signals.start, signals.now)
+        items = indexes(columns["user.items"], len(ids))
+        lengths = rows_of(columns["user.lengths"], len(users), len(items))
+        if users and not min(lengths):
+            raise ValueError("a user without items")
+        signals._packed = _PackedUsers(
+            ids,
+            list(accumulate(lengths)),
+            items,
+            within(finite(columns["user.times"], len(items)), signals.start, signals.now),
+            finite(columns["user.habits"], 3 * len(users)),
+        )
+        signals._users = {id: number for number, id in enumerate(users)}
+        signals._joined.restore("joined", columns, ids)
+        signals._led.restore("led", columns, ids)
+        return signals
