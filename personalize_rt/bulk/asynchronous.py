@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+import weakref
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from types import TracebackType
@@ -63,6 +64,7 @@ class AsyncRun(AsyncIterator[ValueT], Generic[ValueT]):
         self._wake = asyncio.Event()
         self._stopped = False
         self._closed = False
+        weakref.finalize(self, course.close)  # who leaves the loop and forgets the run gets Ctrl-C back
 
     @property
     def summary(self) -> Summary:
@@ -139,7 +141,7 @@ class AsyncRun(AsyncIterator[ValueT], Generic[ValueT]):
             self._ended.clear()
             course.ended(ended)
             return True
-        return bool(self._tasks or self._jobs) or course.give_up_gaps()
+        return bool(self._tasks) or course.give_up_gaps()
 
     def _stop(self) -> None:
         self._stopped = True

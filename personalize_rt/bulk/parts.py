@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import re
@@ -115,6 +114,8 @@ class Parts:
         return self._mark.exists()
 
     def _take_lock(self) -> None:
+        import fcntl  # not on every system, and of bulk work only files need it
+
         self._lock = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT, 0o666)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -93,6 +94,12 @@ def open_rows(path: Path, kind: str) -> Reader:
     """
     suffix = path.suffix.lower()
     try:
+        mode = os.stat(path).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            # It is read more than once, to go on for instance.
+            raise ValidationError(
+                f"cannot read {path}: it is a pipe or a device; write it to a file", parameter="input"
+            )
         with open(path, "rb"):
             pass
     except OSError as error:

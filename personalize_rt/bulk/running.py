@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar
@@ -40,6 +41,7 @@ class Run(Iterator[ValueT], Generic[ValueT]):
         self._pool = pool
         self._course = course
         self._closed = False
+        weakref.finalize(self, course.close)  # who leaves the loop and forgets the run gets Ctrl-C back
 
     @property
     def summary(self) -> Summary:

@@ -327,6 +327,7 @@ def test_parquet_without_pyarrow_names_the_extra(
     [
         ({"input": "nothing.jsonl"}, "cannot read nothing.jsonl: No such file or directory"),
         ({"input": "."}, "cannot read .: Is a directory"),
+        ({"input": "/dev/null"}, "cannot read /dev/null: it is a pipe or a device; write it to a file"),
         ({"output": "in.jsonl"}, "output and input are the same file"),
         ({"output": "no/out.jsonl"}, "there is no directory no"),
         ({"output": "there.jsonl"}, "there.jsonl is there already"),

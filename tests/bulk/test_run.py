@@ -451,6 +451,16 @@ def test_somebody_else_s_handler_of_ctrl_c_is_left_alone(runtime: PersonalizeRun
     assert heard == [1]
 
 
+def test_a_run_that_is_left_and_forgotten_gives_ctrl_c_back(runtime: PersonalizeRuntime, tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    for outcome in bulk.run(runtime, requests(range(50)), checkpoint=tmp_path / "c"):
+        if outcome.position == 10:
+            break
+    gc.collect()
+    assert signal.getsignal(signal.SIGINT) is before
+    assert json.loads((tmp_path / "c").read_text())["before"] == 10
+
+
 def test_another_thread_may_run_too(runtime: PersonalizeRuntime) -> None:
     done: list[int] = []
     thread = threading.Thread(target=lambda: done.append(len(list(bulk.run(runtime, requests(range(50)))))))
