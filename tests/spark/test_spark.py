@@ -30,6 +30,7 @@ pytestmark = [
     # What py4j leaves behind is not ours.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore:distutils Version classes:DeprecationWarning"),  # pyspark 3.5
 ]
 
 FILTER = "arn:aws:personalize:eu-west-1:123456789012:filter/unseen"
