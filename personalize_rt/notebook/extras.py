@@ -1,32 +1,7 @@
-"""Optional packages, imported when they are used."""
+"""Where :mod:`personalize_rt.extras` was."""
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Any
+from personalize_rt.extras import installed, need
 
 __all__ = ["installed", "need"]
-
-
-def need(module: str, extra: str, purpose: str) -> Any:
-    """Import an optional package.
-
-    Args:
-        module: The module to import.
-        extra: The extra of this package that installs it.
-        purpose: What is to be done with it; the error begins with it.
-
-    Raises:
-        ModuleNotFoundError: It is not installed; the message holds the command that installs it.
-    """
-    package = module.partition(".")[0]
-    if not installed(package):
-        command = f'pip install "personalize-rt[{extra}]"'
-        raise ModuleNotFoundError(f"{purpose} needs {package}: {command}", name=package)
-    return import_module(module)
-
-
-def installed(package: str) -> bool:
-    """Whether a package could be imported."""
-    return find_spec(package) is not None

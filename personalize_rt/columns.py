@@ -1,0 +1,236 @@
+"""Columns and frames of pandas, Polars and Arrow as input: ids for a request, events for a scorer.
+
+Nothing here imports one of those libraries, or narwhals, unless it is given something of theirs: an object is known by
+the package that its class comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import isfinite
+from types import NoneType
+from typing import Any, TypeVar, cast
+
+from personalize_rt.errors import ValidationError
+from personalize_rt.extras import need
+from personalize_rt.interactions import Interaction
+
+__all__ = [
+    "as_ids",
+    "as_interactions",
+    "column_names",
+    "find_column",
+    "interactions_from_frame",
+    "is_frame",
+    "read_frame",
+    "values_of",
+]
+
+ValuesT = TypeVar("ValuesT")
+
+_LIBRARIES = frozenset({"cudf", "modin", "pandas", "polars", "pyarrow"})
+
+
+# What an argument may be instead of an iterable.
+
+
+def as_ids(values: ValuesT, parameter: str) -> ValuesT | list[str]:
+    """The ids of a column, for an argument that takes an iterable of ids.
+
+    Args:
+        values: A pandas, Polars or Arrow column of strings or of a categorical type. Anything else comes back
+            untouched; so does a pandas index, which gives its values by itself.
+        parameter: The name of the argument, for errors.
+
+    Raises:
+        ValidationError: A whole frame, a column that holds no strings, or one with nulls.
+        ModuleNotFoundError: narwhals is not installed.
+    """
+    return _ids(values, parameter) if _is_native(values) else values
+
+
+def as_interactions(values: ValuesT, parameter: str = "interactions") -> ValuesT | Iterator[Interaction]:
+    """The events of a frame, for an argument that takes an iterable of :class:`Interaction`.
+
+    Args:
+        values: A frame, as :func:`interactions_from_frame` reads it. Anything else comes back untouched.
+        parameter: The name of the argument, for errors.
+
+    Raises:
+        ValidationError: As :func:`interactions_from_frame`.
+        ModuleNotFoundError: narwhals is not installed.
+    """
+    return interactions_from_frame(values, parameter=parameter) if _is_native(values) else values
+
+
+def interactions_from_frame(frame: Any, *, parameter: str = "interactions") -> Iterator[Interaction]:
+    """Read events from a frame with the columns of the Interactions schema.
+
+    ``USER_ID``, ``ITEM_ID`` and ``TIMESTAMP`` are needed, ``EVENT_TYPE`` and ``EVENT_VALUE`` are read where the frame
+    has them, others are left alone. Case and underscores of names make no difference.
+
+    Args:
+        frame: A pandas, Polars (lazy too) or Arrow frame. Timestamps are numbers, Unix time in seconds, or datetimes;
+            a datetime without a time zone counts as UTC.
+        parameter: The name of the argument, for errors.
+
+    Returns:
+        The events, in the frame's order, made one by one.
+
+    Raises:
+        ValidationError: Not a frame; a column is missing (the message names those that the frame has); an id or a
+            timestamp is null, or of the wrong type.
+        ModuleNotFoundError: narwhals is not installed.
+    """
+    read = read_frame(frame, parameter)
+    names = column_names(read)
+    users, items, times = (find_column(names, (name,), parameter) for name in ("USER_ID", "ITEM_ID", "TIMESTAMP"))
+    optional = {_plain(name): name for name in names}
+    types, amounts = optional.get("eventtype"), optional.get("eventvalue")
+    nothing: Sequence[None] = [None] * len(read)
+    return map(
+        Interaction,
+        _texts(read[users], f"{parameter}[{users!r}]", parameter),
+        _texts(read[items], f"{parameter}[{items!r}]", parameter),
+        _times(read[times], f"{parameter}[{times!r}]", parameter),
+        nothing if types is None else _texts(read[types], f"{parameter}[{types!r}]", parameter, nulls=True),
+        nothing if amounts is None else _numbers(read[amounts], f"{parameter}[{amounts!r}]", parameter),
+    )
+
+
+def _ids(values: Any, parameter: str) -> Any:
+    if is_frame(values):
+        names = column_names(values)
+        raise ValidationError(
+            f"{parameter} is a whole {type(values).__name__}; give one of its columns: frame[name] "
+            f"(it has: {', '.join(names) or 'none'})",
+            parameter=parameter,
+        )
+    if hasattr(values, "to_pylist") and not hasattr(values, "chunks"):
+        # Of Arrow's arrays, narwhals knows the chunked ones.
+        values = need("pyarrow", "frames", "An Arrow array").chunked_array([values])
+    nw = _narwhals(parameter)
+    column = nw.from_native(values, series_only=True, pass_through=True)
+    return _texts(column, parameter, parameter) if isinstance(column, nw.Series) else values
+
+
+# Frames.
+
+
+def _is_native(values: object) -> bool:
+    kind = type(values)
+    if kind.__module__ == "builtins":
+        return False
+    return any(base.__module__.partition(".")[0] in _LIBRARIES for base in kind.__mro__)
+
+
+def is_frame(values: object) -> bool:
+    """Whether an object is a frame of pandas, Polars or Arrow (of Modin or cuDF too)."""
+    # Of the class: a lazy frame would have to work out its columns.
+    return _is_native(values) and hasattr(type(values), "columns")
+
+
+def read_frame(frame: Any, parameter: str) -> Any:
+    """A frame as narwhals shows it.
+
+    Raises:
+        ValidationError: It is no frame.
+        ModuleNotFoundError: narwhals is not installed.
+    """
+    if not is_frame(frame):
+        kind = type(frame).__name__
+        raise ValidationError(f"{parameter} is a {kind}, not a pandas, Polars or Arrow frame", parameter=parameter)
+    nw = _narwhals(parameter)
+    read = nw.from_native(frame, pass_through=True)
+    if isinstance(read, nw.LazyFrame):
+        return read.collect()
+    if not isinstance(read, nw.DataFrame):
+        kind = type(frame).__name__
+        raise ValidationError(f"{parameter} is a {kind}; make a table or a frame of it first", parameter=parameter)
+    return read
+
+
+def column_names(frame: Any) -> list[str]:
+    """The names of a frame's columns."""
+    if hasattr(frame, "collect_schema"):
+        return list(map(str, frame.collect_schema()))
+    # Arrow's `columns` are the columns themselves; in pandas, a column may have any name.
+    names: object = getattr(frame, "column_names", None)
+    return list(map(str, cast("list[object]", names) if isinstance(names, list) else frame.columns))
+
+
+def find_column(names: Sequence[str], wanted: Sequence[str], parameter: str) -> str:
+    """The first of the wanted columns that a frame has; case and underscores make no difference.
+
+    Raises:
+        ValidationError: It has none of them; the message names those that it has.
+    """
+    by_name = {_plain(name): name for name in reversed(names)}
+    for name in wanted:
+        if _plain(name) in by_name:
+            return by_name[_plain(name)]
+    raise ValidationError(
+        f"{parameter} has no column {' or '.join(wanted)}; its columns are: {', '.join(names) or 'none'}",
+        parameter=parameter,
+    )
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
+def _narwhals(parameter: str) -> Any:
+    return need("narwhals", "frames", f"Reading {parameter} from a frame or column")
+
+
+# Columns, as narwhals shows them.
+
+
+def values_of(column: Any) -> list[Any]:
+    """The values of a column, with ``None`` for each kind of null."""
+    values: list[Any] = column.to_list()
+    if not column.null_count():
+        return values
+    return [None if null else value for value, null in zip(values, column.is_null().to_list(), strict=True)]
+
+
+def _texts(column: Any, where: str, parameter: str, *, nulls: bool = False) -> list[Any]:
+    nw = _narwhals(parameter)
+    if isinstance(column.dtype, nw.Categorical | nw.Enum):
+        column = column.cast(nw.String)
+    values = values_of(column)
+    kinds = set(map(type, values))
+    missing = sum(value is None for value in values)
+    if missing and not nulls:
+        raise ValidationError(
+            f"{where} has {missing:,} null{'' if missing == 1 else 's'} among {len(values):,} ids; drop them first",
+            parameter=parameter,
+        )
+    wrong = sorted(kind.__name__ for kind in kinds if not issubclass(kind, str | NoneType))
+    if wrong:
+        raise ValidationError(
+            f"{where} holds values of type {wrong[0]}, not str; turn ids into text as the data set spells them",
+            parameter=parameter,
+        )
+    return values if kinds <= {str} else [None if value is None else str(value) for value in values]
+
+
+def _times(column: Any, where: str, parameter: str) -> list[float]:
+    if isinstance(column.dtype, _narwhals(parameter).Datetime):
+        column = column.dt.timestamp("us") / 1e6
+    numbers = _numbers(column, where, parameter)
+    times = [time for time in numbers if time is not None]
+    if missing := len(numbers) - len(times):
+        nulls = "1 null" if missing == 1 else f"{missing:,} nulls"
+        raise ValidationError(f"{where} has {nulls}: every event needs its time", parameter=parameter)
+    return times
+
+
+def _numbers(column: Any, where: str, parameter: str) -> list[float | None]:
+    values = values_of(column)
+    if not column.dtype.is_numeric() and any(value is not None for value in values):
+        raise ValidationError(f"{where} is a column of type {column.dtype}, not of numbers", parameter=parameter)
+    numbers = [None if value is None or value != value else float(value) for value in values]
+    if not all(number is None or isfinite(number) for number in numbers):
+        raise ValidationError(f"{where} has a value that is not finite", parameter=parameter)
+    return numbers
