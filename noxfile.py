@@ -189,8 +189,7 @@ def wheel(session: nox.Session) -> None:
     copy = copy_of_checkout(session)
     dist = empty_directory(session, "dist")
     session.install("build")
-    installer = ["--installer", "uv"] if session.venv_backend == "uv" else []
-    session.run("python", "-m", "build", *installer, "--outdir", str(dist), str(copy))
+    session.run("python", "-m", "build", "--outdir", str(dist), str(copy))
     session.run("python", "tests/release/check_distribution.py", str(dist), str(copy))
     (built,) = dist.glob("*.whl")
     session.install(f"{built}[test]")

@@ -486,7 +486,7 @@ def _given(**members: Any) -> dict[str, Any]:
 
 def _list(values: Any, parameter: str, what: str) -> list[Any]:
     if type(values).__module__ != "builtins":
-        from personalize_rt.notebook.columns import as_ids
+        from personalize_rt.columns import as_ids
 
         values = as_ids(values, parameter)
     if isinstance(values, str | bytes):

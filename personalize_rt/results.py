@@ -11,7 +11,7 @@ import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import fsum, inf, isfinite
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast, overload
 
 import attrs
 
@@ -149,8 +149,8 @@ class PredictedItem:
     metadata: Metadata = attrs.field(default=_NO_METADATA, converter=_as_metadata)
     reason: tuple[str, ...] = attrs.field(default=(), converter=_strings)
 
-    __dataclass_fields__ = _OfDataclass("__dataclass_fields__")
-    __dataclass_params__ = _OfDataclass("__dataclass_params__")
+    __dataclass_fields__: ClassVar[Any] = _OfDataclass("__dataclass_fields__")
+    __dataclass_params__: ClassVar[Any] = _OfDataclass("__dataclass_params__")
 
 
 @attrs.frozen
@@ -166,8 +166,8 @@ class PredictedAction:
     action_id: str
     score: float | None = None
 
-    __dataclass_fields__ = _OfDataclass("__dataclass_fields__")
-    __dataclass_params__ = _OfDataclass("__dataclass_params__")
+    __dataclass_fields__: ClassVar[Any] = _OfDataclass("__dataclass_fields__")
+    __dataclass_params__: ClassVar[Any] = _OfDataclass("__dataclass_params__")
 
 
 @attrs.frozen

@@ -21,9 +21,9 @@ from personalize_rt.bulk.rows import Reader, open_rows
 from personalize_rt.bulk.running import Run, Runtime, number, open_pool
 from personalize_rt.client import PersonalizeRuntime
 from personalize_rt.errors import PersonalizeError, ValidationError
+from personalize_rt.extras import need
 from personalize_rt.filters.values import FilterValue
 from personalize_rt.limits import Limits
-from personalize_rt.notebook.extras import need
 
 __all__ = ["rank_file", "recommend_file"]
 

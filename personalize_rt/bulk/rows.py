@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Never, Protocol
 
 from personalize_rt.errors import ValidationError
-from personalize_rt.notebook.extras import need
+from personalize_rt.extras import need
 from personalize_rt.redaction import describe
 
 __all__ = ["MEMBERS", "Reader", "Row", "open_rows", "shown_name"]

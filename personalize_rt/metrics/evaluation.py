@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Protocol, cast
 
+from personalize_rt.columns import as_ids
 from personalize_rt.errors import ValidationError
 from personalize_rt.interactions import Interaction
 from personalize_rt.limits import Limits
 from personalize_rt.metrics.measures import Ideal
 from personalize_rt.metrics.split import Split, temporal_split
 from personalize_rt.metrics.table import LONGEST, Metrics, measure
-from personalize_rt.notebook.columns import as_ids
 from personalize_rt.notebook.progress import tracked
 from personalize_rt.redaction import describe
 from personalize_rt.results import Ranking, Recommendations

@@ -8,9 +8,9 @@ from typing import Any
 
 import attrs
 
+from personalize_rt.columns import as_interactions
 from personalize_rt.errors import ValidationError
 from personalize_rt.interactions import Interaction
-from personalize_rt.notebook.columns import as_interactions
 from personalize_rt.redaction import describe
 
 __all__ = ["Split", "temporal_split"]

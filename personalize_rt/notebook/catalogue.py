@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import attrs
 
+from personalize_rt.columns import column_names, find_column, is_frame, read_frame, values_of
 from personalize_rt.errors import ValidationError
-from personalize_rt.notebook.columns import column_names, find_column, is_frame, read_frame, values_of
 from personalize_rt.redaction import describe
 
 __all__ = ["Catalogue", "read_catalogue", "text_of"]

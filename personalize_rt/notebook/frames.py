@@ -26,7 +26,7 @@ from typing import Any, Literal
 import attrs
 
 from personalize_rt.errors import ValidationError
-from personalize_rt.notebook.extras import installed, need
+from personalize_rt.extras import installed, need
 from personalize_rt.redaction import describe
 from personalize_rt.results import ActionRecommendations, Metadata, Ranking, Recommendations
 

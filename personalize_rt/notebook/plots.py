@@ -11,9 +11,9 @@ from operator import attrgetter
 from typing import Any
 
 from personalize_rt.errors import ValidationError
+from personalize_rt.extras import need
 from personalize_rt.notebook.catalogue import Catalogue, read_catalogue
 from personalize_rt.notebook.compare import Comparison, Move, compare
-from personalize_rt.notebook.extras import need
 from personalize_rt.notebook.frames import Result, metadata_names
 from personalize_rt.notebook.view import title_column
 from personalize_rt.results import ActionRecommendations, Metadata, Ranking, Recommendations

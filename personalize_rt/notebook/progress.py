@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Collection, Iterator
 from typing import Any, TypeVar
 
-from personalize_rt.notebook.extras import installed, need
+from personalize_rt.extras import installed, need
 
 __all__ = ["Bar", "tracked"]
 

@@ -34,7 +34,7 @@ def check_context(context: Any) -> None:
 def input_items(input_list: Any, limits: Limits) -> tuple[str, ...]:
     """The items of the input, checked."""
     if type(input_list).__module__ != "builtins":
-        from personalize_rt.notebook.columns import as_ids
+        from personalize_rt.columns import as_ids
 
         input_list = as_ids(input_list, "input_list")
     if isinstance(input_list, str | bytes):

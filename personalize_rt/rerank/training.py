@@ -30,7 +30,7 @@ def events_in_order(interactions: Iterable[Interaction], parameter: str) -> list
         ValidationError: The first event that cannot be used. Nothing is learned in that case.
     """
     if type(interactions).__module__ != "builtins":
-        from personalize_rt.notebook.columns import as_interactions
+        from personalize_rt.columns import as_interactions
 
         interactions = as_interactions(interactions, parameter)
     if isinstance(interactions, Interaction):

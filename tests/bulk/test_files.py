@@ -311,7 +311,7 @@ def test_a_parquet_file_that_is_none_is_refused(runtime: PersonalizeRuntime, tmp
 def test_parquet_without_pyarrow_names_the_extra(
     runtime: PersonalizeRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from personalize_rt.notebook import extras
+    from personalize_rt import extras
 
     monkeypatch.setattr(extras, "installed", lambda package: False)
     write_lines(tmp_path / "in.jsonl", [])

@@ -143,7 +143,7 @@ def test_ctrl_c_is_status_130_and_one_line(
 def test_without_pyarrow_the_extra_is_named(
     cli: Callable[..., Any], lists: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from personalize_rt.notebook import extras
+    from personalize_rt import extras
 
     monkeypatch.setattr(extras, "installed", lambda package: False)
     outcome = cli("bulk", "rank", "in.jsonl", "out.parquet", *RANK)

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 import pytest
 
-from personalize_rt import Filter, LocalReranker, PersonalizeRuntime, PopularityScorer, ThrottlingError
+from personalize_rt import Filter, LocalReranker, PersonalizeRuntime, PopularityScorer, ThrottlingError, extras
 from personalize_rt.bulk import spark
 from personalize_rt.bulk.limiter import RateLimiter
 from personalize_rt.bulk.requests import RankRequest, RecommendRequest
@@ -22,7 +22,6 @@ from personalize_rt.bulk.spark.worker import Reading, Requests, RerankedRow, Rer
 from personalize_rt.errors import AccessDeniedError, ConfigurationError, ValidationError
 from personalize_rt.limits import Limits
 from personalize_rt.local import LocalPersonalize
-from personalize_rt.notebook import extras
 
 pa: Any = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
 

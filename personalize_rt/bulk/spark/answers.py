@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from personalize_rt.errors import PersonalizeError
-from personalize_rt.notebook.extras import need
+from personalize_rt.extras import need
 from personalize_rt.results import PredictedItem, Ranking, Recommendations
 
 __all__ = ["RESULT_COLUMNS", "RESULT_SCHEMA", "Answer", "Batch", "Failure", "result_batch", "result_row", "result_type"]

@@ -16,9 +16,9 @@ from personalize_rt.bulk.spark.frame import Frame
 from personalize_rt.bulk.spark.worker import Requests, ask, build_runtime
 from personalize_rt.client import PersonalizeRuntime
 from personalize_rt.errors import ValidationError
+from personalize_rt.extras import need
 from personalize_rt.filters.values import FilterValue
 from personalize_rt.limits import Limits
-from personalize_rt.notebook.extras import need
 from personalize_rt.operations import Promotion
 from personalize_rt.redaction import describe
 

@@ -8,9 +8,9 @@ from typing import Any, cast
 
 from personalize_rt.bulk.spark.answers import RESULT_COLUMNS, result_type
 from personalize_rt.bulk.spark.worker import Reading
+from personalize_rt.columns import find_column
 from personalize_rt.errors import ValidationError
-from personalize_rt.notebook.columns import find_column
-from personalize_rt.notebook.extras import need
+from personalize_rt.extras import need
 from personalize_rt.redaction import describe
 
 __all__ = ["Frame"]

@@ -11,8 +11,8 @@ from personalize_rt.bulk.spark.frame import Frame
 from personalize_rt.bulk.spark.worker import RerankedRow, Rerankings
 from personalize_rt.bulk.spark.worker import rerank as rerank_batches
 from personalize_rt.errors import ValidationError
+from personalize_rt.extras import need
 from personalize_rt.limits import Limits
-from personalize_rt.notebook.extras import need
 from personalize_rt.rerank import LocalReranker
 from personalize_rt.rerank.arguments import check_context
 

@@ -12,8 +12,8 @@ from types import NoneType
 from typing import Any, TypeVar, cast
 
 from personalize_rt.errors import ValidationError
+from personalize_rt.extras import need
 from personalize_rt.interactions import Interaction
-from personalize_rt.notebook.extras import need
 
 __all__ = [
     "as_ids",

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from personalize_rt.columns import as_ids, as_interactions, interactions_from_frame
 from personalize_rt.errors import ValidationError
 from personalize_rt.interactions import Interaction
-from personalize_rt.notebook.columns import as_ids, as_interactions, interactions_from_frame
 
 pytest.importorskip("narwhals")
 pandas: Any = pytest.importorskip("pandas")
@@ -79,7 +79,7 @@ def test_anything_else_comes_back_untouched(values: Any) -> None:
 
 def test_nothing_of_narwhals_is_imported_for_plain_iterables() -> None:
     code = (
-        "import sys; from personalize_rt.notebook.columns import as_ids, as_interactions\n"
+        "import sys; from personalize_rt.columns import as_ids, as_interactions\n"
         "as_ids(['a'], 'input_list'); as_interactions([]); as_ids(object(), 'input_list')\n"
         "print({'narwhals', 'pandas', 'polars', 'pyarrow'} & set(sys.modules))"
     )
