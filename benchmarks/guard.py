@@ -25,8 +25,9 @@ EXPECTED_INSTRUCTIONS = {25: 0.46, 500: 0.28}
 EXPECTED_CPU = {25: 0.58, 500: 0.34}  # with the noise of a shared machine
 
 # Under valgrind everything takes fifty times as long: time-outs that are right for a call must not end one.
+# Collections of garbage would fall into the counted calls by chance.
 _PROGRAM = """
-import sys
+import gc
 from functools import partial
 import personalize_rt
 from botocore.config import Config
@@ -36,15 +37,25 @@ personalize_rt.PersonalizeRuntime = partial(
 from benchmarks.contenders import CONTENDERS, items
 rank = CONTENDERS[{name!r}]({url!r})
 wanted = items({size})
+gc.disable()
 for _ in range({calls}):
     rank(wanted)
 """
 
 
-def instructions(program: str) -> int:
-    """Instructions of a new process."""
+def _environment() -> dict[str, str]:
     environment = dict(os.environ, PYTHONHASHSEED="0", PYTHONPATH=os.pathsep.join(path for path in sys.path if path))
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return environment
+
+
+def _compiled(program: str) -> None:
+    """Run it once: what is not compiled yet would count otherwise."""
+    subprocess.run([sys.executable, "-c", program], check=True, env=_environment())
+
+
+def instructions(program: str) -> int:
+    """Instructions of a new process."""
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
             [
@@ -58,7 +69,7 @@ def instructions(program: str) -> int:
             capture_output=True,
             text=True,
             check=True,
-            env=environment,
+            env=_environment(),
         )
     found = re.search(r"refs:\s+([\d,]+)", done.stderr)
     assert found is not None, done.stderr
@@ -68,6 +79,8 @@ def instructions(program: str) -> int:
 def per_call(name: str, url: str, size: int) -> float:
     """Instructions of one call, by the difference between many and few."""
     few, many = 10, 60
+    program = _PROGRAM.format(name=name, url=url, size=size, calls=1)
+    _compiled(program)
     counted = [instructions(_PROGRAM.format(name=name, url=url, size=size, calls=calls)) for calls in (few, many)]
     return (counted[1] - counted[0]) / (many - few)
 
@@ -75,8 +88,8 @@ def per_call(name: str, url: str, size: int) -> float:
 def first_answer(url: str) -> float:
     """Instructions from a new process to its first answer, against boto3's."""
     programs = startup.first_answer_programs(url, ARN, items(25))
-    for program in programs.values():  # compiles what is not compiled yet
-        subprocess.run([sys.executable, "-c", program], check=True)
+    for program in programs.values():
+        _compiled(program)
     return instructions(programs["personalize-rt"]) / instructions(programs["boto3"])
 
 
