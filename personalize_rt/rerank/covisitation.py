@@ -105,7 +105,8 @@ class _CoVisits:
         clock = columns["clock"]
         if len(clock) or items:
             self.now, self.total, self._newest, self._start = storage.finite(clock, 4)
-            if not self.now > 0.0 or (items and not self.total > 0.0):
+            # What is old enough has aged to nothing, so that rows may well have a total of 0.
+            if not self.now > 0.0 or self.total < 0.0 or (any(self.totals.values()) and not self.total):
                 raise ValueError("the clock is wrong")
 
     def _rescale(self, factor: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast
 
 import attrs
 from attrs.setters import frozen
@@ -35,6 +35,7 @@ _FIRST: Mapping[str, float] = {
     "trend:history": 0.1,
     "season:history": -0.05,
     "joined": 0.7,
+    "alike": 0.1,
     "followed": 0.3,
     "joined:away": -0.08,
     "category": 0.9,
@@ -46,6 +47,7 @@ _FIRST: Mapping[str, float] = {
 _CHOICES = 5_000  # more of them take longer, and move no weight
 _OTHERS = 20  # candidates beside the one that was chosen
 _LARGEST = 1e6
+_COUNT = SIGNALS.index("count")
 
 
 def _names(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -60,6 +62,11 @@ def _name(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         raise ValidationError(
             f"{attribute.name} is {describe(value)}; it takes the name of a column, or None", parameter=attribute.name
         )
+
+
+def _lists(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value not in ("popular", "any"):
+        raise ValidationError('lists must be "popular" or "any"', parameter=attribute.name)
 
 
 def _whole(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -85,7 +92,8 @@ class EnsembleScorer:
       30 days and plainly (as of the item's own newest event), of the time since its newest event, and since its
       first. How much each weighs depends on how long the user was away, and how long the user's history is.
     * *joined*: items that users had near what this user had lately. *followed*: items that users had right after it.
-      Both in the logarithm, as a ratio to what the popularity of the items alone would make of it.
+      Both in the logarithm, as a ratio to what the popularity of the items alone would make of it. *alike*: items that
+      go with all that the user had, by the cosine.
     * *category*, *number*: how much more of the user's history has the item's categories, or a number near the item's,
       than everybody's. They are what is left to go by for an item of few events.
     * *usual_count*, *usual_age*: whether the item is as well-known, or as new, as the user's items used to be.
@@ -114,6 +122,9 @@ class EnsembleScorer:
         categories: The columns that hold categories: text with ``|`` between them, or a list of texts.
         number: The column that holds a number; other values count as missing.
         neighbours: With how many others an item is kept in pairs, those with the most weight.
+        lists: What the lists to be ranked are like: ``"popular"`` when items come into them as often as they are used
+            (what a search or a page offers); ``"any"`` when an item may be in them however rarely it is used, such as
+            a part of the catalogue. Its popularity then speaks for an item once more: ln of its events is added.
         seed: Chooses the events and items that the weights are learned from. The same events, parameters and seed
             give the same scorer.
 
@@ -124,7 +135,8 @@ class EnsembleScorer:
     items: Mapping[str, Mapping[str, Any]] | None = attrs.field(default=None, validator=_columns, repr=describe)
     categories: Sequence[str] = attrs.field(default=("GENRES",), validator=_names, on_setattr=frozen)
     number: str | None = attrs.field(default="YEAR", validator=_name, on_setattr=frozen)
-    neighbours: int = attrs.field(default=100, validator=whole, on_setattr=frozen)
+    neighbours: int = attrs.field(default=200, validator=whole, on_setattr=frozen)
+    lists: Literal["popular", "any"] = attrs.field(default="popular", validator=_lists, on_setattr=frozen)
     seed: int = attrs.field(default=0, validator=_whole, on_setattr=frozen)
     _weights: list[float] = attrs.field(init=False, repr=False)
     _signals: Signals = attrs.field(init=False, repr=False)
@@ -207,7 +219,13 @@ class EnsembleScorer:
         self, user_id: str, item_ids: Sequence[str], context: Mapping[str, str] | None = None, /
     ) -> Sequence[float | None]:
         """The logit of each item for the user; ``None`` for an item that has no events and is not in the catalogue."""
-        return self._signals.logits(user_id, item_ids, self._weights)
+        weights = self._weights
+        if self.lists == "any":
+            # The other items of a choice were drawn by popularity, which the logits therefore lack
+            # (Bengio, Senécal 2008: the correction for candidates that were sampled).
+            weights = list(weights)
+            weights[_COUNT] += 1.0
+        return self._signals.logits(user_id, item_ids, weights)
 
     def save(self, path: storage.Path) -> None:
         """Write what was learned to a file, the columns of items that it uses included.
@@ -225,6 +243,7 @@ class EnsembleScorer:
             "categories": list(self.categories),
             "number": self.number,
             "neighbours": self.neighbours,
+            "lists": self.lists,
             "seed": self.seed,
         }
         content = {"parameters": parameters, "weights": self.weights, "learned": content}

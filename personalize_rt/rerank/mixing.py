@@ -20,6 +20,7 @@ _ROUNDS = 8
 _STEP = 0.1
 # The first weights count as much as so many choices.
 _TRUST = 5.0
+_SAME = 1e-6
 
 
 def learn(choices: list[Choice], first: Sequence[float], *, seed: int) -> list[float]:
@@ -72,4 +73,6 @@ def _scales(choices: Sequence[Choice], size: int) -> list[float]:
         for f, column in enumerate(zip(*choice, strict=True)):
             mean = fsum(column) / len(column)
             sums[f] += sum([(value - mean) ** 2 for value in column])
-    return [sqrt(total / max(1, rows)) or 1.0 for total in sums]
+    scales = [sqrt(total / max(1, rows)) for total in sums]
+    # What differs by rounding only is the same: nothing can be learned from it.
+    return [scale if scale > _SAME else 1.0 for scale in scales]

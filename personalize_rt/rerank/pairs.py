@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import nlargest
 from itertools import accumulate
-from math import log
+from math import log, sqrt
 from operator import itemgetter
 from typing import TypeAlias
 
@@ -15,6 +15,8 @@ import attrs
 from personalize_rt.rerank.storage import Column, indexes, nonnegative, rows_of
 
 __all__ = ["Pairs"]
+
+_SCALE = 30.0
 
 Row: TypeAlias = "dict[str, float]"
 
@@ -79,37 +81,48 @@ class Pairs:
         if len(row) > 2 * self.neighbours:
             self._rows[item_id] = dict(nlargest(self.neighbours, row.items(), key=itemgetter(1)))
 
-    def lifts(
-        self, seeds: Iterable[tuple[str, float]], places: Mapping[str, int], smoothing: float
-    ) -> dict[int, float]:
-        """How much likelier items are after the seeds than anywhere, in the logarithm, where that is above 0.
+    def kin(
+        self, seeds: Iterable[tuple[str, float, float]], places: Mapping[str, int], smoothing: float
+    ) -> tuple[dict[int, float], dict[int, float]]:
+        """What goes with the seeds: two measures, each of the items where it is above 0.
 
-        It is ``ln (observed + smoothing) / (expected + smoothing)``: *observed* is the weight of the pairs from the
-        seeds to the item, times the seeds' own weights; *expected* is what that would be if the seeds led to the item
-        as often as anything does. What is below 0 says little, where most pairs were never seen, and is left out.
+        * The *lift*: how much likelier an item is beside the seeds than anywhere, in the logarithm:
+          ``ln (observed + smoothing) / (expected + smoothing)``. *observed* is the weight of the pairs from the seeds
+          to the item, times the seeds' own weights; *expected* is what that would be if the seeds led to the item as
+          often as anything does. What is below 0 says little, where most pairs were never seen, and is left out.
+        * The *likeness*: ``ln (1 + 30 · sum of weighted cosines)``. The cosine of two items is the weight of their
+          pair to the geometric mean of all that they are paired with.
 
         Args:
-            seeds: Items, and what each weighs.
+            seeds: Items, what each weighs for the lift, and what for the likeness.
             places: The items that are asked for, and the key of each in the answer.
             smoothing: How much weight of evidence it takes to move a lift.
         """
         observed: dict[str, float] = {}
-        wanted = places.keys()
+        cosines: dict[str, float] = {}
+        wanted, totals = places.keys(), self.totals
         leaving = 0.0
-        for seed, weight in seeds:
+        for seed, weight, alike in seeds:
             row = self.row(seed)
-            if row:
+            if not row:
+                continue
+            both = row.keys() & wanted
+            if weight:
                 leaving += weight * sum(row.values())
-                for id in row.keys() & wanted:
+                for id in both:
                     observed[id] = observed.get(id, 0.0) + weight * row[id]
-        if not observed:
-            return {}
-        share = leaving / self.total
-        totals = self.totals
+            if alike:
+                alike /= sqrt(totals.get(seed, 1.0))
+                for id in both:
+                    cosines[id] = cosines.get(id, 0.0) + alike * row[id]
+        share = leaving / self.total if observed else 0.0
         lifts = {
             places[id]: (seen + smoothing) / (share * totals.get(id, 0.0) + smoothing) for id, seen in observed.items()
         }
-        return {place: log(lift) for place, lift in lifts.items() if lift > 1.0}
+        return (
+            {place: log(lift) for place, lift in lifts.items() if lift > 1.0},
+            {places[id]: log(1.0 + _SCALE * cosine / sqrt(totals.get(id, 1.0))) for id, cosine in cosines.items()},
+        )
 
     def _unpacked(self, item_id: str, place: tuple[int, int]) -> Row:
         start, end = place

@@ -29,10 +29,13 @@ _TREND, _SEASON = 3.0 * _DAY, 30.0 * _DAY
 _IDLE, _AGE = 360.0, 0.1 * _DAY
 
 _KEPT = 200  # a user's latest distinct items
-_JOIN = tuple(0.8**n for n in range(12))  # what a pair of an event with the latest items weighs, the newest first
+_JOIN = tuple(
+    (1 + n) ** -0.5 for n in range(30)
+)  # what a pair of an event with the latest items weighs, the newest first
 _LEAD = (1.0, 1 / 2, 1 / 3)  # the same for pairs in order
-_JOINED = _JOIN  # what the latest items weigh when they are looked up
-_FOLLOWED = (1.0, 1 / 2, 1 / 4)
+_JOINED = tuple(0.8**n if n < 12 else 0.0 for n in range(20))  # what they weigh when they are looked up
+_ALIKE = tuple(0.97**n for n in range(20))  # the same, for what the user always liked
+_FOLLOWED, _NOT_ALIKE = (1.0, 1 / 2, 1 / 4), (0.0, 0.0, 0.0)
 _JOIN_SMOOTHING, _LEAD_SMOOTHING = 0.3, 0.1
 _TASTE = tuple(0.95**n for n in range(30))
 _HABIT = 0.9  # what a habit keeps at each event
@@ -42,7 +45,7 @@ _GONE = 6.0  # ln of four months in seconds, less 10: longer is as long
 _MOST = 50.0  # ln of more events than there can be
 
 _OF_ITEMS = ("trend", "season", "count", "idle", "age")
-_OF_PAIRS = ("joined", "followed")
+_OF_PAIRS = ("joined", "alike", "followed")
 
 SIGNALS = (
     *_OF_ITEMS,
@@ -100,6 +103,7 @@ class _Moment:
     usual_count: float
     usual_age: float
     joined: Mapping[int, float]
+    alike: Mapping[int, float]
     followed: Mapping[int, float]
     category: Mapping[int, float] | None
     number: Mapping[int, float] | None
@@ -223,9 +227,8 @@ class Signals:
                 weights[:n], weights[n : 2 * n], weights[2 * n : 3 * n], strict=True
             )
         ]
-        joined, followed, joined_away, followed_away, w_category, w_number, usual_count, usual_age, again, lately = (
-            weights[3 * n :]
-        )
+        joined, alike, followed, joined_away, alike_away, followed_away, w_category, w_number, *rest = weights[3 * n :]
+        usual_count, usual_age, again, lately = rest
         a += usual_age * at.usual_age
         off, usual = usual_count * at.trust, at.usual_count
         idle, age = self.now + _IDLE, self.now + _AGE
@@ -245,7 +248,11 @@ class Signals:
                 - off * abs(usual - count) + liked[kind] + near[bin]
                 for trend, season, count, last, first, kind, bin in items
             ]  # fmt: skip
-        for lifts, weight in ((at.joined, joined + away * joined_away), (at.followed, followed + away * followed_away)):
+        for lifts, weight in (
+            (at.joined, joined + away * joined_away),
+            (at.alike, alike + away * alike_away),
+            (at.followed, followed + away * followed_away),
+        ):
             for place, lift in lifts.items():
                 logits[place] += weight * lift
         for place, since in at.again.items():
@@ -262,15 +269,17 @@ class Signals:
             trend, season, count, last, first, kind, bin = item
             age = log(self.now + _AGE - first)
             own = (trend, season, count, log(self.now + _IDLE - last), age)
-            joined, followed = at.joined.get(place, 0.0), at.followed.get(place, 0.0)
+            joined, alike, followed = [lifts.get(place, 0.0) for lifts in (at.joined, at.alike, at.followed)]
             rows.append(
                 (
                     *own,
                     *[away * value for value in own],
                     *[long * value for value in own],
                     joined,
+                    alike,
                     followed,
                     away * joined,
+                    away * alike,
                     away * followed,
                     0.0 if at.category is None else at.category[kind],
                     0.0 if at.number is None else at.number[bin],
@@ -285,7 +294,7 @@ class Signals:
     def _moment(self, user_id: str, item_ids: Sequence[str], items: Sequence[_Item]) -> _Moment:
         user = self._user(user_id)
         if user is None:
-            return _Moment(_GONE, 0.0, 0.0, 0.0, 0.0, {}, {}, None, None, {})
+            return _Moment(_GONE, 0.0, 0.0, 0.0, 0.0, {}, {}, {}, None, None, {})
         now, history = self.now, user.items
         latest = list(islice(reversed(history), len(_TASTE)))
         places = dict(zip(item_ids, range(len(item_ids)), strict=True))
@@ -297,8 +306,8 @@ class Signals:
             trust,
             user.usual_count / habit,
             trust * (user.usual_age / habit - _USUAL_AGE),
-            self._joined.lifts(zip(latest, _JOINED, strict=False), places, _JOIN_SMOOTHING),
-            self._led.lifts(zip(latest, _FOLLOWED, strict=False), places, _LEAD_SMOOTHING),
+            *self._joined.kin(zip(latest, _JOINED, _ALIKE, strict=False), places, _JOIN_SMOOTHING),
+            self._led.kin(zip(latest, _FOLLOWED, _NOT_ALIKE, strict=False), places, _LEAD_SMOOTHING)[0],
             *self._tastes(latest, items),
             {places[id]: log(now - history[id] + _AGE) for id in history.keys() & places.keys()},
         )

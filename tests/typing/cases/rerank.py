@@ -19,7 +19,7 @@ from personalize_rt import (
     RerankFallback,
     Scorer,
 )
-from personalize_rt.rerank import LongRanking, ShadowScorer
+from personalize_rt.rerank import EnsembleScorer, LongRanking, ShadowScorer, TrainableScorer
 from personalize_rt.resilience.fallback import FallbackChain
 
 
@@ -36,7 +36,12 @@ assert_type(together, CoVisitationScorer)
 assert_type(together.similar("i", ["a", "b"]), Sequence[float | None])
 vectors = EmbeddingScorer({"u": [1.0, 0.0]}, {"i": (0.5, 0.5)}, default_user=[0.0, 0.0])
 
-scorers: list[Scorer] = [by_length, popularity, together, vectors]
+everything = EnsembleScorer(items={"i": {"GENRES": "Drama", "YEAR": 1990}}, lists="any").fit(events)
+assert_type(everything.update(iter(events)), EnsembleScorer)
+assert_type(EnsembleScorer.load("scorer"), EnsembleScorer)
+assert_type(everything.weights, dict[str, float])
+trained: list[TrainableScorer] = [popularity, together, everything]
+scorers: list[Scorer] = [by_length, popularity, together, vectors, *trained]
 for scorer in scorers:
     ranking = LocalReranker(scorer).rank(user_id="u", input_list=["a", "b"], context={"DEVICE": "tv"})
     assert_type(ranking, Ranking)
