@@ -72,6 +72,7 @@ class SASRec:
                 k=len(targets),
                 filter_viewed=False,
                 items_to_recommend=targets,
+                on_unsupported_targets="ignore",
             )
             for user, part in rows.groupby(Columns.User):
                 found[int(user)] = dict(zip(part[Columns.Item], part[Columns.Score], strict=True))
@@ -95,7 +96,7 @@ def _dataset(rows: Sequence[tuple[str, Event]]) -> Dataset:
 
 
 MODELS: Models = {
-    "RecTools SASRec": (grid(n_factors=[64], n_blocks=[2], n_heads=[2], lr=[0.001], epochs=[10, 30]), SASRec),
+    "RecTools SASRec": (grid(n_factors=[64], n_blocks=[2], n_heads=[2], lr=[0.001], epochs=[10]), SASRec),
 }
 
 if __name__ == "__main__":

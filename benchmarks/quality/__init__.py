@@ -1,0 +1,1 @@
+"""How good rankings are, measured beside other libraries; see ``__main__``."""
