@@ -264,7 +264,9 @@ class _Job:
             if other != name:
                 raise ValidationError(f"{name} and {other} are the same file: {path}", parameter=name)
         errors = self._errors
-        if errors is not None and errors.exists() and not (self._options.resume and self._parts_path().exists()):
+        # With resume it may be this job's own: it is put in its place before the output, and the parts go after that.
+        resumed = self._options.resume and (self._parts_path().exists() or self._output.exists())
+        if errors is not None and errors.exists() and not resumed:
             raise ValidationError(f"{errors} is there already: name another one, or remove it", parameter="errors")
 
     def _description(self) -> dict[str, Any]:

@@ -396,6 +396,17 @@ def test_a_job_that_was_refused_half_way_goes_on_with_resume(
     assert client.asked == []
 
 
+def test_a_job_that_ended_with_errors_has_nothing_to_do_with_resume(
+    runtime: PersonalizeRuntime, client: Client, tmp_path: Path
+) -> None:
+    write_lines(tmp_path / "in.jsonl", ["{bad", {"userId": "u", "itemList": ["a"]}])
+    names = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    rank(runtime, *names, errors=tmp_path / "wrong.jsonl")
+    client.asked.clear()
+    assert rank(runtime, *names, errors=tmp_path / "wrong.jsonl", resume=True).total == 0
+    assert client.asked == []
+
+
 @pytest.mark.parametrize("change", ["input", "campaign", "context"])
 def test_a_job_does_not_go_on_with_something_else(
     runtime: PersonalizeRuntime, client: Client, tmp_path: Path, change: str
