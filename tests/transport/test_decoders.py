@@ -44,7 +44,7 @@ def read(body: bytes, decoder: str | None) -> tuple[Any, ...]:
         answer = Recommendations.from_response(reply)
     except (PersonalizeError, AttributeError, TypeError) as error:
         # Which kind of number stands where none belongs is all that may differ.
-        return type(error).__name__, str(error).replace("a float", "a int")
+        return type(error).__name__, str(error).replace("a float", "an int")
     rows = [(row.item_id, repr(row.score), dict(row.metadata), row.reason, row.promotion_name) for row in answer]
     return rows, answer.recommendation_id
 
