@@ -1,13 +1,14 @@
 """Many requests: run them at the pace that the service holds, keep what was done, and go on where it stopped.
 
+Any iterable of requests gives an iterable of outcomes::
+
     from personalize_rt import bulk
 
     requests = (bulk.RankRequest(campaign_arn=arn, user_id=user, input_list=items) for user in users)
     for outcome in bulk.run(runtime, requests, tps=50, checkpoint="ranking.checkpoint"):
         ...
 
-:func:`run` takes any iterable and gives outcomes, and :func:`arun` does so on asyncio; :func:`rank_file` and
-:func:`recommend_file` go from file to file.
+:func:`arun` does so on asyncio; :func:`rank_file` and :func:`recommend_file` go from file to file.
 """
 
 from personalize_rt.bulk.asynchronous import AsyncRun, arun

@@ -15,7 +15,7 @@ from personalize_rt._version import __version__
 from personalize_rt.cli import options
 from personalize_rt.cli.arguments import as_context, as_filter_values, check_text, read_item_ids
 from personalize_rt.cli.bulk import bulk
-from personalize_rt.cli.failures import exit_status, in_one_line
+from personalize_rt.cli.failures import SERVICE, exit_status, in_one_line
 from personalize_rt.cli.filters import filters
 from personalize_rt.cli.output import as_json, silence, write, write_error
 from personalize_rt.cli.render import actions_table, answer_json, items_table
@@ -80,7 +80,7 @@ def start(context: typer.Context, version: options.Version = False) -> str | Non
 
 
 @app.command()
-def demo(json: options.Json = False) -> str:
+def demo(json: options.SameInJson = False) -> str:
     """Rank real films for a real user: no account, no network."""
     from personalize_rt.cli.demo import play
     from personalize_rt.cli.demo_page import page
@@ -210,10 +210,17 @@ def doctor(
     profile: options.Profile = None,
     endpoint_url: options.EndpointUrl = None,
     timeout: options.Timeout = 3.0,
-    json: options.Json = False,
+    json: options.SameInJson = False,
 ) -> str:
-    """Show versions, extras, region, where credentials come from (not which), and whether the endpoint answers."""
+    """Show versions, extras, region, where credentials come from (not which), and whether the endpoint answers.
+
+    The exit status is 1 when there is a problem.
+    """
     from personalize_rt.cli.doctor import examine, page
 
     report = examine(region_name=region, profile=profile, endpoint_url=endpoint_url, timeout=timeout)
-    return as_json(report.as_dict()) if json else page(report)
+    text = as_json(report.as_dict()) if json else page(report)
+    if not report.problems:
+        return text
+    write(text)
+    raise typer.Exit(SERVICE)

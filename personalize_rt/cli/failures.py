@@ -13,7 +13,7 @@ from personalize_rt.errors import ConfigurationError, PersonalizeError, Validati
 from personalize_rt.local import LocalDataError
 from personalize_rt.redaction import mask
 
-__all__ = ["exit_status", "in_one_line"]
+__all__ = ["SERVICE", "exit_status", "in_one_line"]
 
 SERVICE = 1
 USAGE = 2
@@ -42,6 +42,8 @@ _OPTIONS: Mapping[str, str] = {
 _OPTION = re.compile(rf"(?:^|\b(?=\w+_))({'|'.join(_OPTIONS)})\b=?")
 
 
+_NO_ARN = "is not an ARN of Personalize"
+
 _USAGES = (ValidationError, ConfigurationError, LocalDataError, ModuleNotFoundError)
 
 
@@ -68,7 +70,8 @@ def _text(error: Exception, arguments: Sequence[str]) -> str:
     if isinstance(error, LocalDataError):
         return _of_data(error)
     if isinstance(error, ValidationError | ConfigurationError):
-        return _OPTION.sub(lambda match: _OPTIONS[match[1]], error.message)
+        text = _OPTION.sub(lambda match: _OPTIONS[match[1]], error.message)
+        return f"{text}; a name will do with --local only" if _NO_ARN in text and "--local" not in arguments else text
     if isinstance(error, PersonalizeError):
         return "; ".join([error.message, *getattr(error, "__notes__", ())])
     if isinstance(error, ModuleNotFoundError) and "pip install" in str(error):

@@ -25,6 +25,7 @@ __all__ = [
     "Region",
     "RequiredCampaignArn",
     "RequiredUserId",
+    "SameInJson",
     "Timeout",
     "UserId",
     "Values",
@@ -99,4 +100,5 @@ Timeout: TypeAlias = Annotated[
 ]
 Attempts: TypeAlias = Annotated[int | None, typer.Option("--attempts", metavar="N", help="How often to try.")]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="The service's reply as JSON, and how it came about.")]
+SameInJson: TypeAlias = Annotated[bool, typer.Option("--json", help="The same for programs, as JSON.")]
 Version: TypeAlias = Annotated[bool, typer.Option("--version", help="Show the version.")]

@@ -52,6 +52,12 @@ def serve(
         credentials=find_credentials(credentials_file),
         require_signature=require_signature,
         allow_remote=allow_remote,
+        about=_resources(local),
         say=typer.echo,
     )
     return ""
+
+
+def _resources(local: LocalPersonalize) -> list[str]:
+    kinds = {"campaign": local.campaigns, "recommender": local.recommenders, "filter": local.filters}
+    return [f"  {kind} {arn}" for kind, arns in kinds.items() for arn in arns.values()]

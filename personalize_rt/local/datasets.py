@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, islice
 from math import isnan, nan
 from pathlib import Path
-from typing import cast
+from typing import cast, overload
 
 import attrs
 
@@ -45,10 +45,10 @@ class Names(dict[str, int]):
 
 
 @attrs.define(eq=False, repr=False)
-class EventLog:
+class EventLog(Sequence[Interaction]):
     """Events of users with items, or with actions: place *n* of each column is event *n*, in the file's order.
 
-    ``log[n]`` and iterating make :class:`Interaction` values, one by one.
+    ``log[n]`` and iterating make :class:`Interaction` values, one by one; a slice is a list of them.
 
     Attributes:
         users: The users, numbered.
@@ -78,7 +78,16 @@ class EventLog:
     def __len__(self) -> int:
         return len(self.user)
 
-    def __getitem__(self, event: int) -> Interaction:
+    @overload
+    def __getitem__(self, event: int) -> Interaction: ...
+
+    @overload
+    def __getitem__(self, event: slice) -> list[Interaction]: ...
+
+    def __getitem__(self, event: int | slice) -> Interaction | list[Interaction]:
+        return list(map(self._event, range(len(self))[event])) if isinstance(event, slice) else self._event(event)
+
+    def _event(self, event: int) -> Interaction:
         value = self.value[event] if self.value else nan
         return Interaction(
             self.users.names[self.user[event]],
@@ -89,7 +98,7 @@ class EventLog:
         )
 
     def __iter__(self) -> Iterator[Interaction]:
-        return map(self.__getitem__, range(len(self)))
+        return map(self._event, range(len(self)))
 
     def of_user(self, user_id: str) -> tuple[Interaction, ...]:
         """The events of one user, in the file's order; none for an unknown user."""
@@ -97,7 +106,7 @@ class EventLog:
         if user is None:
             return ()
         events, starts = self.by_user()
-        return tuple(map(self.__getitem__, events[starts[user] : starts[user + 1]]))
+        return tuple(map(self._event, events[starts[user] : starts[user + 1]]))
 
     def by_user(self) -> tuple[array[int], array[int]]:
         """The events user by user, each user's in the file's order; and where each user's begin, and the last's end.

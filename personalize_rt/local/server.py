@@ -237,6 +237,7 @@ def serve_forever(
     allow_remote: bool = False,
     max_body: int = MAX_BODY,
     stop_timeout: float = STOP_TIMEOUT,
+    about: Iterable[str] = (),
     say: Callable[[str], None] = print,
 ) -> None:
     """Serve until SIGINT (Ctrl-C) or SIGTERM; SIGHUP, where there is one, reads the data again.
@@ -252,6 +253,7 @@ def serve_forever(
         allow_remote: Whether ``host`` may be an address that other machines reach.
         max_body: Bytes that a request may have.
         stop_timeout: Seconds that requests under way are given when the server stops.
+        about: Lines to say once it listens, beneath the address: what there is to ask for.
         say: Told, in one line each, where the server listens, that the data were read again or why not, and that the
             server stops.
     """
@@ -270,6 +272,8 @@ def serve_forever(
     server.when_ended(lambda: noted.put(signal.SIGTERM))
     with _noting_signals(noted), server:
         say(f"serving Personalize on {server.url}")
+        for line in about:
+            say(line)
         while _next(noted) not in (signal.SIGINT, signal.SIGTERM):
             say(_reloaded(local))
         say("stopping")

@@ -154,7 +154,10 @@ def _ask(transport: Transport, timeout: float) -> Reachability:
     if answer is None:
         return Reachability(True, elapsed)
     headers: Mapping[str, str] = answer.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    return Reachability(True, elapsed, answer.status_code, _clock_ahead(headers.get("date")))
+    problem = None
+    if "x-amzn-requestid" not in headers and "x-amzn-errortype" not in headers:
+        problem = f"HTTP {answer.status_code} without a header of an AWS service: is the endpoint Personalize?"
+    return Reachability(True, elapsed, answer.status_code, _clock_ahead(headers.get("date")), problem=problem)
 
 
 def _without_logins(message: str) -> str:

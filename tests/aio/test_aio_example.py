@@ -1,39 +1,39 @@
-"""The example of docs/how-to/async.md, against the embedded service."""
+"""The examples of docs/how-to/async.md and docs/testing.md that need aiobotocore, run as they stand there.
+
+Their blocks are not run with their pages: aiobotocore pins botocore, so it has an environment of its own.
+"""
 
 from __future__ import annotations
 
-import importlib.util
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("aiobotocore", reason='aiobotocore is not installed: pip install "personalize-rt[aio]"')
+pytest.importorskip("uvicorn", reason="the extra [server] is not installed")
 
-from personalize_rt.local import HttpRequest, LocalPersonalize
-from personalize_rt.transport.asynchronous_in_process import InProcessSession
-
-
-@pytest.fixture
-def example() -> Any:
-    path = Path(__file__).with_name("async_example.py")
-    spec = importlib.util.spec_from_file_location("async_example", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+DOCS = Path(__file__).parents[2] / "docs"
 
 
-async def test_the_example_of_the_docs(example: Any) -> None:
-    local = LocalPersonalize.sample()
+def example(page: Path) -> Any:
+    """The block of a page that is skipped there, compiled."""
+    skipped = r"^<!--- skip: next -->\n\n```python\n(.*?)^```$"
+    (program,) = re.findall(skipped, page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    return compile(program, page, "exec")
 
-    def respond(method: str, path: str, headers: Any, body: bytes) -> Any:
-        response = local.handle(HttpRequest(method, path, headers, body))
-        return response.status, response.headers, response.body
 
-    shelves = await example.main(local.campaign_arn("movies-ranking"), session=InProcessSession(respond))
-    assert {name: sorted(items) for name, items in shelves.items()} == {
-        "classics": ["tt0111161", "tt0468569"],
-        "new": ["tt1375666"],
-    }
+def test_the_program_prints_what_the_page_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    page = DOCS / "how-to" / "async.md"
+    exec(example(page), {"__name__": "__main__"})
+    (shown,) = re.findall(r"^```console\n\$ .*?\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    assert capsys.readouterr().out == shown
+
+
+def test_the_test_of_the_page_passes(
+    personalize_endpoint: str, local_personalize: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: dict[str, Any] = {}
+    exec(example(DOCS / "testing.md"), names)
+    names["test_a_list_is_ranked"](personalize_endpoint, local_personalize, monkeypatch)

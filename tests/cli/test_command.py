@@ -90,6 +90,7 @@ def test_a_wrong_arn_is_one_line_and_status_2(command: Callable[..., Any]) -> No
     outcome = command(*RANK, "movies", "tt1", "--region", "eu-west-1")
     assert outcome.status == 2
     assert "--campaign-arn is not an ARN of Personalize" in outcome.problem
+    assert outcome.problem.endswith("; a name will do with --local only")
 
 
 def test_missing_credentials_are_one_line_and_status_2(command: Callable[..., Any]) -> None:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,28 @@ def test_an_answer_of_somebody_else_is_a_problem(cli: Callable[..., Any], server
     assert "is the endpoint Personalize?" in outcome.out
 
 
+@pytest.mark.usefixtures("credentials")
+def test_an_error_of_somebody_else_is_a_problem(cli: Callable[..., Any]) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as other:  # a POST: 501
+        threading.Thread(target=other.serve_forever, args=(0.005,), daemon=True).start()
+        outcome = cli("doctor", "--region", "eu-west-1", "--endpoint-url", f"http://127.0.0.1:{other.server_port}")
+        other.shutdown()
+    assert outcome.status == 1
+    assert "HTTP 501" in line(outcome.out, "reachable")
+    assert line(outcome.out, "problem").startswith("HTTP 501 without a header of an AWS service")
+
+
+@pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize("json_too", [[], ["--json"]])
+def test_a_problem_is_shown_and_the_exit_status_says_so(
+    cli: Callable[..., Any], server: Any, json_too: list[str]
+) -> None:
+    server.always(server.answer(200, b"<html>Hello</html>"))
+    outcome = cli("doctor", "--region", "eu-west-1", "--endpoint-url", server.url, *json_too)
+    assert (outcome.status, outcome.err) == (1, "")
+    assert "is the endpoint Personalize?" in outcome.out
+
+
 @pytest.mark.parametrize(("off", "problems"), [(-30, 0), (30, 0), (-600, 1), (600, 1)])
 def test_a_clock_that_is_wrong_is_a_problem(cli: Callable[..., Any], server: Any, off: int, problems: int) -> None:
     server.always(server.failure(403, date=format_datetime(datetime.now(UTC) + timedelta(seconds=off))))
@@ -131,7 +154,7 @@ def test_a_clock_that_is_wrong_is_a_problem(cli: Callable[..., Any], server: Any
 
 def test_without_a_region_there_is_no_endpoint(cli: Callable[..., Any]) -> None:
     outcome = cli("doctor")
-    assert outcome.status == 0
+    assert (outcome.status, outcome.err) == (1, "")
     assert line(outcome.out, "region") == line(outcome.out, "endpoint") == line(outcome.out, "credentials") == "none"
     assert "problem: no AWS region: pass region_name=" in outcome.out
     assert "problem: no AWS credentials" in outcome.out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,10 @@ def test_interactions_are_read_as_they_are(load: Callable[..., Any]) -> None:
     assert local.interactions.of_user("u1") == tuple(local.interactions)[:2]
     assert local.interactions.of_user("nobody") == ()
     assert local.interactions[2].user_id == "u2"
+    assert local.interactions[-2:] == list(local.interactions)[-2:]
+    assert local.interactions[::-1] == list(reversed(local.interactions)) == list(local.interactions)[::-1]
+    assert local.interactions[3:] == []
+    assert isinstance(local.interactions, Sequence)
     assert local.interactions.columns == {"DEVICE": ["phone", "tv", "phone"]}
     assert local.interactions.fields["DEVICE"] == Field("DEVICE", "string")
     assert local.interactions.fields["EVENT_VALUE"] == Field("EVENT_VALUE", "float", nullable=True)
