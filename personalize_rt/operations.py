@@ -85,6 +85,11 @@ class Request(Generic[ResultT]):
         """The campaign or recommender that is asked."""
         return self.members.get("campaignArn") or self.members.get("recommenderArn") or ""
 
+    def arns(self) -> Iterator[str]:
+        """Every ARN of the request: messages may show these."""
+        for members in (self.members, *self.members.get("promotions", ())):
+            yield from (members[name] for name in ("campaignArn", "recommenderArn", "filterArn") if name in members)
+
     def personal_values(self) -> Iterator[str]:
         """Every value that no message may show: user id, context values, filter values."""
         if "userId" in self.members:
