@@ -364,7 +364,7 @@ def _checked_ids(item_ids: Any) -> tuple[str, ...]:
             f"item_ids is {describe(item_ids)}: it takes a list of item ids; for a single one write [item_id]",
             parameter="item_ids",
         )
-    if not isinstance(item_ids, Iterable):
+    if not hasattr(item_ids, "__iter__"):
         raise ValidationError(f"item_ids is {describe(item_ids)}, not a list of item ids", parameter="item_ids")
     ids: tuple[Any, ...] = tuple(item_ids)
     for place, id in enumerate(ids):
