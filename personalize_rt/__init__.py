@@ -31,7 +31,15 @@ if TYPE_CHECKING:
     from personalize_rt.interactions import Interaction
     from personalize_rt.limits import Limits
     from personalize_rt.operations import Promotion
-    from personalize_rt.rerank import CoVisitationScorer, EmbeddingScorer, LocalReranker, PopularityScorer, Scorer
+    from personalize_rt.rerank import (
+        CoVisitationScorer,
+        EmbeddingScorer,
+        EnsembleScorer,
+        LocalReranker,
+        PopularityScorer,
+        Scorer,
+        ShadowScorer,
+    )
     from personalize_rt.resilience.breaker import CircuitBreaker
     from personalize_rt.resilience.cache import Cache, CacheStore, MemoryStore
     from personalize_rt.resilience.fallback import (
@@ -65,7 +73,8 @@ else:
         "interactions": "Interaction",
         "limits": "Limits",
         "operations": "Promotion",
-        "rerank": "CoVisitationScorer EmbeddingScorer LocalReranker PopularityScorer Scorer",
+        "rerank": "CoVisitationScorer EmbeddingScorer EnsembleScorer LocalReranker PopularityScorer Scorer "
+        "ShadowScorer",
         "resilience.breaker": "CircuitBreaker",
         "resilience.cache": "Cache CacheStore MemoryStore",
         "resilience.fallback": "Fallback FilterData InputOrderFallback PopularItemsFallback RerankFallback "
@@ -76,9 +85,16 @@ else:
     }
     _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
+    # Not here, since they need an extra or are a room of their own.
+    _ELSEWHERE = {"AsyncPersonalizeRuntime": "aio", "LocalPersonalize": "local"}
+
     def __getattr__(name):
         home = _HOME_OF.get(name)
         if home is None:
+            if name in _ELSEWHERE:
+                # Not an AttributeError, of which ``from personalize_rt import`` would not show the text.
+                home = f"{__name__}.{_ELSEWHERE[name]}"
+                raise ImportError(f"{name} is in {home}: write 'from {home} import {name}'", name=__name__)
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
@@ -102,6 +118,7 @@ __all__ = [
     "ConfigurationError",
     "DeadlineExceededError",
     "EmbeddingScorer",
+    "EnsembleScorer",
     "Fallback",
     "Filter",
     "FilterData",
@@ -136,6 +153,7 @@ __all__ = [
     "Scorer",
     "ServerError",
     "ServiceError",
+    "ShadowScorer",
     "StaleFallback",
     "ThrottlingError",
     "TransportError",

@@ -22,6 +22,7 @@ __all__ = [
     "find_column",
     "interactions_from_frame",
     "is_frame",
+    "items_from_frame",
     "read_frame",
     "values_of",
 ]
@@ -96,6 +97,29 @@ def interactions_from_frame(frame: Any, *, parameter: str = "interactions") -> I
         nothing if types is None else _texts(read[types], f"{parameter}[{types!r}]", parameter, nulls=True),
         nothing if amounts is None else _numbers(read[amounts], f"{parameter}[{amounts!r}]", parameter),
     )
+
+
+def items_from_frame(frame: Any, *, parameter: str = "items") -> dict[str, dict[str, Any]]:
+    """Read item metadata from a frame with a column ``ITEM_ID``, whose case and underscores make no difference.
+
+    Args:
+        frame: A pandas, Polars (lazy too) or Arrow frame.
+        parameter: The name of the argument, for errors.
+
+    Returns:
+        Item id to the other columns, by their names; a null is ``None``.
+
+    Raises:
+        ValidationError: Not a frame; no such column; an id is null, or not a str.
+        ModuleNotFoundError: narwhals is not installed.
+    """
+    read = read_frame(frame, parameter)
+    names = column_names(read)
+    id_name = find_column(names, ("ITEM_ID",), parameter)
+    others = [name for name in names if name != id_name]
+    rows = zip(*(values_of(read[name]) for name in others), strict=True) if others else iter([()] * len(read))
+    ids = _texts(read[id_name], f"{parameter}[{id_name!r}]", parameter)
+    return {id: dict(zip(others, row, strict=True)) for id, row in zip(ids, rows, strict=True)}
 
 
 def _ids(values: Any, parameter: str) -> Any:

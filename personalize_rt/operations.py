@@ -85,6 +85,11 @@ class Request(Generic[ResultT]):
         """The campaign or recommender that is asked."""
         return self.members.get("campaignArn") or self.members.get("recommenderArn") or ""
 
+    def arns(self) -> Iterator[str]:
+        """Every ARN of the request: messages may show these."""
+        for members in (self.members, *self.members.get("promotions", ())):
+            yield from (members[name] for name in ("campaignArn", "recommenderArn", "filterArn") if name in members)
+
     def personal_values(self) -> Iterator[str]:
         """Every value that no message may show: user id, context values, filter values."""
         if "userId" in self.members:
@@ -418,7 +423,7 @@ def recommendations_request(
     metadata_columns: Iterable[str] | None,
 ) -> Request[Recommendations]:
     """Build a GetRecommendations request; see :meth:`PersonalizeRuntime.get_recommendations`."""
-    bound = _bound(filter, "filter", "ItemID")
+    bound = _bound(filter, filter_values, "filter", "ItemID")
     members = _given(
         campaignArn=campaign_arn,
         recommenderArn=recommender_arn,
@@ -446,7 +451,7 @@ def personalized_ranking_request(
     metadata_columns: Iterable[str] | None,
 ) -> Request[Ranking]:
     """Build a GetPersonalizedRanking request; see :meth:`PersonalizeRuntime.get_personalized_ranking`."""
-    bound = _bound(filter, "filter", "ItemID")
+    bound = _bound(filter, filter_values, "filter", "ItemID")
     members = _given(
         campaignArn=campaign_arn,
         userId=user_id,
@@ -470,7 +475,7 @@ def action_recommendations_request(
     filter: BoundFilter | Filter | None,
 ) -> Request[ActionRecommendations]:
     """Build a GetActionRecommendations request; see :meth:`PersonalizeRuntime.get_action_recommendations`."""
-    bound = _bound(filter, "filter", "ActionID")
+    bound = _bound(filter, filter_values, "filter", "ActionID")
     members = _given(
         campaignArn=campaign_arn,
         userId=user_id,
@@ -523,13 +528,20 @@ def _filter_values(values: Any, parameter: str, limits: Limits) -> dict[str, str
     return None if mapping is None else encode_values(mapping, limits=limits)
 
 
-def _bound(filter: Any, parameter: str, target: str) -> BoundFilter | None:
+def _bound(filter: Any, values: Any, parameter: str, target: str) -> BoundFilter | None:
     """A filter with its values; one without required parameters needs none."""
     if filter is None:
         return None
     from personalize_rt.filters.expression import BoundFilter, Filter
 
     if isinstance(filter, Filter):
+        if values is not None and filter.parameters:
+            name = next(iter(filter.parameters))
+            raise _error(
+                f"{parameter}_values are for {parameter}_arn; bind the values of a Filter to it: "
+                f"filter=name.bind({name}=…)",
+                parameter,
+            )
         filter = filter.bind()
     if not isinstance(filter, BoundFilter):
         raise _error(f"{parameter} is {describe(filter)}, not a Filter or what Filter.bind() returns", parameter)
@@ -575,7 +587,7 @@ def _promotions(promotions: Any, limits: Limits) -> list[dict[str, Any]] | None:
             {"name": promotion.name, "percentPromotedItems": _integer(promotion.percent)}
             | _given(
                 **_filter_members(
-                    _bound(promotion.filter, f"promotions[{n}].filter", "ItemID"),
+                    _bound(promotion.filter, promotion.filter_values, f"promotions[{n}].filter", "ItemID"),
                     promotion.filter_arn,
                     promotion.filter_values,
                     f"promotions[{n}].filter",

@@ -32,12 +32,14 @@ def _count(number: int, unit: str) -> str:
     return f"{number:,} {unit}" if number == 1 else f"{number:,} {unit}s"
 
 
-def mask(text: str, secrets: Iterable[str]) -> str:
+def mask(text: str, secrets: Iterable[str], shown: Iterable[str] = ()) -> str:
     """Replace every secret in a text by ``***``, as it is and as JSON would write it, whatever its case.
 
     Args:
         text: A message of somebody else, which may repeat what it was given.
         secrets: The values to hide; empty ones are passed over.
+        shown: ARNs that may be shown, and are left whole: a user called "1" is not in ``eu-west-1``. What is no ARN is
+            passed over, since it could be any word.
     """
     import json
 
@@ -50,4 +52,18 @@ def mask(text: str, secrets: Iterable[str]) -> str:
         re.escape(secret) if len(secret) >= _SHORT else rf"(?<!\w){re.escape(secret)}(?!\w)"
         for secret in sorted(spellings, key=len, reverse=True)
     )
-    return re.sub("|".join(alternatives), MASK, text, flags=re.IGNORECASE)
+    whole = [
+        match.span()
+        for arn in shown
+        if arn.startswith("arn:")
+        for match in re.finditer(rf"{re.escape(arn)}(?![\w-])", text, re.IGNORECASE)
+    ]
+
+    def masked(match: re.Match[str]) -> str:
+        # A secret that is the ARN, or more than it, is hidden all the same.
+        inside = any(
+            start <= match.start() and match.end() <= end and match.span() != (start, end) for start, end in whole
+        )
+        return match[0] if inside else MASK
+
+    return re.sub("|".join(alternatives), masked, text, flags=re.IGNORECASE)

@@ -283,6 +283,11 @@ class _Answer(Sequence[RowT]):
     def __getitem__(self, index: int | slice) -> RowT | tuple[RowT, ...]:
         if isinstance(index, slice):
             return tuple(map(self._row, range(*index.indices(len(self._ids)))))
+        if isinstance(index, str):  # pyright: ignore[reportUnnecessaryIsInstance] - from outside
+            raise TypeError(
+                f"a {type(self).__name__} gives rows by place, not by id: ask .get(id) for a row, .position(id) for "
+                "its place"
+            )
         return self._row(index)
 
     def __iter__(self) -> Iterator[RowT]:
@@ -363,8 +368,9 @@ class _Answer(Sequence[RowT]):
         labels: tuple[str, str] = ("before", "after"),
     ) -> Comparison:
         """How far each item moves from here to another answer; see :func:`personalize_rt.notebook.compare`."""
-        from personalize_rt.notebook import compare
+        from personalize_rt.notebook.compare import check_answer, compare
 
+        check_answer(other, "other")
         return compare(self, other, k=k, p=p, labels=labels)
 
     def plot_scores(self: Any, *, ax: Any = None) -> Any:

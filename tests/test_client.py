@@ -34,6 +34,7 @@ from personalize_rt import (
     ThrottlingError,
     ValidationError,
 )
+from personalize_rt.aio import AsyncPersonalizeRuntime
 from personalize_rt.transport.in_process import in_process_client
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
@@ -366,6 +367,14 @@ def test_a_double_that_answers_nonsense_is_a_response_error(reply: Any) -> None:
 def test_what_is_no_client_is_an_error_that_says_so(client: Any) -> None:
     with pytest.raises((ValidationError, ConfigurationError), match="client"):
         PersonalizeRuntime(client).get_recommendations(campaign_arn=ARN)
+
+
+@pytest.mark.parametrize("kind", [PersonalizeRuntime, AsyncPersonalizeRuntime])
+def test_a_region_as_a_client_is_refused_with_advice(kind: Any) -> None:
+    for options in ({}, {"endpoint_url": "http://127.0.0.1:1"}):
+        with pytest.raises(ValidationError, match="for a region write region_name=…") as caught:
+            kind("eu-west-1", **options)
+        assert caught.value.parameter == "client"
 
 
 def test_a_client_of_another_service_is_an_error_that_says_so(session: Any) -> None:

@@ -13,6 +13,7 @@ import pytest
 from personalize_rt.columns import as_ids, as_interactions, interactions_from_frame
 from personalize_rt.errors import ValidationError
 from personalize_rt.interactions import Interaction
+from personalize_rt.rerank import EnsembleScorer
 
 pytest.importorskip("narwhals")
 pandas: Any = pytest.importorskip("pandas")
@@ -194,3 +195,43 @@ def test_a_column_without_narwhals_names_the_command_that_installs_it(monkeypatc
     monkeypatch.setitem(sys.modules, "narwhals", None)
     with pytest.raises(ModuleNotFoundError, match=r'input_list.*pip install "personalize-rt\[frames\]"'):
         as_ids(polars.Series(IDS), "input_list")
+
+
+# Item metadata of a frame
+
+
+def test_a_frame_of_items_is_as_good_as_a_mapping(make: Make) -> None:
+    rows = {"a": ("Drama|War", 1990), "b": ("Comedy", 2001), "c": (None, None)}
+    columns = {"Item_Id": list(rows), "GENRES": [row[0] for row in rows.values()], "YEAR": [1990, 2001, None]}
+    mapping = {id: {"GENRES": genres, "YEAR": year} for id, (genres, year) in rows.items()}
+    scorer = EnsembleScorer(items=make(columns))
+    assert {id: row["GENRES"] for id, row in (scorer.items or {}).items()} == {
+        "a": "Drama|War",
+        "b": "Comedy",
+        "c": None,
+    }
+    events = [Interaction("u", "a", 1.0), Interaction("v", "b", 2.0), Interaction("u", "b", 3.0)]
+    expected = EnsembleScorer(items=mapping).fit(events)("u", ["a", "b", "c"])
+    assert scorer.fit(events)("u", ["a", "b", "c"]) == expected
+    again = EnsembleScorer()
+    again.items = make(columns)
+    assert again.fit(events)("u", ["a", "b", "c"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("columns", "problem"),
+    [
+        ({"GENRES": ["secret"]}, "items has no column ITEM_ID; its columns are: GENRES"),
+        ({"ITEM_ID": ["secret", None]}, "has 1 null among 2 ids"),
+        ({"ITEM_ID": [1, 2]}, "holds values of type int, not str"),
+    ],
+)
+def test_a_frame_of_items_without_good_ids_is_refused(make: Make, columns: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem) as caught:
+        EnsembleScorer(items=make(columns))
+    assert caught.value.parameter == "items"
+    assert "secret" not in str(caught.value)
+
+
+def test_a_frame_of_ids_alone_is_a_catalogue_without_metadata(make: Make) -> None:
+    assert EnsembleScorer(items=make({"ITEM_ID": ["a"]})).items == {"a": {}}

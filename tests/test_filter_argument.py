@@ -46,6 +46,19 @@ def test_a_filter_that_needs_values_is_refused_without_them(ask: Any, wire: Any)
     assert wire.sent == []
 
 
+@pytest.mark.parametrize("method", ["get_recommendations", "get_personalized_ranking"])
+def test_values_beside_an_unbound_filter_are_to_be_bound(method: str, ask: Any, wire: Any) -> None:
+    arguments = {"user_id": "u", "input_list": ["a"]} if "ranking" in method else {}
+    with pytest.raises(ValidationError, match=r"filter=name\.bind\(GENRE=…\)") as caught:
+        getattr(ask, method)(campaign_arn=ARN, filter=BY_GENRE, filter_values={"GENRE": "Comedy"}, **arguments)
+    assert caught.value.parameter == "filter"
+    with pytest.raises(ValidationError, match=r"filter=name\.bind\(GENRE=…\)"):
+        ask.get_recommendations(
+            campaign_arn=ARN, promotions=[Promotion("p", 10, filter=BY_GENRE, filter_values={"GENRE": "Comedy"})]
+        )
+    assert wire.sent == []
+
+
 def test_actions_take_a_filter_of_actions(ask: Any, wire: Any) -> None:
     ask.get_action_recommendations(campaign_arn=ARN, user_id="u", filter=ACTIONS)
     assert requests(wire)[0]["filterArn"] == FILTER

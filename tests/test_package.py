@@ -53,6 +53,16 @@ def test_a_misspelt_name_is_an_error_that_repeats_it() -> None:
         _ = personalize_rt.PersonaliseRuntime
 
 
+@pytest.mark.parametrize(("name", "home"), [("AsyncPersonalizeRuntime", "aio"), ("LocalPersonalize", "local")])
+def test_a_name_that_lives_elsewhere_is_an_error_that_says_where(name: str, home: str) -> None:
+    line = f"from personalize_rt.{home} import {name}"
+    with pytest.raises(ImportError, match=line):
+        getattr(personalize_rt, name)
+    with pytest.raises(ImportError, match=line):
+        exec(f"from personalize_rt import {name}")
+    exec(line)
+
+
 def test_importing_the_package_alone_loads_nothing_behind_it() -> None:
     loaded = modules_after("import personalize_rt")
     assert {name for name in loaded if name.startswith("personalize_rt.")} <= {"personalize_rt._version"}

@@ -98,3 +98,30 @@ def test_values_inside_each_other_leave_nothing_of_the_longest(secrets: list[str
 @given(st.text())
 def test_a_text_without_values_stays_as_it_is(text: str) -> None:
     assert mask(text, []) == mask(text, iter([""])) == text
+
+
+ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
+
+
+@pytest.mark.parametrize(
+    ("text", "secrets", "masked"),
+    [
+        (f"user 1 of {ARN}", ["1"], f"user *** of {ARN}"),
+        (f"movies by {ARN}.", ["movies"], f"*** by {ARN}."),
+        (f"{ARN.upper()}; MOVIES", ["movies"], f"{ARN.upper()}; ***"),
+        (f"{ARN} and {ARN}", ["1", "movies", "aws"], f"{ARN} and {ARN}"),
+        # What is longer than the ARN is something else.
+        (f"{ARN}2", ["movies"], f"{ARN[:-6]}***2"),
+        (f"{ARN}-ada", ["movies-ada"], f"{ARN[:-6]}***"),
+        (f"user {ARN}/ada", [f"{ARN}/ada"], "user ***"),
+        (f"user {ARN}", [ARN], "user ***"),
+        (f"ada {ARN}", [f"ada {ARN}"], "***"),
+    ],
+)
+def test_an_arn_that_may_be_shown_stays_whole(text: str, secrets: list[str], masked: str) -> None:
+    assert mask(text, secrets, [ARN]) == masked
+
+
+@pytest.mark.parametrize("name", ["movies of ada", "campaign/ada", "ARN of ada"])
+def test_a_name_that_is_no_arn_protects_nothing(name: str) -> None:
+    assert mask(f"no {name}", ["ada"], [name]) == f"no {name.replace('ada', MASK)}"

@@ -650,3 +650,10 @@ def test_threads_may_share_a_result() -> None:
     with ThreadPoolExecutor(8) as pool:
         reads = list(pool.map(lambda _: (ranking.scores, ranking[7].score, hash(ranking)), range(64)))
     assert set(reads) == {(tuple(n / 500 for n in range(500)), 7 / 500, hash(ranking))}
+
+
+@pytest.mark.parametrize("kind", [Ranking, Recommendations, ActionRecommendations])
+def test_rows_are_taken_by_place_and_an_id_is_told_where_to_ask(kind: Any) -> None:
+    answer = kind(["tt0133093"], scores=[None])
+    with pytest.raises(TypeError, match=rf"a {kind.__name__} gives rows by place.*\.get\(id\).*\.position\(id\)"):
+        answer["tt0133093"]

@@ -11,7 +11,7 @@ from typing import Any
 from personalize_rt.cli.output import printable
 from personalize_rt.errors import ConfigurationError, PersonalizeError, ValidationError
 from personalize_rt.local import LocalDataError
-from personalize_rt.redaction import mask
+from personalize_rt.redaction import MASK, mask
 
 __all__ = ["SERVICE", "exit_status", "in_one_line"]
 
@@ -88,11 +88,42 @@ def _is_usage(error: Any) -> bool:
 
 
 def _of_usage(error: Any, arguments: Sequence[str]) -> str:
-    command = next((argument for argument in arguments if not argument.startswith("-")), "")
-    values = (argument.partition("=")[2] if argument.startswith("-") else argument for argument in arguments)
-    text = mask(error.format_message(), (value for value in values if value != command))
+    text = _masked(error.format_message(), arguments)
     path = getattr(getattr(error, "ctx", None), "command_path", "personalize-rt")
     return f"{text.rstrip('.')}; see {path} --help"
+
+
+_PERSONAL = ("--user-id", "--context", "--value")
+_EXTRA = re.compile(r"(?<=extra argument \()[^)]*(?=\))|(?<=extra arguments \()[^)]*(?=\))")
+_WORD = re.compile(r"[^\W\d_]*|.{0,3}")
+
+
+def _masked(text: str, arguments: Sequence[str]) -> str:
+    """What typer says, without what it may repeat.
+
+    What is personal is hidden wherever it stands. Other arguments may be item ids, or a user id in the wrong place:
+    those that could be a word of the message are hidden only where typer quotes what it was given.
+    """
+    command = next((argument for argument in arguments if not argument.startswith("-")), "")
+    personal: list[str] = []
+    others: list[str] = []
+    before = ""
+    for argument in arguments:
+        option, equals, value = argument.partition("=")
+        if before in _PERSONAL:
+            personal += [argument, value]
+        elif argument.startswith("-"):
+            (personal if option in _PERSONAL else others).extend((value, value.partition("=")[2]))
+        elif argument != command:
+            others.append(argument)
+        before = "" if equals else argument
+    words = [word for word in others if _WORD.fullmatch(word)]
+    text = mask(text, [*personal, *(other for other in others if other not in words)])
+    text = _EXTRA.sub(lambda extra: mask(extra[0], words), text)
+    for word in words:
+        if word:
+            text = text.replace(repr(word), repr(MASK))
+    return text
 
 
 def _of_data(error: LocalDataError) -> str:

@@ -25,7 +25,7 @@ import attrs
 
 from personalize_rt.errors import FilterValuesError, ValidationError
 from personalize_rt.filters.diagnostics import mask, near
-from personalize_rt.filters.values import FilterValue, RawFilterValue, check_name, decode, encode
+from personalize_rt.filters.values import LEAVE_OUT, FilterValue, RawFilterValue, check_name, decode, encode
 from personalize_rt.limits import Limits
 from personalize_rt.redaction import describe
 
@@ -550,7 +550,7 @@ class Filter:
             )
         texts: list[tuple[str, str]] = []
         for name, value in given.items():
-            text = encode(value, parameter=name, limits=limits)
+            text = _encoded(value, name, self.parameters[name].required, limits)
             if not isinstance(value, RawFilterValue):
                 self.parameters[name].check(decode(text, parameter=name))
             texts.append((name, text))
@@ -558,6 +558,20 @@ class Filter:
 
     def __repr__(self) -> str:
         return f"Filter({self.arn!r}, {mask(str(self.expression))!r})"
+
+
+def _encoded(value: FilterValue, name: str, required: bool, limits: Limits) -> str:
+    try:
+        return encode(value, parameter=name, limits=limits)
+    except FilterValuesError as error:
+        refused = error
+    if required and refused.message.endswith(LEAVE_OUT):
+        refused = FilterValuesError(
+            f"{refused.message.removesuffix(LEAVE_OUT)}an INCLUDE needs a value here: give one, "
+            "or ask without this filter",
+            parameter=name,
+        )
+    raise refused
 
 
 @attrs.frozen(repr=False)

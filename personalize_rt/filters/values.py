@@ -196,12 +196,16 @@ def _are_strings(values: Iterable[object]) -> bool:
 
 def _string(value: str, parameter: str) -> str:
     if not value:
-        _refuse(parameter, "is an empty str, which no field holds", "leave the parameter out")
+        _refuse(parameter, "is an empty str, which no field holds", LEAVE_OUT)
     if '"' in value:
+        # Boto3 wants the quotes in the value.
+        written = re.fullmatch(_STRINGS, value)
         _refuse(
             parameter,
             f"is {_kind(value)} that holds a double quote, for which the filter language has no escape",
-            "rename the value in the dataset",
+            "write it without the quotes, which are added (several values as a list), or wrap it in RawFilterValue"
+            if written
+            else "rename the value in the dataset",
         )
     if not value.isascii() and _has_surrogate(value):
         _refuse(parameter, f"is {_kind(value)} with an unpaired surrogate", "decode the text with the right encoding")
@@ -229,7 +233,7 @@ def _scalar(value: Any, parameter: str) -> str:
     if isinstance(value, Enum):
         return encode(value.value, parameter=parameter, limits=_NO_LIMITS)
     if value is None or type(value).__name__ == "NAType":
-        _refuse(parameter, f"is {value}, a missing value", "leave the parameter out")
+        _refuse(parameter, f"is {value}, a missing value", LEAVE_OUT)
     if isinstance(value, bool):
         _refuse_bool(parameter)
     if isinstance(value, str):
@@ -266,7 +270,7 @@ def bare_digits(text: str, parameter: str = "") -> str:
     """
     parts = re.fullmatch(_SCIENTIFIC, text)
     if parts is None:
-        _refuse(parameter, "is a number that is not finite (nan or infinity)", "leave the parameter out")
+        _refuse(parameter, "is a number that is not finite (nan or infinity)", LEAVE_OUT)
     sign, whole, fraction, exponent = parts.groups(default="")
     digits = whole + fraction
     if not digits.strip("0"):
@@ -286,7 +290,7 @@ def _moment(value: object, parameter: str) -> str:
 
     if isinstance(value, datetime):
         if type(value).__name__ == "NaTType":
-            _refuse(parameter, "is NaT, a missing time", "leave the parameter out")
+            _refuse(parameter, "is NaT, a missing time", LEAVE_OUT)
         if value.utcoffset() is None:
             _refuse(parameter, "is a naive datetime", "give it a time zone (.replace(tzinfo=UTC))")
         return str((value - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1))
@@ -341,7 +345,7 @@ def _collection(value: object, parameter: str, limits: Limits) -> str:
     if not elements:
         kind = _kind(value)
         problem = f"is {kind}" if kind.startswith("an empty") else f"is {kind} without elements"
-        _refuse(parameter, problem, "leave the parameter out")
+        _refuse(parameter, problem, LEAVE_OUT)
     texts = [_element(element, f"{parameter}[{position}]") for position, element in enumerate(elements)]
     quoted = texts[0].startswith('"')
     if any(text.startswith('"') is not quoted for text in texts):
@@ -413,6 +417,7 @@ def read_number(text: str) -> int | Decimal:
     return Decimal(text)
 
 
+LEAVE_OUT = "leave the parameter out"
 _ADVICE = "send a str, a number, an aware datetime, or a list of one of these"
 
 

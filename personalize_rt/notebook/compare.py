@@ -7,11 +7,13 @@ from typing import Any
 
 import attrs
 
+from personalize_rt.errors import ValidationError
 from personalize_rt.notebook.agreement import kendall_tau, rank_biased_overlap, spearman, top_k_overlap
 from personalize_rt.notebook.frames import Result
-from personalize_rt.results import ActionRecommendations
+from personalize_rt.redaction import describe
+from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
 
-__all__ = ["Comparison", "Move", "compare"]
+__all__ = ["Comparison", "Move", "check_answer", "compare"]
 
 
 @attrs.frozen
@@ -144,8 +146,10 @@ def compare(
         labels: What to call the two answers in pictures.
 
     Raises:
-        ValidationError: ``k`` is not an int from 1, or ``p`` is not between 0 and 1.
+        ValidationError: One of the two is no answer, ``k`` is not an int from 1, or ``p`` is not between 0 and 1.
     """
+    check_answer(first, "first")
+    check_answer(second, "second")
     before, after = _places(first), _places(second)
     moves = [
         Move(id, before.get(id), after.get(id), _score(first, before.get(id)), _score(second, after.get(id)))
@@ -164,6 +168,20 @@ def compare(
         k=k,
         labels=(one, other),
     )
+
+
+def check_answer(answer: object, parameter: str) -> None:
+    """Refuse what is no answer.
+
+    Raises:
+        ValidationError: With what to make of a list of ids.
+    """
+    if not isinstance(answer, Ranking | Recommendations | ActionRecommendations):
+        raise ValidationError(
+            f"{parameter} is {describe(answer)}, not a Ranking, Recommendations or ActionRecommendations; of a list of "
+            "ids make Ranking(ids, scores=[None] * len(ids))",
+            parameter=parameter,
+        )
 
 
 def _places(result: Result) -> Mapping[str, int]:

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from personalize_rt.notebook.catalogue import Catalogue, read_catalogue
-from personalize_rt.notebook.compare import Comparison, Move
+from personalize_rt.notebook.compare import Comparison, Move, check_answer
 from personalize_rt.notebook.frames import Result
 from personalize_rt.notebook.markup import Html, escaped, page, tag
 from personalize_rt.notebook.view import (
@@ -40,9 +40,11 @@ def show(result: Result | Comparison, *, items: object = None) -> Shown:
             ``LocalPersonalize``.
 
     Raises:
-        ValidationError: ``items`` is something else, or a frame without an id column.
+        ValidationError: ``result`` is no answer; ``items`` is something else, or a frame without an id column.
         ModuleNotFoundError: ``items`` is a frame, and narwhals is not installed.
     """
+    if not isinstance(result, Comparison):
+        check_answer(result, "result")
     ids = [move.item_id for move in result.moves] if isinstance(result, Comparison) else _ids(result)
     return Shown(result, read_catalogue(items, ids[:MOST_ROWS]))
 

@@ -74,10 +74,20 @@ def _whole(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         raise ValidationError(f"{attribute.name} is {describe(value)}, not an int", parameter=attribute.name)
 
 
+def _items(value: Mapping[str, Mapping[str, Any]] | None) -> Mapping[str, Mapping[str, Any]] | None:
+    if type(value).__module__ != "builtins":
+        from personalize_rt.columns import is_frame, items_from_frame
+
+        if is_frame(value):
+            return items_from_frame(value)
+    return value
+
+
 def _columns(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     if value is not None and not isinstance(value, Mapping):
         raise ValidationError(
-            f"{attribute.name} is {describe(value)}; it takes a mapping of item ids to their columns",
+            f"{attribute.name} is {describe(value)}; it takes a mapping of item ids to their columns, or a frame "
+            "with a column ITEM_ID",
             parameter=attribute.name,
         )
 
@@ -117,8 +127,9 @@ class EnsembleScorer:
     another fits or updates it.
 
     Args:
-        items: What is known of items: item id to columns, as ``FilterData`` has it. Read by :meth:`fit` and at
-            construction, not copied before.
+        items: What is known of items: item id to columns, as ``FilterData`` has it; a pandas, Polars or Arrow frame
+            with a column ``ITEM_ID`` is made such a mapping. Read by :meth:`fit` and at construction, not copied
+            before.
         categories: The columns that hold categories: text with ``|`` between them, or a list of texts.
         number: The column that holds a number; other values count as missing.
         neighbours: With how many others an item is kept in pairs, those with the most weight.
@@ -132,7 +143,9 @@ class EnsembleScorer:
         ValidationError: A parameter of the wrong kind.
     """
 
-    items: Mapping[str, Mapping[str, Any]] | None = attrs.field(default=None, validator=_columns, repr=describe)
+    items: Mapping[str, Mapping[str, Any]] | None = attrs.field(
+        default=None, converter=_items, validator=_columns, repr=describe
+    )
     categories: Sequence[str] = attrs.field(default=("GENRES",), validator=_names, on_setattr=frozen)
     number: str | None = attrs.field(default="YEAR", validator=_name, on_setattr=frozen)
     neighbours: int = attrs.field(default=200, validator=whole, on_setattr=frozen)

@@ -27,6 +27,8 @@ _LOCAL = ResponseInfo(source="local")
 
 
 def _check_scorer(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if isinstance(value, type):
+        raise ValidationError(f"scorer is the class {value.__name__}: write {value.__name__}()", parameter="scorer")
     if not isinstance(value, Mapping) and not callable(value):
         raise ValidationError(
             f"scorer is {describe(value)}: it takes a mapping of item ids to logits, or a function of "

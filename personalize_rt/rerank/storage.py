@@ -93,9 +93,14 @@ def save(path: Path, stored: Stored) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, name)
-    except BaseException:
+    except BaseException as error:
         if os.path.exists(beside):
             os.remove(beside)
+        if isinstance(error, OSError) and error.filename == beside:
+            # Nobody asked for the file beside it.
+            error.filename = name
+            if error.filename2 is not None:
+                del error.filename2
         raise
 
 
@@ -162,7 +167,7 @@ def unpack(data: bytes, kind: str) -> Stored:
         raise _refused("is damaged: it was cut off or changed. Save the scorer again")
     found = words[2].decode("ascii", "replace")
     if found != kind:
-        raise _refused(f"holds a {found}, not a {kind}: load it with {found}.load")
+        raise _refused(f"holds {_a(found)}, not {_a(kind)}: load it with {found}.load")
     # Whoever made the checksum wrote the rest too, yet maybe not with this package.
     try:
         return Stored(found, *_parts(packed, _number(words[3], b"text="), _number(words[4], b"size=")))
@@ -228,6 +233,10 @@ def _checked_path(path: Any) -> str:
     if not isinstance(path, str | os.PathLike):
         raise ValidationError(f"path is {describe(path)}, not a str or a path", parameter="path")
     return os.fspath(cast("Path", path))
+
+
+def _a(kind: str) -> str:
+    return f"{'an' if kind[:1] in 'AEIOU' else 'a'} {kind}"
 
 
 def _refused(why: str) -> ValidationError:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import isfinite
 from operator import itemgetter
+from os import PathLike
 from typing import Any
 
 import attrs
@@ -33,6 +34,12 @@ def events_in_order(interactions: Iterable[Interaction], parameter: str) -> list
         from personalize_rt.columns import as_interactions
 
         interactions = as_interactions(interactions, parameter)
+    if isinstance(interactions, str | bytes | PathLike):
+        raise ValidationError(
+            f"{parameter} is {describe(interactions)}: it takes events, not the name of a file; give a frame "
+            "(pandas.read_csv(path)) or Interaction objects",
+            parameter=parameter,
+        )
     if isinstance(interactions, Interaction):
         raise ValidationError(f"{parameter} is one Interaction: write [interaction]", parameter=parameter)
     try:
@@ -50,8 +57,12 @@ def events_in_order(interactions: Iterable[Interaction], parameter: str) -> list
 
 def _event(interaction: Any, where: str, parameter: str) -> Event:
     if not isinstance(interaction, Interaction):
+        # What csv.DictReader and json give.
+        advice = "; of rows of a file make these, or give a frame (pandas.read_csv(path))"
         raise ValidationError(
-            f"{where} is {describe(interaction)}, not an Interaction(user_id, item_id, timestamp)", parameter=parameter
+            f"{where} is {describe(interaction)}, not an Interaction(user_id, item_id, timestamp)"
+            f"{advice if isinstance(interaction, Mapping) else ''}",
+            parameter=parameter,
         )
     for name in ("user_id", "item_id"):
         id = getattr(interaction, name)

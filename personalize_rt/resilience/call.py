@@ -144,6 +144,9 @@ class Policies:
 
 
 def _check_kind(name: str, value: object, kind: Any) -> None:
+    # A class has the methods too, so it may pass for a protocol.
+    if isinstance(value, type):
+        raise ValidationError(f"{name} is the class {value.__name__}: write {value.__name__}()", parameter=name)
     if not isinstance(value, kind):
         raise ValidationError(f"{name} is {describe(value)}, not a {kind.__name__}", parameter=name)
 

@@ -110,10 +110,15 @@ class FallbackChain(_Chainable):
     """The first of several fallbacks that does not refuse. Written ``first | second``.
 
     A link that fails is passed over like one that refuses.
+
+    Raises:
+        ValidationError: A link is no fallback.
     """
 
     def __init__(self, links: Iterable[Fallback]) -> None:
         self._links = tuple(links)
+        for link in self._links:
+            _check_link(link)
 
     def ranking(self, request: Request[Ranking], /) -> Ranking | None:
         """The first answer to GetPersonalizedRanking."""
@@ -138,6 +143,20 @@ class FallbackChain(_Chainable):
 
     def __or__(self, other: Fallback) -> FallbackChain:
         return FallbackChain((*self._links, other))
+
+
+def _check_link(link: Any) -> None:
+    """Refuse what could not answer now, not in the outage that it is for."""
+    kind = type(link).__name__
+    if isinstance(link, type):
+        problem = f"is the class {link.__name__}: write {link.__name__}()"
+    elif isinstance(link, Fallback):
+        return
+    elif isinstance(link, LocalReranker) or callable(link):
+        problem = f"is {describe(link)}, which scores and does not answer: write RerankFallback({kind}(…))"
+    else:
+        problem = f"is {describe(link)}, not a Fallback"
+    raise ValidationError(f"a link of a chain of fallbacks {problem}", parameter="fallback")
 
 
 class Listener(_Chainable):
@@ -294,9 +313,12 @@ class PopularItemsFallback(_Filtering):
     """Recommendations from a fixed list, best first, and rankings in that list's order.
 
     Args:
-        item_ids: The items, the most popular first.
+        item_ids: The items, the most popular first; a column of a frame is taken too.
         filter_data: Data to apply filters with.
         unfiltered: What to do about a filter that cannot be applied: ``"refuse"``, or ``"allow"`` all items.
+
+    Raises:
+        ValidationError: ``item_ids`` is a single str, or an id is not a str.
     """
 
     def __init__(
@@ -307,7 +329,7 @@ class PopularItemsFallback(_Filtering):
         unfiltered: Unfiltered = "refuse",
     ) -> None:
         super().__init__(filter_data, unfiltered)
-        self._item_ids = tuple(item_ids)
+        self._item_ids = _checked_ids(item_ids)
         self._places = {id: place for place, id in enumerate(self._item_ids)}
 
     def recommendations(self, request: Request[Recommendations], /) -> Recommendations | None:
@@ -330,6 +352,28 @@ class PopularItemsFallback(_Filtering):
         item_ids, unfiltered = kept
         ordered = sorted(item_ids, key=lambda id: self._places.get(id, len(self._places)))
         return _told(Ranking(ordered, scores=[None] * len(ordered)), unfiltered)
+
+
+def _checked_ids(item_ids: Any) -> tuple[str, ...]:
+    if type(item_ids).__module__ != "builtins":
+        from personalize_rt.columns import as_ids
+
+        item_ids = as_ids(item_ids, "item_ids")
+    if isinstance(item_ids, str | bytes):
+        raise ValidationError(
+            f"item_ids is {describe(item_ids)}: it takes a list of item ids; for a single one write [item_id]",
+            parameter="item_ids",
+        )
+    if not hasattr(item_ids, "__iter__"):
+        raise ValidationError(f"item_ids is {describe(item_ids)}, not a list of item ids", parameter="item_ids")
+    ids: tuple[Any, ...] = tuple(item_ids)
+    for place, id in enumerate(ids):
+        if not isinstance(id, str):
+            raise ValidationError(
+                f"item_ids[{place}] is {describe(id)}, not a str; turn ids into text as the data set spells them",
+                parameter="item_ids",
+            )
+    return ids
 
 
 class StaleFallback(_Chainable):
@@ -380,10 +424,12 @@ def answer_of(fallback: Fallback, request: Request[Any]) -> Answer | None:
         answer = getattr(fallback, method)(request)
     except Exception as failure:
         # The caller gets the original error; only the class is logged, since a text may show what was asked.
-        _log.warning("a fallback failed with %s", type(failure).__name__)
+        _log.warning("a fallback, %s, failed with %s", type(fallback).__name__, type(failure).__name__)
         return None
     if answer is not None and not isinstance(answer, kind):
-        _log.warning("a fallback answered with %s, not a %s", describe(answer), kind.__name__)
+        _log.warning(
+            "a fallback, %s, answered with %s, not a %s", type(fallback).__name__, describe(answer), kind.__name__
+        )
         return None
     return answer
 
@@ -396,7 +442,7 @@ def tell(fallback: Fallback, request: Request[Any], answer: Any) -> None:
     try:
         remember(request, answer)
     except Exception as failure:
-        _log.warning("a fallback could not remember: %s", type(failure).__name__)
+        _log.warning("a fallback, %s, could not remember: %s", type(fallback).__name__, type(failure).__name__)
 
 
 _METHODS: Mapping[str, tuple[str, type[Answer]]] = {

@@ -91,7 +91,7 @@ class AsyncTransport:
         if self._owned:
             check_client_options(options)
         else:
-            refuse_options(options)
+            refuse_options(client, options)
             _refuse_a_blocking_client(client)
 
     @property

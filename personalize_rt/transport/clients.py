@@ -61,8 +61,14 @@ def check_client_options(options: Mapping[str, Any]) -> None:
             raise ValidationError(f"{name} is {describe(value)}, not a str", parameter=name)
 
 
-def refuse_options(options: Mapping[str, Any]) -> None:
-    """Refuse options for a client that is not ours to build."""
+def refuse_options(client: Any, options: Mapping[str, Any]) -> None:
+    """Refuse a text as a client, and options for a client that is not ours to build."""
+    if isinstance(client, str | bytes):
+        raise ValidationError(
+            f"client is {describe(client)}, not a client: for a region write region_name=…, for an address "
+            "endpoint_url=…",
+            parameter="client",
+        )
     for name, value in options.items():
         if value is not None:
             raise ValidationError(

@@ -141,7 +141,7 @@ def service_error(error: Any, request: Request[Any], sent_before: int) -> Servic
     status: int | None = head.get("HTTPStatusCode")
     kind = _service_error_class(code, status)
     attempts = sent_before + 1 + int(head.get("RetryAttempts", 0))
-    said = mask(str(response.get("Error", {}).get("Message") or ""), request.personal_values())
+    said = mask(str(response.get("Error", {}).get("Message") or ""), request.personal_values(), request.arns())
     if len(said) > _LONGEST_MESSAGE:  # a proxy's page, for one
         said = f"{said[:_LONGEST_MESSAGE]}…"
     facts = [f"HTTP {status}"] if status else []

@@ -63,7 +63,7 @@ class Forwarder:
             client.meta.events.register(f"before-parse.{SERVICE}", _keep)
             mask_log()
         else:
-            refuse_options(options)
+            refuse_options(client, options)
         self._client = client
 
     def send(self, operation: Operation[Any], members: Mapping[str, Any]) -> Answer:

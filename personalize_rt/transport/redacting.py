@@ -40,16 +40,16 @@ def _mask(record: logging.LogRecord) -> bool:
 
 
 def _mask_for(request: Request[Any], record: logging.LogRecord) -> None:
-    secrets = list(request.personal_values())
+    secrets, shown = list(request.personal_values()), list(request.arns())
     try:
         text = str(record.msg) % _shown(record.args) if record.args else str(record.msg)
     except (TypeError, ValueError):  # a mistake of whoever logged; its parts may still be secret
         text = "(a line that could not be formatted)"
-    record.msg, record.args = mask(text, secrets), None
+    record.msg, record.args = mask(text, secrets, shown), None
     if record.exc_info:
         # A handler would print the exception by itself.
         formatted = logging.Formatter().formatException(record.exc_info)
-        record.exc_text, record.exc_info = mask(formatted, secrets), None
+        record.exc_text, record.exc_info = mask(formatted, secrets, shown), None
 
 
 def _shown(args: Any) -> Any:

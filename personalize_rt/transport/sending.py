@@ -74,7 +74,7 @@ class Transport:
             check_client_options(options)
             _owned.add(self)
         else:
-            refuse_options(options)
+            refuse_options(client, options)
 
     @property
     def owned(self) -> bool:

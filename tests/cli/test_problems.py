@@ -116,3 +116,34 @@ def test_a_command_s_name_is_not_taken_for_a_secret() -> None:
 
     line = in_one_line(UsageError(), ["rnak", PERSON])
     assert line == "personalize-rt: No such command 'rnak'. It has ***; see personalize-rt --help"
+
+
+def told(text: str, *arguments: str) -> str:
+    class UsageError(Exception):
+        def format_message(self) -> str:
+            return text
+
+    return in_one_line(UsageError(), arguments).removeprefix("personalize-rt: ").partition("; see")[0]
+
+
+@pytest.mark.parametrize("id", ["a", "valid", "number", "be"])
+def test_an_item_id_that_is_an_english_word_blots_out_no_word_of_a_message(cli: Callable[..., Any], id: str) -> None:
+    outcome = cli("rank", "--campaign-arn", ARN, "--user-id", PERSON, "--deadline", "soon", id)
+    assert "Input should be a valid number" in outcome.problem
+    assert outcome.status == 2
+
+
+@pytest.mark.parametrize("word", ["a", "ada", "7"])
+def test_an_argument_that_typer_quotes_is_hidden_even_when_it_is_a_word(word: str) -> None:
+    assert told(f"{word!r} is not a valid integer", "recommend", "--num-results", word).startswith("'***' is not")
+    assert told(f"Got unexpected extra arguments ({word} x)", "recommend", word) == (
+        "Got unexpected extra arguments (*** x)"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--user-id", "ada"], ["--user-id=ada"], ["--context", "NAME=ada"], ["--context=NAME=ada"], ["--value=N=ada"]],
+)
+def test_what_is_personal_is_hidden_wherever_it_stands(arguments: list[str]) -> None:
+    assert told("there is no ada", "rank", *arguments) == "there is no ***"

@@ -92,7 +92,11 @@ def test_an_aware_datetime_is_a_number() -> None:
         ("INCLUDE ItemID WHERE Items.A IN ($GENRE)", {"GENRES": "secret"}, "GENRES", "did you mean GENRE?"),
         ("INCLUDE ItemID WHERE Items.A IN ($GENRE)", {"Q": "secret"}, "Q", "it has GENRE"),
         ("INCLUDE ItemID WHERE Items.A IN ($GENRE)", {"$GENRE": "secret"}, "filter_values", "the $ belongs"),
-        ("INCLUDE ItemID WHERE Items.A IN ($GENRE)", {"GENRE": None}, "GENRE", "leave the parameter out"),
+        ("INCLUDE ItemID WHERE Items.A IN ($GENRE)", {"GENRE": None}, "GENRE", "an INCLUDE needs a value"),
+        ("INCLUDE ItemID WHERE Items.A IN ($GENRE)", {"GENRE": []}, "GENRE", "an INCLUDE needs a value"),
+        ("INCLUDE ItemID WHERE Items.A IN ($GENRE)", {"GENRE": ""}, "GENRE", "an INCLUDE needs a value"),
+        ("EXCLUDE ItemID WHERE Items.A IN ($GENRE)", {"GENRE": None}, "GENRE", "leave the parameter out"),
+        ("EXCLUDE ItemID WHERE Items.A IN ($GENRE)", {"GENRE": []}, "GENRE", "leave the parameter out"),
         ("INCLUDE ItemID WHERE Items.A IN ($GENRE)", {"GENRE": ["secret", 1]}, "GENRE", "mixes"),
         ("INCLUDE ItemID WHERE Items.A IN ($GENRE)", {"GENRE": "secret" * 200}, "GENRE", "1,202 characters"),
         ("EXCLUDE ItemID WHERE Items.A = 1", {"GENRE": "secret"}, "GENRE", "it has none"),
@@ -109,6 +113,8 @@ def test_wrong_values_never_reach_a_request(expression: str, values: dict[str, A
         Filter(ARN, expression).bind(values)
     assert caught.value.parameter == parameter
     assert said in str(caught.value)
+    assert ("leave the parameter out" in str(caught.value)) is (said == "leave the parameter out")
+    assert caught.value.__context__ is None
     assert "secret" not in repr(caught.value)
 
 

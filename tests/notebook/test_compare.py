@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import pickle
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from personalize_rt.errors import ValidationError
-from personalize_rt.notebook import Move, compare
+from personalize_rt.notebook import Move, compare, show
 from personalize_rt.notebook.agreement import rank_biased_overlap, top_k_overlap
 from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
 
@@ -101,3 +102,16 @@ def test_parameters_out_of_range_are_refused(name: str, options: dict[str, float
     with pytest.raises(ValidationError) as caught:
         compare(answer("ab"), answer("ab"), **options)  # type: ignore[arg-type]  # one of the two
     assert caught.value.parameter == name
+
+
+@pytest.mark.parametrize("other", [["a"], "a", None, {"a": 1}, object()])
+def test_what_is_no_answer_is_refused_with_advice(other: Any) -> None:
+    for name, ask in {
+        "first": lambda: compare(other, answer("a")),
+        "second": lambda: compare(answer("a"), other),
+        "other": lambda: answer("a").compare(other),
+        "result": lambda: show(other),
+    }.items():
+        with pytest.raises(ValidationError, match=rf"^{name} is .*make Ranking\(ids, scores=") as caught:
+            ask()
+        assert caught.value.parameter == name

@@ -6,6 +6,7 @@ import pickle
 from datetime import UTC, datetime
 from decimal import Decimal
 from math import exp, inf, isclose, log, nan
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -146,8 +147,8 @@ def test_a_timestamp_that_is_not_finite_is_refused(scorer_class: Any, timestamp:
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
-        (("secret", "a", 0.0), r"\[0\] is a tuple of 3 items, not an Interaction"),
-        ({"USER_ID": "secret"}, r"\[0\] is a dict of 1 item, not an Interaction"),
+        (("secret", "a", 0.0), r"\[0\] is a tuple of 3 items, not an Interaction\(user_id, item_id, timestamp\)$"),
+        ({"USER_ID": "secret"}, r"\[0\] is a dict of 1 item, not an Interaction.*pandas\.read_csv\(path\)"),
         (Interaction(5, "a", 0.0), r"\[0\]\.user_id is an int"),  # type: ignore[arg-type]
         (Interaction("secret", None, 0.0), r"\[0\]\.item_id is None"),  # type: ignore[arg-type]
         (Interaction("secret", "a", "1362062307"), r"\[0\]\.timestamp is a str of 10 characters"),  # type: ignore[arg-type]
@@ -221,3 +222,12 @@ def test_a_half_life_must_be_a_number_above_0(scorer_class: Any, half_life_days:
 def test_parameters_do_not_change_after_they_were_used(scorer_class: Any) -> None:
     with pytest.raises(AttributeError):
         scorer_class().half_life_days = 5.0
+
+
+@pytest.mark.parametrize("scorer_class", SCORERS)
+@pytest.mark.parametrize("path", ["inter.csv", b"inter.csv", Path("inter.csv")], ids=lambda path: type(path).__name__)
+def test_the_name_of_a_file_is_refused_with_advice(scorer_class: Any, path: Any) -> None:
+    for method, parameter in (("fit", "interactions"), ("update", "events")):
+        with pytest.raises(ValidationError, match=r"not the name of a file; give a frame.*read_csv") as caught:
+            getattr(scorer_class(), method)(path)
+        assert caught.value.parameter == parameter

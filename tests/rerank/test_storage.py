@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import zlib
 from array import array
 from pathlib import Path
@@ -111,7 +112,7 @@ def test_a_format_that_never_was_is_damaged() -> None:
 
 def test_another_kind_of_scorer_is_named() -> None:
     message = refusal(pack(SMALL), "Other")
-    assert "holds a Toy, not a Other" in message
+    assert "holds a Toy, not an Other" in message
     assert "Toy.load" in message
 
 
@@ -189,6 +190,15 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyte
         storage.save(path, Stored("Toy", "second"))
     assert storage.load(path, "Toy").content == SMALL.content
     assert os.listdir(tmp_path) == ["a"]
+
+
+def test_a_save_that_fails_names_the_path_that_was_given(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "folder", str(tmp_path / "absent" / "scorer")):
+        with pytest.raises(OSError, match=re.escape(repr(str(path))) + "$") as caught:
+            storage.save(path, SMALL)
+        assert (caught.value.filename, caught.value.filename2) == (str(path), None)
+    assert os.listdir(tmp_path) == ["folder"]
 
 
 def test_a_path_is_text_or_a_path(tmp_path: Path) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import pickle
+import re
 from collections.abc import Callable
 from typing import Any
 
 import attrs
+import pandas
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +22,7 @@ from personalize_rt import (
     Limits,
     LocalReranker,
     PersonalizeError,
+    PersonalizeRuntime,
     Promotion,
     Ranking,
     Recommendations,
@@ -30,8 +33,10 @@ from personalize_rt import (
     TransportError,
     ValidationError,
 )
+from personalize_rt.aio import AsyncPersonalizeRuntime
 from personalize_rt.filters import Filter
 from personalize_rt.operations import personalized_ranking_request
+from personalize_rt.rerank import ShadowScorer
 from personalize_rt.resilience.breaker import CircuitBreaker
 from personalize_rt.resilience.fallback import (
     FallbackChain,
@@ -194,8 +199,30 @@ def test_a_fallback_that_refuses_raises_the_original_error(down: Any) -> None:
 def test_a_fallback_that_fails_raises_the_original_error(down: Any, caplog: Any) -> None:
     with caplog.at_level(logging.DEBUG, logger="personalize_rt"):
         expect_the_original(down(Double(KeyError("ada@example.org"))))
-    assert "KeyError" in caplog.text
+    assert "a fallback, Double, failed with KeyError" in caplog.text
     assert "ada" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("build", "advice"),
+    [
+        (lambda: PersonalizeRuntime(fallback=InputOrderFallback), "write InputOrderFallback()"),
+        (lambda: AsyncPersonalizeRuntime(fallback=InputOrderFallback), "write InputOrderFallback()"),
+        (lambda: PersonalizeRuntime().with_options(fallback=StaleFallback), "write StaleFallback()"),
+        (lambda: PersonalizeRuntime(breaker=CircuitBreaker), "write CircuitBreaker()"),
+        (lambda: RerankFallback(ShadowScorer), "write ShadowScorer()"),
+        (lambda: LocalReranker(ShadowScorer), "write ShadowScorer()"),
+        (lambda: StaleFallback() | InputOrderFallback, "write InputOrderFallback()"),
+        (lambda: StaleFallback() | StaleFallback() | InputOrderFallback, "write InputOrderFallback()"),
+        (lambda: FallbackChain([InputOrderFallback]), "write InputOrderFallback()"),
+        (lambda: RerankFallback(ShadowScorer()) | ShadowScorer(), "write RerankFallback(ShadowScorer(…))"),
+        (lambda: StaleFallback() | LocalReranker({}), "write RerankFallback(LocalReranker(…))"),
+        (lambda: StaleFallback() | None, "not a Fallback"),
+    ],
+)
+def test_what_could_not_answer_is_refused_before_the_outage(build: Any, advice: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(advice)):
+        build()
 
 
 @pytest.mark.parametrize("nonsense", [["i1"], "i1", {}, 7, Recommendations(["i1"], scores=[None]), object()])
@@ -296,6 +323,23 @@ def test_popular_items_are_the_first_of_the_list_without_the_seed(down: Any) -> 
     assert made.get_recommendations(campaign_arn=ARN, item_id="p1", num_results=3).item_ids == ("p0", "p2", "p3")
     assert len(made.get_recommendations(campaign_arn=ARN)) == 25
     assert rank(made, input_list=["x", "p3", "y", "p1"]).item_ids == ("p1", "p3", "x", "y")
+
+
+@pytest.mark.parametrize(
+    ("item_ids", "advice"),
+    [
+        ("tt0111161", r"write \[item_id\]"),
+        (b"tt0111161", r"write \[item_id\]"),
+        (5, "not a list of item ids"),
+        (pandas.DataFrame({"ITEM_ID": ["a"]}), "give one of its columns"),
+        (["a", 5], r"item_ids\[1\] is an int, not a str"),
+        ([None], r"item_ids\[0\] is None, not a str"),
+    ],
+)
+def test_popular_items_are_a_list_of_texts(item_ids: Any, advice: str) -> None:
+    with pytest.raises(ValidationError, match=advice) as caught:
+        PopularItemsFallback(item_ids)
+    assert caught.value.parameter == "item_ids"
 
 
 def test_popular_items_do_not_pretend_to_be_promoted(down: Any) -> None:

@@ -33,6 +33,7 @@ from personalize_rt.transport.in_process import in_process_client
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
 FILTER = "arn:aws:personalize:eu-west-1:123456789012:filter/unseen"
+PROMOTING = "arn:aws:personalize:eu-west-1:123456789012:filter/spring"
 ONCE = {"attempts": 1}
 
 
@@ -262,6 +263,22 @@ def test_short_and_strange_values_do_not_show_either(value: str, runtime: Any, s
     server.script(say)
     error = failed(runtime(), InvalidInputError, user_id=value, context={"DEVICE": value})
     assert 'user <***>, as JSON "***" or "***".' in str(error)
+
+
+def test_arns_of_the_request_stay_whole(runtime: Any, server: Any) -> None:
+    said = f"no 1 of Unseen in {ARN}, {FILTER} or {PROMOTING}"
+    server.script(lambda request: server.failure(400, message=said))
+    promotion = Promotion("spring", 20, filter_arn=PROMOTING, filter_values={"TOPIC": "spring"})
+    error = failed(
+        runtime(),
+        InvalidInputError,
+        user_id="1",
+        filter_arn=FILTER,
+        filter_values={"GENRE": "unseen"},
+        context={"PLACE": "movies"},
+        promotions=[promotion],
+    )
+    assert f"no *** of *** in {ARN}, {FILTER} or {PROMOTING}" in str(error)
 
 
 def test_values_of_a_ranking_are_hidden_too(runtime: Any, server: Any) -> None:

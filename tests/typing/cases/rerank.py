@@ -8,6 +8,7 @@ from typing import assert_type
 from personalize_rt import (
     CoVisitationScorer,
     EmbeddingScorer,
+    EnsembleScorer,
     Fallback,
     FilterData,
     Interaction,
@@ -18,8 +19,9 @@ from personalize_rt import (
     Ranking,
     RerankFallback,
     Scorer,
+    ShadowScorer,
 )
-from personalize_rt.rerank import EnsembleScorer, LongRanking, ShadowScorer, TrainableScorer
+from personalize_rt.rerank import LongRanking, TrainableScorer
 from personalize_rt.resilience.fallback import FallbackChain
 
 
