@@ -181,7 +181,7 @@ def test_what_failed_in_an_outage_is_asked_again(
     path = tmp_path / "c"
     client.outcome = lambda user: service_error("ServiceUnavailable", 503) if int(user) >= 20 else None
     run = bulk.arun(runtime, requests(range(1_000)), concurrency=4, checkpoint=path)
-    with pytest.raises(bulk.OutageError, match="ServerError: .*503"):
+    with pytest.raises(bulk.OutageError, match=r"ServerError: .*503"):
         asyncio.run(all_of(run))
     assert (run.summary.done, run.summary.failed) == (20, {})
     client.outcome = lambda user: service_error("ServiceUnavailable", 503) if int(user) >= 90 else None

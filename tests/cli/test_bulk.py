@@ -145,6 +145,47 @@ def test_a_refused_identity_is_status_1_and_says_how_to_go_on(
     assert (once_more.status, once_more.out) == (0, "nothing to do: out.jsonl is there, and whole\n")
 
 
+WHERE = ("--campaign-arn", "arn:aws:personalize:eu-west-1:123456789012:campaign/c", "--region", "eu-west-1")
+
+
+@pytest.mark.parametrize(
+    ("status", "problem"),
+    [
+        (503, "none of 100 requests in a row could be answered, the last one for ServerError: "),
+        (400, "the first 100 requests were all refused alike, so the others were not tried; the first one for "),
+    ],
+)
+def test_a_job_that_could_do_nothing_says_why_and_keeps_nothing_so_that_resume_asks_all(
+    cli: Callable[..., Any], lists: Path, server: Any, status: int, problem: str
+) -> None:
+    rows = [{"userId": f"{PERSON}-{n}", "itemList": ["a"]} for n in range(150)]
+    (lists / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    server.always(status)
+    command = ("bulk", "rank", "in.jsonl", "out.jsonl", *WHERE, "--endpoint-url", server.url, "--attempts", "1")
+    command += ("--concurrency", "2")
+    for _ in range(2):
+        outcome = cli(*command, "--resume")
+        assert outcome.status == 1
+        assert problem in outcome.problem
+        assert f"(HTTP {status}" in outcome.problem
+        assert outcome.problem.endswith("no row is done, so nothing is kept: run it again")
+        assert PERSON not in outcome.problem
+        assert not (lists / "out.jsonl.parts").exists()
+    server.always(None)
+    again = cli(*command, "--resume")
+    assert again.status == 0
+    assert again.out.startswith("150 done; latency")
+
+
+def test_a_campaign_that_does_not_exist_ends_the_job_at_once(cli: Callable[..., Any], lists: Path, server: Any) -> None:
+    server.always(404)
+    outcome = cli("bulk", "rank", "in.jsonl", "out.jsonl", *WHERE, "--endpoint-url", server.url, "--concurrency", "1")
+    assert outcome.status == 1
+    assert "ResourceNotFoundException (HTTP 404" in outcome.problem
+    assert server.count < 20  # those that went out before the first answer was looked at
+    assert not (lists / "out.jsonl").exists()
+
+
 def test_ctrl_c_is_status_130_and_one_line(
     cli: Callable[..., Any], lists: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
