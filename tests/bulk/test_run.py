@@ -346,6 +346,21 @@ def test_a_mistake_in_all_requests_ends_the_run_with_the_first_as_example(
     assert len(list(bulk.run(runtime, requests(ids), concurrency=2))) == 300
 
 
+def test_requests_that_are_refused_alike_after_one_that_was_answered_are_outcomes(
+    runtime: PersonalizeRuntime, client: Client, tmp_path: Path
+) -> None:
+    client.outcome = lambda user: service_error("InvalidInputException") if int(user) else None
+    run = bulk.run(runtime, requests(range(300)), concurrency=2)
+    assert [outcome.position for outcome in run] == list(range(300))
+    assert run.summary.failed == {"InvalidInputError": 299}
+    # It may have been answered in the run before.
+    with bulk.run(runtime, requests(range(300)), concurrency=2, checkpoint=tmp_path / "c") as stopped:
+        while next(stopped).position < 1:
+            pass
+    rest = bulk.run(runtime, requests(range(300)), concurrency=2, checkpoint=tmp_path / "c")
+    assert len(list(rest)) == 299
+
+
 def test_a_campaign_that_does_not_exist_ends_the_run_at_once(runtime: PersonalizeRuntime, client: Client) -> None:
     client.outcome = lambda user: service_error("ResourceNotFoundException", 404)
     with pytest.raises(ResourceNotFoundError):
