@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["MASK", "describe", "mask"]
+__all__ = ["MASK", "describe", "mask", "shown_number"]
 
 MASK = "***"
 
@@ -26,6 +26,11 @@ def describe(value: Any) -> str:
         return f"{article} {kind} of {_count(len(value), 'item')}"
     except TypeError:  # it has no size
         return f"{article} {kind}"
+
+
+def shown_number(value: Any) -> str:
+    """A number as it is, for arguments that are settings and never personal; anything else as :func:`describe`."""
+    return f"{value}" if isinstance(value, int | float) else describe(value)
 
 
 def _count(number: int, unit: str) -> str:

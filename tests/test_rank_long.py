@@ -153,6 +153,12 @@ def test_a_budget_is_the_callers() -> None:
     assert service.rank(given={"max_requests": 4}).requests == 4
 
 
+@pytest.mark.parametrize(("name", "value"), [("concurrency", 0), ("max_requests", 0), ("max_requests", 1.5)])
+def test_a_number_that_is_refused_is_shown(name: str, value: float) -> None:
+    with pytest.raises(ValidationError, match=f"{name} is {value}: it must be an int from 1"):
+        Service().rank(given={name: value})
+
+
 @pytest.mark.parametrize(
     ("given", "parameter"),
     [

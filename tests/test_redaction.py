@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from personalize_rt.redaction import MASK, describe, mask
+from personalize_rt.redaction import MASK, describe, mask, shown_number
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,13 @@ from personalize_rt.redaction import MASK, describe, mask
 )
 def test_a_value_is_described_by_kind_and_size(value: Any, said: str) -> None:
     assert describe(value) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(0, "0"), (-1.5, "-1.5"), (True, "True"), ("secret", "a str of 6 characters"), (None, "None")]
+)
+def test_of_settings_numbers_are_shown_and_nothing_else(value: Any, said: str) -> None:
+    assert shown_number(value) == said
 
 
 @given(st.text())

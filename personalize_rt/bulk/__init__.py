@@ -12,7 +12,7 @@ Any iterable of requests gives an iterable of outcomes::
 """
 
 from personalize_rt.bulk.asynchronous import AsyncRun, arun
-from personalize_rt.bulk.course import InterruptedRun, OutageError
+from personalize_rt.bulk.course import AllRefusedError, InterruptedRun, OutageError
 from personalize_rt.bulk.files import rank_file, recommend_file
 from personalize_rt.bulk.limiter import RateLimiter
 from personalize_rt.bulk.outcomes import Outcome, Summary
@@ -22,6 +22,7 @@ from personalize_rt.bulk.running import Run, run
 
 __all__ = [
     "ActionRequest",
+    "AllRefusedError",
     "AsyncRun",
     "BulkRequest",
     "InterruptedRun",

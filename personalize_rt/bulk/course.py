@@ -6,7 +6,8 @@ Shared by the run on threads and the one on tasks, which only wait and hand on.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sized
+from collections import deque
+from collections.abc import Callable, Mapping, Sized
 from typing import Any
 
 from personalize_rt.bulk.checkpoint import Checkpoint
@@ -18,14 +19,18 @@ from personalize_rt.bulk.working import Done, Halt, Job
 from personalize_rt.errors import (
     CircuitOpenError,
     DeadlineExceededError,
+    FilterSyntaxError,
+    FilterValuesError,
+    InvalidInputError,
     PersonalizeError,
     ServerError,
     ThrottlingError,
     TransportError,
+    ValidationError,
 )
 from personalize_rt.notebook.progress import Bar
 
-__all__ = ["Course", "InterruptedRun", "OutageError"]
+__all__ = ["AllRefusedError", "Course", "InterruptedRun", "OutageError"]
 
 # Seconds between two writings of the checkpoint.
 SAVE_EVERY = 1.0
@@ -34,13 +39,33 @@ OUTAGE = 100
 _OUTAGES = frozenset(
     kind.__name__ for kind in (CircuitOpenError, DeadlineExceededError, ServerError, ThrottlingError, TransportError)
 )
+# Nothing was sent, so it says nothing about the service.
+_UNSENT = frozenset(kind.__name__ for kind in (FilterSyntaxError, FilterValuesError, ValidationError))
+# When so many requests at the beginning were refused alike, the mistake is in all of them.
+REFUSALS = 100
+_REFUSALS = _UNSENT | {InvalidInputError.__name__}
+_OUTAGE = "outage"
+# Outcomes that are held back at the most, while it is open whether there is an outage.
+HELD = 1_000
 
 
 class OutageError(PersonalizeError):
     """A run was stopped, since none of the last hundred requests could be answered: the service is not there.
 
+    Those requests have no outcome; a run that goes on asks them again.
+
     Args:
-        message: How they failed.
+        message: How the last one failed.
+    """
+
+
+class AllRefusedError(PersonalizeError):
+    """A run was stopped, since its first hundred requests were refused alike: what is wrong is wrong with all of them.
+
+    Those requests have no outcome; a run that goes on asks them again.
+
+    Args:
+        message: How the first one was refused.
     """
 
 
@@ -72,6 +97,8 @@ class Course:
         failed: Those of them that failed, by the class of their error; the summary counts all of them.
         gaps: Whether what is behind a request that was dropped may come out.
         what: What to write beside the bar.
+        refusals: Whether requests that are refused alike from the beginning end the run.
+        text: What an error says, with its class.
     """
 
     def __init__(
@@ -89,6 +116,8 @@ class Course:
         failed: Mapping[str, int] | None = None,
         gaps: bool = True,
         what: str = "asking",
+        refusals: bool = True,
+        text: Callable[[Done], str] | None = None,
     ) -> None:
         self._limiter = limiter
         self._checkpoint = checkpoint
@@ -100,13 +129,21 @@ class Course:
         self._tally.failed.update(failed or {})
         self._tally.done = skip - self._tally.failed.total()
         self._start = self._saved = time.monotonic()
+        # Outcomes that come out only when it is clear that they do not belong to what ends the run: an outage, or a
+        # mistake in all requests. They count as in flight till then, so that they are asked again.
+        self._held: deque[Done] = deque()
+        self._released: deque[Done] = deque()
+        self._kind = ""  # of those that are held: an outage, or a class of refusals
         self._in_a_row = 0
+        self._dropped = False
+        self._text: Callable[[Done], str] = text or _text
         self._handed: int | None = None
         self._exhausted = False
         self._failure: BaseException | None = None
         if total is None and isinstance(requests, Sized):
             total = len(requests)
         done = skip + (0 if checkpoint is None else checkpoint.count)
+        self._may_be_refused = refusals and self._tally.done == 0 and (checkpoint is None or not checkpoint.count)
         self._bar = Bar(what, " requests", progress, total=total, done=done)
         self.interrupts: Interrupts = Interrupts()
 
@@ -146,27 +183,72 @@ class Course:
 
     def next(self) -> Done | None:
         """What to hand on next, or ``None`` when it is not there yet."""
-        popped = self._window.pop()
-        if popped is None:
-            return None
-        done = popped[1]
+        while not self._released:
+            popped = None if self._dropped and not self._gaps else self._window.pop()
+            if popped is None:
+                return None
+            self._sort(popped[1])
+        done = self._released.popleft()
+        self._handed = done.position
+        self._tally.count(done.error, done.elapsed)
+        if done.error is not None and done.error not in self._tally.examples:
+            self._tally.examples[done.error] = self._text(done)
+        self._bar.advance(failed=done.error is not None)
+        return done
+
+    def _sort(self, done: Done) -> None:
+        """Hold an outcome back, or release it and those that were held."""
         error = done.error
         if error is not None and self._raises:
             value: Outcome[Any] = done.value
             assert value.error is not None
             raise self._with_advice(value.error, done.position)
-        self._handed = done.position
-        self._tally.count(error, done.elapsed)
-        self._bar.advance(failed=error is not None)
-        if error is None or error not in _OUTAGES:
-            self._in_a_row = 0
-        else:
-            self._in_a_row += 1
-            if self._in_a_row >= OUTAGE and self._failure is None:
-                self._failure = OutageError(
-                    f"none of {OUTAGE} requests in a row could be answered, the last one for {error}"
+        kind = self._kind_of(error)
+        if kind is None or (self._held and kind != self._kind):
+            self._release()
+            kind = self._kind_of(error)
+        if kind is None:
+            self._may_be_refused = False
+            self._released.append(done)
+            return
+        self._kind = kind
+        self._held.append(done)
+        self._in_a_row += kind != _OUTAGE or error not in _UNSENT
+        if kind == _OUTAGE and self._in_a_row >= OUTAGE:
+            self._give_up(
+                OutageError(
+                    f"none of {OUTAGE} requests in a row could be answered, the last one for {self._text(done)}"
                 )
-        return done
+            )
+        elif kind != _OUTAGE and self._in_a_row >= REFUSALS:
+            self._give_up(
+                AllRefusedError(
+                    f"the first {REFUSALS} requests were all refused alike, so the others were not tried; the first "
+                    f"one for {self._text(self._held[0])}"
+                )
+            )
+        elif len(self._held) >= HELD:
+            self._release()
+
+    def _kind_of(self, error: str | None) -> str | None:
+        """What an outcome may be a sign of."""
+        if error in _OUTAGES or (error in _UNSENT and self._held and self._kind == _OUTAGE):
+            return _OUTAGE
+        return error if self._may_be_refused and error in _REFUSALS else None
+
+    def _release(self) -> None:
+        if self._held:
+            self._may_be_refused = False
+        self._released.extend(self._held)
+        self._held.clear()
+        self._in_a_row = 0
+
+    def _give_up(self, failure: PersonalizeError) -> None:
+        if self._failure is None:
+            self._failure = failure
+        self._held.clear()
+        self._in_a_row = 0
+        self._dropped = True
 
     def confirm(self) -> None:
         """What was handed on last has been dealt with."""
@@ -182,6 +264,9 @@ class Course:
 
     def give_up_gaps(self) -> bool:
         """All has ended that will; whether there is something left to hand on."""
+        if self._held and not self.is_stopping:
+            self._release()  # they were the last ones
+            return True
         return self._gaps and self._window.give_up_gaps()
 
     # The end.
@@ -223,3 +308,7 @@ class Course:
         where = f"after {self._tally.total:,} requests" if position is None else f"at requests[{position}]"
         failure.add_note(f"the run stopped {where}{self._advice()}")
         return failure
+
+
+def _text(done: Done) -> str:
+    return f"{done.error}: {done.message}"

@@ -14,6 +14,7 @@ import attrs
 
 from personalize_rt import operations
 from personalize_rt.bulk.course import Course, InterruptedRun
+from personalize_rt.bulk.finished import check_output, look_at
 from personalize_rt.bulk.lines import Line, LinePlan
 from personalize_rt.bulk.outcomes import Summary
 from personalize_rt.bulk.parts import Parts, StorageError
@@ -57,7 +58,7 @@ def recommend_file(
     ``{"input":…,"output":{"recommendedItems":[…],"scores":[…]},"error":null}`` out, in the order of the input. A row
     may also have ``itemId``, ``numResults``, ``context`` and ``filterValues`` (in the service's form), which count
     before the arguments here. A name that ends with ``.csv`` or ``.parquet`` is a file with a column for each of
-    ``USER_ID``, ``ITEM_ID``, ``NUM_RESULTS`` that there is; an output may be ``.parquet`` too.
+    ``USER_ID``, ``ITEM_ID``, ``NUM_RESULTS`` that there is. An output is ``.jsonl``, ``.json`` or ``.parquet``.
 
     A row that is wrong, and a request that fails, is a line with an ``error``, and the others go on. The output
     appears when it is whole; until then its lines are in ``OUTPUT.parts``, each as soon as it is there. When the job
@@ -76,7 +77,8 @@ def recommend_file(
         concurrency: As for :func:`run`.
         tps: As for :func:`run`.
         processes: As for :func:`run`.
-        resume: Go on with a job that was stopped, if there is one; when the output is there, there is nothing to do.
+        resume: Go on with a job that was stopped, if there is one. When the output is there, nothing is sent: the
+            summary counts what is in it, and ``errors`` is written from it if that file is not there.
         errors: A file for the rows that failed, as they were (those of Parquet as JSON Lines), to ask only them again.
             It is written when there are some.
         progress: As for :func:`run`.
@@ -88,7 +90,8 @@ def recommend_file(
         ValidationError: An argument or a file was refused; nothing was sent.
         StorageError: The output cannot be written, for lack of space for instance; what is there is kept.
         InterruptedRun: Ctrl-C; a ``KeyboardInterrupt``. What is there is kept.
-        PersonalizeError: What ended the run, as for :func:`run`; what is there is kept.
+        PersonalizeError: What ended the run, as for :func:`run`; what is there is kept. Rows that failed in what ended
+            it, an outage for instance, are asked again with ``resume``.
         ModuleNotFoundError: A file is Parquet, and pyarrow is not installed.
     """
     arguments = {
@@ -190,18 +193,19 @@ class _Job:
         self._check_arguments()
         concurrency = number(options.concurrency, "concurrency")
         reader = open_rows(self._input, self._kind)
+        check_output(self._output)
         if self._output.suffix.lower() == ".parquet":
             need("pyarrow.parquet", "arrow", "A Parquet file")
         self._check_names()
         if options.resume and self._output.exists() and not self._parts_path().exists():
-            return Summary(0, {}, 0, None, None, 0.0)
+            return look_at(self._output, reader, self._errors)
         plan = LinePlan(self._kind, str(self._input), reader.unit, self._arguments)
         pool, limiter = open_pool(self._runtime, plan, concurrency, options.tps, options.processes)
         parts = Parts(self._output, self._description(), resume=options.resume)
         try:
             if parts.is_settled:
                 parts.remove()
-                return Summary(0, {}, 0, None, None, 0.0)
+                return look_at(self._output, reader, self._errors)
             course = Course(
                 (),
                 limiter,
@@ -215,6 +219,7 @@ class _Job:
                 skip=parts.rows,
                 failed=parts.failed,
                 what={"recommend": "recommending", "rank": "ranking"}[self._kind],
+                text=lambda done: json.loads(done.value.text)["error"],
             )
             rows = islice(reader.rows(), parts.rows, None)
             try:
@@ -223,14 +228,11 @@ class _Job:
                         assert line.position == parts.rows
                         parts.append(line.text)
             except InterruptedRun:
-                raise InterruptedRun(
-                    f"stopped after {parts.rows:,} rows, which are kept in {parts.directory}; to go on, run it again "
-                    "with resume"
-                ) from None
+                raise InterruptedRun(f"stopped; {_kept(parts)}") from None
             except StorageError:
                 raise  # it says so itself
             except PersonalizeError as error:
-                error.add_note(f"{parts.rows:,} rows are kept in {parts.directory}; to go on, run it again with resume")
+                error.add_note(_kept(parts))
                 raise
             parts.finish(self._writer(), None if self._errors is None else (self._errors, _again(reader)))
             return course.summary()
@@ -289,6 +291,14 @@ class _Job:
 
     def _writer(self) -> Callable[[Iterator[bytes], IO[bytes]], None]:
         return _write_parquet if self._output.suffix.lower() == ".parquet" else _write_lines
+
+
+def _kept(parts: Parts) -> str:
+    """What is there of a job that stopped, and how to go on."""
+    if parts.rows:
+        return f"{parts.rows:,} rows are kept in {parts.directory}; to go on, run it again with resume=True"
+    parts.remove()  # so that a job with other arguments may begin
+    return "no row is done, so nothing is kept: run it again"
 
 
 def _write_lines(lines: Iterator[bytes], file: IO[bytes]) -> None:

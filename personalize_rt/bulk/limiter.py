@@ -19,7 +19,7 @@ import threading
 from typing import TYPE_CHECKING, Protocol
 
 from personalize_rt.errors import ValidationError
-from personalize_rt.redaction import describe
+from personalize_rt.redaction import shown_number
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
@@ -95,7 +95,7 @@ class RateLimiter:
             isinstance(tps, bool) or not isinstance(tps, int | float) or not 0 < tps < math.inf  # pyright: ignore[reportUnnecessaryIsInstance]
         ):
             raise ValidationError(
-                f"tps must be a number of requests a second above 0, or None, not {describe(tps)}", parameter="tps"
+                f"tps must be a number of requests a second above 0, not {shown_number(tps)}", parameter="tps"
             )
         self._ceiling = math.inf if tps is None else float(tps)
         self._floor = min(FLOOR, self._ceiling)

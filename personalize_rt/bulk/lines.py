@@ -21,7 +21,7 @@ from personalize_rt.errors import PersonalizeError, ValidationError
 from personalize_rt.filters.values import RawFilterValue
 from personalize_rt.redaction import describe
 
-__all__ = ["DONE", "Line", "LinePlan"]
+__all__ = ["DONE", "Line", "LinePlan", "given"]
 
 DONE = b',"error":null}'
 """How the line of an answered request ends, and no other."""
@@ -98,21 +98,21 @@ class LinePlan:
 
     def value(self, position: int, raw: Row, answer: Any, error: PersonalizeError | None, elapsed: float) -> Line:
         """The line of an outcome."""
-        given = _given(raw, is_wrong=isinstance(error, ValidationError))
+        row = given(raw, is_wrong=isinstance(error, ValidationError))
         if error is None:
             output: dict[str, Any] = {"recommendedItems": answer.item_ids}
             if any(score is not None for score in answer.scores):
                 output["scores"] = answer.scores
-            return Line(position, b'{"input":%b,"output":%b%b' % (given, _json(output), DONE))
+            return Line(position, b'{"input":%b,"output":%b%b' % (row, _json(output), DONE))
         message = error.message
         if isinstance(error, ValidationError):
             message = _SPELLING.sub(lambda match: _MEMBER_OF[match[1]], message)
             message = f"{self._file}, {self._unit} {raw.number}: {message}"
         text = f"{type(error).__name__}: {message}"
-        return Line(position, b'{"input":%b,"output":null,"error":%b}' % (given, _json(text)))
+        return Line(position, b'{"input":%b,"output":null,"error":%b}' % (row, _json(text)))
 
 
-def _given(raw: Row, *, is_wrong: bool) -> bytes:
+def given(raw: Row, *, is_wrong: bool) -> bytes:
     """The input as it stands in the output: the same object, or a string when it is none."""
     if raw.members is not None:
         return _json(raw.members)

@@ -58,6 +58,7 @@ class Summary:
         p50: Half of the calls took at most so many seconds; ``None`` before the first. Good to 1 %.
         p99: 99 of 100 calls took at most so many seconds.
         elapsed: Seconds since the run began.
+        examples: What the first error of each class said, after its class; of this run only.
     """
 
     done: int
@@ -66,6 +67,7 @@ class Summary:
     p50: float | None
     p99: float | None
     elapsed: float
+    examples: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
     @property
     def total(self) -> int:
@@ -95,6 +97,7 @@ class Tally:
     def __init__(self) -> None:
         self.done: int = 0
         self.failed: Counter[str] = Counter()
+        self.examples: dict[str, str] = {}
         self._times: Counter[int] = Counter()
 
     @property
@@ -122,4 +125,12 @@ class Tally:
 
     def summary(self, throttles: int, elapsed: float) -> Summary:
         """All of it."""
-        return Summary(self.done, dict(self.failed), throttles, self.percentile(0.5), self.percentile(0.99), elapsed)
+        return Summary(
+            self.done,
+            dict(self.failed),
+            throttles,
+            self.percentile(0.5),
+            self.percentile(0.99),
+            elapsed,
+            dict(self.examples),
+        )

@@ -91,7 +91,7 @@ class Parts:
             except FileExistsError:
                 if not resume:
                     raise ValidationError(
-                        f"{self.directory} is there: a job was stopped before its end. Go on with it (resume), or "
+                        f"{self.directory} is there: a job was stopped before its end. Go on with it (resume=True), or "
                         "remove that directory",
                         parameter="output",
                     ) from None
@@ -320,7 +320,7 @@ class Parts:
         except OSError as error:
             if isinstance(error, PersonalizeError):
                 raise
-            kept = f"; {self.rows:,} rows are kept in {self.directory}: go on with resume" if self.rows else ""
+            kept = f"; {self.rows:,} rows are kept in {self.directory}: go on with resume=True" if self.rows else ""
             raise StorageError(f"cannot write {path}: {error.strerror or type(error).__name__}{kept}") from None
 
 

@@ -17,7 +17,7 @@ from personalize_rt.bulk.threads import Pool, Threads
 from personalize_rt.bulk.working import Plain, Plan
 from personalize_rt.client import PersonalizeRuntime
 from personalize_rt.errors import ValidationError
-from personalize_rt.redaction import describe
+from personalize_rt.redaction import describe, shown_number
 
 __all__ = ["OnError", "Run", "Runtime", "check_requests", "checked", "number", "open_pool", "run"]
 
@@ -135,7 +135,11 @@ def run(
 
     A request that is throttled to the end of its retries waits for its next turn, up to ten times, while the pace
     slows down. A refused identity and a missing setting (``AccessDeniedError``, ``ConfigurationError``) end the run, as
-    every other request would fail alike; so do 100 requests in a row that could not be answered.
+    every other request would fail alike; so does a campaign, recommender or filter that does not exist
+    (``ResourceNotFoundError``). 100 requests in a row that could not be answered end it (``OutageError``), and so do
+    the first 100, when all of them are refused alike (``AllRefusedError``: ``InvalidInputError`` or ``ValidationError``
+    each). To know that, such outcomes are held back until another one comes; those that led to the end are not handed
+    on, and a run that goes on with the checkpoint asks them again.
 
     Ctrl-C lets what is in flight end, hands it on, writes the checkpoint, and only then raises; the second one breaks
     off.
@@ -246,5 +250,7 @@ def number(value: Any, parameter: str) -> int:
         ValidationError: It is something else.
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValidationError(f"{parameter} must be a whole number from 1, not {describe(value)}", parameter=parameter)
+        raise ValidationError(
+            f"{parameter} must be a whole number from 1, not {shown_number(value)}", parameter=parameter
+        )
     return value

@@ -16,6 +16,7 @@ from personalize_rt.errors import (
     CircuitOpenError,
     ConfigurationError,
     PersonalizeError,
+    ResourceNotFoundError,
     ThrottlingError,
     ValidationError,
 )
@@ -41,13 +42,14 @@ class Job(NamedTuple):
 
 
 class Done(NamedTuple):
-    """A request that has an outcome: what the caller gets, the class of the error, and the seconds of the call."""
+    """A request that has an outcome: what the caller gets, class and text of the error, and the seconds of the call."""
 
     place: int
     position: int
     value: Any
     error: str | None
     elapsed: float
+    message: str = ""
 
 
 class Halt(NamedTuple):
@@ -133,12 +135,12 @@ def finished(
         return Done(job.place, job.position, plan.value(job.position, job.raw, answer, None, elapsed), None, elapsed)
     # A copy: an error that is kept must not keep the frames that it went through.
     error = copy.copy(error)
-    if isinstance(error, AccessDeniedError | ConfigurationError):
+    if isinstance(error, AccessDeniedError | ConfigurationError | ResourceNotFoundError):
         return Halt(job.place, error)
     if isinstance(error, ValidationError):
         elapsed = 0.0  # nothing was sent
     value = plan.value(job.position, job.raw, None, error, elapsed)
-    return Done(job.place, job.position, value, type(error).__name__, elapsed)
+    return Done(job.place, job.position, value, type(error).__name__, elapsed, error.message)
 
 
 class Worker(Generic[RawT, ValueT]):

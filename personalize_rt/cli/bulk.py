@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import typer
@@ -12,7 +13,8 @@ import typer
 from personalize_rt.bulk import InterruptedRun, Summary, rank_file, recommend_file
 from personalize_rt.cli import options
 from personalize_rt.cli.arguments import as_context, as_filter_values
-from personalize_rt.cli.output import as_json, write, write_error
+from personalize_rt.cli.failures import on_command_line
+from personalize_rt.cli.output import as_json, printable, write, write_error
 from personalize_rt.cli.target import Target, choose_target
 from personalize_rt.client import PersonalizeRuntime
 
@@ -25,7 +27,10 @@ Input: TypeAlias = Annotated[
     str, typer.Argument(metavar="INPUT", help="JSON Lines of batch inference, or .csv, or .parquet.")
 ]
 Output: TypeAlias = Annotated[
-    str, typer.Argument(metavar="OUTPUT", help="JSON Lines of batch inference, or .parquet. It must not be there.")
+    str,
+    typer.Argument(
+        metavar="OUTPUT", help="JSON Lines of batch inference (.jsonl, .json), or .parquet. It must not be there."
+    ),
 ]
 Concurrency: TypeAlias = Annotated[
     int, typer.Option("--concurrency", metavar="N", help="Requests in flight at the most.")
@@ -38,7 +43,7 @@ Processes: TypeAlias = Annotated[
     int | None, typer.Option("--processes", metavar="N", help="Processes, where one is not fast enough.")
 ]
 Resume: TypeAlias = Annotated[
-    bool, typer.Option("--resume", help="Go on with a job that was stopped, if there is one.")
+    bool, typer.Option("--resume", help="Go on with a job that was stopped; of one that is done, say how it went.")
 ]
 Errors: TypeAlias = Annotated[
     str | None,
@@ -84,6 +89,7 @@ def recommend(
     """Ask for items for each row (GetRecommendations): {"userId": "4638"}."""
     where = _Where(region, profile, endpoint_url, local, deadline, attempts, processes)
     target = where.target
+    was_there = resume and Path(output).exists()
     with _interruptible():
         summary = recommend_file(
             where.runtime(),
@@ -101,7 +107,7 @@ def recommend(
             resume=resume,
             errors=errors,
         )
-    _end(summary, output, errors, json=json)
+    _end(summary, output, errors, was_there=was_there, json=json)
 
 
 @bulk.command(
@@ -131,6 +137,7 @@ def rank(
     """Rank the list of each row (GetPersonalizedRanking): {"userId": "891", "itemList": ["27", "886"]}."""
     where = _Where(region, profile, endpoint_url, local, deadline, attempts, processes)
     target = where.target
+    was_there = resume and Path(output).exists()
     with _interruptible():
         summary = rank_file(
             where.runtime(),
@@ -146,7 +153,7 @@ def rank(
             resume=resume,
             errors=errors,
         )
-    _end(summary, output, errors, json=json)
+    _end(summary, output, errors, was_there=was_there, json=json)
 
 
 @contextmanager
@@ -155,7 +162,7 @@ def _interruptible() -> Generator[None]:
     try:
         yield
     except InterruptedRun as interrupt:
-        write_error(f"personalize-rt: {interrupt.message}")
+        write_error(f"personalize-rt: {on_command_line(interrupt.message)}")
         raise typer.Exit(_INTERRUPTED) from None
 
 
@@ -191,17 +198,25 @@ def _build(options: dict[str, Any]) -> PersonalizeRuntime:
     return choose_target(**options).runtime
 
 
-def _end(summary: Summary, output: str, errors: str | None, *, json: bool) -> None:
+def _end(summary: Summary, output: str, errors: str | None, *, was_there: bool, json: bool) -> None:
     """Say how it went; the exit status says whether all rows were answered."""
     failed = sum(summary.failed.values())
     if json:
         write(as_json(_as_dict(summary)))
     else:
-        lines = [f"{summary}"] if summary.total else [f"nothing to do: {output} is there, and whole"]
+        lines = [f"{summary}"]
+        if was_there:
+            lines = [f"nothing to do: {output} is there, and whole"]
+            if failed:
+                kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(summary.failed.items()))
+                lines[0] += f"; {failed:,} of its {summary.total:,} rows failed ({kinds})"
+        lines += [f"for example {printable(text)}" for _, text in sorted(summary.examples.items())]
         if failed:
             lines.append(f"the lines of the rows that failed have an error in {output}")
             if errors is not None:
                 lines.append(f"to ask only them again, give {errors} as INPUT")
+            else:
+                lines.append("to have only them, to ask them again: the same command with --resume --errors FILE")
         write("".join(f"{line}\n" for line in lines))
     if failed:
         raise typer.Exit(_SERVICE)
@@ -215,4 +230,5 @@ def _as_dict(summary: Summary) -> dict[str, Any]:
         "p50": summary.p50,
         "p99": summary.p99,
         "elapsed": round(summary.elapsed, 3),
+        "examples": dict(summary.examples),
     }

@@ -13,7 +13,7 @@ from personalize_rt.errors import ConfigurationError, PersonalizeError, Validati
 from personalize_rt.local import LocalDataError
 from personalize_rt.redaction import MASK, mask
 
-__all__ = ["SERVICE", "exit_status", "in_one_line"]
+__all__ = ["SERVICE", "exit_status", "in_one_line", "on_command_line"]
 
 SERVICE = 1
 USAGE = 2
@@ -32,6 +32,7 @@ _OPTIONS: Mapping[str, str] = {
     "item_id": "--item-id",
     "metadata_columns": "--metadata",
     "num_results": "--num-results",
+    "output": "OUTPUT",
     "processes": "--processes",
     "recommender_arn": "--recommender-arn",
     "region_name": "--region",
@@ -70,16 +71,21 @@ def _text(error: Exception, arguments: Sequence[str]) -> str:
     if isinstance(error, LocalDataError):
         return _of_data(error)
     if isinstance(error, ValidationError | ConfigurationError):
-        text = _OPTION.sub(lambda match: _OPTIONS[match[1]], error.message)
+        text = on_command_line(_OPTION.sub(lambda match: _OPTIONS[match[1]], error.message))
         return f"{text}; a name will do with --local only" if _NO_ARN in text and "--local" not in arguments else text
     if isinstance(error, PersonalizeError):
-        return "; ".join([error.message, *getattr(error, "__notes__", ())])
+        return on_command_line("; ".join([error.message, *getattr(error, "__notes__", ())]))
     if isinstance(error, ModuleNotFoundError) and "pip install" in str(error):
         return str(error)
     if isinstance(error, OSError):
         return f"cannot write the answer: {error.strerror or type(error).__name__}"
     where = extract_tb(error.__traceback__)[-1]
     return f"unexpected {type(error).__name__} in {Path(where.filename).name}, line {where.lineno}: please report it"
+
+
+def on_command_line(text: str) -> str:
+    """A message of the library, with its advice as the command line spells it."""
+    return text.replace("resume=True", "--resume")
 
 
 def _is_usage(error: Any) -> bool:

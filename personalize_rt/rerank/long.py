@@ -25,7 +25,7 @@ import attrs
 
 from personalize_rt.errors import PersonalizeError, ValidationError
 from personalize_rt.limits import Limits
-from personalize_rt.redaction import describe
+from personalize_rt.redaction import shown_number
 from personalize_rt.rerank.scale import HALF_UNIT, Part, Scale, in_order
 from personalize_rt.results import Metadata, Ranking, ResponseInfo
 
@@ -152,7 +152,7 @@ class LongPlan:
         chunks = len(self._chunks)
         if given is not None and (not isinstance(given, int) or isinstance(given, bool) or given < 1):
             raise ValidationError(
-                f"max_requests is {describe(given)}: it must be an int from 1, or None", parameter="max_requests"
+                f"max_requests is {shown_number(given)}: it must be an int from 1, or None", parameter="max_requests"
             )
         if chunks == 1:
             return 1, 1

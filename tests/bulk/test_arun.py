@@ -173,3 +173,18 @@ def test_a_runtime_of_the_other_kind_is_refused() -> None:
 
     with pytest.raises(ValidationError, match="not an AsyncPersonalizeRuntime; for a PersonalizeRuntime there is run"):
         bulk.arun(PersonalizeRuntime(), [])  # type: ignore[arg-type]
+
+
+def test_what_failed_in_an_outage_is_asked_again(
+    runtime: AsyncPersonalizeRuntime, client: AsyncClient, tmp_path: Path
+) -> None:
+    path = tmp_path / "c"
+    client.outcome = lambda user: service_error("ServiceUnavailable", 503) if int(user) >= 20 else None
+    run = bulk.arun(runtime, requests(range(1_000)), concurrency=4, checkpoint=path)
+    with pytest.raises(bulk.OutageError, match=r"ServerError: .*503"):
+        asyncio.run(all_of(run))
+    assert (run.summary.done, run.summary.failed) == (20, {})
+    client.outcome = lambda user: service_error("ServiceUnavailable", 503) if int(user) >= 90 else None
+    outcomes = asyncio.run(all_of(bulk.arun(runtime, requests(range(100)), checkpoint=path)))
+    assert [outcome.position for outcome in outcomes] == list(range(20, 100))
+    assert [outcome.position for outcome in outcomes if outcome.error] == list(range(90, 100))

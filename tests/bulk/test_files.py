@@ -336,8 +336,11 @@ def test_parquet_without_pyarrow_names_the_extra(
         ({"campaign_arn": "movies"}, "campaign_arn is not an ARN of Personalize"),
         ({"context": {"A B": "x"}}, "context has a name with other than"),
         ({"filter_values": {"A": "x"}}, "filter_values without filter_arn"),
-        ({"concurrency": 0}, "concurrency must be a whole number from 1"),
-        ({"tps": -1}, "tps must be a number"),
+        ({"concurrency": 0}, "concurrency must be a whole number from 1, not 0"),
+        ({"tps": -1}, "tps must be a number of requests a second above 0, not -1"),
+        ({"output": "out.csv"}, r"must end with .jsonl, .json or .parquet, not with .csv; CSV is only read"),
+        ({"output": "out.xlsx"}, r"output must end with .jsonl, .json or .parquet, not with .xlsx"),
+        ({"output": "out.jsonl.gz"}, r"output must end with .jsonl, .json or .parquet, not with .gz"),
     ],
 )
 def test_what_every_row_would_fail_for_is_refused_before_any(
@@ -390,9 +393,10 @@ def test_a_job_that_was_refused_half_way_goes_on_with_resume(
     assert [line["input"] if n % 10 == 3 else int(line["input"]["userId"]) for n, line in enumerate(lines)] == [
         "{bad" if n % 10 == 3 else n for n in range(200)
     ]
-    # Once more: there is nothing to do.
+    # Once more: there is nothing to do, and the summary is that of what is there.
     client.asked.clear()
-    assert rank(runtime, tmp_path / "in.jsonl", tmp_path / "out.jsonl", resume=True).total == 0
+    summary = rank(runtime, tmp_path / "in.jsonl", tmp_path / "out.jsonl", resume=True)
+    assert (summary.done, summary.failed) == (180, {"ValidationError": 20})
     assert client.asked == []
 
 
@@ -403,8 +407,42 @@ def test_a_job_that_ended_with_errors_has_nothing_to_do_with_resume(
     names = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     rank(runtime, *names, errors=tmp_path / "wrong.jsonl")
     client.asked.clear()
-    assert rank(runtime, *names, errors=tmp_path / "wrong.jsonl", resume=True).total == 0
+    (tmp_path / "wrong.jsonl").write_text("mended")
+    summary = rank(runtime, *names, errors=tmp_path / "wrong.jsonl", resume=True)
+    assert (summary.done, summary.failed) == (1, {"ValidationError": 1})
+    assert "line 1: it is not JSON" in summary.examples["ValidationError"]
+    assert (tmp_path / "wrong.jsonl").read_text() == "mended"
     assert client.asked == []
+
+
+@pytest.mark.parametrize("end", ["jsonl", "parquet"])
+def test_the_rows_that_failed_can_be_had_when_the_job_is_done(
+    runtime: PersonalizeRuntime, client: Client, tmp_path: Path, end: str
+) -> None:
+    if end == "parquet":
+        pytest.importorskip("pyarrow")
+    good, bad = {"userId": "u", "itemList": ["a"]}, {"userId": PERSON * 30, "itemList": ["a"]}
+    write_lines(tmp_path / "in.jsonl", [good, "{bad", "", bad, good])
+    names = tmp_path / "in.jsonl", tmp_path / f"out.{end}"
+    rank(runtime, *names, errors=tmp_path / "at once.jsonl")
+    client.asked.clear()
+    summary = rank(runtime, *names, errors=tmp_path / "later.jsonl", resume=True)
+    assert (summary.done, summary.failed) == (2, {"ValidationError": 2})
+    assert (tmp_path / "later.jsonl").read_text() == (tmp_path / "at once.jsonl").read_text()
+    assert len((tmp_path / "later.jsonl").read_text().splitlines()) == 2
+    assert client.asked == []
+    assert len(os.listdir(tmp_path)) == 4
+
+
+@pytest.mark.parametrize("text", ["mine\n", "{}\n", "[1]\n"])
+def test_resume_does_not_take_another_file_for_its_output(
+    runtime: PersonalizeRuntime, tmp_path: Path, text: str
+) -> None:
+    write_lines(tmp_path / "in.jsonl", [{"userId": "u", "itemList": ["a"]}])
+    (tmp_path / "out.jsonl").write_text(text)
+    with pytest.raises(ValidationError, match="is there already, and is no output of such a job"):
+        rank(runtime, tmp_path / "in.jsonl", tmp_path / "out.jsonl", resume=True)
+    assert (tmp_path / "out.jsonl").read_text() == text
 
 
 @pytest.mark.parametrize("change", ["input", "campaign", "context"])
@@ -461,3 +499,24 @@ def test_an_outage_keeps_what_is_there(runtime: PersonalizeRuntime, client: Clie
         rank(runtime, tmp_path / "in.jsonl", tmp_path / "out.jsonl", concurrency=2)
     assert isinstance(caught.value, PersonalizeError)
     assert len(client.asked) < 600
+    assert any(note.startswith("20 rows are kept in") for note in caught.value.__notes__)
+    # What failed in it is asked again.
+    client.outcome = lambda user: None
+    summary = rank(runtime, tmp_path / "in.jsonl", tmp_path / "out.jsonl", resume=True)
+    assert (summary.done, summary.failed) == (2_000, {})
+    assert [line["input"]["userId"] for line in lines_of(tmp_path / "out.jsonl")] == [str(n) for n in range(2_000)]
+
+
+def test_the_wrong_kind_of_file_ends_the_job_and_leaves_nothing_behind(
+    runtime: PersonalizeRuntime, client: Client, tmp_path: Path
+) -> None:
+    write_lines(tmp_path / "in.jsonl", [{"userId": PERSON, "itemList": ["a"]} for _ in range(2_000)])
+    with pytest.raises(
+        bulk.AllRefusedError, match=r"in.jsonl, line 1: unknown member 'itemList'; recommend reads"
+    ) as caught:
+        bulk.recommend_file(runtime, tmp_path / "in.jsonl", tmp_path / "out.jsonl", campaign_arn=ARN)
+    assert PERSON not in str(caught.value)
+    assert client.asked == []
+    assert os.listdir(tmp_path) == ["in.jsonl"]
+    # So the right one can begin.
+    assert rank(runtime, tmp_path / "in.jsonl", tmp_path / "out.jsonl").done == 2_000

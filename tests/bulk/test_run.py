@@ -23,6 +23,7 @@ from personalize_rt.errors import (
     ConfigurationError,
     InvalidInputError,
     PersonalizeError,
+    ResourceNotFoundError,
     ThrottlingError,
     ValidationError,
 )
@@ -251,12 +252,120 @@ def test_no_region_ends_the_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_service_that_is_not_there_ends_the_run(runtime: PersonalizeRuntime, client: Client) -> None:
     client.outcome = lambda user: service_error("ServiceUnavailable", 503)
     run = bulk.run(runtime, requests(range(100_000)), concurrency=4)
-    with pytest.raises(bulk.OutageError, match=r"none of 100 requests in a row could be answered, .* ServerError"):
+    with pytest.raises(
+        bulk.OutageError, match=r"none of 100 requests in a row could be answered, .* ServerError: .*503"
+    ):
         list(run)
-    assert 100 <= run.summary.failed["ServerError"] <= 200
+    assert 100 <= len(set(client.asked)) <= 200
+    assert run.summary.total == 0  # they have no outcome
     # One answer in between, and it goes on.
     client.outcome = lambda user: service_error("ServiceUnavailable", 503) if int(user) % 100 else None
     assert len(list(bulk.run(runtime, requests(range(300)), concurrency=4))) == 300
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_requests_that_failed_in_an_outage_are_asked_again_and_no_others(
+    runtime: PersonalizeRuntime, client: Client, tmp_path: Path, ordered: bool
+) -> None:
+    path = tmp_path / "c"
+    # Three that fail before the outage have that as their outcome, since one behind them was answered.
+    client.outcome = lambda user: (
+        service_error("ServiceUnavailable", 503) if int(user) in (5, 6, 7) or int(user) >= 50 else None
+    )
+    seen: list[int] = []
+    run = bulk.run(runtime, requests(range(1_000)), concurrency=1, checkpoint=path, ordered=ordered)
+    with pytest.raises(bulk.OutageError):
+        note_positions(run, seen)
+    assert seen == list(range(50))
+    assert run.summary.failed == {"ServerError": 3}
+    client.outcome = lambda user: None
+    again = [outcome.position for outcome in bulk.run(runtime, requests(range(200)), checkpoint=path)]
+    assert again == list(range(50, 200))
+
+
+def test_wrong_requests_in_between_do_not_hide_an_outage(
+    runtime: PersonalizeRuntime, client: Client, tmp_path: Path
+) -> None:
+    client.outcome = lambda user: service_error("ServiceUnavailable", 503) if int(user) else None
+    bad = bulk.RankRequest(campaign_arn=ARN, user_id="u" * 300, input_list=["a"])
+    mixed = (bad if n and n % 10 == 0 else request for n, request in enumerate(requests(range(10_000))))
+    seen: list[int] = []
+    with pytest.raises(bulk.OutageError):
+        note_positions(bulk.run(runtime, mixed, concurrency=2), seen)
+    assert seen == [0]
+
+
+def test_failures_at_the_end_that_are_no_outage_are_outcomes_in_their_order(
+    runtime: PersonalizeRuntime, client: Client
+) -> None:
+    client.outcome = lambda user: service_error("ServiceUnavailable", 503) if int(user) > 5 else None
+    run = bulk.run(runtime, requests(range(60)), concurrency=4)
+    assert [outcome.position for outcome in run] == list(range(60))
+    assert (run.summary.done, run.summary.failed) == (6, {"ServerError": 54})
+    assert "503" in run.summary.examples["ServerError"]
+
+
+def test_ctrl_c_in_an_outage_leaves_what_failed_to_the_next_run(
+    runtime: PersonalizeRuntime, client: Client, tmp_path: Path
+) -> None:
+    path = tmp_path / "c"
+
+    def outcome(user: str) -> Any:
+        return service_error("ServiceUnavailable", 503) if int(user) >= 10 else None
+
+    def interrupted() -> Any:
+        for n, request in enumerate(requests(range(1_000))):
+            if n == 80:
+                signal.raise_signal(signal.SIGINT)
+            yield request
+
+    client.outcome = outcome
+    with pytest.raises(bulk.InterruptedRun):
+        list(bulk.run(runtime, interrupted(), concurrency=1, checkpoint=path))
+    assert json.loads(path.read_text())["before"] == 10
+
+
+@pytest.mark.parametrize("code", ["InvalidInputException", None])
+def test_a_mistake_in_all_requests_ends_the_run_with_the_first_as_example(
+    runtime: PersonalizeRuntime, client: Client, tmp_path: Path, code: str | None
+) -> None:
+    client.outcome = lambda user: service_error(code) if code else None
+    asked = requests(f"person-4711-{n}" if code else "u" * 300 for n in range(10_000))
+    seen: list[int] = []
+    with pytest.raises(bulk.AllRefusedError) as caught:
+        note_positions(bulk.run(runtime, asked, concurrency=2, checkpoint=tmp_path / "c"), seen)
+    kind = "InvalidInputError" if code else "ValidationError: user_id is a str of 300 characters"
+    assert caught.value.message.startswith("the first 100 requests were all refused alike")
+    assert kind in caught.value.message
+    assert "person" not in caught.value.message
+    assert seen == []
+    assert len(client.asked) < 300
+    # One that is answered, or refused otherwise, and it goes on.
+    client.outcome = lambda user: service_error(code) if code and user != "99" else None
+    ids = (str(n) if code or n == 99 else "u" * 300 for n in range(300))
+    assert len(list(bulk.run(runtime, requests(ids), concurrency=2))) == 300
+
+
+def test_requests_that_are_refused_alike_after_one_that_was_answered_are_outcomes(
+    runtime: PersonalizeRuntime, client: Client, tmp_path: Path
+) -> None:
+    client.outcome = lambda user: service_error("InvalidInputException") if int(user) else None
+    run = bulk.run(runtime, requests(range(300)), concurrency=2)
+    assert [outcome.position for outcome in run] == list(range(300))
+    assert run.summary.failed == {"InvalidInputError": 299}
+    # It may have been answered in the run before.
+    with bulk.run(runtime, requests(range(300)), concurrency=2, checkpoint=tmp_path / "c") as stopped:
+        while next(stopped).position < 1:
+            pass
+    rest = bulk.run(runtime, requests(range(300)), concurrency=2, checkpoint=tmp_path / "c")
+    assert len(list(rest)) == 299
+
+
+def test_a_campaign_that_does_not_exist_ends_the_run_at_once(runtime: PersonalizeRuntime, client: Client) -> None:
+    client.outcome = lambda user: service_error("ResourceNotFoundException", 404)
+    with pytest.raises(ResourceNotFoundError):
+        list(bulk.run(runtime, requests(range(1_000)), concurrency=2))
+    assert len(client.asked) < 70
 
 
 def test_a_defect_in_somebody_s_hook_or_client_is_raised(runtime: PersonalizeRuntime, client: Client) -> None:
@@ -509,9 +618,9 @@ def test_a_bar_shows_how_far_it_is(runtime: PersonalizeRuntime, capsys: pytest.C
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"concurrency": 0}, "concurrency must be a whole number from 1"),
+        ({"concurrency": 0}, "concurrency must be a whole number from 1, not 0"),
         ({"concurrency": True}, "concurrency must be a whole number from 1"),
-        ({"tps": 0}, "tps must be a number of requests a second above 0"),
+        ({"tps": 0}, "tps must be a number of requests a second above 0, not 0"),
         ({"on_error": "ignore"}, "on_error must be 'record' or 'raise'"),
         ({"processes": 2}, "with processes, runtime must be a function"),
         ({"runtime": "eu-west-1"}, "runtime is a str of 9 characters, not a PersonalizeRuntime"),

@@ -64,10 +64,20 @@ def test_a_row_that_failed_is_status_1_and_can_be_asked_again(cli: Callable[...,
     first, *advice = outcome.out.splitlines()
     assert first.startswith("30 done; 1 failed (ValidationError 1); latency p50 ")
     assert advice == [
+        "for example ValidationError: in.jsonl, line 31: userId is a str of 330 characters; the service takes at "
+        "most 256 (model: UserID, ItemID, ActionID)",
         "the lines of the rows that failed have an error in out.jsonl",
         "to ask only them again, give wrong.jsonl as INPUT",
     ]
     (line,) = (lists / "wrong.jsonl").read_text().splitlines()
+    # The job is done, but not all of it was answered: its status stays 1, and the rows can be had later too.
+    done = cli("bulk", "rank", "in.jsonl", "out.jsonl", *RANK, "--resume", "--errors", "later.jsonl")
+    assert done.status == 1
+    assert done.out.startswith(
+        "nothing to do: out.jsonl is there, and whole; 1 of its 31 rows failed (ValidationError 1)\nfor example "
+    )
+    assert (lists / "later.jsonl").read_text() == line + "\n"
+    assert "--resume --errors FILE" in cli("bulk", "rank", "in.jsonl", "out.jsonl", *RANK, "--resume").out
     (lists / "wrong.jsonl").write_text(line.replace(PERSON * 30, "u") + "\n")
     again = cli("bulk", "rank", "wrong.jsonl", "again.jsonl", *RANK)
     assert again.status == 0
@@ -76,7 +86,7 @@ def test_a_row_that_failed_is_status_1_and_can_be_asked_again(cli: Callable[...,
 
 def test_programs_get_json(cli: Callable[..., Any], lists: Path) -> None:
     summary = json.loads(cli("bulk", "rank", "in.jsonl", "out.jsonl", *RANK, "--json").out)
-    assert list(summary) == ["done", "failed", "throttles", "p50", "p99", "elapsed"]
+    assert list(summary) == ["done", "failed", "throttles", "p50", "p99", "elapsed", "examples"]
     assert (summary["done"], summary["failed"], summary["throttles"]) == (30, {}, 0)
     assert 0 < summary["p50"] <= summary["p99"]
 
@@ -87,8 +97,15 @@ def test_programs_get_json(cli: Callable[..., Any], lists: Path) -> None:
         (["rank", "no.jsonl", "out.jsonl", *RANK], "cannot read no.jsonl: No such file or directory"),
         (["rank", "in.jsonl", "there.jsonl", *RANK], "there.jsonl is there already: name another one, or remove it"),
         (["rank", "in.jsonl", "out.jsonl", "--local", "sample", "--campaign-arn", "nope"], "nope"),
-        (["rank", "in.jsonl", "out.jsonl", *RANK, "--tps", "0"], "--tps must be a number of requests a second above 0"),
-        (["rank", "in.jsonl", "out.jsonl", *RANK, "--concurrency", "0"], "--concurrency must be a whole number from 1"),
+        (
+            ["rank", "in.jsonl", "out.jsonl", *RANK, "--tps", "0"],
+            "--tps must be a number of requests a second above 0, not 0",
+        ),
+        (["rank", "in.jsonl", "out.csv", *RANK], "OUTPUT must end with .jsonl, .json or .parquet, not with .csv"),
+        (
+            ["rank", "in.jsonl", "out.jsonl", *RANK, "--concurrency", "0"],
+            "--concurrency must be a whole number from 1, not 0",
+        ),
         (["rank", "in.jsonl", "out.jsonl", *RANK, "--value", f"A={PERSON}"], "--value without --filter-arn"),
         (["rank", "in.jsonl"], "Missing argument 'OUTPUT'"),
         (["recommend", "in.jsonl", "out.jsonl", "--local", "sample"], "exactly one of --campaign-arn and"),
@@ -117,7 +134,8 @@ def test_a_refused_identity_is_status_1_and_says_how_to_go_on(
     outcome = cli(*command)
     assert outcome.status == 1
     assert "AccessDeniedException (HTTP 403" in outcome.problem
-    assert outcome.problem.endswith("5 rows are kept in out.jsonl.parts; to go on, run it again with resume")
+    assert outcome.problem.endswith("5 rows are kept in out.jsonl.parts; to go on, run it again with --resume")
+    assert "Go on with it (--resume), or" in cli(*command).problem
     server.always(None)
     again = cli(*command, "--resume")
     assert (again.status, again.err) == (0, "")
@@ -125,6 +143,47 @@ def test_a_refused_identity_is_status_1_and_says_how_to_go_on(
     # A loop that tries until it is done finds that it is.
     once_more = cli(*command, "--resume")
     assert (once_more.status, once_more.out) == (0, "nothing to do: out.jsonl is there, and whole\n")
+
+
+WHERE = ("--campaign-arn", "arn:aws:personalize:eu-west-1:123456789012:campaign/c", "--region", "eu-west-1")
+
+
+@pytest.mark.parametrize(
+    ("status", "problem"),
+    [
+        (503, "none of 100 requests in a row could be answered, the last one for ServerError: "),
+        (400, "the first 100 requests were all refused alike, so the others were not tried; the first one for "),
+    ],
+)
+def test_a_job_that_could_do_nothing_says_why_and_keeps_nothing_so_that_resume_asks_all(
+    cli: Callable[..., Any], lists: Path, server: Any, status: int, problem: str
+) -> None:
+    rows = [{"userId": f"{PERSON}-{n}", "itemList": ["a"]} for n in range(150)]
+    (lists / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    server.always(status)
+    command = ("bulk", "rank", "in.jsonl", "out.jsonl", *WHERE, "--endpoint-url", server.url, "--attempts", "1")
+    command += ("--concurrency", "2")
+    for _ in range(2):
+        outcome = cli(*command, "--resume")
+        assert outcome.status == 1
+        assert problem in outcome.problem
+        assert f"(HTTP {status}" in outcome.problem
+        assert outcome.problem.endswith("no row is done, so nothing is kept: run it again")
+        assert PERSON not in outcome.problem
+        assert not (lists / "out.jsonl.parts").exists()
+    server.always(None)
+    again = cli(*command, "--resume")
+    assert again.status == 0
+    assert again.out.startswith("150 done; latency")
+
+
+def test_a_campaign_that_does_not_exist_ends_the_job_at_once(cli: Callable[..., Any], lists: Path, server: Any) -> None:
+    server.always(404)
+    outcome = cli("bulk", "rank", "in.jsonl", "out.jsonl", *WHERE, "--endpoint-url", server.url, "--concurrency", "1")
+    assert outcome.status == 1
+    assert "ResourceNotFoundException (HTTP 404" in outcome.problem
+    assert server.count < 20  # those that went out before the first answer was looked at
+    assert not (lists / "out.jsonl").exists()
 
 
 def test_ctrl_c_is_status_130_and_one_line(

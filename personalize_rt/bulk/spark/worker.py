@@ -217,6 +217,7 @@ def ask(plan: Requests, batches: Iterable[Batch]) -> Iterator[Batch]:
         raises=plan.on_error == "raise",
         progress=False,
         checkpoint=None,
+        refusals=False,  # a partition may well be one of wrong rows
     )
     answers: list[Answer] = []
     with Run[Outcome[Any]](rows(), Threads(runtime, plan, plan.concurrency, limiter), course) as run:

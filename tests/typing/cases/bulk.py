@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, assert_type
 
@@ -21,6 +22,8 @@ for outcome in run:
     assert_type(outcome.request.user_id, str | None)
 assert_type(run.summary, bulk.Summary)
 assert_type(run.summary.p99, float | None)
+assert_type(run.summary.examples, Mapping[str, str])
+assert_type(bulk.AllRefusedError("all of them").message, str)
 
 assert_type(next(bulk.run(runtime, requests)).result(), Recommendations)
 actions = [bulk.ActionRequest(campaign_arn="arn", user_id="u")]
