@@ -612,7 +612,7 @@ def _read_rows(
     if rows is None:
         if member not in response and "recommendationId" not in response:
             # What botocore makes of a body that is no JSON, or of somebody else's.
-            raise ResponseError(f"neither {member} nor recommendationId is in the reply: it is not the service's")
+            raise ResponseError(f"neither {member} nor recommendationId is in the reply: is the endpoint Personalize?")
         rows = []
     elif not isinstance(rows, list):
         raise ResponseError(f"{member} is {_kind(rows)}, not a list")

@@ -8,6 +8,7 @@ import pkgutil
 import subprocess
 import sys
 from importlib.resources import files
+from importlib.util import find_spec
 
 import pytest
 
@@ -60,7 +61,8 @@ def test_a_name_that_lives_elsewhere_is_an_error_that_says_where(name: str, home
         getattr(personalize_rt, name)
     with pytest.raises(ImportError, match=line):
         exec(f"from personalize_rt import {name}")
-    exec(line)
+    if find_spec(f"personalize_rt.{home}") is not None:  # it may be deleted
+        exec(line)
 
 
 def test_importing_the_package_alone_loads_nothing_behind_it() -> None:

@@ -332,4 +332,6 @@ class CoVisitationScorer:
         items = map(ids.__getitem__, storage.indexes(columns["user.items"], len(ids)))
         seen: Iterator[tuple[str, float]] = zip(items, times, strict=True)
         scorer._histories = {id: dict(islice(seen, length)) for id, length in zip(users, lengths, strict=True)}
+        if any(list(history.values()) != sorted(history.values()) for history in scorer._histories.values()):
+            raise ValueError("a history is not in order")
         return scorer

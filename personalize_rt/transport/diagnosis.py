@@ -17,6 +17,7 @@ import attrs
 
 from personalize_rt.errors import ConfigurationError, PersonalizeError, ResponseError, ServiceError, TransportError
 from personalize_rt.operations import GET_RECOMMENDATIONS, Request
+from personalize_rt.results import ResponseInfo
 from personalize_rt.transport.sending import Transport
 from personalize_rt.transport.untyped import untyped
 
@@ -139,7 +140,9 @@ def _ask(transport: Transport, timeout: float) -> Reachability:
     start = time.monotonic()
     answer: ServiceError | None = None
     try:
-        transport.send(Request(GET_RECOMMENDATIONS, {}), ends=start + timeout)
+        request = Request(GET_RECOMMENDATIONS, {})
+        reply = transport.send(request, ends=start + timeout)
+        GET_RECOMMENDATIONS.read(reply.members, request, ResponseInfo())
     except ServiceError as error:
         answer = error
     except TransportError as error:

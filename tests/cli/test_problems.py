@@ -66,7 +66,7 @@ def test_an_answer_of_somebody_else_is_one_line_and_status_1(cli: Callable[..., 
     server.always(server.answer(200, {"hello": "there"}))
     outcome = cli("recommend", "--campaign-arn", ARN, "--region", "eu-west-1", "--endpoint-url", server.url)
     assert outcome.status == 1
-    assert "it is not the service's" in outcome.problem
+    assert "is the endpoint Personalize?" in outcome.problem
 
 
 def test_many_problems_of_a_directory_are_still_one_line(cli: Callable[..., Any], tmp_path: Path) -> None:
