@@ -330,22 +330,22 @@ def test_a_wish_as_long_as_the_longest_that_is_honoured(runtime: Any, server: An
 
 
 def test_no_attempt_starts_after_the_deadline(runtime: Any, server: Any, fake_time: Any) -> None:
-    server.always(fake_time.passes(0.9, 503))
+    server.always(fake_time.passes(27.0, 503))
     with pytest.raises(DeadlineExceededError) as caught:
-        runtime(deadline=2.0, retry={"attempts": 10}).get_recommendations(campaign_arn=ARN)
+        runtime(deadline=60.0, retry={"attempts": 10}).get_recommendations(campaign_arn=ARN)
     error = caught.value
-    # 0.9, a wait of 0.05, 0.9, a wait of 0.1, and the third attempt may still start at 1.95.
-    assert (error.attempts, server.count, error.deadline) == (3, 3, 2.0)
+    # 27, a wait of 0.05, 27, a wait of 0.1, and the third attempt may still start at 54.15, with 5.85 left.
+    assert (error.attempts, server.count, error.deadline) == (3, 3, 60.0)
     assert fake_time.slept == pytest.approx([0.05, 0.1])
     assert isinstance(error, TimeoutError)
     assert error.errno is None
-    assert "2 s" in str(error)
+    assert "60 s" in str(error)
     assert "3 attempts" in str(error)
     assert isinstance(error.__cause__, ServerError)
     assert error.__cause__.attempts == 3
     assert error.__cause__.__cause__ is error.__cause__.__context__ is None
     again = pickle.loads(pickle.dumps(error))
-    assert (again.attempts, again.deadline, str(again)) == (3, 2.0, str(error))
+    assert (again.attempts, again.deadline, str(again)) == (3, 60.0, str(error))
 
 
 def test_no_attempt_starts_after_a_sleep_that_takes_too_long(runtime: Any, server: Any, fake_time: Any) -> None:
