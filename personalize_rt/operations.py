@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from operator import index
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
@@ -179,6 +180,7 @@ class _Where:
 Check = Callable[[Any, _Where], None]
 
 
+@lru_cache(maxsize=128)
 def argument_name(member: str) -> str:
     """The Python argument for a member of the wire request: ``inputList`` is ``input_list``."""
     if member == "percentPromotedItems":
@@ -191,9 +193,9 @@ def _error(message: str, parameter: str, limit: int | None = None) -> Validation
     return ValidationError(message, parameter=re.split(r"[.\[]", parameter, maxsplit=1)[0], limit=limit)
 
 
-def _at_most(size: int, limit: int | None, given: str, source: str, where: _Where) -> None:
+def _at_most(size: int, limit: int | None, given: Callable[[], str], source: str, where: _Where) -> None:
     if limit is not None and size > limit:
-        raise _error(f"{where.name} is {given}; the service takes at most {limit:,} ({source})", where.name, limit)
+        raise _error(f"{where.name} is {given()}; the service takes at most {limit:,} ({source})", where.name, limit)
 
 
 def _is_a(value: Any, kind: type | tuple[type, ...], wanted: str, where: _Where) -> None:
@@ -203,7 +205,7 @@ def _is_a(value: Any, kind: type | tuple[type, ...], wanted: str, where: _Where)
 
 def _check_text(value: Any, where: _Where, limit: int | None, source: str) -> None:
     _is_a(value, str, "a str", where)
-    _at_most(len(value), limit, describe(value), source, where)
+    _at_most(len(value), limit, lambda: describe(value), source, where)
 
 
 def _check_id(value: Any, where: _Where) -> None:
@@ -224,7 +226,7 @@ def _check_count(value: Any, where: _Where, limit: int | None, source: str) -> N
     _is_a(value, int, "an int", where)
     if where.limits.patterns and value < 0:
         raise _error(f"{where.name} is negative; the service takes 0 or more (model: NumResults)", where.name, 0)
-    _at_most(value, limit, f"{value:,}", source, where)
+    _at_most(value, limit, lambda: f"{value:,}", source, where)
 
 
 def _check_num_results(value: Any, where: _Where) -> None:
@@ -248,10 +250,14 @@ def _check_input_list(value: Any, where: _Where) -> None:
         limit, source = limits.input_list_with_metadata, "API reference: 50 with metadata columns"
     else:
         limit, source = limits.input_list, "API reference: inputList"
-    _at_most(len(value), limit, describe(value), source, where)
+    _at_most(len(value), limit, lambda: describe(value), source, where)
     # The common case in two passes at C speed; the slow look only says which item is wrong.
-    if set(map(type, value)) <= {str} and max(map(len, value), default=0) <= (limits.id_length or 0):
-        return
+    try:
+        "".join(value)  # texts, every one
+        if max(map(len, value), default=0) <= (limits.id_length or 0):
+            return
+    except TypeError:
+        pass
     for n, id in enumerate(value):
         _check_id(id, where.part(f"[{n}]"))
 
@@ -264,7 +270,7 @@ def _check_map(value: Any, where: _Where) -> None:
 
 
 def _check_name(name: str, where: _Where, limit: int | None, source: str) -> None:
-    _at_most(len(name), limit, f"a mapping with a name of {len(name):,} characters", source, where)
+    _at_most(len(name), limit, lambda: f"a mapping with a name of {len(name):,} characters", source, where)
     if where.limits.patterns and not re.fullmatch(_NAME, name):
         raise _error(f"{where.name} has a name with other than letters, digits and _ ({source})", where.name)
 
@@ -272,7 +278,7 @@ def _check_name(name: str, where: _Where, limit: int | None, source: str) -> Non
 def _check_context(value: Any, where: _Where) -> None:
     _check_map(value, where)
     limits = where.limits
-    _at_most(len(value), limits.context_entries, describe(value), "model: Context", where)
+    _at_most(len(value), limits.context_entries, lambda: describe(value), "model: Context", where)
     for name, text in value.items():
         _check_name(name, where, limits.context_key_length, "model: keys of Context")
         _check_text(text, where.part(f"[{name!r}]"), limits.context_value_length, "model: values of Context")
@@ -281,7 +287,7 @@ def _check_context(value: Any, where: _Where) -> None:
 def _check_filter_values(value: Any, where: _Where) -> None:
     _check_map(value, where)
     limits = where.limits
-    _at_most(len(value), limits.filter_values, describe(value), "model: FilterValues", where)
+    _at_most(len(value), limits.filter_values, lambda: describe(value), "model: FilterValues", where)
     for name, text in value.items():
         _check_name(name, where, limits.filter_key_length, "model: keys of FilterValues")
         _check_text(text, where.part(f"[{name!r}]"), limits.filter_value_length, "model: values of FilterValues")
@@ -289,7 +295,7 @@ def _check_filter_values(value: Any, where: _Where) -> None:
 
 def _check_promotions(value: Any, where: _Where) -> None:
     _is_a(value, (list, tuple), "a list of promotions", where)
-    _at_most(len(value), where.limits.promotions, describe(value), "model: PromotionList", where)
+    _at_most(len(value), where.limits.promotions, lambda: describe(value), "model: PromotionList", where)
     for n, promotion in enumerate(value):
         _check_promotion(promotion, where.part(f"[{n}]"))
 
@@ -318,7 +324,7 @@ def _check_percent(value: Any, where: _Where) -> None:
     _is_a(value, int, "an int", where)
     if where.limits.patterns and value < 1:
         raise _error(f"{where.name} is below 1 (model: PercentPromotedItems, 1 to 100)", where.name, 1)
-    _at_most(value, where.limits.promotion_percent, f"{value:,}", "model: PercentPromotedItems", where)
+    _at_most(value, where.limits.promotion_percent, lambda: f"{value:,}", "model: PercentPromotedItems", where)
 
 
 def _check_metadata_columns(value: Any, where: _Where) -> None:
@@ -326,10 +332,14 @@ def _check_metadata_columns(value: Any, where: _Where) -> None:
     if where.limits.patterns and set(value) - {"ITEMS"}:
         raise _error(f"{where.name} has a key other than ITEMS (API reference)", where.name)
     for columns in value.values():
-        _is_a(columns, (list, tuple), "a list of column names", where)
-        _at_most(len(columns), where.limits.metadata_columns, f"{len(columns):,} columns", "API reference", where)
-        for n, column in enumerate(columns):
-            _check_text(column, where.part(f"[{n}]"), where.limits.metadata_column_length, "model: ColumnName")
+        _check_column_names(columns, where)
+
+
+def _check_column_names(value: Any, where: _Where) -> None:
+    _is_a(value, (list, tuple), "a list of column names", where)
+    _at_most(len(value), where.limits.metadata_columns, lambda: f"{len(value):,} columns", "API reference", where)
+    for n, column in enumerate(value):
+        _check_text(column, where.part(f"[{n}]"), where.limits.metadata_column_length, "model: ColumnName")
 
 
 def _check_one_resource(members: Mapping[str, Any], spell: Spell) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast, overloa
 
 import attrs
 
+from personalize_rt.decoding import Columns
 from personalize_rt.errors import PersonalizeError, ResponseError
 from personalize_rt.redaction import describe
 
@@ -614,6 +615,8 @@ def _read_rows(
             # What botocore makes of a body that is no JSON, or of somebody else's.
             raise ResponseError(f"neither {member} nor recommendationId is in the reply: is the endpoint Personalize?")
         rows = []
+    elif isinstance(rows, Columns):
+        return rows.ids, rows.scores, []  # checked as they were decoded
     elif not isinstance(rows, list):
         raise ResponseError(f"{member} is {_kind(rows)}, not a list")
     rows = cast("list[Any]", rows)
@@ -660,7 +663,7 @@ def _as_score(score: Any) -> float | None:
 def _read_items(response: Mapping[str, Any], member: str) -> dict[str, Any]:
     ids, scores, rows = _read_rows(response, member, "itemId")
     columns: dict[str, Any] = {"item_ids": ids, "scores": scores}
-    if max(map(len, rows), default=0) <= 2 and None not in scores:
+    if not rows or (max(map(len, rows)) <= 2 and None not in scores):
         return columns  # an id and a score each, so there is nothing else
     if any(row.get("promotionName") is not None for row in rows):
         columns["promotion_names"] = [_read_promotion(row, f"{member}[{n}]") for n, row in enumerate(rows)]

@@ -339,6 +339,7 @@ _HOOKS: tuple[fast.Hook, ...] = (
     fast._install_serializer,  # pyright: ignore[reportPrivateUsage] - the same parts for both clients
     fast._install_reader,  # pyright: ignore[reportPrivateUsage]
     fast._install_user_agent,  # pyright: ignore[reportPrivateUsage]
+    fast._install_parser,  # pyright: ignore[reportPrivateUsage]
     _install_sender,
 )
 

@@ -9,7 +9,9 @@ Three of botocore's parts are general where this service is simple, and cost mor
   handler decodes the body once, hands it on through ``customized_response_dict``, and leaves the parser an empty
   body. Errors go through the parser as ever, but for bodies that no error of AWS has, over which it would trip.
 
-The **user-agent string** is assembled twice in each call, from parts that do not change; it is kept.
+The **user-agent string** is assembled twice in each call, from parts that do not change; it is kept. So is the
+response parser, which has no state: botocore makes one for each call, with a circle in it that only the garbage
+collector frees.
 And the **sender** (:mod:`personalize_rt.transport.sender`) writes and reads the bytes itself on the connections of
 botocore's own pool.
 
@@ -21,11 +23,10 @@ from __future__ import annotations
 
 import json
 import logging
-import re
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
+from personalize_rt.decoding import decoded
 from personalize_rt.errors import ResponseError, TransportError
 from personalize_rt.operations import OPERATIONS
 from personalize_rt.transport.attempt import REPLY
@@ -35,8 +36,6 @@ from personalize_rt.transport.sender import Sender
 __all__ = ["install"]
 
 _log = logging.getLogger("personalize_rt")
-
-_LONG_NUMBER = rb"[:,\[\s]-?[0-9]{19}"
 
 Hook = Callable[[Any], None]
 
@@ -94,7 +93,7 @@ def _read(response_dict: dict[str, Any], customized_response_dict: dict[str, Any
             response_dict["body"] = b""  # botocore's parser trips over it; the status says enough
         return
     try:
-        reply = _loads(body)
+        reply = decoded(body)
     except (ValueError, RecursionError):
         reply = None
     if not isinstance(reply, dict):
@@ -118,29 +117,6 @@ def _is_readable_error(body: bytes) -> bool:
         for name, value in cast("dict[str, Any]", error).items()
         if name in ("code", "Code", "__type", "message", "Message")
     )
-
-
-def _loads(body: bytes) -> Any:
-    """Decode JSON, by orjson or msgspec where the program has imported one.
-
-    They are stricter than ``json`` in some corners (lone surrogates, NaN, numbers out of range); what they refuse,
-    ``json`` decides, so that the answer never depends on what is installed. And orjson makes floats of whole numbers
-    beyond 64 bits: ``json`` decides where such a one could be shown, which is in metadata alone (scores are floats).
-    """
-    faster = sys.modules.get("orjson")
-    if faster is not None and not (b'"metadata"' in body and re.search(_LONG_NUMBER, body)):
-        try:
-            return faster.loads(body)
-        except ValueError:
-            pass
-    elif faster is None:
-        faster = sys.modules.get("msgspec.json")
-        if faster is not None:
-            try:
-                return faster.decode(body)
-            except ValueError:
-                pass
-    return json.loads(body)
 
 
 def _unreadable(body: bytes, headers: Mapping[str, Any]) -> Exception:
@@ -170,6 +146,26 @@ class _UserAgent:
         return getattr(self._creator, name)
 
 
+def _install_parser(client: Any) -> None:
+    endpoint = client._endpoint
+    endpoint._response_parser_factory = _Parsers(endpoint._response_parser_factory)
+
+
+class _Parsers:
+    """One parser for each protocol, made when it is first needed."""
+
+    def __init__(self, factory: Any) -> None:
+        self._factory = factory
+        self._made: dict[str, Any] = {}
+        _ = factory.create_parser
+
+    def create_parser(self, protocol: str) -> Any:
+        parser = self._made.get(protocol)
+        if parser is None:
+            parser = self._made[protocol] = self._factory.create_parser(protocol)
+        return parser
+
+
 def _install_sender(client: Any) -> None:
     endpoint = client._endpoint
     sender = Sender(endpoint.http_session)
@@ -177,4 +173,10 @@ def _install_sender(client: Any) -> None:
     endpoint.http_session = sender
 
 
-_HOOKS: tuple[Hook, ...] = (_install_serializer, _install_reader, _install_user_agent, _install_sender)
+_HOOKS: tuple[Hook, ...] = (
+    _install_serializer,
+    _install_reader,
+    _install_user_agent,
+    _install_parser,
+    _install_sender,
+)

@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable
+from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,6 +27,7 @@ from personalize_rt import (
     ServerError,
     ServiceError,
 )
+from personalize_rt.decoding import decoded
 from personalize_rt.transport import fast
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
@@ -180,15 +182,19 @@ def test_each_part_may_be_left_out(left: list[Any], runtime: Any, server: Any, m
 
 
 @pytest.mark.fast_path
-@pytest.mark.parametrize("missing", ["_serializer", "_user_agent_creator", "_endpoint"], ids=lambda name: name)
+@pytest.mark.parametrize(
+    "missing", ["_serializer", "_user_agent_creator", "_endpoint", "_endpoint._response_parser_factory"]
+)
 def test_what_botocore_no_longer_has_is_left_out_with_a_debug_line(missing: str, session: Any, caplog: Any) -> None:
     client = session.client("personalize-runtime")
-    delattr(client, missing)
+    *path, name = missing.split(".")
+    delattr(attrgetter(*path)(client) if path else client, name)
     with caplog.at_level(logging.DEBUG, "personalize_rt"):
         fast.install(client)
-    (record,) = caplog.records
-    assert record.levelno == logging.DEBUG
-    assert missing in record.getMessage()
+    assert caplog.records
+    for record in caplog.records:
+        assert record.levelno == logging.DEBUG
+        assert name in record.getMessage()
 
 
 def test_nothing_is_left_out_with_this_botocore(session: Any, caplog: Any) -> None:
@@ -205,6 +211,7 @@ def test_each_part_is_in_place(runtime: Any, session: Any, server: Any) -> None:
     ours = runtime()._transport.client()
     assert type(ours._serializer) is not type(plain._serializer)
     assert type(ours._user_agent_creator) is not type(plain._user_agent_creator)
+    assert type(ours._endpoint._response_parser_factory) is not type(plain._endpoint._response_parser_factory)
     assert type(ours._endpoint.http_session) is not type(plain._endpoint.http_session)
     assert fast.REPLY in ours.get_recommendations(campaignArn=ARN)
     assert fast.REPLY not in plain.meta.service_model.operation_model("GetRecommendations").output_shape.members
@@ -268,7 +275,7 @@ def test_a_faster_decoder_is_used_where_the_program_imported_one(name: str, monk
     for other in ("orjson", "msgspec.json"):
         monkeypatch.delitem(sys.modules, other, raising=False)
     monkeypatch.setitem(sys.modules, name, decoder(lambda body: (used.append(body), json.loads(body))[1]))
-    assert fast._loads(b'{"a": 1}') == {"a": 1}
+    assert decoded(b'{"a": 1}') == {"a": 1}
     assert used == [b'{"a": 1}']
 
 
@@ -280,9 +287,9 @@ def test_what_a_strict_decoder_refuses_json_decides(name: str, monkeypatch: Any)
     for other in ("orjson", "msgspec.json"):
         monkeypatch.delitem(sys.modules, other, raising=False)
     monkeypatch.setitem(sys.modules, name, decoder(refuse))
-    assert fast._loads(b'{"a": "\\ud800"}') == {"a": "\ud800"}
+    assert decoded(b'{"a": "\\ud800"}') == {"a": "\ud800"}
     with pytest.raises(ValueError, match="Expecting"):
-        fast._loads(b"nonsense")
+        decoded(b"nonsense")
 
 
 @pytest.mark.fast_path
