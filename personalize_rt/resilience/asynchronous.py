@@ -113,6 +113,7 @@ async def _try_again(failure: PersonalizeError, call: Call[ResultT], transport: 
 
     decisions = Decisions(call)
     failed = [failure]
+    del failure
 
     async def attempt() -> ResultT:
         # tenacity counts the attempt that already failed as its first.
@@ -137,6 +138,8 @@ async def _try_again(failure: PersonalizeError, call: Call[ResultT], transport: 
         if call.spent:  # on a retry that has no outcome now
             call.policies.budget.succeeded(call.spent)
         raise
+    finally:
+        decisions.forget(retrying)
 
 
 async def _sleep(policy: RetryPolicy, seconds: float) -> None:

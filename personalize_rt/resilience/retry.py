@@ -190,13 +190,32 @@ class Decisions:
 
     def give_up(self, state: Any) -> Never:
         """Raise what the caller sees."""
+        decision = self._decide(state)
         error: BaseException = state.outcome.exception()
         left = self._call.left()
         # Cut off: a request that broke because its time was over.
         cut_off = isinstance(error, TransportError) and left is not None and left <= 0
-        if cut_off or self._decide(state) == Stop("deadline"):
-            raise self._call.late(error) from error
-        raise error
+        # The traceback of an error holds the frames it came through. Were the error in one of them, only a full
+        # garbage collection would free all this, and its pause is long.
+        state.outcome = None
+        try:
+            if cut_off or decision == Stop("deadline"):
+                raise self._call.late(error) from error
+            raise error
+        finally:
+            del error
+
+    def forget(self, retrying: Any) -> None:
+        """The call is over: let go, for the same reason, of its last error and of what tenacity was about to do.
+
+        Args:
+            retrying: tenacity's object. Since 8.4 it keeps its own bound methods in a ``threading.local``, a circle
+                that goes through the state of the thread.
+        """
+        self._last = None
+        state = getattr(retrying, "iter_state", None)
+        if state is not None:
+            state.actions.clear()
 
 
 class Testing(NamedTuple):

@@ -104,6 +104,7 @@ def _try_again(failure: PersonalizeError, call: Call[ResultT], transport: Transp
 
     decisions = Decisions(call)
     failed = [failure]
+    del failure
 
     def attempt() -> ResultT:
         # tenacity counts the attempt that already failed as its first.
@@ -112,13 +113,17 @@ def _try_again(failure: PersonalizeError, call: Call[ResultT], transport: Transp
         decisions.check_time()
         return _attempt(call, transport)
 
-    return _t.Retrying(
+    retrying = _t.Retrying(
         retry=_t.retry_if_exception_type(PersonalizeError),
         wait=decisions.wait,
         stop=decisions.stop,
         sleep=call.policies.retry.sleep,
         retry_error_callback=decisions.give_up,
-    )(attempt)
+    )
+    try:
+        return retrying(attempt)
+    finally:
+        decisions.forget(retrying)
 
 
 def _attempt(call: Call[ResultT], transport: Transport) -> ResultT:

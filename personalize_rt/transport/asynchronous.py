@@ -40,7 +40,7 @@ from personalize_rt.transport.clients import (
     own_session,
     refuse_options,
 )
-from personalize_rt.transport.failures import configured, translated
+from personalize_rt.transport.failures import configured, forget_frames, translated
 from personalize_rt.transport.sending import Reply
 from personalize_rt.transport.untyped import untyped
 
@@ -231,10 +231,13 @@ class AsyncTransport:
         finally:
             under_way.reset(token)
         # Outside of the except block: aiobotocore's text, which may repeat what was sent, must not hang on ours.
+        ours = translated(_sharpened(failure), request, sent_before)
         try:
-            raise translated(_sharpened(failure), request, sent_before)
+            if ours is not failure:
+                forget_frames(failure)
+            raise ours
         finally:
-            del failure
+            del failure, ours
 
     def in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something that nobody waits for; :meth:`close` ends it."""

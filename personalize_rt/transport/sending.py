@@ -19,7 +19,7 @@ from personalize_rt.transport.clients import (
     refuse_options,
     resolve_credentials,
 )
-from personalize_rt.transport.failures import configured, translated
+from personalize_rt.transport.failures import configured, forget_frames, translated
 
 __all__ = ["Attempt", "Reply", "Transport"]
 
@@ -179,10 +179,13 @@ class Transport:
         finally:
             under_way.reset(token)
         # Outside of the except block: botocore's text, which may repeat what was sent, must not hang on ours.
+        ours = translated(failure, request, sent_before)
         try:
-            raise translated(failure, request, sent_before)
+            if ours is not failure:
+                forget_frames(failure)
+            raise ours
         finally:
-            del failure
+            del failure, ours
 
     def warn_of_stacked_retries(self, *, stacklevel: int) -> None:
         """Warn, once, when a caller's client repeats requests by itself beneath our own retries."""

@@ -6,11 +6,14 @@ No test asserts how long something took, beyond the time-out of the whole run: m
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import socket
 import ssl
 import struct
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -387,3 +390,32 @@ async def test_requests_are_signed_as_the_embedded_service_wants_them(served: An
     with serving(served[0], credentials=[Credentials("testing", "testing")]) as url:
         async with ours(url, deadline=None) as runtime:
             assert len(await runtime.get_recommendations(campaign_arn=arn, num_results=3)) == 3
+
+
+# What is left for the garbage collector (tests/resilience/test_garbage.py says why that matters)
+
+
+@pytest.mark.parametrize("status", [400, 503, None], ids=["final", "tried again", "hangs up"])
+async def test_a_failed_call_leaves_no_frame_in_a_circle(status: int | None, raw: Any) -> None:
+    calls = 20
+    raw.repeated = b"" if status is None else raw.well({}).replace(b" 200 OK", b" %d No" % status)
+    raw.close = status is None
+    policy = RetryPolicy(sleep=lambda _: None)
+    async with raw, ours(raw.url, deadline=None, retry=policy) as runtime:
+        for _ in range(3):
+            await fails(runtime, PersonalizeError)
+        gc.collect()
+        gc.disable()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            for _ in range(calls):
+                with suppress(PersonalizeError):
+                    await runtime.get_recommendations(campaign_arn=ARN)
+            gc.collect()
+            left = Counter(type(each).__name__ for each in gc.garbage)
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+    assert left["frame"] < calls, left
+    assert left["IterState"] < calls, left

@@ -1,0 +1,83 @@
+"""A call leaves nothing that only a full garbage collection frees: its pause would break other calls' deadlines."""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from personalize_rt import PersonalizeError
+from personalize_rt.resilience.fallback import InputOrderFallback
+
+pytestmark = pytest.mark.fast_path
+
+ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
+CALLS = 20
+RANKING = {"personalizedRanking": [{"itemId": "a", "score": 0.5}], "recommendationId": "R"}
+
+
+@pytest.fixture
+def circles() -> Iterator[Callable[[Callable[[], Any]], Counter[str]]]:
+    """Counts the objects that many calls leave in circles, by type, a call."""
+
+    def count(call: Callable[[], Any]) -> Counter[str]:
+        for _ in range(3):
+            call()
+        gc.collect()
+        gc.disable()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        for _ in range(CALLS):
+            call()
+        gc.collect()
+        found = Counter(type(each).__name__ for each in gc.garbage)
+        return Counter({kind: number // CALLS for kind, number in found.items() if number >= CALLS})
+
+    yield count
+    gc.set_debug(0)
+    gc.garbage.clear()
+    gc.enable()
+    gc.collect()
+
+
+def rank(runtime: Any) -> Callable[[], Any]:
+    def call() -> None:
+        with suppress(PersonalizeError):
+            runtime.get_personalized_ranking(campaign_arn=ARN, user_id="u", input_list=["a"])
+
+    return call
+
+
+def test_an_answered_call_leaves_no_circle(circles: Any, runtime: Any, server: Any) -> None:
+    server.always(RANKING)
+    assert not circles(rank(runtime()))
+
+
+@pytest.mark.parametrize("outcome", [503, 400, "close", b"no json"], ids=str)
+@pytest.mark.parametrize("options", [{}, {"fallback": InputOrderFallback()}], ids=["raises", "falls back"])
+def test_a_failed_call_leaves_no_circle(
+    options: dict[str, Any], outcome: Any, circles: Any, runtime: Any, server: Any
+) -> None:
+    server.always(server.answer(200, outcome) if isinstance(outcome, bytes) else outcome)
+    left = circles(rank(runtime(**options)))
+    assert left.total() <= 4, left  # a few of tenacity's own
+
+
+def test_a_call_that_its_retry_saved_leaves_no_circle(circles: Any, runtime: Any, server: Any) -> None:
+    server.script(*[503, RANKING] * (CALLS + 3))
+    left = circles(rank(runtime()))
+    assert left.total() <= 4, left
+
+
+def test_what_the_caller_is_handling_meanwhile_keeps_its_traceback(runtime: Any, server: Any) -> None:
+    server.always("close")
+    call = rank(runtime())
+    try:
+        raise LookupError("of the caller")
+    except LookupError as error:
+        call()
+        kept = error.__traceback__
+    assert kept is not None
