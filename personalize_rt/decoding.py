@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from functools import cache
 from math import isfinite
 from types import NoneType
 from typing import Any, NamedTuple
@@ -45,7 +46,7 @@ def decoded(body: bytes) -> Any:
     faster = sys.modules.get("orjson")
     loads: Any = None
     if faster is not None:
-        if not (b'"metadata"' in body and _LONG_NUMBER.search(body)):
+        if not (b'"metadata"' in body and re.search(_LONG_NUMBER, body)):
             loads = faster.loads
     else:
         faster = sys.modules.get("msgspec.json")
@@ -58,13 +59,20 @@ def decoded(body: bytes) -> Any:
     return _in_columns(body, json.loads) or json.loads(body)
 
 
-_LONG_NUMBER = re.compile(rb"[:,\[\s]-?[0-9]{19}")
+_LONG_NUMBER = rb"[:,\[\s]-?[0-9]{19}"
 
-_START = re.compile(
-    rb'\{(?:"recommendationId":(?:"[^"]*"|null),)?'
-    rb'"(?:(itemList|personalizedRanking)":\[\{"itemId|(actionList)":\[\{"actionId)":"'
-)
-_FIRST_ROW = re.compile(rb'[^"]*","score":[^",}]*((?:,"(?!itemId"|actionId"|score")\w+":null)*)\}')
+
+@cache  # compiled when they are first used: whoever only imports the package need not wait for it
+def _patterns() -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+    """The start of a plain reply up to its first id; and from there to the end of the row."""
+    start = (
+        rb'\{(?:"recommendationId":(?:"[^"]*"|null),)?'
+        rb'"(?:(itemList|personalizedRanking)":\[\{"itemId|(actionList)":\[\{"actionId)":"'
+    )
+    nulls = rb'(?:,"(?!itemId"|actionId"|score")\w+":null)*'
+    return re.compile(start), re.compile(rb'[^"]*","score":[^",}]*(%b)\}' % nulls)
+
+
 _BEFORE_A_SCORE = b'","score":'
 
 
@@ -76,10 +84,11 @@ def _in_columns(body: bytes, loads: Any) -> dict[str, Any] | None:
     them are 2n - 1 commas. No string has a comma in it, and 2n - 1 commas were put there. So each of them stands for
     the text between an id and its score, or between a score and the next id, and there was no other.
     """
-    start = _START.match(body)
+    start_pattern, row_pattern = _patterns()
+    start = start_pattern.match(body)
     if start is None or b"\\" in body:
         return None
-    first = _FIRST_ROW.match(body, start.end())
+    first = row_pattern.match(body, start.end())
     end = body.rfind(b"}]")
     if first is None or end < first.end() - 1:
         return None

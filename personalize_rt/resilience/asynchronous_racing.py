@@ -44,8 +44,9 @@ async def _raced(call: Call[Any], transport: AsyncTransport, hedge: Hedge, delay
         call.sent += len(lanes) - 1  # the first is counted by who gives the call up
         raise
     finally:
-        for lane in lanes:
-            _leave(lane)
+        # Taken out one by one: the traceback of an error holds this frame, and a task that failed holds the error.
+        while lanes:
+            _leave(lanes.pop())
 
 
 async def _first(lanes: list[_Lane]) -> Reply:
@@ -53,10 +54,12 @@ async def _first(lanes: list[_Lane]) -> Reply:
     under_way = set(lanes)
     while under_way:
         ended, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-        for lane in ended:
+        while ended:
+            lane = ended.pop()
             if lane.exception() is None:
                 reply = lane.result()
                 return Reply(reply.members, reply.request_id, len(lanes) - 1 + reply.sent)
+            del lane
     return lanes[-1].result()
 
 

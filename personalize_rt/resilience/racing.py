@@ -81,6 +81,7 @@ class _Race:
         except BaseException as failure:
             stranger = failure
         self.end(lane, reply, error, stranger)
+        del error, stranger  # their tracebacks hold this frame
 
     def end(
         self,
@@ -91,7 +92,9 @@ class _Race:
     ) -> None:
         """A lane is over, one way or the other."""
         with self._lock:
-            lane.reply, lane.error, lane.stranger, lane.over = reply, error, stranger, True
+            lane.reply, lane.stranger, lane.over = reply, stranger, True
+            if not self.decided:
+                lane.error = error  # else nobody asks for it, and its traceback holds the race
             won = reply is not None and not self.decided
             self.decided = self.decided or won
             losers = [other for other in self.lanes if other is not lane and not other.over] if won else []
@@ -126,6 +129,7 @@ class _Race:
         with self._lock:
             self.decided = True
         for lane in self.lanes:
+            lane.error = None
             lane.attempt.cancel()
 
     def reply(self) -> Reply:
@@ -139,7 +143,13 @@ class _Race:
                 raise lane.stranger
         if isinstance(first.error, ServiceError | TransportError):
             first.error.attempts = max(first.error.attempts, self._sent + len(self.lanes))
-        raise first.stranger or first.error or self._call.late()
+        failure = first.stranger or first.error or self._call.late()
+        try:
+            for lane in self.lanes:
+                lane.error = lane.stranger = None
+            raise failure
+        finally:
+            del failure
 
 
 def on_a_worker(call: Call[Any], transport: Transport) -> Reply:

@@ -67,18 +67,24 @@ def _fetched(call: Call[Any], transport: Transport, cache: Cache, key: str, miss
         return answer
     except PersonalizeError as error:
         failure = error
-        # A deadline is one call's own; others may have more time.
-        flight.error = None if isinstance(error, DeadlineExceededError) else error
+        # A deadline is one call's own; others may have more time. A copy, without the frames, which hold the flight.
+        flight.error = None if isinstance(error, DeadlineExceededError) else copy.copy(error)
     finally:
         _flights(call).land(key)
         flight.landed.set()
-    return _stale_or_raise(call, miss, failure)
+    try:
+        return _stale_or_raise(call, miss, failure)
+    finally:
+        del failure
 
 
 def _stale_or_raise(call: Call[Any], miss: Miss, error: PersonalizeError) -> Any:
     if miss.stale is not None and wants_fallback(error):
         return call.from_cache(miss.stale, stale=True)
-    raise error
+    try:
+        raise error
+    finally:
+        del error  # its traceback holds this frame
 
 
 def _revalidate(call: Call[Any], transport: Transport, cache: Cache, key: str) -> None:

@@ -37,6 +37,7 @@ from personalize_rt.aio import AsyncPersonalizeRuntime
 from personalize_rt.local import LocalPersonalize
 from personalize_rt.local.faults import Faults
 from personalize_rt.resilience.breaker import CircuitBreaker
+from personalize_rt.resilience.cache import Cache
 from personalize_rt.resilience.fallback import InputOrderFallback
 from personalize_rt.resilience.hedge import Hedge
 from personalize_rt.transport.asynchronous_in_process import InProcessSession
@@ -396,12 +397,17 @@ async def test_requests_are_signed_as_the_embedded_service_wants_them(served: An
 
 
 @pytest.mark.parametrize("status", [400, 503, None], ids=["final", "tried again", "hangs up"])
-async def test_a_failed_call_leaves_no_frame_in_a_circle(status: int | None, raw: Any) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"cache": Cache(personal=True)}, {"hedge": Hedge(after=0.0, percent=100)}],
+    ids=lambda options: next(iter(options), "nothing"),
+)
+async def test_a_failed_call_leaves_no_frame_in_a_circle(options: dict[str, Any], status: int | None, raw: Any) -> None:
     calls = 20
     raw.repeated = b"" if status is None else raw.well({}).replace(b" 200 OK", b" %d No" % status)
     raw.close = status is None
     policy = RetryPolicy(sleep=lambda _: None)
-    async with raw, ours(raw.url, deadline=None, retry=policy) as runtime:
+    async with raw, ours(raw.url, deadline=None, retry=policy, **options) as runtime:
         for _ in range(3):
             await fails(runtime, PersonalizeError)
         gc.collect()

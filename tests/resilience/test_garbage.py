@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from personalize_rt import PersonalizeError
+from personalize_rt.resilience.breaker import CircuitBreaker
+from personalize_rt.resilience.cache import Cache
 from personalize_rt.resilience.fallback import InputOrderFallback
+from personalize_rt.resilience.hedge import Hedge
 
 pytestmark = pytest.mark.fast_path
 
@@ -57,13 +60,31 @@ def test_an_answered_call_leaves_no_circle(circles: Any, runtime: Any, server: A
 
 
 @pytest.mark.parametrize("outcome", [503, 400, "close", b"no json"], ids=str)
-@pytest.mark.parametrize("options", [{}, {"fallback": InputOrderFallback()}], ids=["raises", "falls back"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"fallback": InputOrderFallback()},
+        {"cache": Cache(personal=True)},
+        {"breaker": CircuitBreaker(min_calls=10_000)},
+        {"hedge": Hedge(after=0.0, percent=100)},
+    ],
+    ids=lambda options: next(iter(options), "nothing"),
+)
 def test_a_failed_call_leaves_no_circle(
     options: dict[str, Any], outcome: Any, circles: Any, runtime: Any, server: Any
 ) -> None:
     server.always(server.answer(200, outcome) if isinstance(outcome, bytes) else outcome)
     left = circles(rank(runtime(**options)))
     assert left.total() <= 4, left  # a few of tenacity's own
+
+
+def test_a_call_of_a_caller_s_client_leaves_no_circle_on_its_thread(
+    circles: Any, runtime: Any, plain_client: Any, server: Any
+) -> None:
+    server.always("close")
+    left = circles(rank(runtime(client=plain_client(), enforce_deadline=True, deadline=60)))
+    assert left.total() <= 4, left
 
 
 def test_a_call_that_its_retry_saved_leaves_no_circle(circles: Any, runtime: Any, server: Any) -> None:

@@ -252,6 +252,16 @@ def test_the_code_of_an_error_without_one_is_its_status(plain_client: Any, serve
 # Credentials
 
 
+def test_a_response_parser_keeps_nothing_of_what_it_parsed(client_of: Any) -> None:
+    client = client_of()
+    parser = client._endpoint._response_parser_factory.create_parser("rest-json")
+    shape = client.meta.service_model.operation_model("GetRecommendations").output_shape
+    before = dict(vars(parser))
+    for status, body in ((200, b""), (200, b'{"itemList": [{"itemId": "a"}]}'), (400, b'{"message": "m"}')):
+        parser.parse({"status_code": status, "headers": {}, "body": body}, shape)
+    assert vars(parser) == before
+
+
 def test_a_client_says_what_it_signs_with(client_of: Any) -> None:
     assert client_of()._get_credentials().get_frozen_credentials().access_key == "t"
 
