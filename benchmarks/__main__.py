@@ -55,6 +55,7 @@ def measure(*, quick: bool) -> dict[str, Any]:
             "versions": {name: version(name) for name in ("boto3", "botocore", "urllib3")},
             "call": calls.cost_of_a_call(url, rounds=rounds, calls=repeats),
             "read_columns_us": round(calls.reading_columns(url) * 1e6, 3),
+            "rows_on_access": round(calls.rows_on_access(url), 3),
             "memory": calls.memory_of_results(url, kept=500 if quick else 10_000),
             "threads": calls.throughput_of_threads(url, size=500, threads=8, seconds=1.0 if quick else 3.0),
             "imports": startup.imports(fresh),
@@ -112,6 +113,7 @@ def markdown(figures: dict[str, Any]) -> str:
     lines += [
         "",
         f"* reading `item_ids` and `scores` of 500: {figures['read_columns_us']} µs",
+        f"* first access of all 500 rows, against making them at once: {figures['rows_on_access']:.2f}",
         f"* memory of {memory['kept']:,} kept 500-item results, each, against boto3's dict: {memory['ratio']:.2f} "
         f"({memory['personalize_rt_bytes']:,} of {memory['boto3_bytes']:,} bytes)",
         f"* calls a second from 8 threads, 500 items, against boto3: {threads['ratio']:.2f} times",
