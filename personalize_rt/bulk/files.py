@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -221,9 +222,12 @@ class _Job:
                 what={"recommend": "recommending", "rank": "ranking"}[self._kind],
                 text=lambda done: json.loads(done.value.text)["error"],
             )
-            rows = islice(reader.rows(), parts.rows, None)
             try:
-                with Run[Line](rows, pool, course) as run:
+                # Closed by us: what ends the run keeps the rows, and with them the file, in its traceback.
+                with (
+                    closing(reader.rows()) as rows,
+                    Run[Line](islice(rows, parts.rows, None), pool, course) as run,
+                ):
                     for line in run:
                         assert line.position == parts.rows
                         parts.append(line.text)

@@ -10,7 +10,7 @@ import io
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple, Never, Protocol
@@ -64,7 +64,7 @@ class Reader(Protocol):
 
     unit: str
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Generator[Row, None, None]:
         """The rows, from the first."""
         ...
 
@@ -117,7 +117,7 @@ class _JsonLines:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Generator[Row, None, None]:
         with open(self._path, "rb") as file:
             for number, line in enumerate(file, start=1):
                 text = line.strip()
@@ -155,7 +155,7 @@ class _Csv:
         # What is not UTF-8 comes through as surrogates, and is that row's error.
         return open(self._path, encoding="utf-8-sig", errors="surrogateescape", newline="")
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Generator[Row, None, None]:
         with self._opened() as file:
             reader = csv.reader(file, strict=True)
             next(reader)
@@ -223,7 +223,7 @@ class _Parquet:
             raise ValidationError(f"cannot read {path}: it is no Parquet file", parameter="input") from None
         self._members = _known(names, kind, str(path))
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Generator[Row, None, None]:
         number = 0
         with self._parquet.ParquetFile(self._path) as file:
             batches = file.iter_batches(batch_size=_BATCH)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import threading
@@ -507,6 +508,13 @@ def test_an_outage_keeps_what_is_there(runtime: PersonalizeRuntime, client: Clie
     assert [line["input"]["userId"] for line in lines_of(tmp_path / "out.jsonl")] == [str(n) for n in range(2_000)]
 
 
+def open_files(directory: Path) -> list[str]:
+    """Files of a directory that this process holds open, where the system says so."""
+    links = [Path(entry) for entry in glob.glob("/proc/self/fd/*")]
+    names = [os.readlink(link) for link in links if link.is_symlink()]
+    return [name for name in names if Path(name).is_relative_to(directory)]
+
+
 def test_the_wrong_kind_of_file_ends_the_job_and_leaves_nothing_behind(
     runtime: PersonalizeRuntime, client: Client, tmp_path: Path
 ) -> None:
@@ -518,5 +526,6 @@ def test_the_wrong_kind_of_file_ends_the_job_and_leaves_nothing_behind(
     assert PERSON not in str(caught.value)
     assert client.asked == []
     assert os.listdir(tmp_path) == ["in.jsonl"]
+    assert not open_files(tmp_path)
     # So the right one can begin.
     assert rank(runtime, tmp_path / "in.jsonl", tmp_path / "out.jsonl").done == 2_000
