@@ -43,14 +43,12 @@ def decoded(body: bytes) -> Any:
         ValueError: It is no JSON.
         RecursionError: It is nested too deeply.
     """
-    faster = sys.modules.get("orjson")
-    loads: Any = None
-    if faster is not None:
-        if not (b'"metadata"' in body and re.search(_LONG_NUMBER, body)):
-            loads = faster.loads
-    else:
-        faster = sys.modules.get("msgspec.json")
-        loads = None if faster is None else faster.decode
+    # By name: another thread may be in the middle of importing it.
+    loads: Any = getattr(sys.modules.get("orjson"), "loads", None)
+    if loads is None:
+        loads = getattr(sys.modules.get("msgspec.json"), "decode", None)
+    elif b'"metadata"' in body and re.search(_LONG_NUMBER, body):
+        loads = None
     if loads is not None:
         try:
             return _in_columns(body, loads) or loads(body)
@@ -81,8 +79,9 @@ def _in_columns(body: bytes, loads: Any) -> dict[str, Any] | None:
 
     Why nothing else passes for plain: with no backslash in the body, every quotation mark is one of JSON's. The rows,
     from the first id to the last ``}]``, turn into 2n elements, alternately a string and a number or ``null``; between
-    them are 2n - 1 commas. No string has a comma in it, and 2n - 1 commas were put there. So each of them stands for
-    the text between an id and its score, or between a score and the next id, and there was no other.
+    them are 2n - 1 commas, and no string has a comma in it. 2n - 1 commas were put there: n that follow a string, then
+    n - 1 that precede one. The second kind can't swallow one of the first, since a string would follow a string. So
+    each stands for the text between an id and its score, or between a score and the next id, and there was no other.
     """
     start_pattern, row_pattern = _patterns()
     start = start_pattern.match(body)
@@ -97,11 +96,10 @@ def _in_columns(body: bytes, loads: Any) -> dict[str, Any] | None:
     if body[end - len(nulls) : end] != nulls:
         return None
     before_a_row = nulls + (b'},{"itemId":"' if group == 1 else b'},{"actionId":"')
-    one_string = rows.replace(before_a_row, b',"')
-    flat = one_string.replace(_BEFORE_A_SCORE, b'",')
-    breaks = (len(rows) - len(one_string)) // (len(before_a_row) - 2)
-    count = (len(one_string) - len(flat)) // (len(_BEFORE_A_SCORE) - 2)
-    if breaks != count - 1:
+    pairs = rows.replace(_BEFORE_A_SCORE, b'",')
+    flat = pairs.replace(before_a_row, b',"')
+    count = (len(rows) - len(pairs)) // (len(_BEFORE_A_SCORE) - 2)
+    if len(pairs) - len(flat) != (count - 1) * (len(before_a_row) - 2):
         return None
     list_at = start.end(group) + 2  # after its name, a quotation mark and a colon
     name, rest = body[start.start(group) - 1 : start.end(group) + 1], body[end + 2 :]
@@ -117,7 +115,7 @@ def _in_columns(body: bytes, loads: Any) -> dict[str, Any] | None:
                 return None
             scores = [None if score is None else float(score) for score in scores]
         all_finite = isfinite(sum(filter(None, scores)))
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         return None
     if len(elements) != 2 * count or "," in texts or not all_finite:
         return None

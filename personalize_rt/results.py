@@ -257,7 +257,8 @@ class _Answer(Sequence[RowT]):
         """The score of each row; ``None`` where there is none."""
         scores: Scores | Callable[[], Scores] = self._scores
         if callable(scores):
-            scores = scores()
+            scores = tuple(scores())
+            self._check_columns(scores=scores)
             object.__setattr__(self, "_scores", scores)
         return scores
 

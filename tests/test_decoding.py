@@ -216,6 +216,8 @@ def test_rows_with_an_id_and_a_score_go_straight_to_columns(
         '{"itemList":[{"itemId":"a",0.5},{"itemId":"b","score":0.25}]}',
         '{"itemList":[{"itemId":","score":0.5},{"itemId":"b","score":0.25}]}',
         '{"itemList":[{"itemId":"a","score":},{"itemId":"b","score":0.25}]}',
+        '{"itemList":[{"itemId":"a","score":0.5},{"itemId":"x","score":0.1,"b"},{"itemId":"score":0.9}]}',
+        '{"itemList":[{"itemId":"a","score":0.5},{"itemId":":"},{"itemId":"score":1,"","score":1}]}',
         '{"itemList":[{"itemId":"a","score":0.5}]',
         '{"itemList":[{"itemId":"a","score":0.5}]]}',
         '{"itemList":[{"itemId":"a","score":0.5}],}',
@@ -272,4 +274,33 @@ def test_a_plain_reply_with_bytes_changed_is_what_json_makes_of_it(
     for at, length, piece in changes:
         at %= len(body) + 1
         body = body[:at] + piece + body[at + length :]
+    assert seen(body, "itemList", decoder) == seen(body, "itemList", None)
+
+
+NULLS = st.sampled_from(["", ',"x":null', ',"x":null,"y":null', ',"x":null,"x":null'])
+
+
+@st.composite
+def unfolded(draw: st.DrawFn) -> str:
+    """The way back: of a flat array, some commas become what stands between ids and scores. Most are no JSON."""
+    nulls = draw(NULLS)
+    between = {'",': '","score":', ',"': f'{nulls}}},{{"itemId":"'}
+    texts = st.sampled_from(["", "a", ",", "score", "itemId", "null", ":", "},{", "}"]).map('"{}"'.format)
+    numbers = st.sampled_from(["0.5", "1", "null", "", "0.5,", " 1", "1 "])
+    elements = [draw(numbers if at % 2 else texts) for at in range(draw(st.integers(2, 6)))]
+    flat = ",".join(elements)[1:]
+    for _ in range(draw(st.integers(1, 8))):
+        spots = [at for at in range(len(flat) - 1) if flat[at : at + 2] in between]
+        if not spots:
+            break
+        at = draw(st.sampled_from(spots))
+        flat = flat[:at] + between[flat[at : at + 2]] + flat[at + 2 :]
+    first = f'{{"itemId":"a","score":0.5{nulls}}},{{"itemId":"'
+    return f'{{"itemList":[{first}{flat}{nulls}}}]}}'
+
+
+@pytest.mark.parametrize("decoder", ["json", *DECODERS])
+@given(body=unfolded())
+def test_an_array_unfolded_into_rows_is_what_json_makes_of_it(decoder: str, body: str) -> None:
+    available(decoder)
     assert seen(body, "itemList", decoder) == seen(body, "itemList", None)

@@ -652,6 +652,16 @@ def test_threads_may_share_a_result() -> None:
     assert set(reads) == {(tuple(n / 500 for n in range(500)), 7 / 500, hash(ranking))}
 
 
+@pytest.mark.parametrize(
+    "read",
+    [list, lambda answer: answer[:], lambda answer: answer.scores, repr],
+    ids=["all rows", "some rows", "scores", "repr"],
+)
+def test_scores_that_are_computed_later_are_as_many_as_the_ids(read: Any) -> None:
+    with pytest.raises(ValueError, match="scores has 1 rows, the ids have 3"):
+        read(Recommendations(item_ids=["a", "b", "c"], scores=lambda: (1.0,)))
+
+
 @pytest.mark.parametrize("kind", [Ranking, Recommendations, ActionRecommendations])
 def test_rows_are_taken_by_place_and_an_id_is_told_where_to_ask(kind: Any) -> None:
     answer = kind(["tt0133093"], scores=[None])

@@ -92,9 +92,12 @@ class _Race:
     ) -> None:
         """A lane is over, one way or the other."""
         with self._lock:
-            lane.reply, lane.stranger, lane.over = reply, stranger, True
+            lane.reply, lane.over = reply, True
+            # Of a race that is decided nobody asks for an error, and its traceback would hold the race.
             if not self.decided:
-                lane.error = error  # else nobody asks for it, and its traceback holds the race
+                lane.error = error
+            if not self.decided or not isinstance(stranger, Exception):
+                lane.stranger = stranger
             won = reply is not None and not self.decided
             self.decided = self.decided or won
             losers = [other for other in self.lanes if other is not lane and not other.over] if won else []
@@ -130,6 +133,8 @@ class _Race:
             self.decided = True
         for lane in self.lanes:
             lane.error = None
+            if isinstance(lane.stranger, Exception):
+                lane.stranger = None
             lane.attempt.cancel()
 
     def reply(self) -> Reply:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Container, Mapping
-from typing import Any, cast
+from typing import Any
 
 from personalize_rt.errors import (
     AccessDeniedError,
@@ -75,24 +74,30 @@ def translated(error: Exception, request: Request[Any], sent_before: int) -> Exc
     return error
 
 
-def forget_frames(error: object) -> None:
-    """Take the tracebacks off an exception of botocore's that nobody will see, and off those behind it.
+def forget_frames(error: BaseException) -> None:
+    """Take the traceback off an exception for which ours is raised, and off those behind it.
 
     botocore keeps the exception in frames that its traceback holds. Each failed call would leave more than a hundred
     objects in such circles, and only a full garbage collection frees them: a pause of tens of milliseconds, in which
-    other calls miss their deadline.
-
-    Call it outside of any ``except`` block of ours: what the caller of the call is handling lies behind the error too,
-    and keeps its traceback.
+    other calls miss their deadline. An exception that was caught outside of the libraries below keeps its traceback:
+    it is the caller's, who may want to know. (An event handler that keeps botocore's own has it without.)
     """
-    handled = sys.exception()
-    while isinstance(error, BaseException) and error is not handled and error.__traceback__ is not None:
-        error.__traceback__ = None
-        details: Any = getattr(error, "kwargs", None)
-        if isinstance(details, dict):
-            forget_frames(cast("dict[str, Any]", details).get("error"))
-        forget_frames(error.__cause__)
-        error = error.__context__
+    waiting: list[object] = [error]
+    while waiting:
+        each = waiting.pop()
+        if not isinstance(each, BaseException) or each.__traceback__ is None:
+            continue
+        caught_in: str = each.__traceback__.tb_frame.f_globals.get("__name__", "")
+        if caught_in.partition(".")[0] not in _BELOW:
+            continue
+        each.with_traceback(None)
+        waiting += [each.__cause__, each.__context__]
+        if isinstance(each, untyped("botocore.exceptions").BotoCoreError):
+            details: Any = each
+            waiting.append(details.kwargs.get("error"))
+
+
+_BELOW = ("personalize_rt", "botocore", "aiobotocore", "urllib3", "aiohttp")
 
 
 # What botocore reads an answer with; all trip over JSON that is not of the model's form.

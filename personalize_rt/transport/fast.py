@@ -165,6 +165,9 @@ class _Parsers:
             parser = self._made[protocol] = self._factory.create_parser(protocol)
         return parser
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._factory, name)
+
 
 def _install_sender(client: Any) -> None:
     endpoint = client._endpoint

@@ -71,7 +71,10 @@ class Sender:
             ours = self._in_botocore_terms(error, url)
             if ours is None:
                 raise
-            raise ours from error
+            try:
+                raise ours from error
+            finally:
+                del ours  # what it comes from holds this frame
         reusable = False
         try:
             answer = self._exchange(connection.sock, message, url, attempt)

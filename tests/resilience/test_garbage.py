@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
+import attrs
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
-from personalize_rt import PersonalizeError
+from personalize_rt import PersonalizeError, TransportError
 from personalize_rt.resilience.breaker import CircuitBreaker
 from personalize_rt.resilience.cache import Cache
 from personalize_rt.resilience.fallback import InputOrderFallback
@@ -91,6 +93,31 @@ def test_a_call_that_its_retry_saved_leaves_no_circle(circles: Any, runtime: Any
     server.script(*[503, RANKING] * (CALLS + 3))
     left = circles(rank(runtime()))
     assert left.total() <= 4, left
+
+
+@attrs.frozen
+class FrozenError(Exception):
+    """Cannot be changed, not even its traceback, but by ``with_traceback``."""
+
+
+class Failover:
+    """A client of the caller's, which keeps what happened to its first attempt."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def get_recommendations(self, **_: Any) -> Any:
+        try:
+            raise self.error
+        except Exception as error:
+            raise EndpointConnectionError(endpoint_url="https://second", error=error) from error
+
+
+@pytest.mark.parametrize("error", [LookupError("of the caller"), FrozenError()], ids=["plain", "frozen"])
+def test_an_error_that_the_caller_s_client_keeps_has_its_traceback(error: Exception, runtime: Any) -> None:
+    with pytest.raises(TransportError):
+        runtime(client=Failover(error), retry={"attempts": 1}).get_recommendations(campaign_arn=ARN)
+    assert error.__traceback__ is not None
 
 
 def test_what_the_caller_is_handling_meanwhile_keeps_its_traceback(runtime: Any, server: Any) -> None:

@@ -110,8 +110,11 @@ def background() -> list[threading.Thread]:
 
 @pytest.fixture(autouse=True)
 def no_lane_is_left_behind() -> Iterator[None]:
+    others = background()  # of tests that leave requests behind, as long as their time-outs last
     yield
     for thread in background():
+        if thread in others:
+            continue
         thread.join(10)
         assert not thread.is_alive(), "a lane whose answer nobody wants was not cancelled"
 
