@@ -133,13 +133,20 @@ async def _try_again(failure: PersonalizeError, call: Call[ResultT], transport: 
         retry_error_callback=decisions.give_up,
     )
     try:
-        return await retrying(attempt)
+        answer: ResultT = await retrying(attempt)
     except asyncio.CancelledError:
         if call.spent:  # on a retry that has no outcome now
             call.policies.budget.succeeded(call.spent)
         raise
     finally:
         decisions.forget(retrying)
+    final = decisions.failure()
+    if final is None:
+        return answer
+    try:
+        raise final
+    finally:
+        del final
 
 
 async def _sleep(policy: RetryPolicy, seconds: float) -> None:

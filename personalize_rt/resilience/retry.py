@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Never
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import attrs
 
@@ -152,6 +152,7 @@ class Decisions:
         self._attempt = 0
         self._decision: Wait | Stop = Stop("final")
         self._last: BaseException | None = None
+        self._failure: BaseException | None = None
 
     def _decide(self, state: Any) -> Wait | Stop:
         # Once an attempt: tenacity asks for the wait and for the stop, and a decision draws lots and spends tokens.
@@ -188,25 +189,31 @@ class Decisions:
         if left is not None and left <= 0:
             raise self._call.late(self._last)
 
-    def give_up(self, state: Any) -> Never:
-        """Raise what the caller sees."""
+    def give_up(self, state: Any) -> None:
+        """Keep what the caller sees, for :meth:`failure`.
+
+        Not raised or returned here: the traceback of an error holds the frames that it came through. Were the error in
+        one of tenacity's, only a full garbage collection would free all this, and its pause is long.
+        """
         decision = self._decide(state)
         error: BaseException = state.outcome.exception()
+        state.outcome = None
         left = self._call.left()
         # Cut off: a request that broke because its time was over.
         cut_off = isinstance(error, TransportError) and left is not None and left <= 0
-        # The traceback of an error holds the frames it came through. Were the error in one of them, only a full
-        # garbage collection would free all this, and its pause is long.
-        state.outcome = None
-        try:
-            if cut_off or decision == Stop("deadline"):
-                raise self._call.late(error) from error
-            raise error
-        finally:
-            del error
+        if not cut_off and decision != Stop("deadline"):
+            self._failure = error
+        else:
+            self._failure = self._call.late(error)
+            self._failure.__cause__ = error
+
+    def failure(self) -> BaseException | None:
+        """What to raise, once; or ``None`` when there is an answer."""
+        failure, self._failure = self._failure, None
+        return failure
 
     def forget(self, retrying: Any) -> None:
-        """The call is over: let go, for the same reason, of its last error and of what tenacity was about to do.
+        """The retrying is over: let go, for the same reason, of the last error and of what tenacity was about to do.
 
         Args:
             retrying: tenacity's object. Since 8.4 it keeps its own bound methods in a ``threading.local``, a circle

@@ -121,9 +121,16 @@ def _try_again(failure: PersonalizeError, call: Call[ResultT], transport: Transp
         retry_error_callback=decisions.give_up,
     )
     try:
-        return retrying(attempt)
+        answer: ResultT = retrying(attempt)
     finally:
         decisions.forget(retrying)
+    final = decisions.failure()
+    if final is None:
+        return answer
+    try:
+        raise final
+    finally:
+        del final
 
 
 def _attempt(call: Call[ResultT], transport: Transport) -> ResultT:
