@@ -140,13 +140,8 @@ async def _try_again(failure: PersonalizeError, call: Call[ResultT], transport: 
         raise
     finally:
         decisions.forget(retrying)
-    final = decisions.failure()
-    if final is None:
-        return answer
-    try:
-        raise final
-    finally:
-        del final
+    decisions.raise_failure()
+    return answer
 
 
 async def _sleep(policy: RetryPolicy, seconds: float) -> None:

@@ -190,7 +190,7 @@ class Decisions:
             raise self._call.late(self._last)
 
     def give_up(self, state: Any) -> None:
-        """Keep what the caller sees, for :meth:`failure`.
+        """Keep what the caller sees, for :meth:`raise_failure`.
 
         Not raised or returned here: the traceback of an error holds the frames that it came through. Were the error in
         one of tenacity's, only a full garbage collection would free all this, and its pause is long.
@@ -207,10 +207,14 @@ class Decisions:
             self._failure = self._call.late(error)
             self._failure.__cause__ = error
 
-    def failure(self) -> BaseException | None:
-        """What to raise, once; or ``None`` when there is an answer."""
+    def raise_failure(self) -> None:
+        """Raise what the caller sees, unless there is an answer."""
         failure, self._failure = self._failure, None
-        return failure
+        try:
+            if failure is not None:
+                raise failure
+        finally:
+            del failure
 
     def forget(self, retrying: Any) -> None:
         """The retrying is over: let go, for the same reason, of the last error and of what tenacity was about to do.

@@ -124,13 +124,8 @@ def _try_again(failure: PersonalizeError, call: Call[ResultT], transport: Transp
         answer: ResultT = retrying(attempt)
     finally:
         decisions.forget(retrying)
-    final = decisions.failure()
-    if final is None:
-        return answer
-    try:
-        raise final
-    finally:
-        del final
+    decisions.raise_failure()
+    return answer
 
 
 def _attempt(call: Call[ResultT], transport: Transport) -> ResultT:
