@@ -7,6 +7,7 @@ import json
 import socket
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -200,6 +201,39 @@ class FakeTime:
             return outcome
 
         return wait
+
+
+class Background:
+    """The threads that calls of this test have started.
+
+    A test before it may have left its own behind: without the fast path, a request that hangs has a thread until its
+    time-out.
+    """
+
+    def __init__(self) -> None:
+        self._others = set(threading.enumerate())
+
+    def threads(self, *names: str) -> list[threading.Thread]:
+        """Those that are alive, by name; of a request of ours when no name is given."""
+        wanted = names or ("personalize-rt",)
+        found = [each for each in threading.enumerate() if each.name in wanted and each not in self._others]
+        for thread in found:
+            while thread.ident is None:  # it is listed before it has begun, and cannot be joined yet
+                time.sleep(0.001)
+        return found
+
+    def end(self, *names: str) -> None:
+        """Wait for all of them, those too that the last ones start."""
+        until = time.monotonic() + 20
+        while found := self.threads(*names):
+            for thread in found:
+                thread.join(max(0, until - time.monotonic()))
+                assert not thread.is_alive(), "a request that nobody waits for was not cancelled"
+
+
+@pytest.fixture
+def background() -> Background:
+    return Background()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ standard streams; and of the exceptions, their text, ``repr``, ``args`` and trac
 from __future__ import annotations
 
 import logging
-import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -172,11 +171,9 @@ def rank(runtime: Any, sinks: Sinks, **options: Any) -> None:
 
 
 @pytest.fixture(autouse=True)
-def nothing_leaks(request: Any, sinks: Sinks, capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+def nothing_leaks(sinks: Sinks, capfd: pytest.CaptureFixture[str], background: Any) -> Iterator[None]:
     yield
-    for thread in threading.enumerate():
-        if thread.name.startswith("personalize-rt") and thread.name != "personalize-rt-timers":
-            thread.join(5)
+    background.end("personalize-rt", "personalize-rt-proxied")
     # Spans and measurements are added when their fixture ends, which is before this one does.
     for name, text in zip(("stdout", "stderr"), capfd.readouterr(), strict=True):
         sinks.add(name, text)

@@ -304,15 +304,13 @@ def test_a_call_may_end_in_another_context_than_it_began(seen: Seen, caplog: Any
     assert caplog.text == ""
 
 
-def test_a_revalidation_is_a_span_of_its_own(made: Any, seen: Seen, fake_time: Any) -> None:
+def test_a_revalidation_is_a_span_of_its_own(made: Any, seen: Seen, fake_time: Any, background: Any) -> None:
     runtime = made(cache=Cache(ttl=10, stale_while_revalidate=10, clock=fake_time.clock))
     ask(runtime)
     seen.exporter.clear()
     fake_time.now += 11
     ask(runtime)
-    for thread in threading.enumerate():
-        if thread.name == "personalize-rt":
-            thread.join(10)
+    background.end()
     assert sorted(span.attributes["personalize_rt.source"] for span in seen.spans) == ["cache", "service"]
 
 
@@ -438,7 +436,7 @@ def test_other_clients_keep_their_spans(made: Any, seen: Seen, plain_client: Any
 @pytest.mark.usefixtures("instrumented")
 @pytest.mark.parametrize("options", [{"hedge": Hedge(after=0.01, percent=100)}, {"enforce_deadline": True}])
 def test_beside_the_instrumentor_requests_on_other_threads_have_no_span_of_their_own(
-    options: Any, seen: Seen, plain_client: Any, server: Any
+    options: Any, seen: Seen, plain_client: Any, server: Any, background: Any
 ) -> None:
     if "hedge" in options:
         server.script("hang")
@@ -446,9 +444,7 @@ def test_beside_the_instrumentor_requests_on_other_threads_have_no_span_of_their
         client=plain_client(read_timeout=1), hooks=[seen.hook], deadline=None, retry=RetryPolicy(1), **options
     )
     ask(runtime)
-    for thread in threading.enumerate():
-        if thread.name == "personalize-rt":
-            thread.join(10)
+    background.end()
     assert [span.instrumentation_scope.name for span in seen.spans] == ["personalize_rt"]
 
 

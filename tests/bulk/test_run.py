@@ -581,27 +581,22 @@ def test_another_thread_may_run_too(runtime: PersonalizeRuntime) -> None:
 # Ends.
 
 
-def threads_of_ours() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "personalize-rt-bulk"]
-
-
-def test_no_thread_is_left_behind(runtime: PersonalizeRuntime) -> None:
+def test_no_thread_is_left_behind(runtime: PersonalizeRuntime, background: Any) -> None:
     list(bulk.run(runtime, requests(range(50))))
-    assert threads_of_ours() == []
+    assert background.threads("personalize-rt-bulk") == []
     with bulk.run(runtime, requests(range(50))) as run:
         next(run)
-    assert threads_of_ours() == []
+        assert background.threads("personalize-rt-bulk")
+    assert background.threads("personalize-rt-bulk") == []
 
 
-def test_a_run_that_nobody_knows_any_more_ends(runtime: PersonalizeRuntime) -> None:
+def test_a_run_that_nobody_knows_any_more_ends(runtime: PersonalizeRuntime, background: Any) -> None:
     run = bulk.run(runtime, requests(range(5_000)))
     next(run)
-    threads = threads_of_ours()
+    assert background.threads("personalize-rt-bulk")
     del run
     gc.collect()
-    for thread in threads:
-        thread.join(20)
-    assert threads_of_ours() == []
+    background.end("personalize-rt-bulk")
 
 
 def test_a_bar_shows_how_far_it_is(runtime: PersonalizeRuntime, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -389,31 +388,12 @@ def test_a_store_that_fails_is_a_cache_that_is_empty(failing: str, runtime: Any,
 # Stale answers
 
 
-@pytest.fixture(autouse=True)
-def others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threads of tests before this one: without the fast path, a request that hangs is left behind on one."""
-    monkeypatch.setattr(sys.modules[__name__], "OTHERS", set(threading.enumerate()))
-
-
-OTHERS: set[threading.Thread] = set()
-
-
-def background() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "personalize-rt" and thread not in OTHERS]
-
-
-def let_background_end() -> None:
-    for thread in background():
-        thread.join(10)
-        assert not thread.is_alive()
-
-
 def reply(name: str) -> Any:
     return {"itemList": [{"itemId": name}]}
 
 
 def test_while_it_is_revalidated_the_stale_answer_is_given_and_one_request_goes_out(
-    runtime: Any, server: Any, fake_time: Any
+    runtime: Any, server: Any, fake_time: Any, background: Any
 ) -> None:
     released = threading.Event()
 
@@ -428,12 +408,14 @@ def test_while_it_is_revalidated_the_stale_answer_is_given_and_one_request_goes_
     stale = [made.get_recommendations(campaign_arn=ARN) for _ in range(3)]  # nobody waits for the service
     assert {(answer.item_ids, answer.info.source) for answer in stale} == {(("old",), "cache")}
     released.set()
-    let_background_end()
+    background.end()
     assert made.get_recommendations(campaign_arn=ARN).item_ids == ("new",)
     assert server.count == 2
 
 
-def test_a_revalidation_that_fails_leaves_the_stale_answer(runtime: Any, server: Any, fake_time: Any) -> None:
+def test_a_revalidation_that_fails_leaves_the_stale_answer(
+    runtime: Any, server: Any, fake_time: Any, background: Any
+) -> None:
     made = runtime(
         cache=Cache(ttl=10, stale_while_revalidate=30, clock=fake_time.clock), retry={"attempts": 1}, deadline=None
     )
@@ -442,7 +424,7 @@ def test_a_revalidation_that_fails_leaves_the_stale_answer(runtime: Any, server:
     fake_time.now += 11
     for count in (2, 3, 4):
         assert made.get_recommendations(campaign_arn=ARN).item_ids == ("old",)
-        let_background_end()
+        background.end()
         assert server.count == count
     assert made.get_recommendations(campaign_arn=ARN).item_ids == ("i1",)
 

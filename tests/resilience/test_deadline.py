@@ -202,12 +202,12 @@ def test_without_our_sender_the_deadline_holds_too(hedge: Any, session: Any, ser
 
 
 @pytest.mark.fast_path
-def test_a_client_of_ours_needs_no_thread_for_its_deadline(session: Any, server: Any) -> None:
+def test_a_client_of_ours_needs_no_thread_for_its_deadline(session: Any, server: Any, background: Any) -> None:
     with PersonalizeRuntime(session=session, endpoint_url=server.url, enforce_deadline=True) as runtime:
-        names: list[set[str]] = []
-        server.always(lambda _: names.append({thread.name for thread in threading.enumerate()}))
+        meanwhile: list[list[threading.Thread]] = []
+        server.always(lambda _: meanwhile.append(background.threads()))
         runtime.get_recommendations(campaign_arn=ARN)
-    assert "personalize-rt" not in names[0]
+    assert meanwhile == [[]]
 
 
 def test_an_in_process_client_is_a_caller_s_client() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -168,7 +167,9 @@ def test_the_cache(made: Any, told: Any, fake_time: Any, server: Any) -> None:
     ]
 
 
-def test_a_revalidation_is_a_call_of_its_own(made: Any, told: Any, fake_time: Any, server: Any) -> None:
+def test_a_revalidation_is_a_call_of_its_own(
+    made: Any, told: Any, fake_time: Any, server: Any, background: Any
+) -> None:
     runtime = made(cache=Cache(ttl=10, stale_while_revalidate=10, clock=fake_time.clock), retry={"attempts": 1})
     ask(runtime)
     for outcome, end in ((503, "CallEnded 1 None ServerError 0"), (None, "CallEnded 1 service None 1")):
@@ -176,9 +177,7 @@ def test_a_revalidation_is_a_call_of_its_own(made: Any, told: Any, fake_time: An
         server.script(outcome)
         fake_time.now = 1011.0
         ask(runtime)
-        for thread in threading.enumerate():
-            if thread.name == "personalize-rt" and thread.ident is not None:
-                thread.join(10)
+        background.end()
         lines = shown(told)
         assert lines.count("CallStarted") == 2
         assert {line for line in lines if line.startswith("CallEnded")} == {"CallEnded 0 cache None 1", end}

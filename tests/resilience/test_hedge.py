@@ -100,23 +100,10 @@ def test_arguments_that_make_no_sense_are_refused(options: Any) -> None:
 # In the client
 
 
-def background() -> list[threading.Thread]:
-    threads = [thread for thread in threading.enumerate() if thread.name == "personalize-rt"]
-    for thread in threads:
-        while thread.ident is None:  # it is listed before it has begun, and cannot be joined yet
-            time.sleep(0.001)
-    return threads
-
-
 @pytest.fixture(autouse=True)
-def no_lane_is_left_behind() -> Iterator[None]:
-    others = background()  # of tests that leave requests behind, as long as their time-outs last
+def no_lane_is_left_behind(background: Any) -> Iterator[None]:
     yield
-    for thread in background():
-        if thread in others:
-            continue
-        thread.join(10)
-        assert not thread.is_alive(), "a lane whose answer nobody wants was not cancelled"
+    background.end()
 
 
 @pytest.fixture
@@ -179,10 +166,17 @@ def test_a_fast_answer_is_not_asked_for_again(hedging: Any, server: Any) -> None
     for _ in range(20):
         assert made.get_recommendations(campaign_arn=ARN).info.attempts == 1
     assert server.count == 20
-    assert not background()  # a healthy call costs no thread
 
 
-def test_no_more_than_its_part_is_sent_twice(hedging: Any, server: Any) -> None:
+@pytest.mark.fast_path
+def test_a_healthy_call_costs_no_thread(hedging: Any, server: Any, background: Any) -> None:
+    meanwhile: list[list[threading.Thread]] = []
+    server.always(lambda _: meanwhile.append(background.threads()))
+    hedging(hedge=Hedge(after=30, percent=100)).get_recommendations(campaign_arn=ARN)
+    assert meanwhile == [[]]
+
+
+def test_no_more_than_its_part_is_sent_twice(hedging: Any, server: Any, background: Any) -> None:
     def slowly(_: Any) -> None:
         time.sleep(0.01)
 
@@ -190,8 +184,7 @@ def test_no_more_than_its_part_is_sent_twice(hedging: Any, server: Any) -> None:
     made = hedging(hedge=Hedge(after=0.0, percent=20))
     for _ in range(50):
         made.get_recommendations(campaign_arn=ARN)
-    for thread in background():
-        thread.join(10)
+    background.end()
     assert 50 < server.count <= 60
 
 

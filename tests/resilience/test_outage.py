@@ -59,7 +59,7 @@ def test_attempts_stay_under_1_2_times_the_calls_beyond_the_first_bucket(
     assert service.count - FIRST_BUCKET <= calls  # what no success refills stays empty
 
 
-def test_so_they_do_for_threads_together_and_with_hedges(service: Service, fake_time: Any) -> None:
+def test_so_they_do_for_threads_together_and_with_hedges(service: Service, fake_time: Any, background: Any) -> None:
     made = runtime_of(service, fake_time, hedge=Hedge(after=0.0, percent=5))
 
     def work() -> None:
@@ -72,9 +72,7 @@ def test_so_they_do_for_threads_together_and_with_hedges(service: Service, fake_
         thread.start()
     for thread in threads:
         thread.join()
-    for thread in threading.enumerate():
-        if thread.name == "personalize-rt" and thread.ident is not None:
-            thread.join(10)
+    background.end()
     assert service.count - FIRST_BUCKET < 1.2 * 480
 
 
