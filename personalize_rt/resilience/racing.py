@@ -45,13 +45,13 @@ class _Lane:
 class _Race:
     """The requests of one attempt, and a signal when one of them ends. One thread waits for it."""
 
-    __slots__ = ("_call", "_ends", "_lock", "_sent", "_transport", "_woken", "decided", "lanes")
+    __slots__ = ("_call", "_lock", "_sent", "_transport", "_woken", "decided", "ends", "lanes")
 
-    def __init__(self, call: Call[Any], transport: Transport, sent: int, ends: float | None) -> None:
+    def __init__(self, call: Call[Any], transport: Transport) -> None:
         self._call = call
         self._transport = transport
-        self._sent = sent
-        self._ends = ends
+        self._sent = call.sent
+        self.ends = call.ends()  # before a request can make time pass
         self._lock = threading.Lock()
         self._woken: threading.Event | None = None  # of whoever waits; most calls never do
         self.lanes: list[_Lane] = []
@@ -74,7 +74,7 @@ class _Race:
         stranger: BaseException | None = None
         try:
             reply = self._transport.send(
-                self._call.request, sent_before=self._sent + number, ends=self._ends, attempt=lane.attempt
+                self._call.request, sent_before=self._sent + number, ends=self.ends, attempt=lane.attempt
             )
         except PersonalizeError as failure:
             error = failure
@@ -113,9 +113,8 @@ class _Race:
         except RuntimeError:  # there can be no more threads; nobody may wait for a lane without one
             self.end(lane, error=TransportError("no thread could be started for the request", phase="connect"))
 
-    def wait(self, seconds: float | None) -> bool:
-        """Wait for a reply, or for all lanes to fail; ``False`` when it took too long."""
-        until = None if seconds is None else time.monotonic() + seconds
+    def wait(self, until: float | None) -> bool:
+        """Wait for a reply, or for all lanes to fail; ``False`` when it is not there by then (``time.monotonic()``)."""
         while True:
             with self._lock:
                 if self.decided or all(lane.over for lane in self.lanes):
@@ -159,11 +158,11 @@ class _Race:
 
 def on_a_worker(call: Call[Any], transport: Transport) -> Reply:
     """Send on a thread that is left behind at the deadline: a caller's client may take as long as it likes."""
-    race = _Race(call, transport, call.sent, None)
+    race = _Race(call, transport)
     lane = race.enter()
     assert lane is not None
     race.start(lane)
-    if not race.wait(call.left()):
+    if not race.wait(race.ends):
         race.give_up()
         call.sent += 1
         raise call.late()
@@ -173,13 +172,13 @@ def on_a_worker(call: Call[Any], transport: Transport) -> Reply:
 def hedged(call: Call[Any], transport: Transport, hedge: Hedge) -> Reply:
     """Send; when the answer is late, send again, and take whichever comes first."""
     delay = hedge.delay()
-    ends, begun = call.ends(), call.elapsed()
+    begun = call.elapsed()
     if delay is None and call.policies.leave_behind(transport):
         reply = on_a_worker(call, transport)
     elif delay is None:
-        reply = transport.send(call.request, sent_before=call.sent, ends=ends)
+        reply = transport.send(call.request, sent_before=call.sent, ends=call.ends())
     else:
-        reply = _raced(call, transport, hedge, _Race(call, transport, call.sent, ends), delay)
+        reply = _raced(call, transport, hedge, _Race(call, transport), delay)
     hedge.answered(call.elapsed() - begun)
     return reply
 
@@ -212,10 +211,10 @@ def _raced(call: Call[Any], transport: Transport, hedge: Hedge, race: _Race, del
             return race.reply()  # the common case, without waiting for anything
     else:
         race.start(first)
-        if not race.wait(delay):
+        if not race.wait(time.monotonic() + delay):
             start_second()
     try:
-        in_time = race.wait(call.left())
+        in_time = race.wait(race.ends)
     except BaseException:  # an interrupt
         race.give_up()
         raise

@@ -23,6 +23,7 @@ from personalize_rt import (
     ValidationError,
 )
 from personalize_rt.resilience import racing
+from personalize_rt.resilience.call import Call, Policies
 from personalize_rt.resilience.fallback import PopularItemsFallback
 from personalize_rt.resilience.hedge import Hedge
 from personalize_rt.transport.sending import Transport
@@ -371,7 +372,8 @@ def test_a_timer_that_fails_does_not_stop_the_others() -> None:
 
 def test_nobody_enters_a_race_that_is_over(hedging: Any) -> None:
     """All requests failed, and their call is on its way to a retry: one that began now would be nobody's."""
-    race = racing._Race(None, None, 0, None)  # type: ignore[arg-type]
+    call: Call[Any] = Call(None, Policies(RetryPolicy(1), None))  # type: ignore[arg-type]
+    race = racing._Race(call, None)  # type: ignore[arg-type]
     first = race.enter()
     assert first is not None
     race.end(first, error=ServerError("", response={}, operation_name="", code=""))
