@@ -132,17 +132,6 @@ def breaks_its_handshake_off(connection: socket.socket) -> None:
     _reset(connection)
 
 
-def _over_tls(certificate: Path, handler: Handler) -> Handler:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-
-    def handle(connection: socket.socket) -> None:
-        with context.wrap_socket(connection, server_side=True) as secure:
-            handler(secure)
-
-    return handle
-
-
 PLAIN: dict[str, Handler] = {
     "never answers": never_answers,
     "drips its head": drips_its_head,
@@ -181,15 +170,16 @@ class SickServer:
     def __init__(self, kind: str, certificate: Path | None = None) -> None:
         self.kind = kind
         self._taken: list[socket.socket] = []
+        self._context: ssl.SSLContext | None = None
         self._listener = socket.socket()
         self._listener.bind(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.url = f"{'https' if kind.startswith('TLS') else 'http'}://127.0.0.1:{self.port}"
         if kind in WITH_CERTIFICATE:
             assert certificate is not None
-            self._handler = _over_tls(certificate, WITH_CERTIFICATE[kind])
-        else:
-            self._handler = {**PLAIN, **TLS}.get(kind, wait_for_the_end)
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._context.load_cert_chain(certificate)
+        self._handler = {**PLAIN, **TLS, **WITH_CERTIFICATE}.get(kind, wait_for_the_end)
         if kind == "does not accept":
             self._fill_the_queue()
         elif kind != "refuses":  # which is what a bound socket does that does not listen
@@ -213,11 +203,19 @@ class SickServer:
             except OSError:
                 return
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._context is not None:
+                try:
+                    # It takes the descriptor over: the plain socket could not be shut down any more.
+                    connection = self._context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+                except OSError:  # gone already
+                    continue
             self._taken.append(connection)
             threading.Thread(target=self._serve, args=(connection,), name="sick connection", daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
         with suppress(OSError), connection:
+            if isinstance(connection, ssl.SSLSocket):
+                connection.do_handshake()
             self._handler(connection)
 
     def close(self) -> None:
