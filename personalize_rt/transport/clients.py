@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any, cast
 
 from personalize_rt._version import __version__
@@ -112,6 +113,9 @@ def own_session(module: str) -> Any:
     botocore reads more than a megabyte of JSON to build a client, and every object in it into an ``OrderedDict``. A
     dict keeps the order as well, and costs a quarter less of the whole building.
     """
+    # Before botocore does, deep in its own imports: there CPython 3.11 and later map and unmap a piece of their stack
+    # a thousand times while regular expressions are compiled, which a shallow stack spares a new process.
+    import_module("urllib3")
     session = untyped(module).get_session()
     try:
         loader = session.get_component("data_loader")
