@@ -3,7 +3,8 @@
 ``json`` makes a dict of each row, and two columns of the dicts: for 500 items that is most of what a call costs. Most
 answers are plain: compact JSON whose rows have an id, a score and perhaps members that are ``null`` (service.md section
 5.2). Of such a one the text between ids and scores is the same in every row; with it replaced by commas, the rows are
-one flat array, in half of the time. Whatever is not exactly so is decoded as ever, with the same result.
+one flat array, and decoded in two thirds of the time. Whatever is not exactly so is decoded as ever, with
+the same result.
 """
 
 from __future__ import annotations
@@ -72,16 +73,19 @@ def _patterns() -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
 
 
 _BEFORE_A_SCORE = b'","score":'
+# As long as what it replaces, which spares bytes.replace a search; the line break marks it, and is whitespace to JSON.
+_COMMA_BEFORE_A_SCORE = b'",\n'.ljust(len(_BEFORE_A_SCORE))
 
 
 def _in_columns(body: bytes, loads: Any) -> dict[str, Any] | None:
     """The members, if the reply is plain; or ``None``.
 
     Why nothing else passes for plain: with no backslash in the body, every quotation mark is one of JSON's. The rows,
-    from the first id to the last ``}]``, turn into 2n elements, alternately a string and a number or ``null``; between
-    them are 2n - 1 commas, and no string has a comma in it. 2n - 1 commas were put there: n that follow a string, then
-    n - 1 that precede one. The second kind can't swallow one of the first, since a string would follow a string. So
-    each stands for the text between an id and its score, or between a score and the next id, and there was no other.
+    from the first id to the last ``}]``, turn into 2n elements, alternately a string and a number or ``null``, with
+    2n - 1 commas between them. Each comma that we put there has a line break beside it; there was no other line break,
+    and none is in a string, so 2n - 1 line breaks mean that every comma between elements is ours. Those with a
+    quotation mark before them follow a string, and stand for the text between an id and its score; those with one
+    after them precede a string, and stand for the text between a score and the next id. There was nothing else.
     """
     start_pattern, row_pattern = _patterns()
     start = start_pattern.match(body)
@@ -93,14 +97,11 @@ def _in_columns(body: bytes, loads: Any) -> dict[str, Any] | None:
         return None
     nulls, group = first[1], start.lastindex or 1
     rows = body[start.end() : end - len(nulls)]
-    if body[end - len(nulls) : end] != nulls:
+    if body[end - len(nulls) : end] != nulls or b"\n" in rows:
         return None
     before_a_row = nulls + (b'},{"itemId":"' if group == 1 else b'},{"actionId":"')
-    pairs = rows.replace(_BEFORE_A_SCORE, b'",')
-    flat = pairs.replace(before_a_row, b',"')
-    count = (len(rows) - len(pairs)) // (len(_BEFORE_A_SCORE) - 2)
-    if len(pairs) - len(flat) != (count - 1) * (len(before_a_row) - 2):
-        return None
+    comma_before_a_row = b"\n" + b',"'.rjust(len(before_a_row) - 1)
+    flat = rows.replace(_BEFORE_A_SCORE, _COMMA_BEFORE_A_SCORE).replace(before_a_row, comma_before_a_row)
     list_at = start.end(group) + 2  # after its name, a quotation mark and a colon
     name, rest = body[start.start(group) - 1 : start.end(group) + 1], body[end + 2 :]
     if name in rest:
@@ -109,15 +110,19 @@ def _in_columns(body: bytes, loads: Any) -> dict[str, Any] | None:
         elements: list[Any] = loads(b'["%b]' % flat)
         members: dict[str, Any] = loads(b"%bnull%b" % (body[:list_at], rest))
         ids, scores = elements[::2], elements[1::2]
-        texts = "".join(ids)
-        if set(map(type, scores)) != _FLOATS:
-            if not set(map(type, scores)) <= _NUMBERS:
-                return None
+        "".join(ids)  # texts, every one
+        types = set(map(type, scores))
+        if types == _FLOATS:
+            total = sum(scores)
+        elif types <= _NUMBERS:
             scores = [None if score is None else float(score) for score in scores]
-        all_finite = isfinite(sum(filter(None, scores)))
+            total = sum(filter(None, scores))
+        else:
+            return None
     except (ValueError, TypeError, OverflowError, RecursionError):
         return None
-    if len(elements) != 2 * count or "," in texts or not all_finite:
+    commas = len(elements) - 1
+    if flat.count(b"\n") != commas or len(ids) != len(scores) or not isfinite(total):
         return None
     members[start[group].decode()] = Columns(ids, scores)
     return members

@@ -178,7 +178,7 @@ def seen(body: str, member: str, decoder: str | None) -> tuple[Any, ...]:
         [("a", "0.5")],
         [("a", "0.5"), ("b", "0.25"), ("c", "1e-7")],
         [("a", "1"), ("ü 日本", "0"), ("", "null")],
-        [("a}]{[:", "0.5"), ("null", "null"), ("score", "-0.0")],
+        [("a}]{[:", "0.5"), ("null", "null"), ("score", "-0.0"), (",", "0.5"), ("a,b", "0.5")],
     ],
     ids=["one", "three", "unscored", "odd ids"],
 )
@@ -208,7 +208,10 @@ def test_rows_with_an_id_and_a_score_go_straight_to_columns(
         '{"itemList":[{"itemId":"a","score":1e999}]}',
         '{"itemList":[{"itemId":"a","score":1e308},{"itemId":"b","score":1e308}]}',
         '{"itemList":[{"itemId":"a","score":' + "9" * 400 + "}]}",
-        '{"itemList":[{"itemId":"a,b","score":0.5}]}',
+        '{"itemList":[{"itemId":"a\nb","score":0.5}]}',
+        '{"itemList":[{"itemId":"a","score":0.5\n}]}',
+        '{"itemList":[{"itemId":"a",\n0.5},{"itemId":"b","score":0.5}]}',
+        '{"itemList":[{"itemId":"a","score":0.5},{"itemId":"b","score":0.5\n,"c","score":0.5}]}',
         '{"itemList":[{"itemId":"a\\"b","score":0.5}]}',
         '{"itemList":[{"itemId":"a","score":0.5},"b",0.25]}',
         '{"itemList":[{"itemId":"a","score":0.5}, {"itemId":"b","score":0.25}]}',
@@ -246,6 +249,7 @@ PIECES += [
     ":",
     "\\",
     " ",
+    "\n",
     "null",
     "0.5",
     "1e999",
@@ -286,7 +290,7 @@ def unfolded(draw: st.DrawFn) -> str:
     nulls = draw(NULLS)
     between = {'",': '","score":', ',"': f'{nulls}}},{{"itemId":"'}
     texts = st.sampled_from(["", "a", ",", "score", "itemId", "null", ":", "},{", "}"]).map('"{}"'.format)
-    numbers = st.sampled_from(["0.5", "1", "null", "", "0.5,", " 1", "1 "])
+    numbers = st.sampled_from(["0.5", "1", "null", "", "0.5,", " 1", "1 ", "\n1", "1\n"])
     elements = [draw(numbers if at % 2 else texts) for at in range(draw(st.integers(2, 6)))]
     flat = ",".join(elements)[1:]
     for _ in range(draw(st.integers(1, 8))):
