@@ -81,11 +81,11 @@ def _in_columns(body: bytes, loads: Any) -> dict[str, Any] | None:
     """The members, if the reply is plain; or ``None``.
 
     Why nothing else passes for plain: with no backslash in the body, every quotation mark is one of JSON's. The rows,
-    from the first id to the last ``}]``, turn into 2n elements, alternately a string and a number or ``null``, with
-    2n - 1 commas between them. Each comma that we put there has a line break beside it; there was no other line break,
-    and none is in a string, so 2n - 1 line breaks mean that every comma between elements is ours. Those with a
-    quotation mark before them follow a string, and stand for the text between an id and its score; those with one
-    after them precede a string, and stand for the text between a score and the next id. There was nothing else.
+    from the first id to the last ``}]``, turn into 2n elements with 2n - 1 commas between them, every second element a
+    number or ``null``. Each comma that we put there has a line break beside it; there was no other line break, and JSON
+    has none in a string, so 2n - 1 line breaks mean that all these commas are ours. One before a number can only be of
+    those that end a string: it stands for the text between an id and its score. One after a number can only be of those
+    that begin a string: it stands for the text between a score and the next id. There was nothing else.
     """
     start_pattern, row_pattern = _patterns()
     start = start_pattern.match(body)
@@ -110,7 +110,6 @@ def _in_columns(body: bytes, loads: Any) -> dict[str, Any] | None:
         elements: list[Any] = loads(b'["%b]' % flat)
         members: dict[str, Any] = loads(b"%bnull%b" % (body[:list_at], rest))
         ids, scores = elements[::2], elements[1::2]
-        "".join(ids)  # texts, every one
         types = set(map(type, scores))
         if types == _FLOATS:
             total = sum(scores)
