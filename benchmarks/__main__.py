@@ -48,7 +48,7 @@ def main() -> int:
 def measure(*, quick: bool) -> dict[str, Any]:
     """All figures of one run."""
     credentials_for_all()
-    rounds, repeats, fresh = (4, 20, 3) if quick else (12, 15, 15)
+    rounds, repeats, fresh = (4, 20, 3) if quick else (24, 15, 15)
     with calls.responder() as url:
         return {
             "machine": f"Python {platform.python_version()}, {platform.machine()}",
