@@ -3,8 +3,8 @@
 ``json`` makes a dict of each row, and two columns of the dicts: for 500 items that is most of what a call costs. Most
 answers are plain: compact JSON whose rows have an id, a score and perhaps members that are ``null`` (service.md section
 5.2). Of such a one the text between ids and scores is the same in every row; with it replaced by commas, the rows are
-one flat array, and decoded in two thirds of the time. Whatever is not exactly so is decoded as ever, with
-the same result.
+one flat array, and decoded in two thirds of the time. Whatever is not exactly so is decoded as ever, with the same
+result.
 """
 
 from __future__ import annotations

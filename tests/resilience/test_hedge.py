@@ -370,10 +370,10 @@ def test_a_timer_that_fails_does_not_stop_the_others() -> None:
     assert rung.wait(10)
 
 
-def test_nobody_enters_a_race_that_is_over(hedging: Any) -> None:
+def test_nobody_enters_a_race_that_is_over() -> None:
     """All requests failed, and their call is on its way to a retry: one that began now would be nobody's."""
-    call: Call[Any] = Call(None, Policies(RetryPolicy(1), None))  # type: ignore[arg-type]
-    race = racing._Race(call, None)  # type: ignore[arg-type]
+    nothing: Any = None  # neither a request nor a transport: nobody sends in this race
+    race = racing._Race(Call(nothing, Policies(RetryPolicy(1), None)), nothing)
     first = race.enter()
     assert first is not None
     race.end(first, error=ServerError("", response={}, operation_name="", code=""))

@@ -208,6 +208,7 @@ class SickServer:
                     # It takes the descriptor over: the plain socket could not be shut down any more.
                     connection = self._context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
                 except OSError:  # gone already
+                    connection.close()
                     continue
             self._taken.append(connection)
             threading.Thread(target=self._serve, args=(connection,), name="sick connection", daemon=True).start()
