@@ -7,6 +7,7 @@ begins with ``>>>`` is checked as a doctest. A ``text`` block is what the ``pyth
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 from collections.abc import Generator, Iterator
@@ -33,6 +34,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="clients that we build stay as botocore made them, and all must hold as before; "
         "what tests the fast path itself (pytest.mark.fast_path) is left out",
     )
+
+
+def pytest_configure() -> None:
+    # What a script starts in the background ignores Ctrl-C, and so do its children; tests send it.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _fail_instead(report: Any, config: pytest.Config) -> None:
