@@ -18,6 +18,7 @@ import math
 import threading
 from typing import TYPE_CHECKING, Protocol
 
+from personalize_rt import forks
 from personalize_rt.errors import ValidationError
 from personalize_rt.redaction import shown_number
 
@@ -103,6 +104,7 @@ class RateLimiter:
         self._lock: _Lock
         if context is None:
             self._state, self._lock = _State(), threading.Lock()
+            forks.in_child(self, RateLimiter._unlock)
         else:
             from multiprocessing.sharedctypes import RawValue
 
@@ -111,6 +113,9 @@ class RateLimiter:
         state.due = state.since = state.cut = state.counted_from = -math.inf
         state.rate = self._ceiling
         state.step = 0.0 if tps is None else INCREASE * tps
+
+    def _unlock(self) -> None:
+        self._lock = threading.Lock()
 
     @property
     def throttles(self) -> int:

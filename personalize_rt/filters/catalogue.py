@@ -20,6 +20,7 @@ from typing import Any, TypeAlias, cast
 
 import attrs
 
+from personalize_rt import forks
 from personalize_rt.errors import FilterValuesError, ValidationError
 from personalize_rt.filters.expression import Target
 from personalize_rt.filters.values import bare_digits
@@ -185,12 +186,13 @@ class History:
 class EventIndex:
     """The histories of all users, each made when it is first asked for. Safe to share between threads."""
 
+    _lock = forks.lock()
+
     def __init__(self, events: Iterable[Interaction], most: int) -> None:
         self._most = most
         self._waiting: Iterable[Interaction] | None = tuple(events)
         self._events: dict[str, list[Interaction]] = {}
         self._histories: dict[str, History] = {}
-        self._lock = Lock()
 
     def add(self, event: Interaction) -> None:
         """Take one event in. It counts from the next request on."""
@@ -216,8 +218,9 @@ class EventIndex:
         self._sort_waiting()
         history = self._histories.get(user_id)
         if history is None:
-            history = History(self._events.pop(user_id, ()), self._most)
+            history = History(self._events.get(user_id, ()), self._most)
             self._histories[user_id] = history
+            self._events.pop(user_id, None)  # not before: a child that was forked in between would have neither
         return history
 
     def _sort_waiting(self) -> None:
@@ -389,6 +392,10 @@ class Catalogue:
         self.table = Table(dict(rows), target)
         self.events = EventIndex(interactions, most)
         self.users = dict(users or {})
+        self._unlock()
+        forks.in_child(self, Catalogue._unlock)
+
+    def _unlock(self) -> None:
         self._lock = Lock()
 
     def add_interaction(self, interaction: Interaction) -> None:

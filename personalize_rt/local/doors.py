@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from personalize_rt import forks
 from personalize_rt.local.faults import Faults, as_seen_by_client
 from personalize_rt.local.wire import HttpRequest, HttpResponse
 
@@ -28,10 +28,11 @@ class Doors(ABC):
     In process nothing really waits: what a fault delays moves :meth:`time` on, and a hang is the client's time-out.
     """
 
+    _clock_lock = forks.lock()
+
     def __init__(self, *, region_name: str) -> None:
         self._region_name = region_name
         self._faults = Faults(clock=self.time, resolve=self._arn_of)
-        self._clock_lock = threading.Lock()
         self._skipped = 0.0
 
     @abstractmethod

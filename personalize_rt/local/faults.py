@@ -31,7 +31,6 @@ from __future__ import annotations
 import json
 import math
 import random
-import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -40,6 +39,7 @@ from typing import Any, Literal, TypedDict, Unpack, cast
 
 import attrs
 
+from personalize_rt import forks
 from personalize_rt.errors import ValidationError
 from personalize_rt.local.wire import HttpRequest, HttpResponse
 from personalize_rt.operations import OPERATIONS
@@ -403,13 +403,14 @@ class Faults:
             misspelt name is not a rule that never applies.
     """
 
+    _lock = forks.lock()
+
     def __init__(
         self, *, seed: int = 0, clock: Callable[[], float] = time.monotonic, resolve: Resolve | None = None
     ) -> None:
         self._seed = seed
         self._clock = clock
         self._resolve = resolve
-        self._lock = threading.Lock()
         # Replaced, never changed: asking whether there is any rule needs no lock.
         self._rules: tuple[_Rule, ...] = ()
         self._made = 0

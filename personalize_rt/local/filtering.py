@@ -15,6 +15,7 @@ from typing import Literal
 
 import attrs
 
+from personalize_rt import forks
 from personalize_rt.errors import FilterSyntaxError, ValidationError
 from personalize_rt.filters import Catalogue, Filter, FilterExpression, RawFilterValue, Selector, decode
 from personalize_rt.filters.catalogue import ID_COLUMN, EventIndex, History
@@ -196,6 +197,8 @@ class Filters:
         actions: The events with actions that arrive.
     """
 
+    _lock = forks.PerProcess(lambda: threading.RLock())
+
     def __init__(self, prefix: str, datasets: Datasets, items: Stream, actions: Stream) -> None:
         self._prefix = prefix
         self._datasets = datasets
@@ -207,7 +210,6 @@ class Filters:
         self._stored: dict[str, StoredFilter] = {}
         self._catalogues: dict[Target, Catalogue] = {}
         self._selectors: dict[tuple[str, str], Selector] = {}
-        self._lock = threading.RLock()
 
     @property
     def arns(self) -> dict[str, str]:

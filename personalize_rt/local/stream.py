@@ -7,13 +7,13 @@ before it and those after it (Developer Guide, "Recording events").
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from math import isfinite
 from typing import Any, cast
 
 import attrs
 
+from personalize_rt import forks
 from personalize_rt.errors import ValidationError
 from personalize_rt.interactions import Interaction
 from personalize_rt.limits import Limits
@@ -58,9 +58,10 @@ class Stream:
         tell: Told of every event that counts for somebody, after the stream itself knows of it.
     """
 
+    _lock = forks.lock()
+
     def __init__(self, tell: Callable[[Interaction], None]) -> None:
         self._tell = tell
-        self._lock = threading.Lock()
         self._of: dict[str, list[Interaction]] = {}
         self._user_of: dict[str, str] = {}
         self._all: list[Interaction] = []

@@ -28,6 +28,7 @@ from typing import Any, Self
 import attrs
 from attrs.setters import frozen
 
+from personalize_rt import forks
 from personalize_rt.errors import ValidationError
 from personalize_rt.rerank import storage
 from personalize_rt.rerank.scale import Part
@@ -87,6 +88,10 @@ class ShadowScorer:
 
     def __attrs_post_init__(self) -> None:
         self._average = (0.0,) * self.factors
+        forks.in_child(self, type(self)._unlock)
+
+    def _unlock(self) -> None:
+        self._lock = threading.Lock()
 
     @property
     def answers(self) -> int:
@@ -135,9 +140,9 @@ class ShadowScorer:
                 vector = tuple([one + move * other for one, other in zip(vector, user, strict=True)])
                 bias += _BIAS_STEP * move
             # Out and in again, so that the least recently seen stands first.
+            self._biases[id] = bias  # first: a fork in between must leave no item without one
             self._items.pop(id, None)
             self._items[id] = vector
-            self._biases[id] = bias
         self._users[user_id] = user
         weight = 1.0 / min(self._answers, _AVERAGE_OF)
         self._average = tuple([old + weight * (new - old) for old, new in zip(self._average, user, strict=True)])

@@ -22,6 +22,8 @@ _log = logging.getLogger("personalize_rt")
 _Outcome = Answer | PersonalizeError | None
 _Flight = asyncio.Future[_Outcome]
 
+_STANDSTILL = 0.01
+
 
 async def cached(call: Call[Any], transport: AsyncTransport, cache: Cache) -> Any:
     """Answer from the cache, or ask the service and keep its answer."""
@@ -29,14 +31,14 @@ async def cached(call: Call[Any], transport: AsyncTransport, cache: Cache) -> An
     if key is None:
         return await guarded(call, transport)
     while True:
-        found = cache.look_up(key)
+        found = cache.look_up(key, _patience(call))
         if isinstance(found, Fresh):
             return call.from_cache(found.answer, stale=False)
         if isinstance(found, Stale):
             if found.revalidate:
                 _revalidate(call, transport, cache, key)
             return call.from_cache(found.answer, stale=True)
-        flight, leads = _flights(call).join(key, _new_flight)
+        flight, leads = _flights(call).join(key, _new_flight, _is_of_this_loop)
         if leads:
             return await _fetched(call, transport, cache, key, found, flight)
         # asyncio.wait leaves the flight to the others when this call is cancelled.
@@ -58,15 +60,15 @@ async def _fetched(
     try:
         answer: Answer = await guarded(call, transport)
         outcome = answer
-        cache.keep(key, answer)
+        cache.keep(key, answer, _patience(call))
         return answer
     except PersonalizeError as error:
         failure = error
         # A deadline is one call's own; others may have more time. A copy, without the frames, which hold the flight.
         outcome = None if isinstance(error, DeadlineExceededError) else copy.copy(error)
     finally:
-        _flights(call).land(key)
-        flight.set_result(outcome)
+        _flights(call).land(key, flight)
+        _tell(flight, outcome)
     try:
         return _stale_or_raise(call, miss, failure)
     finally:
@@ -84,13 +86,13 @@ def _stale_or_raise(call: Call[Any], miss: Miss, error: PersonalizeError) -> Any
 
 def _revalidate(call: Call[Any], transport: AsyncTransport, cache: Cache, key: str) -> None:
     flights = _flights(call)
-    flight, leads = flights.join(key, _new_flight)
+    flight, leads = flights.join(key, _new_flight, _is_of_this_loop)
     if not leads:
         return
 
     def land(_: object) -> None:
-        flights.land(key)
-        flight.set_result(None)  # who waited looks into the cache again
+        flights.land(key, flight)
+        _tell(flight, None)  # who waited looks into the cache again
 
     # Not at the end of the coroutine: one that is cancelled before its first step has no end.
     transport.in_background(_asked_again(call, transport, cache, key)).add_done_callback(land)
@@ -107,12 +109,28 @@ async def _asked_again(call: Call[Any], transport: AsyncTransport, cache: Cache,
         again.ended(None, error)
         raise
     else:
-        cache.keep(key, answer)
+        cache.keep(key, answer, _patience(again))
         again.ended(answer, None)
 
 
 def _new_flight() -> _Flight:
     return asyncio.get_running_loop().create_future()
+
+
+def _is_of_this_loop(flight: _Flight) -> bool:
+    # In a loop that was closed, nobody leads it to its end; in one of another thread, nobody here would be woken.
+    return flight.get_loop() is asyncio.get_running_loop()
+
+
+def _tell(flight: _Flight, outcome: _Outcome) -> None:
+    if not flight.get_loop().is_closed():  # closed: whoever waited there is gone too
+        flight.set_result(outcome)
+
+
+def _patience(call: Call[Any]) -> float:
+    """Seconds for which the loop may stand still while other threads use a mapping."""
+    patience = call.patience()
+    return _STANDSTILL if patience is None else min(patience, _STANDSTILL)
 
 
 def _flights(call: Call[Any]) -> Flights[_Flight]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from personalize_rt.resilience.call import Call
 from personalize_rt.resilience.hedge import Hedge
-from personalize_rt.transport.asynchronous import AsyncTransport
+from personalize_rt.transport.asynchronous import AsyncTransport, keep_alive
 from personalize_rt.transport.sending import Reply
 
 __all__ = ["hedged"]
@@ -71,12 +71,13 @@ def _leave(lane: _Lane) -> None:
 
     Nobody waits for that: a client of the caller's may take its time.
     """
+    if lane.get_loop().is_closed():  # by who left this race behind as well
+        return
     lane.cancel()
-    _left.add(lane)  # a loop keeps no task alive
-    lane.add_done_callback(_forget)
+    keep_alive(lane, _left)
+    lane.add_done_callback(_see)
 
 
-def _forget(lane: _Lane) -> None:
-    _left.discard(lane)
+def _see(lane: _Lane) -> None:
     if not lane.cancelled():
         lane.exception()  # seen: asyncio need not report it

@@ -8,7 +8,6 @@ whose outcome closes or opens it again.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import Literal, NamedTuple
 
 import attrs
 
+from personalize_rt import forks
 from personalize_rt.errors import (
     CircuitOpenError,
     DeadlineExceededError,
@@ -41,7 +41,8 @@ class _Circuit:
 
     state: BreakerState = "closed"
     opened_at: float = 0.0
-    probes: int = 0  # probes under way while half-open
+    probes: int = 0  # probes in flight while half-open
+    probed_at: float = 0.0  # when the last of them was let through
     turns: int = 0  # changes of state so far
     slices: deque[list[float]] = attrs.field(factory=deque[list[float]])  # [start, calls, failures], oldest first
 
@@ -63,6 +64,9 @@ class Ticket(NamedTuple):
 class CircuitBreaker:
     """The breakers of one client. Locked: it may be shared by threads.
 
+    A probe whose outcome does not come within ``open_for`` seconds makes room for the next one: its task may have been
+    left behind in an event loop that is over.
+
     Args:
         failure_rate: Open when at least this part of the calls in the window failed, above 0, at most 1.
         min_calls: Never open on fewer calls than this in the window.
@@ -71,6 +75,8 @@ class CircuitBreaker:
         probes: Calls let through at a time while half-open.
         clock: Seconds that only ever grow.
     """
+
+    _lock = forks.lock()
 
     def __init__(
         self,
@@ -93,8 +99,8 @@ class CircuitBreaker:
         self.open_for = open_for
         self.probes = probes
         self._clock = clock
-        self._lock = threading.Lock()
         self._circuits: dict[str, _Circuit] = {}
+        forks.in_child(self, CircuitBreaker._forget_probes)
 
     def state(self, arn: str) -> BreakerState:
         """The state of a campaign's or recommender's breaker."""
@@ -129,9 +135,13 @@ class CircuitBreaker:
             if changed:
                 circuit.state, circuit.probes = "half-open", 0
                 circuit.turns += 1
+            now = self._clock()
             if circuit.probes >= self.probes:
-                raise _open(arn, 0.0)
+                if now < circuit.probed_at + self.open_for:
+                    raise _open(arn, 0.0)
+                circuit.probes = 0
             circuit.probes += 1
+            circuit.probed_at = now
             return Ticket(arn, circuit.turns, changed="half-open" if changed else None)
 
     def record(self, ticket: Ticket, error: BaseException | None) -> BreakerState | None:
@@ -168,6 +178,11 @@ class CircuitBreaker:
             circuit = self._circuits.get(ticket.arn)
             if circuit is not None and circuit.state == "half-open" and ticket.turn == circuit.turns:
                 circuit.probes = max(0, circuit.probes - 1)
+
+    def _forget_probes(self) -> None:
+        # In a forked child: they are in flight in the parent, which alone will know how they end.
+        for circuit in self._circuits.values():
+            circuit.probes = 0
 
     def _turn(self, circuit: _Circuit, state: BreakerState, now: float) -> BreakerState:
         circuit.state, circuit.opened_at, circuit.probes = state, now, 0

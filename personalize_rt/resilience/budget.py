@@ -8,8 +8,7 @@ call that succeeded at once.
 
 from __future__ import annotations
 
-import threading
-
+from personalize_rt import forks
 from personalize_rt.errors import TransportError
 
 __all__ = ["RetryBudget"]
@@ -26,10 +25,11 @@ class RetryBudget:
         tokens: How many the bucket holds, and starts with.
     """
 
+    _lock = forks.lock()
+
     def __init__(self, tokens: int = 500) -> None:
         self._capacity = tokens
         self._tokens = tokens
-        self._lock = threading.Lock()
 
     @property
     def tokens(self) -> int:

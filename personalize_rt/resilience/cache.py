@@ -16,11 +16,13 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Generator, MutableMapping
+from contextlib import contextmanager
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import attrs
 
+from personalize_rt import forks
 from personalize_rt.errors import ValidationError
 from personalize_rt.operations import Request
 from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
@@ -59,12 +61,13 @@ class MemoryStore:
         max_entries: Answers to keep at the most.
     """
 
+    _lock = forks.lock()
+
     def __init__(self, max_entries: int = 1024) -> None:
         if max_entries < 1:
             raise ValidationError("max_entries must be at least 1", parameter="max_entries", limit=1)
         self._max_entries = max_entries
         self._entries: OrderedDict[str, Entry] = OrderedDict()
-        self._lock = threading.Lock()
 
     def get(self, key: str, /) -> Entry | None:
         """The entry of a key, or ``None``."""
@@ -87,19 +90,38 @@ class MemoryStore:
 
 
 class _MappingStore:
-    """A mapping such as ``cachetools.TTLCache`` as a store; such mappings want a lock around them."""
+    """A mapping such as ``cachetools.TTLCache`` as a store; such mappings want a lock around them.
+
+    A mapping may be slow (on a disk, over a network), and a call that waits for its turn has a deadline.
+    """
+
+    _lock = forks.lock()
 
     def __init__(self, mapping: MutableMapping[str, Entry]) -> None:
         self._mapping = mapping
-        self._lock = threading.Lock()
 
-    def get(self, key: str, /) -> Entry | None:
-        with self._lock:
+    def get(self, key: str, /, patience: float | None = None) -> Entry | None:
+        with self._turn(patience):
             return self._mapping.get(key)
 
-    def set(self, key: str, entry: Entry, /) -> None:
-        with self._lock:
+    def set(self, key: str, entry: Entry, /, patience: float | None = None) -> None:
+        with self._turn(patience):
             self._mapping[key] = entry
+
+    @contextmanager
+    def _turn(self, patience: float | None) -> Generator[None, None, None]:
+        """The lock.
+
+        Raises:
+            TimeoutError: Another call had it for so many seconds.
+        """
+        lock = self._lock
+        if not lock.acquire(timeout=-1 if patience is None else min(patience, threading.TIMEOUT_MAX)):
+            raise TimeoutError("another call is using the mapping")
+        try:
+            yield
+        finally:
+            lock.release()
 
 
 def cache_key(request: Request[Any]) -> str:
@@ -165,7 +187,7 @@ class Cache:
         self.stale_if_error = stale_if_error
         self.personal = personal
         self._clock = clock
-        self._store: CacheStore = _as_store(store)
+        self._store: CacheStore | _MappingStore = _as_store(store)
 
     def key(self, request: Request[Any]) -> str | None:
         """The key of a request, or ``None`` when its answer must not be kept."""
@@ -173,10 +195,16 @@ class Cache:
             return None
         return cache_key(request)
 
-    def look_up(self, key: str) -> Fresh | Stale | Miss:
-        """What to do about a request. A store that fails is taken for one that is empty."""
+    def look_up(self, key: str, patience: float | None = None) -> Fresh | Stale | Miss:
+        """What to do about a request. A store that fails, or is not free in time, is taken for one that is empty.
+
+        Args:
+            key: The key of the request.
+            patience: Seconds to wait while other calls use a mapping; ``None`` for as long as it takes.
+        """
+        store = self._store
         try:
-            entry = self._store.get(key)
+            entry = store.get(key, patience) if isinstance(store, _MappingStore) else store.get(key)
         except Exception as failure:
             _log.warning("the cache's store failed with %s", type(failure).__name__)
             entry = None
@@ -191,42 +219,64 @@ class Cache:
             return Miss(stale=entry.answer)
         return Miss()
 
-    def keep(self, key: str, answer: Answer) -> None:
-        """Keep an answer of the service. A degraded one is not kept."""
+    def keep(self, key: str, answer: Answer, patience: float | None = None) -> None:
+        """Keep an answer of the service. A degraded one is not kept.
+
+        Args:
+            key: The key of the request.
+            answer: The answer.
+            patience: As in :meth:`look_up`.
+        """
         if answer.degraded:
             return
+        store, entry = self._store, Entry(answer, self._clock())
         try:
-            self._store.set(key, Entry(answer, self._clock()))
+            if isinstance(store, _MappingStore):
+                store.set(key, entry, patience)
+            else:
+                store.set(key, entry)
         except Exception as failure:
             _log.warning("the cache's store failed with %s", type(failure).__name__)
 
 
-def _as_store(store: CacheStore | MutableMapping[str, Entry] | None) -> CacheStore:
+def _as_store(store: CacheStore | MutableMapping[str, Entry] | None) -> CacheStore | _MappingStore:
     if store is None:
         return MemoryStore()
     return _MappingStore(store) if isinstance(store, MutableMapping) else store
 
 
 class Flights(Generic[FlightT]):
-    """Equal calls under way: the first asks, the others wait for its answer.
+    """Equal calls in flight: the first asks, the others wait for its answer.
 
-    What waiting means is the driver's: a flight is an ``Event`` for threads and a future for tasks.
+    What waiting means is the driver's: a flight is an ``Event`` for threads and a future for tasks. A flight belongs to
+    the process of its leader, and that of a task to its event loop: nobody else would ever see it land.
     """
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._under_way: dict[str, FlightT] = {}
+    _lock = forks.lock()
+    _in_flight: forks.PerProcess[dict[str, FlightT]] = forks.PerProcess(dict)
 
-    def join(self, key: str, start: Callable[[], FlightT]) -> tuple[FlightT, bool]:
-        """The flight of a key, and whether the caller leads it."""
+    def join(
+        self, key: str, start: Callable[[], FlightT], is_ours: Callable[[FlightT], bool] | None = None
+    ) -> tuple[FlightT, bool]:
+        """Join the flight of a key, or start one.
+
+        Args:
+            key: The key of the request.
+            start: Makes a flight.
+            is_ours: Tells whether the caller would see a flight land; one that it would not is replaced.
+
+        Returns:
+            The flight, and whether the caller leads it.
+        """
         with self._lock:
-            flight = self._under_way.get(key)
-            if flight is not None:
+            flight = self._in_flight.get(key)
+            if flight is not None and (is_ours is None or is_ours(flight)):
                 return flight, False
-            flight = self._under_way[key] = start()
+            flight = self._in_flight[key] = start()
             return flight, True
 
-    def land(self, key: str) -> None:
-        """The leader is done, one way or the other."""
+    def land(self, key: str, flight: FlightT) -> None:
+        """Tell that a leader is done, one way or the other."""
         with self._lock:
-            self._under_way.pop(key, None)
+            if self._in_flight.get(key) is flight:
+                del self._in_flight[key]

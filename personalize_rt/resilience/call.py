@@ -40,6 +40,8 @@ UNSET: Any = object()
 
 _log = logging.getLogger("personalize_rt")
 
+_PATIENCE = 0.1  # of the time that is left
+
 Hook = Callable[["Event"], object]
 ResultT = TypeVar("ResultT")
 
@@ -181,6 +183,11 @@ class Call(Generic[ResultT]):
         """Seconds until the deadline, or ``None`` when there is none."""
         deadline = self.policies.deadline
         return None if deadline is None else deadline - self.elapsed()
+
+    def patience(self) -> float | None:
+        """Seconds to wait for what other calls hold, and this one can do without; ``None`` for no end."""
+        left = self.left()
+        return None if left is None else max(0.0, left * _PATIENCE)
 
     def ends(self) -> float | None:
         """The deadline by ``time.monotonic()``, for sockets."""

@@ -6,9 +6,9 @@ again. It never adds more than a set part to the load: each call earns a fractio
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 
+from personalize_rt import forks
 from personalize_rt.errors import ValidationError
 
 __all__ = ["Hedge"]
@@ -27,6 +27,8 @@ class Hedge:
         min_samples: Answers to see before a running percentile counts.
     """
 
+    _lock = forks.lock()
+
     def __init__(self, after: float | None = None, *, percent: float = 5.0, min_samples: int = 20) -> None:
         if after is not None and not after >= 0:
             raise ValidationError("after must be a number of seconds, 0 or more, or None", parameter="after")
@@ -35,7 +37,6 @@ class Hedge:
         self.after = after
         self.percent = percent
         self.min_samples = min_samples
-        self._lock = threading.Lock()
         self._earned = 0.0
         self._taken: deque[float] = deque(maxlen=_SAMPLES)
         self._since_sorted = 0

@@ -6,12 +6,12 @@ import contextvars
 import heapq
 import itertools
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
+from personalize_rt import forks
 from personalize_rt.errors import PersonalizeError, ServiceError, TransportError
 from personalize_rt.resilience.call import Call
 from personalize_rt.resilience.hedge import Hedge
@@ -237,15 +237,12 @@ class _Timer:
 
 
 class _Timers:
-    """Runs things later, on one thread that is started when it is first needed."""
+    """Runs things later, on one thread that is started when it is first needed; a forked child has its own."""
+
+    _changed = forks.PerProcess(lambda: threading.Condition())
+    _waiting = forks.PerProcess(list["tuple[float, int, _Timer]"])
 
     def __init__(self) -> None:
-        self.start_afresh()
-
-    def start_afresh(self) -> None:
-        """Forget everything, the thread too."""
-        self._changed = threading.Condition()
-        self._waiting: list[tuple[float, int, _Timer]] = []
         self._numbers = itertools.count()
         self._thread: threading.Thread | None = None
 
@@ -285,6 +282,3 @@ class _Timers:
 
 
 _timers = _Timers()
-# Its thread does not follow into a forked child, and the fork may have caught its lock held.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_timers.start_afresh)

@@ -21,12 +21,17 @@ _log = logging.getLogger("personalize_rt")
 
 
 class _Flight:
-    """An equal call under way in another thread."""
+    """An equal call in flight in another thread."""
 
     def __init__(self) -> None:
         self.landed = threading.Event()
         self.answer: Any = None
         self.error: PersonalizeError | None = None
+
+    def land(self, answer: Any) -> None:
+        """Give the answer to whoever waits."""
+        self.answer = answer
+        self.landed.set()
 
 
 def cached(call: Call[Any], transport: Transport, cache: Cache) -> Any:
@@ -35,7 +40,7 @@ def cached(call: Call[Any], transport: Transport, cache: Cache) -> Any:
     if key is None:
         return guarded(call, transport)
     while True:
-        found = cache.look_up(key)
+        found = cache.look_up(key, call.patience())
         if isinstance(found, Fresh):
             return call.from_cache(found.answer, stale=False)
         if isinstance(found, Stale):
@@ -57,20 +62,20 @@ def cached(call: Call[Any], transport: Transport, cache: Cache) -> Any:
 def _fetched(call: Call[Any], transport: Transport, cache: Cache, key: str, miss: Miss, flight: _Flight) -> Any:
     try:
         # Another call may have landed between our look and our lead.
-        found = cache.look_up(key)
+        found = cache.look_up(key, call.patience())
         if isinstance(found, Fresh):
-            flight.answer = found.answer
+            flight.land(found.answer)
             return call.from_cache(found.answer, stale=False)
         answer = guarded(call, transport)
-        cache.keep(key, answer)
-        flight.answer = answer
+        flight.land(answer)  # before it is kept: a store may be slow
+        cache.keep(key, answer, call.patience())
         return answer
     except PersonalizeError as error:
         failure = error
         # A deadline is one call's own; others may have more time. A copy, without the frames, which hold the flight.
         flight.error = None if isinstance(error, DeadlineExceededError) else copy.copy(error)
     finally:
-        _flights(call).land(key)
+        _flights(call).land(key, flight)
         flight.landed.set()
     try:
         return _stale_or_raise(call, miss, failure)
@@ -99,8 +104,8 @@ def _revalidate(call: Call[Any], transport: Transport, cache: Cache, key: str) -
         error: BaseException | None = None
         try:
             answer = guarded(again, transport)
-            cache.keep(key, answer)
-            flight.answer = answer
+            flight.land(answer)
+            cache.keep(key, answer, again.patience())
         except Exception as failure:  # nobody waits for it
             error = failure
             _log.debug("revalidation failed with %s", type(failure).__name__)
@@ -110,7 +115,7 @@ def _revalidate(call: Call[Any], transport: Transport, cache: Cache, key: str) -
 
     def land() -> None:
         # Without its error: who waited, having found nothing, asks with the time that it has.
-        flights.land(key)
+        flights.land(key, flight)
         flight.landed.set()
 
     try:

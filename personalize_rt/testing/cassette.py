@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import attrs
 
+from personalize_rt import forks
 from personalize_rt.local.wire import HttpResponse
 from personalize_rt.operations import OPERATIONS, Operation
 from personalize_rt.testing.endpoint import CassetteError, Endpoint, UnrecordedRequestError, response_of
@@ -90,10 +90,11 @@ class Cassette(Endpoint):
             request may also name a user as the cassette does: ``"{user-2}"``.
     """
 
+    _lock = forks.lock()
+
     def __init__(self, exchanges: Iterable[Exchange], *, users: Iterable[str] = ()) -> None:
         self._exchanges = tuple(exchanges)
         self._placeholders = Placeholders(users, literal=True)
-        self._lock = threading.Lock()
         self._played: set[int] = set()
         self._replies = 0
         # The places of the exchanges that answer a request.

@@ -18,11 +18,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import threading
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
+from personalize_rt import forks
 from personalize_rt.client import PersonalizeRuntime
 from personalize_rt.errors import ValidationError
 from personalize_rt.local.wire import HttpResponse
@@ -90,11 +90,12 @@ class Recorder(Endpoint):
     trace. Ask from one thread where the file is to be the same each time.
     """
 
+    _lock = forks.lock()
+
     def __init__(self, forwarder: Forwarder) -> None:
         self._forwarder = forwarder
         self._placeholders = Placeholders()
         self._exchanges: list[Exchange] = []
-        self._lock = threading.Lock()
 
     def cassette(self) -> Cassette:
         """What was recorded so far."""

@@ -18,14 +18,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import os
 import socket
 import sys
 import warnings
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
+from personalize_rt import forks
 from personalize_rt.errors import ConfigurationError, PersonalizeError, ValidationError
 from personalize_rt.operations import Request
 from personalize_rt.transport import fast, sending
@@ -44,9 +44,11 @@ from personalize_rt.transport.failures import configured, forget_frames, transla
 from personalize_rt.transport.sending import Reply
 from personalize_rt.transport.untyped import untyped
 
-__all__ = ["AsyncTransport", "aio_config", "aiobotocore"]
+__all__ = ["AsyncTransport", "aio_config", "aiobotocore", "keep_alive"]
 
 _log = logging.getLogger("personalize_rt")
+
+TaskT = TypeVar("TaskT", bound="asyncio.Task[Any]")
 
 
 def aiobotocore(module: str) -> Any:
@@ -81,7 +83,6 @@ class AsyncTransport:
         self._options = options
         self._opened: Any = None  # the context manager that our client came from
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._process = 0
         self._lock = asyncio.Lock()
         # A caller's client has a pool of its own, of which nothing is known here.
         self._places: AbstractAsyncContextManager[object] = nullcontext()
@@ -90,6 +91,7 @@ class AsyncTransport:
         self._warned = False
         if self._owned:
             check_client_options(options)
+            forks.in_child(self, AsyncTransport._forget_loop)
         else:
             refuse_options(client, options)
             _refuse_a_blocking_client(client)
@@ -143,13 +145,17 @@ class AsyncTransport:
         loop = asyncio.get_running_loop()
         if self._loop is loop:
             return
-        if self._loop is not None and self._loop.is_running() and self._process == os.getpid():
+        if self._loop is not None and self._loop.is_running():
             raise ConfigurationError("another event loop is using this runtime: build one for each event loop")
         # The sockets of a loop that is over cannot be closed from this one.
-        self._loop, self._process = loop, os.getpid()
+        self._loop = loop
         self._lock = asyncio.Lock()
         self._client = self._opened = None
         self._background = set()
+
+    def _forget_loop(self) -> None:
+        # In a forked child: the loop goes on in the parent, with the client and its connections.
+        self._loop = None
 
     async def _create(self) -> Any:
         session = self._options["session"]
@@ -242,8 +248,7 @@ class AsyncTransport:
     def in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something that nobody waits for; :meth:`close` ends it."""
         task = asyncio.get_running_loop().create_task(work)
-        self._background.add(task)  # a loop keeps no task alive
-        task.add_done_callback(self._background.discard)
+        keep_alive(task, self._background)
         return task
 
     def warn_of_stacked_retries(self, *, stacklevel: int) -> None:
@@ -259,6 +264,13 @@ class AsyncTransport:
                 "or pass retry=RetryPolicy(attempts=1)",
                 stacklevel=stacklevel + 1,
             )
+
+
+def keep_alive(task: TaskT, tasks: set[TaskT]) -> None:
+    """Hold a task until it is done, since its loop does not. Of a loop that was closed, none will ever be done."""
+    tasks.difference_update([other for other in tasks if other.get_loop().is_closed()])
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
 
 
 def _refuse_a_blocking_client(client: Any) -> None:

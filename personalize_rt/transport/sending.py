@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import threading
 import warnings
-import weakref
 from collections.abc import Mapping
 from typing import Any
 
+from personalize_rt import forks
 from personalize_rt.errors import ConfigurationError, ValidationError
 from personalize_rt.operations import Request
 from personalize_rt.transport.attempt import REPLY, Attempt, under_way
@@ -61,18 +59,19 @@ class Transport:
         options: How to build it: ``region_name``, ``session``, ``endpoint_url``, ``config``.
     """
 
+    _lock = forks.lock()
+
     def __init__(self, client: Any = None, *, redact: bool = True, **options: Any) -> None:
         self._client = client
         self._owned = client is None
         self._redact = redact and self._owned
         self._options = options
-        self._lock = threading.Lock()
         self._closed = False
         self._warned = False
         self._bounded = False
         if self._owned:
             check_client_options(options)
-            _owned.add(self)
+            forks.in_child(self, Transport._forget_client)
         else:
             refuse_options(client, options)
 
@@ -202,18 +201,4 @@ class Transport:
             )
 
     def _forget_client(self) -> None:
-        # In a forked child: another thread may have held the lock at the fork.
-        self._lock = threading.Lock()
         self._client = None
-
-
-_owned: weakref.WeakSet[Transport] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for transport in _owned:
-        transport._forget_client()  # pyright: ignore[reportPrivateUsage]
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

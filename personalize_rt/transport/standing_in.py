@@ -9,12 +9,12 @@ own, and are never noted.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from personalize_rt import forks
 from personalize_rt.errors import ConfigurationError
 from personalize_rt.transport.clients import SERVICE
 from personalize_rt.transport.untyped import untyped
@@ -57,9 +57,10 @@ class StandIn:
         build: Makes an in-process client, from a ``botocore.config.Config``.
     """
 
+    _lock = forks.lock()
+
     def __init__(self, build: Callable[..., Any]) -> None:
         self._build = build
-        self._lock = threading.Lock()
         # By read time-out; there are few.
         self._clients: dict[float | None, Any] = {}
 

@@ -6,14 +6,14 @@ next ones; it keeps the client that it built, and the pace that it found.
 
 from __future__ import annotations
 
-import os
 import pickle
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import attrs
 
+from personalize_rt import forks
 from personalize_rt.bulk.course import Course
 from personalize_rt.bulk.limiter import RateLimiter
 from personalize_rt.bulk.outcomes import Outcome
@@ -167,10 +167,8 @@ def build_runtime(region_name: str | None) -> PersonalizeRuntime:
     )
 
 
-_workers: dict[tuple[bytes, float | None], Worker] = {}
-if hasattr(os, "register_at_fork"):
-    # A fork takes locks along that other threads held; it builds workers of its own.
-    os.register_at_fork(after_in_child=_workers.clear)
+_workers: OrderedDict[tuple[bytes, float | None], Worker] = OrderedDict()
+forks.in_child(_workers, OrderedDict.clear)  # a child builds workers of its own
 
 
 def worker_for(build: bytes, tps: float | None) -> Worker:
