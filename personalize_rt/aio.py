@@ -271,7 +271,7 @@ class AsyncPersonalizeRuntime:
             filter=filter,
             metadata_columns=metadata_columns,
         )
-        await self._transport.client()  # building it is not part of the call's time
+        request = await self._transport.addressed(request)  # builds a client, which is not part of the call's time
         call = LongCall(request, self._policies, self._limits, max_requests=max_requests, concurrency=concurrency)
         return await asynchronous_long.rank(call, self._transport)
 
@@ -311,7 +311,7 @@ class AsyncPersonalizeRuntime:
         return await self._call(request)
 
     async def _call(self, request: Request[ResultT]) -> ResultT:
-        await self._transport.client()  # building it is not part of the call's time
+        request = await self._transport.addressed(request)  # builds a client, which is not part of the call's time
         return await asynchronous.run(request, self._transport, self._policies)
 
     def campaign(

@@ -266,7 +266,7 @@ class PersonalizeRuntime:
             filter=filter,
             metadata_columns=metadata_columns,
         )
-        self._transport.client()  # building it is not part of the call's time
+        request = self._transport.addressed(request)  # builds a client, which is not part of the call's time
         call = LongCall(request, self._policies, self._limits, max_requests=max_requests, concurrency=concurrency)
         return sync_long.rank(call, self._transport)
 
@@ -306,7 +306,7 @@ class PersonalizeRuntime:
         return self._call(request)
 
     def _call(self, request: Request[ResultT]) -> ResultT:
-        self._transport.client()  # building it is not part of the call's time
+        request = self._transport.addressed(request)  # builds a client, which is not part of the call's time
         return sync.run(request, self._transport, self._policies)
 
     def campaign(

@@ -75,11 +75,14 @@ class Request(Generic[ResultT]):
         operation: What is asked.
         members: The members of the request as the service names them.
         filter: The filter with its expression, where the caller gave one; ``members`` hold its ARN and values.
+        origin: A digest of the endpoint, region and principal that the client asks with, by which caches keep the
+            answers of clients apart; empty before a client has the request.
     """
 
     operation: Operation[ResultT]
     members: Mapping[str, Any]
     filter: BoundFilter | None = None
+    origin: str = ""
 
     @property
     def resource_arn(self) -> str:

@@ -5,7 +5,9 @@ is shown again repeats its ``recommendation_id``, and the impressions and events
 twice. ``Cache(personal=True)`` keeps personal answers too; the user id is part of the key, so an answer never reaches
 another user.
 
-The key is a digest of the whole canonical request. Nothing that a store sees or lists tells who asked for what.
+The key is a digest of the whole canonical request, and of the endpoint, region and principal of the client that asks
+(:mod:`personalize_rt.transport.origin`): clients may share a cache, and none gets what another may see. Nothing that a
+store sees or lists tells who asked for what.
 """
 
 from __future__ import annotations
@@ -125,8 +127,9 @@ class _MappingStore:
 
 
 def cache_key(request: Request[Any]) -> str:
-    """A digest of everything that makes a request what it is, in hexadecimal."""
-    canonical = json.dumps([request.operation.name, dict(request.members)], sort_keys=True, separators=(",", ":"))
+    """A digest of everything that makes a request what it is, in hexadecimal: also of whom it asks, and as whom."""
+    whole = [request.origin, request.operation.name, dict(request.members)]
+    canonical = json.dumps(whole, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
 
 

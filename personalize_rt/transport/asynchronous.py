@@ -41,6 +41,7 @@ from personalize_rt.transport.clients import (
     refuse_options,
 )
 from personalize_rt.transport.failures import configured, forget_frames, translated
+from personalize_rt.transport.origin import origin_of
 from personalize_rt.transport.sending import Reply
 from personalize_rt.transport.untyped import untyped
 
@@ -48,6 +49,7 @@ __all__ = ["AsyncTransport", "aio_config", "aiobotocore", "keep_alive"]
 
 _log = logging.getLogger("personalize_rt")
 
+ResultT = TypeVar("ResultT")
 TaskT = TypeVar("TaskT", bound="asyncio.Task[Any]")
 
 
@@ -89,6 +91,7 @@ class AsyncTransport:
         self._background: set[asyncio.Task[None]] = set()
         self._closed = False
         self._warned = False
+        self._origin: str | None = None
         if self._owned:
             check_client_options(options)
             forks.in_child(self, AsyncTransport._forget_loop)
@@ -111,6 +114,17 @@ class AsyncTransport:
         if not self._owned or (self._client is not None and self._loop is asyncio.get_running_loop()):
             return self._client
         return await self._build()
+
+    async def addressed(self, request: Request[ResultT]) -> Request[ResultT]:
+        """A request that knows whom this client asks, and as whom. Builds the client if there is none yet.
+
+        Raises:
+            ConfigurationError: As :meth:`client` does.
+        """
+        client = await self.client()
+        if self._origin is None:
+            self._origin = origin_of(client)
+        return Request(request.operation, request.members, request.filter, self._origin)
 
     async def _build(self) -> Any:
         self._move_here()

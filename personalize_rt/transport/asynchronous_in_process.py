@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from personalize_rt.transport.asynchronous import aio_config, aiobotocore
 from personalize_rt.transport.asynchronous_sender import Body
 from personalize_rt.transport.clients import SERVICE
+from personalize_rt.transport.origin import IN_PROCESS_KEY
 
 __all__ = ["AsyncRespond", "InProcessSession", "in_process_async_client"]
 
@@ -56,8 +57,8 @@ class InProcessSession:
             service,
             region_name=region_name,
             endpoint_url=endpoint_url or f"https://{SERVICE}.{region_name}.amazonaws.com",
-            aws_access_key_id="embedded",
-            aws_secret_access_key="embedded",
+            aws_access_key_id=IN_PROCESS_KEY,
+            aws_secret_access_key=IN_PROCESS_KEY,
             config=aio_config() if config is None else config,
         )
 

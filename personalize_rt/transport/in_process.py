@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from personalize_rt.transport.clients import SERVICE, client_config
+from personalize_rt.transport.origin import IN_PROCESS_KEY
 from personalize_rt.transport.untyped import untyped
 
 __all__ = ["Respond", "UnansweredError", "in_process_client"]
@@ -73,8 +74,8 @@ def in_process_client(respond: Respond, *, region_name: str = "eu-west-1", confi
         SERVICE,
         region_name=region_name,
         endpoint_url=f"https://{SERVICE}.{region_name}.amazonaws.com",
-        aws_access_key_id="embedded",
-        aws_secret_access_key="embedded",
+        aws_access_key_id=IN_PROCESS_KEY,
+        aws_secret_access_key=IN_PROCESS_KEY,
         config=client_config(config),
     )
     client.meta.events.register_first(f"before-send.{SERVICE}", answer)

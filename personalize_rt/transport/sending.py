@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from personalize_rt import forks
 from personalize_rt.errors import ConfigurationError, ValidationError
@@ -18,8 +18,11 @@ from personalize_rt.transport.clients import (
     resolve_credentials,
 )
 from personalize_rt.transport.failures import configured, forget_frames, translated
+from personalize_rt.transport.origin import origin_of
 
 __all__ = ["Attempt", "Reply", "Transport"]
+
+ResultT = TypeVar("ResultT")
 
 
 class Reply:
@@ -69,6 +72,7 @@ class Transport:
         self._closed = False
         self._warned = False
         self._bounded = False
+        self._origin: str | None = None
         if self._owned:
             check_client_options(options)
             forks.in_child(self, Transport._forget_client)
@@ -102,6 +106,17 @@ class Transport:
         """
         client = self._client
         return client if client is not None else self._build()
+
+    def addressed(self, request: Request[ResultT]) -> Request[ResultT]:
+        """A request that knows whom this client asks, and as whom. Builds the client if there is none yet.
+
+        Raises:
+            ConfigurationError: As :meth:`client` does.
+        """
+        client = self.client()
+        if self._origin is None:
+            self._origin = origin_of(client)
+        return Request(request.operation, request.members, request.filter, self._origin)
 
     def _build(self) -> Any:
         with self._lock:

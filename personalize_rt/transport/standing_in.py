@@ -17,15 +17,13 @@ from typing import Any
 from personalize_rt import forks
 from personalize_rt.errors import ConfigurationError
 from personalize_rt.transport.clients import SERVICE
+from personalize_rt.transport.origin import IN_PROCESS_KEY
 from personalize_rt.transport.untyped import untyped
 
 __all__ = ["EVENTS", "StandIn", "calls_noted"]
 
 EVENTS = f"before-send.{SERVICE}."
 """How the names of the events begin that ask for an answer."""
-
-IN_PROCESS_KEY = "embedded"
-"""The access key that in-process clients sign with."""
 
 _calling: ContextVar[Any] = ContextVar("personalize_rt_calling", default=None)
 

@@ -58,6 +58,7 @@ class Breaker(RuleBasedStateMachine):
         self.state = "closed"
         self.opened_at = 0
         self.probing = 0
+        self.probed_at = 0
         self.round = 0  # a new one each time that it changes
         self.ended: list[tuple[int, bool]] = []
 
@@ -68,6 +69,8 @@ class Breaker(RuleBasedStateMachine):
     @rule(target=tickets)
     def a_call_begins(self) -> Any:
         left = self.opened_at + OPEN_FOR - self.now if self.state == "open" else 0
+        if self.probing == PROBES and self.now >= self.probed_at + OPEN_FOR:
+            self.probing = 0  # their outcomes are overdue
         if left > 0 or (self.state == "half-open" and self.probing == PROBES):
             with pytest.raises(CircuitOpenError) as caught:
                 self.breaker.admit(ARN)
@@ -77,7 +80,8 @@ class Breaker(RuleBasedStateMachine):
         assert ticket.changed == ("half-open" if self.state == "open" else None)
         if self.state == "open":
             self.turn("half-open")
-        self.probing += self.state == "half-open"
+        if self.state == "half-open":
+            self.probing, self.probed_at = self.probing + 1, self.now
         return ticket, self.round
 
     @rule(call=consumes(tickets), error=st.sampled_from([None, *FAILURES, *NEITHER]))
@@ -92,11 +96,12 @@ class Breaker(RuleBasedStateMachine):
     def a_call_is_given_up(self, call: tuple[Ticket, int]) -> None:
         ticket, round_ = call
         self.breaker.release(ticket)
-        self.probing -= round_ == self.round and self.state == "half-open"
+        if round_ == self.round and self.state == "half-open":
+            self.probing = max(0, self.probing - 1)
 
     def count(self, error: Any) -> None:
         if self.state == "half-open":
-            self.probing -= 1
+            self.probing = max(0, self.probing - 1)
             if error not in NEITHER:
                 self.turn("closed" if error is None else "open")
         elif error not in NEITHER:
@@ -269,6 +274,20 @@ def test_while_a_probe_is_under_way_others_are_refused(runtime: Any, server: Any
 
 class StoppedError(BaseException):
     """What Ctrl-C, or the end of a worker, looks like."""
+
+
+def test_a_probe_that_never_ends_makes_room_for_the_next_one() -> None:
+    """Its task may have been left behind in an event loop that was closed."""
+    now = [0.0]
+    breaker = opened(lambda: now[0], open_for=5)
+    now[0] = 5.0
+    lost = breaker.admit(ARN)
+    now[0] = 9.9
+    with pytest.raises(CircuitOpenError):
+        breaker.admit(ARN)
+    now[0] = 10.0
+    assert breaker.record(breaker.admit(ARN), None) == "closed"
+    assert breaker.record(lost, FAILURES[0]) is None  # it may come after all
 
 
 def test_a_probe_that_is_interrupted_is_no_answer(runtime: Any, server: Any, fake_time: Any) -> None:

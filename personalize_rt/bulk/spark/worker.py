@@ -168,7 +168,7 @@ def build_runtime(region_name: str | None) -> PersonalizeRuntime:
 
 
 _workers: OrderedDict[tuple[bytes, float | None], Worker] = OrderedDict()
-forks.in_child(_workers, OrderedDict.clear)  # a child builds workers of its own
+forks.in_child(_workers, lambda workers: workers.clear())  # a child builds workers of its own
 
 
 def worker_for(build: bytes, tps: float | None) -> Worker:
