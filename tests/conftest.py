@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import select
+import signal
 import socket
 import sys
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -229,6 +233,78 @@ class Background:
             for thread in found:
                 thread.join(max(0, until - time.monotonic()))
                 assert not thread.is_alive(), "a request that nobody waits for was not cancelled"
+
+
+class HangingChildError(Exception):
+    """A forked child did not come to an end."""
+
+
+@contextlib.contextmanager
+def held(lock: Any) -> Iterator[None]:
+    """Have another thread hold a lock."""
+    taken, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock:
+            taken.set()
+            over.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert taken.wait(20)
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(20)
+
+
+def in_a_forked_child(work: Callable[[], object], *, holding: Any = None, within: float = 30.0) -> str:
+    """Fork, and do something in the child.
+
+    Args:
+        work: What the child does. Nothing of the test, and no thread of its parent, goes on there.
+        holding: A lock that another thread holds at the fork.
+        within: Seconds that the child is given.
+
+    Returns:
+        The text of the outcome, or ``"ErrorClass: text"``.
+
+    Raises:
+        HangingChildError: The child was not done in time, and was killed.
+    """
+    if holding is not None:
+        with held(holding):
+            return in_a_forked_child(work, within=within)
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        # Python 3.12 and later warn of a fork beside threads, which is what these tests are about.
+        warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        try:
+            outcome = str(work())
+        except BaseException as error:
+            outcome = f"{type(error).__name__}: {error}"
+        os.write(writing, outcome.encode() or b" ")
+        os._exit(0)
+    os.close(writing)
+    try:
+        ready, _, _ = select.select([reading], [], [], within)
+        if not ready:
+            os.kill(child, signal.SIGKILL)
+            raise HangingChildError(f"the child was not done within {within:g} s")
+        return os.read(reading, 65536).decode().strip()
+    finally:
+        os.close(reading)
+        os.waitpid(child, 0)
+
+
+@pytest.fixture
+def forked() -> Callable[..., str]:
+    if not hasattr(os, "fork"):
+        pytest.skip("this system does not fork")
+    return in_a_forked_child
 
 
 @pytest.fixture

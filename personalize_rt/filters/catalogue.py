@@ -15,7 +15,6 @@ import re
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from math import isfinite
-from threading import Lock
 from typing import Any, TypeAlias, cast
 
 import attrs
@@ -354,7 +353,7 @@ class Table:
         return [cell(row, column) for row in self.rows.values()]
 
 
-@attrs.define(init=False, repr=False, eq=False)
+@attrs.define(init=False, repr=False, eq=False, slots=False)  # for the lock
 class Catalogue:
     """Candidates with their columns, users, and events, for :meth:`FilterExpression.compile`.
 
@@ -365,7 +364,7 @@ class Catalogue:
     table: Table
     events: EventIndex
     users: dict[str, Row]
-    _lock: Lock = attrs.field(alias="lock")
+    _lock = forks.lock()
 
     def __init__(
         self,
@@ -392,11 +391,6 @@ class Catalogue:
         self.table = Table(dict(rows), target)
         self.events = EventIndex(interactions, most)
         self.users = dict(users or {})
-        self._unlock()
-        forks.in_child(self, Catalogue._unlock)
-
-    def _unlock(self) -> None:
-        self._lock = Lock()
 
     def add_interaction(self, interaction: Interaction) -> None:
         """Take a new event in; filters see it from the next request on."""

@@ -9,6 +9,7 @@ from typing import TypeVar, cast
 
 import attrs
 
+from personalize_rt import forks
 from personalize_rt.local.datasets import Datasets, EventLog, Table
 from personalize_rt.local.likeness import LikenessModel
 from personalize_rt.local.offers import ActionModel
@@ -21,7 +22,7 @@ __all__ = ["Models", "events_of_type"]
 ModelT = TypeVar("ModelT")
 
 
-@attrs.define(repr=False)
+@attrs.define(repr=False, slots=False)  # for the lock
 class Models:
     """What is learned from the datasets. Threads may share it.
 
@@ -31,7 +32,7 @@ class Models:
 
     datasets: Datasets
     _made: dict[Hashable, object] = attrs.field(factory=dict[Hashable, object], init=False)
-    _lock: threading.RLock = attrs.field(factory=threading.RLock, init=False)
+    _lock = forks.PerProcess(lambda: threading.RLock())
 
     @property
     def universe(self) -> Universe:

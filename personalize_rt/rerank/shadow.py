@@ -17,7 +17,6 @@ logit is low; it moves an item down that the model has too high, and nothing els
 from __future__ import annotations
 
 import random
-import threading
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
@@ -53,7 +52,7 @@ _AVERAGE_OF = 500  # users, about
 _LARGEST = 1e6
 
 
-@attrs.define(eq=False, kw_only=True, repr=False)
+@attrs.define(eq=False, kw_only=True, repr=False, slots=False)  # for the lock
 class ShadowScorer:
     """Learns to rank like the service, from its answers.
 
@@ -84,14 +83,10 @@ class ShadowScorer:
     _biases: dict[str, float] = attrs.field(factory=dict[str, float], init=False)
     _average: Vector = attrs.field(init=False)
     _chance: random.Random = attrs.field(factory=lambda: random.Random(0), init=False)
-    _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
+    _lock = forks.lock()
 
     def __attrs_post_init__(self) -> None:
         self._average = (0.0,) * self.factors
-        forks.in_child(self, type(self)._unlock)
-
-    def _unlock(self) -> None:
-        self._lock = threading.Lock()
 
     @property
     def answers(self) -> int:
