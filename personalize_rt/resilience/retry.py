@@ -50,6 +50,11 @@ def _draw() -> float:
     return random.random()
 
 
+def _sleep(seconds: float) -> None:
+    """Sleep as ``time.sleep`` does by then: gevent may replace it in a worker that was forked after this import."""
+    time.sleep(seconds)
+
+
 def is_seconds(value: object) -> bool:
     """Whether a value is a number of seconds that a clock can count to: not NaN, no bool, no int beyond a float."""
     if not isinstance(value, int | float) or isinstance(value, bool):
@@ -112,7 +117,7 @@ class RetryPolicy:
         default=time.monotonic, kw_only=True, repr=False, eq=False, validator=_function
     )
     sleep: Callable[[float], None] = attrs.field(
-        default=time.sleep, kw_only=True, repr=False, eq=False, validator=_function
+        default=_sleep, kw_only=True, repr=False, eq=False, validator=_function
     )
     random: Callable[[], float] = attrs.field(default=_draw, kw_only=True, repr=False, eq=False, validator=_function)
 

@@ -83,6 +83,7 @@ def build_client(*, region_name: Any, session: Any, endpoint_url: Any, config: A
         # boto3's default session where the program set one up; else botocore's own, which saves importing boto3.
         boto3 = sys.modules.get("boto3")
         session = getattr(boto3, "DEFAULT_SESSION", None) or own_session("botocore.session")
+    _finish_patching_ssl()
     # A botocore session names it create_client.
     create = getattr(session, "client", None) or session.create_client
     # Our own validation runs before anything is sent.
@@ -94,6 +95,21 @@ def build_client(*, region_name: Any, session: Any, endpoint_url: Any, config: A
     )
     check_endpoint(client)
     return client
+
+
+def _finish_patching_ssl() -> None:
+    """Let botocore make the TLS contexts of gevent, where gevent patched ``ssl`` after botocore was imported.
+
+    A worker of ``gunicorn --preload -k gevent`` does that. The class that botocore and urllib3 imported before can make
+    no context from then on (``RecursionError``): boto3 can build no client there, nor open a TLS connection with one
+    that was built before.
+    """
+    patched = getattr(sys.modules.get("ssl"), "SSLContext", None)
+    if str(getattr(patched, "__module__", "")).startswith("gevent."):
+        for name in ("urllib3.util.ssl_", "botocore.httpsession"):
+            module = sys.modules.get(name)
+            if hasattr(module, "SSLContext"):
+                setattr(module, "SSLContext", patched)  # noqa: B010 - of an untyped module
 
 
 def check_endpoint(client: Any) -> None:
