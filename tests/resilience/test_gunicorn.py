@@ -33,9 +33,9 @@ def gunicorn(endpoint: str, home: Path, **environment: str) -> Iterator[tuple[st
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         number = listener.fileno()
+        options = f"--preload -k gevent --bind fd://{number} --graceful-timeout 1 --log-level error".split()
         process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "gunicorn", "--preload", "-k", "gevent", "--bind", f"fd://{number}"]
-            + ["--pythonpath", str(HERE), "--graceful-timeout", "1", "--log-level", "error", "preloaded_app"],
+            [sys.executable, "-W", "ignore", "-m", "gunicorn", *options, "--pythonpath", str(HERE), "preloaded_app"],
             env={**os.environ, "ENDPOINT": endpoint, "HOME": str(home), **environment},
             pass_fds=[number],
         )
