@@ -22,7 +22,7 @@ import socket
 import sys
 import warnings
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from typing import Any, TypeVar
 
 from personalize_rt import forks
@@ -249,7 +249,8 @@ class AsyncTransport:
         else:
             return sending._reply(members)  # pyright: ignore[reportPrivateUsage] - one reading of replies for both
         finally:
-            under_way.reset(token)
+            with suppress(ValueError):  # of a task that is dropped with its loop: this is no context of it
+                under_way.reset(token)
         # Outside of the except block: aiobotocore's text, which may repeat what was sent, must not hang on ours.
         ours = translated(_sharpened(failure), request, sent_before)
         try:
