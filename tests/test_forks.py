@@ -140,7 +140,8 @@ def test_every_lock_is_renewed_or_of_one_request() -> None:
         count = sum("asyncio." not in line and "forks." not in line for line in lines)
         if count and path.name != "forks.py":
             found[path.relative_to(root).as_posix()] = count
-    assert found == OTHERS, "a lock that a fork may catch held: use forks.lock(), or say here why it need not be"
+    here = {name: count for name, count in OTHERS.items() if (root / name).exists()}  # a room may be deleted
+    assert found == here, "a lock that a fork may catch held: use forks.lock(), or say here why it need not be"
 
 
 def test_there_is_one_handler() -> None:

@@ -5,9 +5,9 @@ is shown again repeats its ``recommendation_id``, and the impressions and events
 twice. ``Cache(personal=True)`` keeps personal answers too; the user id is part of the key, so an answer never reaches
 another user.
 
-The key is a digest of the whole canonical request, and of the endpoint, region and principal of the client that asks
-(:mod:`personalize_rt.transport.origin`): clients may share a cache, and none gets what another may see. Nothing that a
-store sees or lists tells who asked for what.
+The key is a digest of the whole canonical request, and of the endpoint, the region and the principal of the client that
+asks: clients may share a cache, and none gets the answer of another endpoint, account or role. Nothing that a store sees
+or lists tells who asked for what.
 """
 
 from __future__ import annotations
@@ -158,13 +158,17 @@ class Miss:
 class Cache:
     """Keeps answers for a while. Locked: it may be shared by threads and clients.
 
+    Clients share the answers that they got from the same endpoint and region, as the same principal: with one access
+    key, or in one role, whatever its keys are at the moment. A forked child goes on with what is kept.
+
     Args:
         ttl: Seconds for which an answer is fresh.
         stale_while_revalidate: Seconds after that for which it is still given, while a new one is fetched.
         stale_if_error: Seconds after ``ttl`` for which it is given when the service fails.
         personal: Keep answers to requests with a user id too.
         store: Where to keep them: a :class:`CacheStore`, a mapping such as ``cachetools.LRUCache``, or ``None`` for
-            :class:`MemoryStore`.
+            :class:`MemoryStore`. One call at a time uses a mapping; others wait for it for a tenth of the time that
+            they have left (in an event loop: for 10 ms at the most), and then go on without the cache.
         clock: Seconds that only ever grow. A store that outlives the process wants ``time.time``.
     """
 
