@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -198,15 +198,17 @@ class _Job:
         if self._output.suffix.lower() == ".parquet":
             need("pyarrow.parquet", "arrow", "A Parquet file")
         self._check_names()
-        if options.resume and self._output.exists() and not self._parts_path().exists():
+        if options.resume and os.path.exists(self._output) and not os.path.lexists(self._parts_path()):
             return look_at(self._output, reader, self._errors)
         plan = LinePlan(self._kind, str(self._input), reader.unit, self._arguments)
         pool, limiter = open_pool(self._runtime, plan, concurrency, options.tps, options.processes)
         parts = Parts(self._output, self._description(), resume=options.resume)
         try:
             if parts.is_settled:
+                summary = look_at(self._output, reader, self._errors)
                 parts.remove()
-                return look_at(self._output, reader, self._errors)
+                return summary
+            self._check_errors(parts)
             course = Course(
                 (),
                 limiter,
@@ -225,7 +227,7 @@ class _Job:
             try:
                 # Closed by us: what ends the run keeps the rows, and with them the file, in its traceback.
                 with (
-                    closing(reader.rows()) as rows,
+                    contextlib.closing(reader.rows()) as rows,
                     Run[Line](islice(rows, parts.rows, None), pool, course) as run,
                 ):
                     for line in run:
@@ -261,7 +263,7 @@ class _Job:
             operations.recommendations_request(limits, item_id="item", promotions=(), **given)
 
     def _check_names(self) -> None:
-        paths = {"input": self._input, "output": self._output, "errors": self._errors}
+        paths = {"input": self._input, "output": self._output, "parts": self._parts_path(), "errors": self._errors}
         seen: dict[Path, str] = {}
         for name, path in paths.items():
             if path is None:
@@ -269,20 +271,24 @@ class _Job:
             other = seen.setdefault(path.absolute(), name)
             if other != name:
                 raise ValidationError(f"{name} and {other} are the same file: {path}", parameter=name)
-        errors = self._errors
-        # With resume it may be this job's own: it is put in its place before the output, and the parts go after that.
-        resumed = self._options.resume and (self._parts_path().exists() or self._output.exists())
-        if errors is not None and errors.exists() and not resumed:
-            raise ValidationError(f"{errors} is there already: name another one, or remove it", parameter="errors")
+        if self._errors is not None and not self._errors.parent.is_dir():
+            raise ValidationError(f"there is no directory {self._errors.parent}", parameter="errors")
+
+    def _check_errors(self, parts: Parts) -> None:
+        """Refuse a file of errors that is there, unless it may be this job's: it is written before the output."""
+        if self._errors is None or parts.is_complete or not os.path.lexists(self._errors):
+            return
+        if not parts.rows:
+            parts.remove()
+        raise ValidationError(f"{self._errors} is there already: name another one, or remove it", parameter="errors")
 
     def _description(self) -> dict[str, Any]:
         """What must be the same when the job goes on. What may be personal is there as a digest."""
-        content = hashlib.blake2b(digest_size=16)
+        # All of it: an edit may keep the size, and tools that copy keep the time. A gigabyte takes a second or two; the
+        # requests for the rows in it take hours.
         with open(self._input, "rb") as file:
             size = os.fstat(file.fileno()).st_size
-            content.update(file.read(1 << 16))
-            file.seek(max(0, size - (1 << 16)))
-            content.update(file.read(1 << 16))
+            content = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
         arguments = {
             name: hashlib.blake2b(json.dumps(value, sort_keys=True, default=repr).encode(), digest_size=16).hexdigest()
             for name, value in self._arguments.items()
@@ -301,7 +307,8 @@ def _kept(parts: Parts) -> str:
     """What is there of a job that stopped, and how to go on."""
     if parts.rows:
         return f"{parts.rows:,} rows are kept in {parts.directory}; to go on, run it again with resume=True"
-    parts.remove()  # so that a job with other arguments may begin
+    with contextlib.suppress(StorageError):
+        parts.remove()  # so that a job with other arguments may begin
     return "no row is done, so nothing is kept: run it again"
 
 
