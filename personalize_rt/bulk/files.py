@@ -59,11 +59,12 @@ def recommend_file(
     ``{"input":…,"output":{"recommendedItems":[…],"scores":[…]},"error":null}`` out, in the order of the input. A row
     may also have ``itemId``, ``numResults``, ``context`` and ``filterValues`` (in the service's form), which count
     before the arguments here. A name that ends with ``.csv`` or ``.parquet`` is a file with a column for each of
-    ``USER_ID``, ``ITEM_ID``, ``NUM_RESULTS`` that there is. An output is ``.jsonl``, ``.json`` or ``.parquet``.
+    ``USER_ID``, ``ITEM_ID``, ``NUM_RESULTS`` that there is. An output ends with ``.jsonl``, ``.json`` or ``.parquet``.
 
     A row that is wrong, and a request that fails, is a line with an ``error``, and the others go on. The output
     appears when it is whole; until then its lines are in ``OUTPUT.parts``, each as soon as it is there. When the job
-    stops, for whatever reason, ``resume=True`` goes on with it: rows that are there are not asked again.
+    stops, for whatever reason, ``resume=True`` goes on with it: rows that are there are not asked again. A directory of
+    that name that no such job made is refused and left alone.
 
     Args:
         runtime: As for :func:`run`.
@@ -81,7 +82,7 @@ def recommend_file(
         resume: Go on with a job that was stopped, if there is one. When the output is there, nothing is sent: the
             summary counts what is in it, and ``errors`` is written from it if that file is not there.
         errors: A file for the rows that failed, as they were (those of Parquet as JSON Lines), to ask only them again.
-            It is written when there are some.
+            It is written when there are some, for its owner alone, and must not be there.
         progress: As for :func:`run`.
 
     Returns:
@@ -127,7 +128,7 @@ def rank_file(
 
     As :func:`recommend_file`, with rows like ``{"userId": "891", "itemList": ["27", "886", "101"]}``, or the columns
     ``USER_ID`` and ``ITEM_LIST`` (of CSV with ``|`` between items). Items that the model does not know are last, with
-    ``null`` as score.
+    0.0 as score, as batch inference has them.
 
     Args:
         runtime: As for :func:`run`.
@@ -271,6 +272,8 @@ class _Job:
             other = seen.setdefault(path.absolute(), name)
             if other != name:
                 raise ValidationError(f"{name} and {other} are the same file: {path}", parameter=name)
+        if str(self._errors) == "-":
+            raise ValidationError("errors is -, and must be a file", parameter="errors")
         if self._errors is not None and not self._errors.parent.is_dir():
             raise ValidationError(f"there is no directory {self._errors.parent}", parameter="errors")
 
