@@ -24,7 +24,7 @@ from personalize_rt.bulk.running import Run, Runtime, number, open_pool
 from personalize_rt.client import PersonalizeRuntime
 from personalize_rt.errors import PersonalizeError, ValidationError
 from personalize_rt.extras import need
-from personalize_rt.filters.values import FilterValue
+from personalize_rt.filters.values import FilterValue, RawFilterValue
 from personalize_rt.limits import Limits
 
 __all__ = ["rank_file", "recommend_file"]
@@ -192,7 +192,7 @@ class _Job:
 
     def run(self) -> Summary:
         options = self._options
-        self._check_arguments()
+        shared = self._checked_arguments()
         concurrency = number(options.concurrency, "concurrency")
         reader = open_rows(self._input, self._kind)
         check_output(self._output)
@@ -203,7 +203,7 @@ class _Job:
             return look_at(self._output, reader, self._errors)
         plan = LinePlan(self._kind, str(self._input), reader.unit, self._arguments)
         pool, limiter = open_pool(self._runtime, plan, concurrency, options.tps, options.processes)
-        parts = Parts(self._output, self._description(), resume=options.resume)
+        parts = Parts(self._output, self._description(shared), resume=options.resume)
         try:
             if parts.is_settled:
                 summary = look_at(self._output, reader, self._errors)
@@ -250,18 +250,24 @@ class _Job:
     def _parts_path(self) -> Path:
         return self._output.with_name(f"{self._output.name}.parts")
 
-    def _check_arguments(self) -> None:
-        """Refuse now what every request would be refused for."""
+    def _checked_arguments(self) -> dict[str, Any]:
+        """The members that all requests share; refuses now what every request would be refused for."""
         asked = self._runtime() if callable(self._runtime) else self._runtime
         limits: Limits = asked._limits if isinstance(asked, PersonalizeRuntime) else Limits()  # pyright: ignore[reportPrivateUsage]
         given: dict[str, Any] = dict.fromkeys(("context", "filter_arn", "filter_values", "filter"))
         given |= {"metadata_columns": None, "user_id": "user"}
         if self._kind == "rank":
             given |= self._arguments | {"input_list": ["item"]}
-            operations.personalized_ranking_request(limits, **given)
+            members = operations.personalized_ranking_request(limits, **given).members
         else:
             given |= dict.fromkeys(("campaign_arn", "recommender_arn", "num_results")) | self._arguments
-            operations.recommendations_request(limits, item_id="item", promotions=(), **given)
+            members = operations.recommendations_request(limits, item_id="item", promotions=(), **given).members
+        if "filterValues" in members:
+            # An iterator gives its values once, and the order of a set is another one in each process.
+            self._arguments["filter_values"] = {
+                name: RawFilterValue(text) for name, text in members["filterValues"].items()
+            }
+        return {name: value for name, value in members.items() if name not in ("userId", "itemId", "inputList")}
 
     def _check_names(self) -> None:
         paths = {"input": self._input, "output": self._output, "parts": self._parts_path(), "errors": self._errors}
@@ -274,7 +280,7 @@ class _Job:
                 raise ValidationError(f"{name} and {other} are the same file: {path}", parameter=name)
         if str(self._errors) == "-":
             raise ValidationError("errors is -, and must be a file", parameter="errors")
-        if self._errors is not None and not self._errors.parent.is_dir():
+        if self._errors is not None and not os.path.isdir(self._errors.parent):
             raise ValidationError(f"there is no directory {self._errors.parent}", parameter="errors")
 
     def _check_errors(self, parts: Parts) -> None:
@@ -285,7 +291,7 @@ class _Job:
             parts.remove()
         raise ValidationError(f"{self._errors} is there already: name another one, or remove it", parameter="errors")
 
-    def _description(self) -> dict[str, Any]:
+    def _description(self, shared: Mapping[str, Any]) -> dict[str, Any]:
         """What must be the same when the job goes on. What may be personal is there as a digest."""
         # All of it: an edit may keep the size, and tools that copy keep the time. A gigabyte takes a second or two; the
         # requests for the rows in it take hours.
@@ -293,8 +299,8 @@ class _Job:
             size = os.fstat(file.fileno()).st_size
             content = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
         arguments = {
-            name: hashlib.blake2b(json.dumps(value, sort_keys=True, default=repr).encode(), digest_size=16).hexdigest()
-            for name, value in self._arguments.items()
+            name: hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=16).hexdigest()
+            for name, value in shared.items()
         }
         return {
             "kind": self._kind,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from personalize_rt import PersonalizeRuntime, RetryPolicy, bulk
+from personalize_rt import PersonalizeRuntime, RawFilterValue, RetryPolicy, bulk
 from personalize_rt.bulk import parts
 from personalize_rt.errors import AccessDeniedError, PersonalizeError, ValidationError
 from personalize_rt.local import LocalPersonalize
@@ -501,6 +501,32 @@ def test_a_job_does_not_go_on_with_something_else(
             context={"D": "other" if change == "context" else PERSON},
             resume=True,
         )
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "goes_on"),
+    [
+        (RawFilterValue('"horror"'), RawFilterValue('"comedy"'), False),
+        ({"horror", "comedy"}, ["comedy", "horror"], True),
+        (iter(["horror", "comedy"]), ["horror", "comedy"], True),
+        (["horror", "comedy"], ["comedy", "horror"], False),
+    ],
+)
+def test_a_job_goes_on_where_filter_values_are_sent_alike_and_nowhere_else(
+    runtime: PersonalizeRuntime, client: Client, tmp_path: Path, first: Any, second: Any, goes_on: bool
+) -> None:
+    write_lines(tmp_path / "in.jsonl", [{"userId": str(n), "itemList": ["a"]} for n in range(9)])
+    client.outcome = lambda user: service_error("AccessDeniedException", 403) if int(user) >= 5 else None
+    files = runtime, tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    arn = ARN.replace("campaign", "filter")
+    with pytest.raises(AccessDeniedError):
+        rank(*files, filter_arn=arn, filter_values={"GENRES": first}, concurrency=1)
+    client.outcome = lambda user: None
+    if goes_on:
+        assert rank(*files, filter_arn=arn, filter_values={"GENRES": second}, resume=True).done == 9
+    else:
+        with pytest.raises(ValidationError, match="is of another job: arguments changed since"):
+            rank(*files, filter_arn=arn, filter_values={"GENRES": second}, resume=True)
 
 
 def test_a_slow_first_row_does_not_let_later_ones_come_before_it(

@@ -336,6 +336,6 @@ def test_job_json_has_digests_of_what_may_be_personal(job: Job, client: Client, 
     with pytest.raises(AccessDeniedError):
         job(context={"DEVICE": "person-4711"}, concurrency=1)
     text = (tmp_path / "out.jsonl.parts" / "job.json").read_text()
-    assert json.loads(text)["arguments"].keys() == {"campaign_arn", "context"}
+    assert json.loads(text)["arguments"].keys() == {"campaignArn", "context"}
     assert "person-4711" not in text
     assert ARN not in text
