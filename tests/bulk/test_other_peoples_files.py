@@ -13,6 +13,7 @@ import pytest
 
 from personalize_rt import PersonalizeRuntime, bulk
 from personalize_rt.bulk import StorageError, parts
+from personalize_rt.bulk.disk import Folder
 from personalize_rt.bulk.parts import Parts
 from personalize_rt.errors import AccessDeniedError, ValidationError
 from tests.bulk.conftest import ARN, Client, requests, service_error
@@ -150,6 +151,45 @@ def test_a_link_that_appears_while_a_job_is_at_work_is_not_followed(tmp_path: Pa
     assert thesis.read_text() == THESIS
     assert (tmp_path / "out.jsonl").read_bytes() == line(0) + b"\n"
     assert sorted(os.listdir(tmp_path)) == ["out.jsonl", "thesis.txt"]
+
+
+@pytest.mark.parametrize("target", ["thesis.txt", "nothing"])
+def test_no_way_to_open_a_file_of_a_folder_follows_a_link(tmp_path: Path, target: str) -> None:
+    (tmp_path / "thesis.txt").write_text(THESIS)
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "link").symlink_to(tmp_path / target)
+    folder = Folder(tmp_path / "real")
+    for way in (
+        lambda: folder.open("link", "rb"),
+        lambda: folder.open("link", "ab"),
+        lambda: folder.open("link", "xb"),
+        lambda: folder.open_lock("link"),
+        lambda: folder.read("link"),
+    ):
+        with pytest.raises(OSError, match="symbolic links|File exists"):
+            way()
+    folder.close()
+    (tmp_path / "directory").symlink_to(tmp_path / "real")
+    with pytest.raises(OSError, match="Not a directory|symbolic links"):
+        Folder(tmp_path / "directory")
+    assert (tmp_path / "thesis.txt").read_text() == THESIS
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_lock_that_another_process_removes_while_it_ends_is_not_taken_for_one(
+    stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Folder.open_lock
+
+    def open_lock(self: Folder, name: str) -> int:
+        handle = plain(self, name)
+        self.unlink(name)
+        return handle
+
+    monkeypatch.setattr(Folder, "open_lock", open_lock)
+    with pytest.raises(ValidationError, match="another process is at work on"):
+        Parts(tmp_path / "out.jsonl", JOB, resume=True)
+    assert "part-000000000000-000000000010.jsonl" in os.listdir(stopped)
 
 
 def test_a_directory_that_is_put_in_the_place_of_the_parts_is_left_alone(tmp_path: Path) -> None:
@@ -329,6 +369,7 @@ def test_parts_that_others_could_read_are_for_their_owner_after_a_resume(stopped
         path.chmod(0o644)
     Parts(tmp_path / "out.jsonl", JOB, resume=True).close()
     assert permissions(stopped) == 0o700
+    assert permissions(stopped / "open-000000000010.jsonl") == 0o600
 
 
 def test_job_json_has_digests_of_what_may_be_personal(job: Job, client: Client, tmp_path: Path) -> None:
