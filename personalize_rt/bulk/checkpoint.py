@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from pathlib import Path
 from typing import Any
 
+from personalize_rt.bulk.disk import replace_file
 from personalize_rt.errors import ValidationError
 
-__all__ = ["Checkpoint", "replace_file"]
+__all__ = ["Checkpoint"]
 
 VERSION = 1
 
@@ -82,32 +82,3 @@ class Checkpoint:
         """All is done: the next run begins anew."""
         self._changed = False
         self.path.unlink(missing_ok=True)
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, and a machine that crashes, has either the old one or the new one.
-
-    Raises:
-        OSError: It cannot be written.
-    """
-    new = path.with_name(f"{path.name}.new")
-    try:
-        with open(new, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            new.unlink(missing_ok=True)
-        raise
-    sync_directory(path.parent)
-
-
-def sync_directory(directory: Path) -> None:
-    """Make renames in a directory survive a crash of the machine."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -24,7 +24,7 @@ from personalize_rt.bulk.running import Run, Runtime, number, open_pool
 from personalize_rt.client import PersonalizeRuntime
 from personalize_rt.errors import PersonalizeError, ValidationError
 from personalize_rt.extras import need
-from personalize_rt.filters.values import FilterValue
+from personalize_rt.filters.values import FilterValue, RawFilterValue
 from personalize_rt.limits import Limits
 
 __all__ = ["rank_file", "recommend_file"]
@@ -59,11 +59,12 @@ def recommend_file(
     ``{"input":…,"output":{"recommendedItems":[…],"scores":[…]},"error":null}`` out, in the order of the input. A row
     may also have ``itemId``, ``numResults``, ``context`` and ``filterValues`` (in the service's form), which count
     before the arguments here. A name that ends with ``.csv`` or ``.parquet`` is a file with a column for each of
-    ``USER_ID``, ``ITEM_ID``, ``NUM_RESULTS`` that there is. An output is ``.jsonl``, ``.json`` or ``.parquet``.
+    ``USER_ID``, ``ITEM_ID``, ``NUM_RESULTS`` that there is. An output ends with ``.jsonl``, ``.json`` or ``.parquet``.
 
     A row that is wrong, and a request that fails, is a line with an ``error``, and the others go on. The output
     appears when it is whole; until then its lines are in ``OUTPUT.parts``, each as soon as it is there. When the job
-    stops, for whatever reason, ``resume=True`` goes on with it: rows that are there are not asked again.
+    stops, for whatever reason, ``resume=True`` goes on with it: rows that are there are not asked again. A directory of
+    that name that no such job made is refused and left alone.
 
     Args:
         runtime: As for :func:`run`.
@@ -81,7 +82,7 @@ def recommend_file(
         resume: Go on with a job that was stopped, if there is one. When the output is there, nothing is sent: the
             summary counts what is in it, and ``errors`` is written from it if that file is not there.
         errors: A file for the rows that failed, as they were (those of Parquet as JSON Lines), to ask only them again.
-            It is written when there are some.
+            It is written when there are some, for its owner alone, and must not be there.
         progress: As for :func:`run`.
 
     Returns:
@@ -127,7 +128,7 @@ def rank_file(
 
     As :func:`recommend_file`, with rows like ``{"userId": "891", "itemList": ["27", "886", "101"]}``, or the columns
     ``USER_ID`` and ``ITEM_LIST`` (of CSV with ``|`` between items). Items that the model does not know are last, with
-    ``null`` as score.
+    0.0 as score, as batch inference has them.
 
     Args:
         runtime: As for :func:`run`.
@@ -191,22 +192,24 @@ class _Job:
 
     def run(self) -> Summary:
         options = self._options
-        self._check_arguments()
+        shared = self._checked_arguments()
         concurrency = number(options.concurrency, "concurrency")
         reader = open_rows(self._input, self._kind)
         check_output(self._output)
         if self._output.suffix.lower() == ".parquet":
             need("pyarrow.parquet", "arrow", "A Parquet file")
         self._check_names()
-        if options.resume and self._output.exists() and not self._parts_path().exists():
+        if options.resume and os.path.exists(self._output) and not os.path.lexists(self._parts_path()):
             return look_at(self._output, reader, self._errors)
         plan = LinePlan(self._kind, str(self._input), reader.unit, self._arguments)
         pool, limiter = open_pool(self._runtime, plan, concurrency, options.tps, options.processes)
-        parts = Parts(self._output, self._description(), resume=options.resume)
+        parts = Parts(self._output, self._description(shared), resume=options.resume)
         try:
             if parts.is_settled:
+                summary = look_at(self._output, reader, self._errors)
                 parts.remove()
-                return look_at(self._output, reader, self._errors)
+                return summary
+            self._check_errors(parts)
             course = Course(
                 (),
                 limiter,
@@ -225,7 +228,7 @@ class _Job:
             try:
                 # Closed by us: what ends the run keeps the rows, and with them the file, in its traceback.
                 with (
-                    closing(reader.rows()) as rows,
+                    contextlib.closing(reader.rows()) as rows,
                     Run[Line](islice(rows, parts.rows, None), pool, course) as run,
                 ):
                     for line in run:
@@ -247,21 +250,27 @@ class _Job:
     def _parts_path(self) -> Path:
         return self._output.with_name(f"{self._output.name}.parts")
 
-    def _check_arguments(self) -> None:
-        """Refuse now what every request would be refused for."""
+    def _checked_arguments(self) -> dict[str, Any]:
+        """The members that all requests share; refuses now what every request would be refused for."""
         asked = self._runtime() if callable(self._runtime) else self._runtime
         limits: Limits = asked._limits if isinstance(asked, PersonalizeRuntime) else Limits()  # pyright: ignore[reportPrivateUsage]
         given: dict[str, Any] = dict.fromkeys(("context", "filter_arn", "filter_values", "filter"))
         given |= {"metadata_columns": None, "user_id": "user"}
         if self._kind == "rank":
             given |= self._arguments | {"input_list": ["item"]}
-            operations.personalized_ranking_request(limits, **given)
+            members = operations.personalized_ranking_request(limits, **given).members
         else:
             given |= dict.fromkeys(("campaign_arn", "recommender_arn", "num_results")) | self._arguments
-            operations.recommendations_request(limits, item_id="item", promotions=(), **given)
+            members = operations.recommendations_request(limits, item_id="item", promotions=(), **given).members
+        if "filterValues" in members:
+            # An iterator gives its values once, and the order of a set is another one in each process.
+            self._arguments["filter_values"] = {
+                name: RawFilterValue(text) for name, text in members["filterValues"].items()
+            }
+        return {name: value for name, value in members.items() if name not in ("userId", "itemId", "inputList")}
 
     def _check_names(self) -> None:
-        paths = {"input": self._input, "output": self._output, "errors": self._errors}
+        paths = {"input": self._input, "output": self._output, "parts": self._parts_path(), "errors": self._errors}
         seen: dict[Path, str] = {}
         for name, path in paths.items():
             if path is None:
@@ -269,23 +278,29 @@ class _Job:
             other = seen.setdefault(path.absolute(), name)
             if other != name:
                 raise ValidationError(f"{name} and {other} are the same file: {path}", parameter=name)
-        errors = self._errors
-        # With resume it may be this job's own: it is put in its place before the output, and the parts go after that.
-        resumed = self._options.resume and (self._parts_path().exists() or self._output.exists())
-        if errors is not None and errors.exists() and not resumed:
-            raise ValidationError(f"{errors} is there already: name another one, or remove it", parameter="errors")
+        if str(self._errors) == "-":
+            raise ValidationError("errors is -, and must be a file", parameter="errors")
+        if self._errors is not None and not os.path.isdir(self._errors.parent):
+            raise ValidationError(f"there is no directory {self._errors.parent}", parameter="errors")
 
-    def _description(self) -> dict[str, Any]:
+    def _check_errors(self, parts: Parts) -> None:
+        """Refuse a file of errors that is there, unless it may be this job's: it is written before the output."""
+        if self._errors is None or parts.is_complete or not os.path.lexists(self._errors):
+            return
+        if not parts.rows:
+            parts.remove()
+        raise ValidationError(f"{self._errors} is there already: name another one, or remove it", parameter="errors")
+
+    def _description(self, shared: Mapping[str, Any]) -> dict[str, Any]:
         """What must be the same when the job goes on. What may be personal is there as a digest."""
-        content = hashlib.blake2b(digest_size=16)
+        # All of it: an edit may keep the size, and tools that copy keep the time. A gigabyte takes a second or two; the
+        # requests for the rows in it take hours.
         with open(self._input, "rb") as file:
             size = os.fstat(file.fileno()).st_size
-            content.update(file.read(1 << 16))
-            file.seek(max(0, size - (1 << 16)))
-            content.update(file.read(1 << 16))
+            content = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
         arguments = {
-            name: hashlib.blake2b(json.dumps(value, sort_keys=True, default=repr).encode(), digest_size=16).hexdigest()
-            for name, value in self._arguments.items()
+            name: hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=16).hexdigest()
+            for name, value in shared.items()
         }
         return {
             "kind": self._kind,
@@ -301,7 +316,8 @@ def _kept(parts: Parts) -> str:
     """What is there of a job that stopped, and how to go on."""
     if parts.rows:
         return f"{parts.rows:,} rows are kept in {parts.directory}; to go on, run it again with resume=True"
-    parts.remove()  # so that a job with other arguments may begin
+    with contextlib.suppress(StorageError):
+        parts.remove()  # so that a job with other arguments may begin
     return "no row is done, so nothing is kept: run it again"
 
 

@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from personalize_rt.bulk.disk import create_file
 from personalize_rt.bulk.lines import DONE, given
 from personalize_rt.bulk.outcomes import Summary
+from personalize_rt.bulk.parts import StorageError
 from personalize_rt.bulk.rows import Reader
-from personalize_rt.errors import ValidationError
+from personalize_rt.errors import PersonalizeError, ValidationError
 from personalize_rt.extras import need
 
 __all__ = ["check_output", "look_at"]
 
-# ".out" is how batch inference calls its output; a name without an end says nothing else.
-_OUTPUTS = (".jsonl", ".json", ".parquet", ".ndjson", ".out", "")
+# ".out" is how batch inference calls its output.
+_OUTPUTS = (".jsonl", ".json", ".parquet", ".ndjson", ".out")
 
 
 def check_output(output: Path) -> None:
-    """Refuse a name that says a format that is not written.
+    """Refuse a name that does not say which format to write.
 
     Raises:
-        ValidationError: It does.
+        ValidationError: It does not.
     """
     suffix = output.suffix.lower()
-    if suffix not in _OUTPUTS:
-        only_read = "; CSV is only read" if suffix == ".csv" else ""
-        raise ValidationError(
-            f"output must end with .jsonl, .json or .parquet, not with {suffix}{only_read}", parameter="output"
-        )
+    if suffix in _OUTPUTS:
+        return
+    problem = "output must end with .jsonl, .json or .parquet"
+    if str(output) == "-":
+        problem = f"output is -, and must be a file, since a job that stops goes on from what it has written; {problem}"
+    elif suffix:
+        problem += f", not with {suffix}" + ("; CSV is only read" if suffix == ".csv" else "")
+    raise ValidationError(problem, parameter="output")
 
 
 def look_at(output: Path, reader: Reader, errors: Path | None) -> Summary:
@@ -46,41 +50,47 @@ def look_at(output: Path, reader: Reader, errors: Path | None) -> Summary:
 
     Raises:
         ValidationError: It is no output of a job, or cannot be read.
+        StorageError: ``errors`` cannot be written.
     """
     rows, failed, examples = 0, Counter[str](), dict[str, str]()
-    writes = errors is not None and not errors.exists()
-    new = output.with_name(f"{output.name}.errors.new")
-    is_parquet = output.suffix.lower() == ".parquet"
+    lines = _of_parquet if output.suffix.lower() == ".parquet" else _of_lines
     try:
-        with contextlib.ExitStack() as stack:
-            file: Any = None
-            for row, error in _of_parquet(output, reader) if is_parquet else _of_lines(output):
-                rows += 1
-                if error is None:
-                    continue
+        for _, error in lines(output, reader):
+            rows += 1
+            if error is not None:
                 kind = error.partition(":")[0]
                 failed[kind] += 1
                 examples.setdefault(kind, error)
-                if writes:
-                    if file is None:
-                        file = stack.enter_context(open(new, "wb"))
-                        file.write(reader.head())
-                    file.write(reader.again(row) + b"\n")
-        if errors is not None and new.exists():
-            os.replace(new, errors)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if errors is not None and failed and not os.path.lexists(errors):
+
+            def write(file: IO[bytes]) -> None:
+                file.write(reader.head())
+                for row, error in lines(output, reader):
+                    if error is not None:
+                        file.write(reader.again(row) + b"\n")
+
+            try:
+                create_file(errors, write)
+            except OSError as error:
+                why = error.strerror or type(error).__name__
+                raise StorageError(f"cannot write {errors}: {why}") from None
+    except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         if isinstance(error, ValidationError):
             raise
         raise ValidationError(
             f"{output} is there already, and is no output of such a job: name another one, or remove it",
             parameter="output",
         ) from None
-    finally:
-        new.unlink(missing_ok=True)
+    except OSError as error:
+        if isinstance(error, PersonalizeError):
+            raise
+        raise ValidationError(
+            f"cannot read {output}: {error.strerror or type(error).__name__}", parameter="output"
+        ) from None
     return Summary(rows - failed.total(), dict(failed), 0, None, None, 0.0, examples)
 
 
-def _of_lines(output: Path) -> Iterator[tuple[Any, str | None]]:
+def _of_lines(output: Path, reader: Reader) -> Iterator[tuple[Any, str | None]]:
     """What went in for each line, where it failed, and why."""
     with open(output, "rb") as file:
         for line in file:

@@ -4,19 +4,25 @@ The line is that of the service's batch inference (service.md section 4, "Batch 
 
     {"input":{"userId":"4638"},"output":{"recommendedItems":["63992","115149"],"scores":[0.00301,0.00284]},"error":null}
 
-``scores`` are left out where the recipe gives none; an item of a ranking that the model does not know has a ``null``
-there. Of a request that failed, ``output`` is ``null``, and ``error`` the class of the error and its message.
+``scores`` are left out where the recipe gives none; an item of a ranking that the model does not know has ``0.0`` there
+(service.md section 12, fact 8). Of a request that failed, ``output`` is ``null``, and ``error`` the class of the error
+and its message.
+
+Whatever a row holds, its line is JSON that every reader takes, of little depth: no NaN, no half of a surrogate pair, no
+number beyond 64 bits. A row that holds such a thing is an error, and stands there as a text.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple, Never
 
 from personalize_rt.bulk.requests import BulkRequest, RankRequest, RecommendRequest
-from personalize_rt.bulk.rows import MEMBERS, Row, shown_name
+from personalize_rt.bulk.rows import MEMBERS, Row, as_text, shown_name
 from personalize_rt.errors import PersonalizeError, ValidationError
 from personalize_rt.filters.values import RawFilterValue
 from personalize_rt.redaction import describe
@@ -100,16 +106,24 @@ class LinePlan:
         """The line of an outcome."""
         row = given(raw, is_wrong=isinstance(error, ValidationError))
         if error is None:
-            output: dict[str, Any] = {"recommendedItems": answer.item_ids}
-            if any(score is not None for score in answer.scores):
-                output["scores"] = answer.scores
+            output: dict[str, Any] = {"recommendedItems": _all_unicode(answer.item_ids)}
+            scores = self._scores(answer)
+            if scores is not None:
+                output["scores"] = scores
             return Line(position, b'{"input":%b,"output":%b%b' % (row, _json(output), DONE))
         message = error.message
         if isinstance(error, ValidationError):
             message = _SPELLING.sub(lambda match: _MEMBER_OF[match[1]], message)
             message = f"{self._file}, {self._unit} {raw.number}: {message}"
-        text = f"{type(error).__name__}: {message}"
+        text = _unicode(f"{type(error).__name__}: {message}")
         return Line(position, b'{"input":%b,"output":null,"error":%b}' % (row, _json(text)))
+
+    def _scores(self, answer: Any) -> Sequence[float | None] | None:
+        scores: Sequence[float | None] = answer.scores
+        has_scores = any(score is not None for score in scores)
+        if self._kind == "rank" and (has_scores or answer.info.source != "fallback"):
+            return [0.0 if score is None else score for score in scores]
+        return scores if has_scores else None
 
 
 def given(raw: Row, *, is_wrong: bool) -> bytes:
@@ -117,38 +131,116 @@ def given(raw: Row, *, is_wrong: bool) -> bytes:
     if raw.members is not None:
         return _json(raw.members)
     if raw.problem is not None:
-        return _json(raw.text.decode("utf-8", "surrogateescape"))
+        return _json(as_text(raw.text))
     if is_wrong:  # so it may be no JSON
         try:
             _read(raw.text)
         except ValidationError:
-            return _json(raw.text.decode("utf-8", "surrogateescape"))
-    return raw.text
+            return _json(as_text(raw.text))
+    # Between the members it is white space, and to some readers the end of a line.
+    return raw.text.replace(b"\r", b" ")
+
+
+# A row is an object with a list and two objects in it at the most. Each level takes some of Python's stack whenever the
+# row is read, so what is deeper could be read by one caller and not by the next one.
+_DEPTH = 8
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_LARGEST = (1 << 63) - 1
 
 
 def _read(text: bytes) -> dict[str, Any]:
+    if text.count(b"[") + text.count(b"{") > _DEPTH and _depth(text) > _DEPTH:
+        _refuse("it is not what batch inference reads: too deep")
     try:
-        members: Any = json.loads(text.decode("utf-8"), parse_constant=_refuse_constant)
+        members: Any = _DECODER.decode(text.decode("utf-8"))
     except UnicodeDecodeError:
         _refuse("it is not UTF-8")
-    except RecursionError:
-        _refuse("it is not what batch inference reads: too deep")
     except json.JSONDecodeError as error:
         _refuse(f"it is not JSON: {error.msg}, at character {error.colno}")
-    except ValueError:
-        _refuse("it is not JSON: a number that JSON does not have")
     if not isinstance(members, dict):
         _refuse(f"it is {describe(members)}, not a JSON object")
+    if _SURROGATE.search(text) and not _is_unicode(json.dumps(members, ensure_ascii=False)):
+        _refuse("it has half of a surrogate pair, which is no text")
     return members  # pyright: ignore[reportUnknownVariableType]
 
 
+def _depth(text: bytes) -> int:
+    """How many lists and objects are open at once, at the most."""
+    brackets = _STRING.sub(b"", text).translate(None, _NOT_BRACKETS)
+    return max(accumulate(1 if bracket in b"[{" else -1 for bracket in brackets), default=0)
+
+
+def _as_object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of a row, whose members have a name each."""
+    there = dict(members)
+    if len(there) != len(members):
+        _refuse("it has two members of one name")
+    return there
+
+
+def _as_int(digits: str) -> int:
+    # Python itself refuses to read thousands of digits, since that takes long.
+    if len(digits) > len(str(-_LARGEST)) or abs(int(digits)) > _LARGEST:
+        _refuse(f"it has a number of {len(digits):,} digits, which is too large")
+    return int(digits)
+
+
+def _as_float(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        _refuse("it has a number that is too large")
+    return value
+
+
 def _refuse_constant(name: str) -> Never:
-    raise ValueError(name)
+    _refuse("it is not JSON: a number that JSON does not have")
 
 
 def _refuse(problem: str) -> Never:
     raise ValidationError(problem)
 
 
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_as_object, parse_int=_as_int, parse_float=_as_float, parse_constant=_refuse_constant
+)
+
+
 def _json(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":"), default=str).encode("ascii")
+    """A value in one line. What JSON does not have (times, bytes, NaN) is an object of its type and text."""
+    try:
+        text = json.dumps(value, separators=(",", ":"), default=_typed, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(value), separators=(",", ":"), default=_typed, allow_nan=False)
+    return text.encode("ascii")
+
+
+def _typed(value: object) -> dict[str, str]:
+    # Not the text alone: asked again, that would pass for an id.
+    return {type(value).__name__: str(value)}
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, list):
+        return list(map(_finite, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return _typed(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _unicode(text: str) -> str:
+    """A text with ``?`` for halves of surrogate pairs: a file's name, or a message of somebody else, may have some."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _all_unicode(texts: Sequence[str]) -> Sequence[str]:
+    return texts if _is_unicode("".join(texts)) else list(map(_unicode, texts))

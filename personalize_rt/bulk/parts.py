@@ -2,14 +2,21 @@
 
 ``OUT.parts/`` holds, until the end of a job that writes ``OUT``:
 
-* ``job.json``: of which input and which arguments it is the output;
+* ``job.json``: of which input and which arguments it is the output. A directory with content that lacks it belongs to
+  somebody else, and is refused;
+* ``lock``: locked by the process that is at work;
 * ``part-FROM-TO.jsonl``: the lines of the rows ``FROM`` up to ``TO``, whole and on the disk, with ``.failed.json``
   beside it: how many of them failed, and how;
 * ``open-FROM.jsonl``: the part that is being written. Each line is handed to the operating system as soon as it is
-  there, and is on the disk a second later. After a crash a torn last line is cut off, and its row asked again.
-* ``complete``: all rows are there; what follows is only putting them together.
+  there, and is on the disk a second later. After a crash a torn last line is cut off, and its row asked again;
+* ``whole``: the output while it is put together;
+* ``complete``: all rows are there, and by which size and time the output is known to be made of them.
 
 Lines stand in the order of the rows, so their number says which rows are done: none is there twice.
+
+When the output has its name, the parts go first, then ``complete``, ``job.json`` and ``lock``, each only when those
+before it are gone from the disk. So a crash at any step leaves a directory that is known to be ours, and an output that
+is known to be whole. Only these names are removed.
 """
 
 from __future__ import annotations
@@ -19,27 +26,35 @@ import errno
 import json
 import os
 import re
-import shutil
+import stat
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, Never
 
-from personalize_rt.bulk.checkpoint import replace_file, sync_directory
+from personalize_rt.bulk.disk import Folder, create_file, place, sync_directory
 from personalize_rt.bulk.lines import DONE
 from personalize_rt.errors import PersonalizeError, ValidationError
 
 __all__ = ["Parts", "StorageError"]
 
-VERSION = 1
+VERSION = 2
 # A part is closed after so many lines or bytes.
 ROWS = 10_000
 BYTES = 64 << 20
 # Seconds between two times that the open part is put on the disk.
 SYNC_EVERY = 1.0
 
-_CLOSED = re.compile(r"part-(\d+)-(\d+)\.jsonl")
+_JOB, _LOCK, _MARK, _WHOLE = "job.json", "lock", "complete", "whole"
+_CLOSED = re.compile(r"part-(\d{12,})-(\d{12,})\.jsonl")
+_OWN = re.compile(
+    r"(job\.json|complete)(\.new)?|lock|whole|open-\d{12,}\.jsonl|part-\d{12,}-\d{12,}\.(jsonl|failed\.json(\.new)?)"
+)
+# What a crash may leave before there is a job.json, and after it is gone.
+_BARE = frozenset({_LOCK, f"{_JOB}.new"})
+
+Writer = Callable[[Iterator[bytes], IO[bytes]], None]
 
 
 class StorageError(PersonalizeError):
@@ -53,7 +68,7 @@ class StorageError(PersonalizeError):
 class _Part(NamedTuple):
     first: int
     end: int
-    path: Path
+    name: str
 
 
 class Parts:
@@ -62,78 +77,156 @@ class Parts:
     Args:
         output: The final file.
         job: What the output is of; another one is refused.
-        resume: Whether an earlier job may have left parts.
+        resume: Whether an earlier job may have left parts, or the output.
+
+    Attributes:
+        directory: The directory of the parts.
+        is_settled: Whether the output is there, and no row is missing in it that the parts have: there is nothing to
+            do but :meth:`remove`.
+        is_complete: Whether an earlier process had all rows, and may have written the file of failures too.
+        rows: The rows that are there.
+        failed: Those of them that failed, by the class of their error.
 
     Raises:
-        ValidationError: There is an output; or parts, and ``resume`` is false, or they are of another job, or another
-            process writes them.
+        ValidationError: There is an output that is not of these parts; or parts, and ``resume`` is false, or they are
+            of another job, or another process writes them; or the directory belongs to somebody else.
         StorageError: They cannot be written.
     """
 
     def __init__(self, output: Path, job: Mapping[str, Any], *, resume: bool) -> None:
         self.output = output
         self.directory: Path = output.with_name(f"{output.name}.parts")
-        self._mark = self.directory / "complete"
-        self.is_settled: bool = False  # the output is there, and only the parts are to be removed
+        self.is_settled: bool = False
+        self.is_complete: bool = False
         self.rows: int = 0
         self.failed: Counter[str] = Counter()
+        self._job = dict(job) | {"version": VERSION}
         self._first = 0
         self._rows_in_part = self._bytes_in_part = 0
         self._failed_in_part: Counter[str] = Counter()
+        self._folder: Folder | None = None
         self._file: Any = None
         self._lock: int | None = None
         self._synced = 0.0
-        if output.exists() and not self._is_complete():
-            raise ValidationError(f"{output} is there already: name another one, or remove it", parameter="output")
-        with self._writing(self.directory):
-            try:
-                self.directory.mkdir()
-            except FileExistsError:
-                if not resume:
-                    raise ValidationError(
-                        f"{self.directory} is there: a job was stopped before its end. Go on with it (resume=True), or "
-                        "remove that directory",
-                        parameter="output",
-                    ) from None
-            except FileNotFoundError:
-                raise ValidationError(f"there is no directory {output.parent}", parameter="output") from None
-            self._take_lock()
-            self.is_settled = output.exists()
-            if self.is_settled:
-                return
-            try:
-                self._check_job(dict(job) | {"version": VERSION})
-                self._recover()
-            except BaseException:
-                self.close()
-                raise
+        try:
+            with self._writing(self.directory):
+                self._open(resume=resume)
+        except BaseException:
+            self.close()
+            raise
 
     # What is there.
 
-    def _is_complete(self) -> bool:
-        return self._mark.exists()
+    def _open(self, *, resume: bool) -> None:
+        is_there = self.output.exists()
+        if self.output.is_symlink() and not is_there:
+            _refuse(f"{self.output} is a symbolic link to a file that is not there: name another one, or remove it")
+        if is_there and not (resume and os.path.lexists(self.directory)):
+            self._refuse_output()
+        is_new = False
+        try:
+            if not is_there:
+                self.directory.mkdir(0o700)
+                is_new = True
+        except FileExistsError:
+            pass
+        except FileNotFoundError:
+            _refuse(f"there is no directory {self.output.parent}")
+        problem = self._open_folder()
+        if problem is not None:
+            if not is_there:
+                _refuse(f"{self.directory} {problem}: name another output")
+            self.close()
+            self.is_settled = True  # by a job that removed its parts
+            return
+        if not (is_new or resume):
+            _refuse(
+                f"{self.directory} is there: a job was stopped before its end. Go on with it (resume=True), or remove "
+                "that directory"
+            )
+        self._take_lock()
+        if not _is_mine(self._there):
+            _refuse(f"{self.directory} belongs to another user: name another output")
+        with contextlib.suppress(OSError):  # a file system without permissions
+            os.fchmod(self._there.handle, 0o700)
+        # Another process may have ended since.
+        if self.output.exists():
+            if not resume:
+                self.remove()
+                self._refuse_output()
+            self.is_settled = self._has_nothing_to_add()
+            if not self.is_settled:
+                self._refuse_output(f", and {self.directory} has rows that it may lack")
+            return
+        self._check_job()
+        self._recover()
+
+    def _refuse_output(self, more: str = "") -> Never:
+        _refuse(f"{self.output} is there already{more}: name another one, or remove it")
+
+    @property
+    def _there(self) -> Folder:
+        assert self._folder is not None
+        return self._folder
+
+    def _open_folder(self) -> str | None:
+        """Open the directory if it is one of ours, without changing anything; else say what it is."""
+        if self.directory.is_symlink():
+            return "is a symbolic link"
+        try:
+            self._folder = folder = Folder(self.directory)
+        except OSError as error:
+            if error.errno in (errno.ENOTDIR, errno.ELOOP):
+                return "is no directory"
+            if error.errno == errno.ENOENT:
+                return "is not there any more"
+            raise
+        foreign = "was not made by such a job"
+        names = folder.names()
+        for name in filter(_OWN.fullmatch, names):
+            with contextlib.suppress(FileNotFoundError):  # of another process, which ends
+                if not stat.S_ISREG(folder.stat(name).st_mode):
+                    return f"has {name}, which is a link or no file"
+        if _JOB in names:
+            if not _is_job(folder.read(_JOB), self._job):
+                return foreign
+        elif not _BARE.issuperset(names):
+            return foreign
+        return None
 
     def _take_lock(self) -> None:
         import fcntl  # not on every system, and of bulk work only files need it
 
-        self._lock = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT, 0o666)
         try:
+            self._lock = self._there.open_lock(_LOCK)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._lock)
-            self._lock = None
-            raise ValidationError(f"another process is at work on {self.output}", parameter="output") from None
+            # It may be locked because the process that had it has ended, and removed it.
+            is_free = os.path.samestat(os.fstat(self._lock), self._there.stat(_LOCK))
+        except (BlockingIOError, FileNotFoundError):
+            is_free = False
+        if not is_free:
+            _refuse(f"another process is at work on {self.output}")
 
-    def _check_job(self, job: Mapping[str, Any]) -> None:
-        path = self.directory / "job.json"
-        try:
-            there: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        except FileNotFoundError:
-            replace_file(path, (json.dumps(job, indent=1) + "\n").encode())
+    def _mark(self) -> dict[str, Any] | None:
+        """The content of ``complete``; ``None`` when it is not there."""
+        text = self._there.read(_MARK)
+        return None if text is None else _members(text)
+
+    def _has_nothing_to_add(self) -> bool:
+        """Whether the output was made of these parts, or they have no row."""
+        mark = self._mark()
+        if mark is not None and mark.items() >= _known_by(os.stat(self.output)).items():
+            return True
+        files = (name for name in self._there.names() if name.endswith(".jsonl") and _OWN.fullmatch(name))
+        return not any(self._there.stat(name).st_size for name in files)
+
+    def _check_job(self) -> None:
+        text = self._there.read(_JOB)
+        if text is None:
+            self._there.replace(_JOB, (json.dumps(self._job, indent=1) + "\n").encode())
             return
-        except ValueError:
-            there = {}
-        changed = [name for name in job if there.get(name) != job[name]]
+        there = _members(text)
+        changed = [name for name in self._job if there.get(name) != self._job[name]]
         if changed:
             raise ValidationError(
                 f"{self.directory} is of another job: {', '.join(changed)} changed since. Go on with what it was, or "
@@ -146,50 +239,55 @@ class Parts:
         end = 0
         for part in self._closed():
             if part.first != end:
-                raise ValidationError(
-                    f"{self.directory} lacks rows {end:,} to {part.first:,}: remove it and begin anew",
-                    parameter="resume",
-                )
+                self._refuse_parts(f"lacks rows {end:,} to {part.first:,}")
             end = part.end
             self.failed += self._failed_of(part)
         self.rows = self._first = end
-        if self._is_complete():
-            if self._mark.read_bytes() != str(end).encode():
-                raise ValidationError(
-                    f"{self.directory} lacks rows after {end:,}: remove it and begin anew", parameter="resume"
-                )
+        mark = self._mark()
+        if mark is not None:
+            if mark.get("rows") != end:
+                self._refuse_parts(f"lacks rows after {end:,}")
+            self.is_complete = True
             return
-        path = self._open_path()
-        if path.exists():
-            whole = 0
-            with open(path, "rb") as file:
-                for line in file:
-                    if not (line.endswith(b"\n") and _is_whole(line)):
-                        break
-                    whole += len(line)
-                    self._count(line[:-1])
-        else:
-            whole = 0
-        # Without a buffer: a line that was written is out of this process.
-        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - it stays open
+        whole = 0
+        with contextlib.suppress(FileNotFoundError), self._there.open(self._open_name(), "rb") as file:
+            for line in file:
+                if not (line.endswith(b"\n") and _is_whole(line)):
+                    break
+                whole += len(line)
+                self._count(line[:-1])
+        self._file = self._open_part()
         self._file.truncate(whole)
 
-    def _closed(self) -> list[_Part]:
-        matches = ((_CLOSED.fullmatch(path.name), path) for path in self.directory.iterdir())
-        return sorted(_Part(int(match[1]), int(match[2]), path) for match, path in matches if match)
+    def _refuse_parts(self, problem: str) -> Never:
+        raise ValidationError(f"{self.directory} {problem}: remove it and begin anew", parameter="resume")
 
-    def _open_path(self) -> Path:
-        return self.directory / f"open-{self._first:012}.jsonl"
+    def _closed(self) -> list[_Part]:
+        matches = map(_CLOSED.fullmatch, self._there.names())
+        return sorted(_Part(int(match[1]), int(match[2]), match[0]) for match in matches if match)
+
+    def _open_name(self) -> str:
+        return f"open-{self._first:012}.jsonl"
+
+    def _open_part(self) -> IO[Any]:
+        # Without a buffer: a line that was written is out of this process.
+        return self._there.open(self._open_name(), "ab", buffering=0)
 
     def _failed_of(self, part: _Part) -> Counter[str]:
-        with contextlib.suppress(OSError, ValueError):
-            return Counter(json.loads(part.path.with_suffix(".failed.json").read_text("utf-8")))
-        failed: Counter[str] = Counter()
-        with open(part.path, "rb") as file:
+        counts = _members(self._there.read(_counts_name(part.name)) or b"")
+        if counts.keys() == {"failed"} and isinstance(counts["failed"], dict):
+            failed: dict[str, Any] = counts["failed"]  # pyright: ignore[reportUnknownVariableType]
+            if all(type(count) is int for count in failed.values()):
+                return Counter(failed)
+        counter: Counter[str] = Counter()
+        with self._there.open(part.name, "rb") as file:
             for line in file:
-                if not line.endswith(DONE + b"\n"):
-                    failed[_error_of(line)] += 1
-        return failed
+                if line.endswith(DONE + b"\n"):
+                    continue
+                if not _is_whole(line):
+                    self._refuse_parts(f"has {part.name}, which no job has written like that")
+                counter[_error_of(line)] += 1
+        return counter
 
     # Writing.
 
@@ -200,7 +298,7 @@ class Parts:
             StorageError: It cannot be written; what was before it is kept.
         """
         text = line + b"\n"
-        with self._writing(self._open_path()):
+        with self._writing(self.directory / self._open_name()):
             try:
                 self._write(text)
             except OSError:
@@ -215,7 +313,7 @@ class Parts:
                 self._synced = now
             if self._rows_in_part >= ROWS or self._bytes_in_part >= BYTES:
                 self._close_part()
-                self._file = open(self._open_path(), "ab", buffering=0)  # noqa: SIM115 - it stays open
+                self._file = self._open_part()
 
     def _write(self, text: bytes) -> None:
         view = memoryview(text)
@@ -232,28 +330,22 @@ class Parts:
             self._failed_in_part[error] += 1
 
     def _close_part(self) -> None:
-        path = self._open_path()
         os.fsync(self._file.fileno())
         self._file.close()
         self._file = None
         if self._rows_in_part:
-            closed = self.directory / f"part-{self._first:012}-{self.rows:012}.jsonl"
-            replace_file(closed.with_suffix(".failed.json"), json.dumps(self._failed_in_part).encode())
-            os.rename(path, closed)
-            sync_directory(self.directory)
+            closed = f"part-{self._first:012}-{self.rows:012}.jsonl"
+            self._there.replace(_counts_name(closed), json.dumps({"failed": self._failed_in_part}).encode())
+            self._there.rename(self._open_name(), closed)
         else:
-            path.unlink()
+            self._there.unlink(self._open_name())
         self._first = self.rows
         self._rows_in_part = self._bytes_in_part = 0
         self._failed_in_part = Counter()
 
     # The end.
 
-    def finish(
-        self,
-        write: Callable[[Iterator[bytes], IO[bytes]], None],
-        failures: tuple[Path, Callable[[Iterator[bytes], IO[bytes]], None]] | None,
-    ) -> None:
+    def finish(self, write: Writer, failures: tuple[Path, Writer] | None) -> None:
         """All rows are there: put the output together.
 
         Args:
@@ -264,43 +356,57 @@ class Parts:
             StorageError: It cannot be written; the parts are kept.
         """
         with self._writing(self.output):
-            if not self._is_complete():
+            if self._file is not None:
                 self._close_part()
-                replace_file(self._mark, str(self.rows).encode())
+            # The user's own file, so the umask says who may read it; others cannot reach it before it has its name.
+            self._there.write(_WHOLE, lambda file: write(self._lines(), file), permissions=0o666)
+            mark = {"rows": self.rows} | _known_by(self._there.stat(_WHOLE))
+            self._there.replace(_MARK, json.dumps(mark).encode())
             if failures is not None and self.failed:
                 path, write_failures = failures
-                failed = (line for line in self._lines() if not line.endswith(DONE + b"\n"))
-                os.replace(self._whole(failed, write_failures), path)
-            _move(self._whole(self._lines(), write), self.output)
+                with self._writing(path):
+                    create_file(path, lambda file: write_failures(self._failed_lines(), file))
+            place(_WHOLE, self.output, folder=self._there.handle)
             sync_directory(self.output.parent)
         self.remove()
 
     def remove(self) -> None:
-        """The output is there: take the parts away."""
-        # The mark goes last: as long as it is there, the output is known to be ours.
-        for path in self.directory.iterdir():
-            if path != self._mark and path.name != "lock":
-                path.unlink()
-        shutil.rmtree(self.directory)
-        self.close()
+        """Remove the parts, since the output is there, or no row is. What is not of such a job is left alone.
+
+        Raises:
+            StorageError: They cannot be removed.
+        """
+        if self._folder is None:
+            return
+        folder, last = self._folder, (_MARK, _JOB, _LOCK)
+        try:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+            for name in folder.names():
+                if name not in last and _OWN.fullmatch(name):
+                    folder.unlink(name)
+            for name in last:
+                folder.sync()
+                folder.unlink(name)
+            self.close()  # on NFS, a file that is open keeps its directory
+            try:
+                self.directory.rmdir()
+            except OSError as error:
+                if error.errno not in _NOT_TO_BE_REMOVED:
+                    raise
+        except OSError as error:
+            raise StorageError(
+                f"cannot remove {self.directory}: {_why(error)}; nothing in it is needed any more"
+            ) from None
 
     def _lines(self) -> Iterator[bytes]:
         for part in self._closed():
-            with open(part.path, "rb") as file:
+            with self._there.open(part.name, "rb") as file:
                 yield from file
 
-    def _whole(self, lines: Iterator[bytes], write: Callable[[Iterator[bytes], IO[bytes]], None]) -> Path:
-        whole = self.directory / "whole"
-        try:
-            with open(whole, "wb") as file:
-                write(lines, file)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError:
-            with contextlib.suppress(OSError):
-                whole.unlink(missing_ok=True)  # it may have taken the last of the space
-            raise
-        return whole
+    def _failed_lines(self) -> Iterator[bytes]:
+        return (line for line in self._lines() if not line.endswith(DONE + b"\n"))
 
     def close(self) -> None:
         """Leave the parts as they are. Safe to call twice."""
@@ -312,6 +418,9 @@ class Parts:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+        if self._folder is not None:
+            self._folder.close()
+            self._folder = None
 
     @contextlib.contextmanager
     def _writing(self, path: Path) -> Generator[None]:
@@ -321,26 +430,66 @@ class Parts:
             if isinstance(error, PersonalizeError):
                 raise
             kept = f"; {self.rows:,} rows are kept in {self.directory}: go on with resume=True" if self.rows else ""
-            raise StorageError(f"cannot write {path}: {error.strerror or type(error).__name__}{kept}") from None
+            raise StorageError(f"cannot write {path}: {_why(error)}{kept}") from None
 
 
-def _move(whole: Path, output: Path) -> None:
-    """Give a file its final name; one that appeared there meanwhile is left alone."""
+# There is something in it that is not ours; somebody moved it, or put something else in its place.
+_NOT_TO_BE_REMOVED = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR)
+
+
+def _refuse(problem: str) -> Never:
+    raise ValidationError(problem, parameter="output")
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or type(error).__name__
+
+
+def _counts_name(part: str) -> str:
+    """The file with the counts of failures of a part."""
+    return part.removesuffix(".jsonl") + ".failed.json"
+
+
+def _members(text: bytes) -> dict[str, Any]:
+    """A JSON object; empty when the text is none."""
     try:
-        os.link(whole, output)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without links
-        if output.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
-        os.rename(whole, output)
+        value: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType] - names are texts
+
+
+def _is_job(text: bytes | None, job: Mapping[str, Any]) -> bool:
+    """Whether a ``job.json`` has the form of ours, whatever the job."""
+    there = _members(text or b"")
+    return there.keys() == job.keys() and isinstance(there["version"], int)
+
+
+def _is_mine(folder: Folder) -> bool:
+    """Whether a directory belongs to this user.
+
+    Some file systems give all files to one user (an access point of EFS, a share with squashed users): there, the
+    directory belongs to whom a new file belongs.
+    """
+    owner = os.fstat(folder.handle).st_uid
+    if owner == os.geteuid():
+        return True
+    folder.write(_WHOLE, lambda file: None)
+    try:
+        return folder.stat(_WHOLE).st_uid == owner
+    finally:
+        folder.unlink(_WHOLE)
+
+
+def _known_by(status: os.stat_result) -> dict[str, int]:
+    """What a file is known by, under whatever name."""
+    return {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
 
 
 def _is_whole(line: bytes) -> bool:
-    try:
-        return isinstance(json.loads(line), dict)
-    except ValueError:
-        return False
+    """Whether a line is one that a job has written."""
+    members = _members(line)
+    return isinstance(members.get("error"), str) or ("error" in members and line.endswith(DONE + b"\n"))
 
 
 def _error_of(line: bytes) -> str:

@@ -10,7 +10,7 @@ import io
 import json
 import os
 import stat
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple, Never, Protocol
@@ -19,7 +19,7 @@ from personalize_rt.errors import ValidationError
 from personalize_rt.extras import need
 from personalize_rt.redaction import describe
 
-__all__ = ["MEMBERS", "Reader", "Row", "open_rows", "shown_name"]
+__all__ = ["MEMBERS", "Reader", "Row", "as_bytes", "as_text", "open_rows", "shown_name"]
 
 # The members that a row may have, by what is asked: those of the service's batch inference (service.md section 4,
 # "Batch output", and 2.3, "Batch input lines"), and of the arguments of one call those that may differ between users.
@@ -36,6 +36,10 @@ _COLUMNS: Mapping[str, str] = {
 }
 # Rows of a Parquet file in memory at a time.
 _BATCH = 1024
+# Digits of a whole number in a column: it then has 64 bits, and Python reads it in no time.
+_DIGITS = 18
+# Marks a text whose characters are the bytes of a row.
+_BYTES = "latin-1:"
 
 
 class Row(NamedTuple):
@@ -133,7 +137,7 @@ class _JsonLines:
         return b""
 
     def again(self, given: Any) -> bytes:
-        return given.encode("utf-8", "surrogateescape") if isinstance(given, str) else json.dumps(given).encode()
+        return as_bytes(given) if isinstance(given, str) else json.dumps(given).encode()
 
 
 class _Csv:
@@ -157,16 +161,19 @@ class _Csv:
 
     def rows(self) -> Generator[Row, None, None]:
         with self._opened() as file:
-            reader = csv.reader(file, strict=True)
+            lines: list[str] = []  # of one row
+            reader = csv.reader(_noted(file, lines), strict=True)
             next(reader)
             while True:
+                lines.clear()
                 number = reader.line_num + 1
                 try:
                     cells = next(reader)
                 except StopIteration:
                     return
                 except csv.Error as error:
-                    yield Row(number, problem=f"it is no CSV ({error})")
+                    text = "".join(lines).rstrip("\r\n").encode("utf-8", "surrogateescape")
+                    yield Row(number, text=text, problem=f"it is no CSV ({error})")
                     continue
                 if cells:
                     yield self._row(number, cells)
@@ -186,6 +193,9 @@ class _Csv:
             elif name == "numResults":
                 if not (cell.isascii() and cell.isdigit()):
                     return Row(number, text=_joined(cells), problem=f"{name} is not a whole number")
+                if len(cell) > _DIGITS:
+                    problem = f"{name} is a whole number of {len(cell):,} digits"
+                    return Row(number, text=_joined(cells), problem=problem)
                 members[name] = int(cell)
             else:
                 members[name] = cell
@@ -200,7 +210,7 @@ class _Csv:
 
     def again(self, given: Any) -> bytes:
         if isinstance(given, str):
-            return given.encode("utf-8", "surrogateescape")
+            return as_bytes(given)
         values: Iterator[Any] = (given.get(name, "") for name in self._members)
         return _joined(["|".join(map(str, value)) if isinstance(value, list) else str(value) for value in values])  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
 
@@ -217,11 +227,14 @@ class _Parquet:
         self._broken: tuple[type[Exception], ...] = (arrow.ArrowException, OSError)
         try:
             with self._parquet.ParquetFile(path) as file:
-                names: list[str] = list(file.schema_arrow.names)
+                schema: Any = file.schema_arrow
                 self._total = int(file.metadata.num_rows)
         except self._broken:
             raise ValidationError(f"cannot read {path}: it is no Parquet file", parameter="input") from None
-        self._members = _known(names, kind, str(path))
+        self._members = _known(schema.names, kind, str(path))
+        for member, column in zip(self._members, schema.types, strict=True):
+            if not _is_flat(arrow, column):
+                _refuse_header(path, f"column {_column(member)} is of nested type")
 
     def rows(self) -> Generator[Row, None, None]:
         number = 0
@@ -236,10 +249,17 @@ class _Parquet:
                     raise ValidationError(
                         f"cannot read {self._path} after row {number:,}: {type(error).__name__}", parameter="input"
                     ) from None
-                columns = [column.to_pylist() for column in batch.columns]
-                for cells in zip(*columns, strict=True):
+                for cells in zip(*map(_cells, batch.columns), strict=True):
                     number += 1
-                    yield Row(number, dict(self._given(cells)))
+                    yield self._row(number, cells)
+
+    def _row(self, number: int, cells: Sequence[Any]) -> Row:
+        for name, cell in zip(self._members, cells, strict=True):
+            if isinstance(cell, _Unreadable):
+                # No JSON, so whoever asks it again is told again.
+                text = f"row {number} of a Parquet file".encode()
+                return Row(number, text=text, problem=f"{name} cannot be read ({cell.why})")
+        return Row(number, dict(self._given(cells)))
 
     def _given(self, cells: Sequence[Any]) -> Iterator[tuple[str, Any]]:
         for name, cell in zip(self._members, cells, strict=True):
@@ -253,7 +273,57 @@ class _Parquet:
         return b""
 
     def again(self, given: Any) -> bytes:
-        return json.dumps(given, default=str).encode()
+        return as_bytes(given) if isinstance(given, str) else json.dumps(given).encode()
+
+
+class _Unreadable(NamedTuple):
+    """A cell that is no value of Python: a text that is not UTF-8, a time in the year 100,000."""
+
+    why: str
+
+
+def _cells(column: Any) -> list[Any]:
+    try:
+        values: list[Any] = column.to_pylist()
+        return values
+    except Exception:  # whatever pyarrow raises for one of them
+        return list(map(_cell, column))
+
+
+def _cell(cell: Any) -> Any:
+    try:
+        return cell.as_py()
+    except Exception as error:
+        return _Unreadable(type(error).__name__)
+
+
+def _is_flat(arrow: Any, column: Any) -> bool:
+    """Whether a type of Arrow holds values, or lists of them."""
+    types = arrow.types
+    if types.is_list(column) or types.is_large_list(column) or types.is_fixed_size_list(column):
+        column = column.value_type
+    return not types.is_nested(column)
+
+
+def as_text(raw: bytes) -> str:
+    """A row as a text that every reader of JSON takes: as it is, or each byte as a character when it is not UTF-8."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = _BYTES
+    return _BYTES + raw.decode("latin-1") if text.startswith(_BYTES) else text
+
+
+def as_bytes(text: str) -> bytes:
+    """The row that :func:`as_text` made a text of."""
+    return text.removeprefix(_BYTES).encode("latin-1") if text.startswith(_BYTES) else text.encode("utf-8")
+
+
+def _noted(lines: Iterable[str], noted: list[str]) -> Iterator[str]:
+    """Lines, each of which is kept too."""
+    for line in lines:
+        noted.append(line)
+        yield line
 
 
 def _known(names: Sequence[str], kind: str, where: str) -> list[str]:
@@ -294,8 +364,9 @@ def _refuse_header(where: object, problem: str) -> Never:
 
 def _joined(cells: Sequence[str]) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(cells)
-    return text.getvalue().encode("utf-8", "surrogateescape")
+    # Cells with one of its characters are quoted.
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return text.getvalue().removesuffix("\r\n").encode("utf-8", "surrogateescape")
 
 
 # Bytes up to which lines are counted for the progress bar: a blink.

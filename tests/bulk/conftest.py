@@ -55,12 +55,12 @@ class AsyncClient(Client):
         return super().get_personalized_ranking(**members)
 
 
-def service_error(code: str, status: int = 400) -> Exception:
+def service_error(code: str, status: int = 400, message: str = "no") -> Exception:
     """What botocore raises for an answer of the service."""
     from botocore.exceptions import ClientError
 
     return ClientError(
-        {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}},
+        {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}},
         "GetPersonalizedRanking",
     )
 

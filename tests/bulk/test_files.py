@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from personalize_rt import PersonalizeRuntime, bulk
+from personalize_rt import PersonalizeRuntime, RawFilterValue, RetryPolicy, bulk
 from personalize_rt.bulk import parts
 from personalize_rt.errors import AccessDeniedError, PersonalizeError, ValidationError
 from personalize_rt.local import LocalPersonalize
@@ -69,12 +69,32 @@ def test_a_recipe_without_scores_has_none(local: LocalPersonalize, tmp_path: Pat
     assert len(line["output"]["recommendedItems"]) == 2
 
 
-def test_a_ranking_has_null_for_items_that_the_model_does_not_know(local: LocalPersonalize, tmp_path: Path) -> None:
+def test_a_ranking_has_0_for_items_that_the_model_does_not_know(local: LocalPersonalize, tmp_path: Path) -> None:
     write_lines(tmp_path / "in.jsonl", [{"userId": "13974", "itemList": ["nope", "tt0120338"]}])
     arn = local.campaign_arn("movies-ranking")
     bulk.rank_file(local.runtime(), tmp_path / "in.jsonl", tmp_path / "out.jsonl", campaign_arn=arn)
     (line,) = lines_of(tmp_path / "out.jsonl")
-    assert line["output"] == {"recommendedItems": ["tt0120338", "nope"], "scores": [1.0, None]}
+    assert line["output"] == {"recommendedItems": ["tt0120338", "nope"], "scores": [1.0, 0.0]}
+
+
+def test_a_ranking_of_items_that_are_all_unknown_has_0_for_each_and_one_of_a_fallback_has_no_scores(
+    client: Client, tmp_path: Path
+) -> None:
+    from personalize_rt import InputOrderFallback
+
+    class Unscored(Client):
+        def get_personalized_ranking(self, **members: Any) -> Any:
+            if members["userId"] == "down":
+                raise service_error("ServiceUnavailable", 503)
+            return {"personalizedRanking": [{"itemId": id} for id in members["inputList"]]}
+
+    write_lines(tmp_path / "in.jsonl", [{"userId": user, "itemList": ["a", "b"]} for user in ("u", "down")])
+    runtime = PersonalizeRuntime(Unscored(), retry=RetryPolicy(attempts=1), fallback=InputOrderFallback())
+    rank(runtime, tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    assert [line["output"] for line in lines_of(tmp_path / "out.jsonl")] == [
+        {"recommendedItems": ["a", "b"], "scores": [0.0, 0.0]},
+        {"recommendedItems": ["a", "b"]},
+    ]
 
 
 def test_a_row_s_filter_values_and_context_count_before_those_of_the_job(tmp_path: Path) -> None:
@@ -342,6 +362,13 @@ def test_parquet_without_pyarrow_names_the_extra(
         ({"output": "out.csv"}, r"must end with .jsonl, .json or .parquet, not with .csv; CSV is only read"),
         ({"output": "out.xlsx"}, r"output must end with .jsonl, .json or .parquet, not with .xlsx"),
         ({"output": "out.jsonl.gz"}, r"output must end with .jsonl, .json or .parquet, not with .gz"),
+        ({"output": "out"}, r"output must end with .jsonl, .json or .parquet$"),
+        ({"output": ".jsonl"}, r"output must end with .jsonl, .json or .parquet$"),
+        ({"output": "/dev/stdout"}, r"output must end with .jsonl, .json or .parquet$"),
+        ({"output": "-"}, r"output is -, and must be a file, since a job that stops goes on from what it has written"),
+        ({"errors": "-"}, "errors is -, and must be a file"),
+        ({"errors": "no/wrong.jsonl"}, "there is no directory no"),
+        ({"errors": "out.jsonl.parts"}, "errors and parts are the same file"),
     ],
 )
 def test_what_every_row_would_fail_for_is_refused_before_any(
@@ -446,11 +473,11 @@ def test_resume_does_not_take_another_file_for_its_output(
     assert (tmp_path / "out.jsonl").read_text() == text
 
 
-@pytest.mark.parametrize("change", ["input", "campaign", "context"])
+@pytest.mark.parametrize("change", ["input", "middle", "campaign", "context"])
 def test_a_job_does_not_go_on_with_something_else(
     runtime: PersonalizeRuntime, client: Client, tmp_path: Path, change: str
 ) -> None:
-    rows = [{"userId": str(n), "itemList": ["a"]} for n in range(50)]
+    rows = [{"userId": str(n), "itemList": ["a"]} for n in range(8_000)]  # more than is read at once
     write_lines(tmp_path / "in.jsonl", rows)
     client.outcome = lambda user: service_error("AccessDeniedException", 403) if int(user) >= 5 else None
     with pytest.raises(AccessDeniedError):
@@ -458,6 +485,13 @@ def test_a_job_does_not_go_on_with_something_else(
     assert PERSON not in (tmp_path / "out.jsonl.parts" / "job.json").read_text()
     if change == "input":
         write_lines(tmp_path / "in.jsonl", rows[1:])
+    if change == "middle":
+        # As large as before, and with the times of before.
+        status = (tmp_path / "in.jsonl").stat()
+        rows[len(rows) // 2]["itemList"] = ["b"]
+        write_lines(tmp_path / "in.jsonl", rows)
+        os.utime(tmp_path / "in.jsonl", ns=(status.st_atime_ns, status.st_mtime_ns))
+        assert (tmp_path / "in.jsonl").stat().st_size == status.st_size
     with pytest.raises(ValidationError, match=r"is of another job: \w+ changed since"):
         bulk.rank_file(
             runtime,
@@ -467,6 +501,32 @@ def test_a_job_does_not_go_on_with_something_else(
             context={"D": "other" if change == "context" else PERSON},
             resume=True,
         )
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "goes_on"),
+    [
+        (RawFilterValue('"horror"'), RawFilterValue('"comedy"'), False),
+        ({"horror", "comedy"}, ["comedy", "horror"], True),
+        (iter(["horror", "comedy"]), ["horror", "comedy"], True),
+        (["horror", "comedy"], ["comedy", "horror"], False),
+    ],
+)
+def test_a_job_goes_on_where_filter_values_are_sent_alike_and_nowhere_else(
+    runtime: PersonalizeRuntime, client: Client, tmp_path: Path, first: Any, second: Any, goes_on: bool
+) -> None:
+    write_lines(tmp_path / "in.jsonl", [{"userId": str(n), "itemList": ["a"]} for n in range(9)])
+    client.outcome = lambda user: service_error("AccessDeniedException", 403) if int(user) >= 5 else None
+    files = runtime, tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    arn = ARN.replace("campaign", "filter")
+    with pytest.raises(AccessDeniedError):
+        rank(*files, filter_arn=arn, filter_values={"GENRES": first}, concurrency=1)
+    client.outcome = lambda user: None
+    if goes_on:
+        assert rank(*files, filter_arn=arn, filter_values={"GENRES": second}, resume=True).done == 9
+    else:
+        with pytest.raises(ValidationError, match="is of another job: arguments changed since"):
+            rank(*files, filter_arn=arn, filter_values={"GENRES": second}, resume=True)
 
 
 def test_a_slow_first_row_does_not_let_later_ones_come_before_it(

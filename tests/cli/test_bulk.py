@@ -101,6 +101,8 @@ def test_programs_get_json(cli: Callable[..., Any], lists: Path) -> None:
             ["rank", "in.jsonl", "out.jsonl", *RANK, "--tps", "0"],
             "--tps must be a number of requests a second above 0, not 0",
         ),
+        (["rank", "in.jsonl", "-", *RANK], "OUTPUT is -, and must be a file, since a job that stops goes on from what"),
+        (["rank", "in.jsonl", "ranked", *RANK], "OUTPUT must end with .jsonl, .json or .parquet"),
         (["rank", "in.jsonl", "out.csv", *RANK], "OUTPUT must end with .jsonl, .json or .parquet, not with .csv"),
         (
             ["rank", "in.jsonl", "out.jsonl", *RANK, "--concurrency", "0"],
