@@ -15,6 +15,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Self
 
 import attrs
@@ -24,8 +25,8 @@ from personalize_rt.errors import ValidationError
 __all__ = ["ForeignError", "HostRule", "is_loopback"]
 
 _HOST = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?P<port>:[0-9]{0,5})?", re.ASCII)
-# RFC 1035: no name is longer.
-_LONGEST_NAME = 253
+# Characters of a Host header: RFC 1035 gives a name 253.
+_LONGEST = 260
 
 
 class ForeignError(Exception):
@@ -87,24 +88,30 @@ class HostRule:
         hosts = [value for name, value in headers if name == b"host"]
         if self.hosts is not None:
             self._check_host(hosts)
-        if not self.signed and any(name == b"origin" for name, _ in headers):
-            origins = [value for name, value in headers if name == b"origin"]
-            if [origin.lower() for origin in origins] != [b"http://" + host.lower() for host in hosts]:
-                raise ForeignError(403, "AccessDeniedException", "this server does not answer web pages of others")
+        origins = [value.lower() for name, value in headers if name == b"origin"]
+        if origins and not self.signed and origins != [b"http://" + host.lower() for host in hosts]:
+            raise ForeignError(403, "AccessDeniedException", "this server does not answer web pages of other origins")
 
     def _check_host(self, hosts: Sequence[bytes]) -> None:
-        host = _parsed(hosts[0].decode("latin-1"), with_port=True) if len(hosts) == 1 else None
+        host, is_own = _called(hosts[0]) if len(hosts) == 1 and len(hosts[0]) <= _LONGEST else (None, False)
         if host is None:
             message = "expected one Host header, with a name or an address, and a port if need be"
             raise ForeignError(400, "MalformedHttpRequestException", message)
-        # RFC 6761: nobody else can have a name that ends in .localhost.
-        if not (is_loopback(host) or host.endswith(".localhost") or host in (self.hosts or ())):
+        if not is_own and host not in (self.hosts or ()):
             raise ForeignError(
                 403,
                 "AccessDeniedException",
                 f"{host} is not a name of this server, which answers to localhost and 127.0.0.1; for other names start "
                 f'it with --allow-host {host} (in Python, allow_hosts=["{host}"])',
             )
+
+
+@lru_cache(256)
+def _called(header: bytes) -> tuple[str | None, bool]:
+    """The host of a ``Host`` header, and whether that is always this machine; most clients send the same again."""
+    host = _parsed(header.decode("latin-1"), with_port=True)
+    # RFC 6761: nobody else can have a name that ends in .localhost.
+    return host, host is not None and (is_loopback(host) or host.endswith(".localhost"))
 
 
 def is_loopback(host: str) -> bool:
@@ -130,7 +137,7 @@ def _checked(host: object) -> str:
 def _parsed(text: str, *, with_port: bool) -> str | None:
     """The name or address in the form in which they are compared; ``None`` when it is neither."""
     found = _HOST.fullmatch(text)
-    if found is None or len(text) > _LONGEST_NAME or (found["port"] and not with_port):
+    if found is None or len(text) > _LONGEST or (found["port"] and not with_port):
         return None
     if found["name"]:
         return _plain(found["name"].removesuffix(".")) or None
