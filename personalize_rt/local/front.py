@@ -173,10 +173,10 @@ def _ends(transport: asyncio.Transport) -> tuple[Any, Any]:
 
 
 class _Watched(asyncio.Protocol):
-    """Goes before a protocol class of uvicorn: tells of its connections, and ends those whose heads do not.
+    """Extends a protocol class of uvicorn: reports connections, and closes those on which a request head does not end.
 
-    uvicorn waits for the rest of a head for ever, and with httptools takes one of any length. The application sees a
-    request when its head is complete, so that what a head may cost is a matter of the connection.
+    uvicorn waits for the rest of a head for ever, and with httptools takes one of any length. The application is called
+    when a head is complete, and so cannot bound it.
     """
 
     lines: Lines
@@ -296,7 +296,7 @@ class Application:
     ``POST /_local/reload``       reads the data directory again; until that is done, and when it fails, the data stay
     ============================  ==================================================================================
 
-    Nothing that the head of a request tells is asked after its body came: of what is refused, no body is kept.
+    The head of a request is judged before its body is read, and of a refused request no body is kept.
 
     Args:
         handle: Answers one request.
@@ -367,12 +367,15 @@ class Application:
             self._drop(upload)
 
     def _admit(self, scope: Scope) -> Claim | None:
-        """Judge a request by its head; what it claims about its signature is for when its body is there.
+        """Check all that the head of a request tells.
+
+        Returns:
+            What is to be verified when the body is there; ``None`` when requests need no signature.
 
         Raises:
             _RefusedError: It is refused whatever its body is.
         """
-        # Not the list itself: what comes behind a body in chunks is no header, and may be added to it.
+        # A copy: httptools appends the trailers of a chunked body to the list itself.
         headers: Sequence[tuple[bytes, bytes]] = tuple(scope["headers"])
         target: bytes = scope["raw_path"]
         if not target.startswith(b"/"):
@@ -399,7 +402,7 @@ class Application:
             raise _RefusedError(403, error.code, error.message) from None
 
     async def _receive(self, upload: _Upload, receive: Receive) -> None:
-        """Read a body to its end; of one that is refused, no more than patience has it, and nothing is kept."""
+        """Read a body to its end. Of a refused request, nothing is kept and only some of it is read."""
         size = 0
         try:
             async with asyncio.timeout(self._body_timeout):

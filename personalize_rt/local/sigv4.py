@@ -200,7 +200,7 @@ class Verifier:
         self.claim(request).verify(request.body)
 
     def claim(self, head: SignedRequest) -> Claim:
-        """Judge what can be judged before the body is there, so that nobody's body is kept for nothing.
+        """Check all that does not depend on the body, so that a body is kept only if it may be accepted.
 
         Args:
             head: The request; its body is not looked at.
