@@ -19,6 +19,14 @@ Port: TypeAlias = Annotated[int, typer.Option("--port", help="The port to listen
 AllowRemote: TypeAlias = Annotated[
     bool, typer.Option("--allow-remote", help="Listen where other machines can reach; needs credentials.")
 ]
+AllowHost: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-host",
+        metavar="NAME",
+        help="A name or address by which clients may call, beside localhost; may be repeated.",
+    ),
+]
 RequireSignature: TypeAlias = Annotated[
     bool, typer.Option("--require-signature", help="Refuse to start without credentials to check signatures with.")
 ]
@@ -33,6 +41,7 @@ def serve(
     host: Host = "127.0.0.1",
     port: Port = 8700,
     allow_remote: AllowRemote = False,
+    allow_host: AllowHost = None,
     require_signature: RequireSignature = False,
     credentials_file: CredentialsFile = None,
 ) -> str:
@@ -52,6 +61,7 @@ def serve(
         credentials=find_credentials(credentials_file),
         require_signature=require_signature,
         allow_remote=allow_remote,
+        allow_hosts=allow_host or (),
         about=_resources(local),
         say=typer.echo,
     )

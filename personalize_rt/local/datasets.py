@@ -7,6 +7,9 @@ is read in blocks of rows, column by column; only a block in which something is 
 from __future__ import annotations
 
 import csv
+import errno
+import os
+import stat
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +24,17 @@ from personalize_rt.interactions import Interaction
 from personalize_rt.local.problems import LocalDataError, Problem, Problems
 from personalize_rt.local.schemas import DATASETS, DatasetType, Field, Schema, Value, infer, parse
 
-__all__ = ["Datasets", "EventLog", "LocalDataError", "Names", "Problem", "Table", "line_that_is_not_utf8", "load"]
+__all__ = [
+    "Datasets",
+    "EventLog",
+    "LocalDataError",
+    "Names",
+    "Problem",
+    "Table",
+    "line_that_is_not_utf8",
+    "load",
+    "only_regular",
+]
 
 # Rows of one block: few enough that the garbage collector seldom looks at them.
 _BLOCK = 500
@@ -74,6 +87,7 @@ class EventLog(Sequence[Interaction]):
     columns: dict[str, list[Value]] = attrs.field(factory=dict[str, list[Value]])
     fields: dict[str, Field] = attrs.field(factory=dict[str, Field])
     _by_user: tuple[array[int], array[int]] | None = attrs.field(default=None, init=False)
+    _by_upper: Mapping[str, Field] | None = attrs.field(default=None, init=False)
 
     def __len__(self) -> int:
         return len(self.user)
@@ -119,6 +133,12 @@ class EventLog(Sequence[Interaction]):
             self._by_user = array("i", sorted(range(len(self)), key=self.user.__getitem__)), starts
         return self._by_user
 
+    def column(self, name: str) -> Field | None:
+        """The column of a name in any case. The columns must not change any more."""
+        if self._by_upper is None:
+            self._by_upper = _by_upper(self.fields)
+        return self._by_upper.get(name.upper())
+
     def __repr__(self) -> str:
         return f"EventLog({len(self):,} events of {len(self.users):,} users with {len(self.targets):,})"
 
@@ -136,6 +156,13 @@ class Table(Mapping[str, Mapping[str, Value]]):
     index: dict[str, int] = attrs.field(factory=dict[str, int])
     columns: dict[str, list[Value]] = attrs.field(factory=dict[str, list[Value]])
     fields: dict[str, Field] = attrs.field(factory=dict[str, Field])
+    _by_upper: Mapping[str, Field] = attrs.field(
+        default=attrs.Factory(lambda table: _by_upper(table.fields), takes_self=True), init=False
+    )
+
+    def column(self, name: str) -> Field | None:
+        """The column of a name in any case."""
+        return self._by_upper.get(name.upper())
 
     def __getitem__(self, id: str) -> Mapping[str, Value]:
         row = self.index[id]
@@ -156,6 +183,11 @@ class Table(Mapping[str, Mapping[str, Value]]):
 
     def __repr__(self) -> str:
         return f"Table({len(self.index):,} rows of {', '.join(self.columns)})"
+
+
+def _by_upper(fields: dict[str, Field]) -> Mapping[str, Field]:
+    """The columns by their names in upper case; of two that differ in case only, the first."""
+    return {name.upper(): field for name, field in reversed(fields.items())}
 
 
 class _Row(Mapping[str, Value]):
@@ -207,7 +239,8 @@ def load(directory: Path, schemas: Mapping[str, Schema], problems: Problems) -> 
     files = {
         name: _File(directory / dataset.file, dataset, schemas.get(name), problems)
         for name, dataset in DATASETS.items()
-        if (directory / dataset.file).exists()
+        # A link to nowhere is there, too: it is told, not passed over.
+        if os.path.lexists(directory / dataset.file)
     }
     if "interactions" not in files and "actions" not in files:
         problems.add("interactions.csv", "expected this file, or actions.csv: without events there is nothing to learn")
@@ -322,7 +355,7 @@ class _File:
         """The rows after the header. The first thing that makes the rest unreadable is noted, and ends them."""
         line = 1
         try:
-            with self.path.open(encoding="utf-8-sig", newline="") as text:
+            with open(self.path, encoding="utf-8-sig", newline="", opener=only_regular) as text:
                 # The guide puts a backslash before quotes in text; spreadsheets double the quotes. Both are read.
                 reader = csv.reader(text, escapechar="\\", strict=True)
                 self.header = next(reader, list[str]())
@@ -351,22 +384,23 @@ class _File:
 
     def _check_header(self) -> bool:
         """Note what is wrong with the header; say whether it is one, so that the rows below it can be checked too."""
-        header, reserved = self.header, self.dataset.reserved
+        header, reserved, seen = self.header, self.dataset.reserved, set[str]()
         required: Iterable[str] = self.dataset.required if self.schema is None else self.schema.fields
         source = self.dataset.name if self.schema is None else "its schema"
         alike = {name.strip().upper(): name for name in header}
         for position, name in enumerate(header):
             if not name.strip():
                 self.problems.add(self.path.name, f"expected a name for column {position + 1}", line=1)
-            elif name in header[:position]:
+            elif name in seen:
                 self.problems.add(self.path.name, "expected each column once", line=1, column=name)
             elif self.schema is not None and name not in self.schema.fields:
                 self.problems.add(self.path.name, "expected a column of the schema", line=1, column=name)
             elif self.schema is None and name not in reserved and name.strip().upper() in reserved:
                 expected = f"expected {name.strip().upper()}: names are in upper case, without spaces"
                 self.problems.add(self.path.name, expected, line=1, column=name)
+            seen.add(name)
         for name in required:
-            if name not in header and (self.schema is not None or name not in alike):
+            if name not in seen and (self.schema is not None or name not in alike):
                 self.problems.add(self.path.name, f"expected a column {name}, as {source} has it", line=1)
         if self.schema is None:
             self.header = [name.strip().upper() if name.strip().upper() in reserved else name for name in header]
@@ -382,6 +416,23 @@ class _File:
             rows = [(line, row) for line, row in rows if len(row) == width]
         columns: list[Sequence[str]] = list(zip(*(row for _, row in rows), strict=True))
         return _Block(self, [line for line, _ in rows], dict(zip(self.header, columns or [()] * width, strict=True)))
+
+
+def only_regular(path: str, flags: int) -> int:
+    """An ``opener`` for ``open()`` that refuses devices and pipes, of which some never end and some never begin.
+
+    Raises:
+        OSError: The file cannot be opened, or is none.
+    """
+    # Without waiting: a pipe would be opened when somebody writes to it.
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    raise OSError(errno.EINVAL, "Not a regular file")
 
 
 def line_that_is_not_utf8(path: Path) -> int | None:

@@ -145,6 +145,7 @@ class Doors(ABC):
         credentials: Iterable[Credentials] | None = None,
         require_signature: bool = False,
         allow_remote: bool = False,
+        allow_hosts: Iterable[str] = (),
     ) -> AbstractContextManager[str]:
         """Serve over HTTP for as long as a ``with`` block lasts, and give it the URL. Needs the extra ``[server]``.
 
@@ -154,6 +155,9 @@ class Doors(ABC):
             credentials: Who may call, by AWS Signature Version 4; ``None`` means those of the environment, if any.
             require_signature: Refuse to start without credentials.
             allow_remote: Whether ``host`` may be an address that other machines reach.
+            allow_hosts: Names and addresses by which clients may call it, beside those of this machine. Unless other
+                machines may reach it, a request with another ``Host`` header is refused, and without credentials one
+                from a web page of another origin is, too: otherwise any page in a browser on this machine could ask it.
 
         Raises:
             PersonalizeError: The extra is missing, the port is taken, or it would be open to others.
@@ -167,6 +171,7 @@ class Doors(ABC):
             credentials=credentials,
             require_signature=require_signature,
             allow_remote=allow_remote,
+            allow_hosts=allow_hosts,
         )
 
     def __or__(self, other: Fallback) -> Fallback:

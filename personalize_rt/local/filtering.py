@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Literal
 
@@ -127,22 +127,26 @@ def _unknown(field: Field, datasets: Datasets) -> tuple[str, str]:
 
 
 def _columns(field: Field, datasets: Datasets) -> Mapping[str, schemas.Field] | None:
-    held: Table | EventLog | None = getattr(datasets, _OPTION[field.dataset])
-    if held is None:
-        return None
-    if field.dataset in EVENT_DATASETS:
-        return {name: column for name, column in held.fields.items() if name == "EVENT_TYPE"}
-    if field.dataset.startswith("Current"):
-        ids = schemas.DATASETS[_OPTION[field.dataset]].key
-        return {name: column for name, column in held.fields.items() if name not in ids}
-    return held.fields
+    held = _held(field, datasets)
+    return None if held is None else {name: column for name, column in held.fields.items() if _usable(field, name)}
 
 
 def _column(field: Field, datasets: Datasets) -> schemas.Field | None:
-    for name, column in (_columns(field, datasets) or {}).items():
-        if name.upper() == field.name.upper():
-            return column
-    return None
+    held = _held(field, datasets)
+    column = None if held is None else held.column(field.name)
+    return column if column is not None and _usable(field, column.name) else None
+
+
+def _held(field: Field, datasets: Datasets) -> Table | EventLog | None:
+    held: Table | EventLog | None = getattr(datasets, _OPTION[field.dataset])
+    return held
+
+
+def _usable(field: Field, column: str) -> bool:
+    """Whether the dataset of a field lets filters use a column."""
+    if field.dataset in EVENT_DATASETS:
+        return column == "EVENT_TYPE"
+    return not (field.dataset.startswith("Current") and column in schemas.DATASETS[_OPTION[field.dataset]].key)
 
 
 def _place(field: Field, text: str) -> tuple[int, int]:
@@ -208,6 +212,7 @@ class Filters:
             "ActionID": datasets.action_interactions or EventLog(),
         }
         self._stored: dict[str, StoredFilter] = {}
+        self._fields: set[tuple[str, str]] = set()
         self._catalogues: dict[Target, Catalogue] = {}
         self._selectors: dict[tuple[str, str], Selector] = {}
 
@@ -233,7 +238,7 @@ class Filters:
             arn = self._prefix + name
             if arn in self._stored:
                 raise ValidationError(f"there is a filter {name!r} already: filters never change", parameter="name")
-            fields = _distinct((*(stored.expression for stored in self._stored.values()), expression))
+            fields = self._fields | {(_OPTION[field.dataset], field.name.upper()) for field in expression.fields}
             if len(fields) > _FIELDS_OF_ALL:
                 raise ValidationError(
                     f"the filters use {len(fields)} different fields; a dataset group may use {_FIELDS_OF_ALL} "
@@ -241,6 +246,7 @@ class Filters:
                     parameter="expression",
                     limit=_FIELDS_OF_ALL,
                 )
+            self._fields = fields
             self._stored[arn] = StoredFilter(name, arn, expression, _with_kinds(expression, self._datasets))
             return arn
 
@@ -357,10 +363,6 @@ class Filters:
                 catalogue = _catalogue_of(target, self._datasets, self._logs[target], self._streams[target])
                 self._catalogues[target] = catalogue
             return catalogue
-
-
-def _distinct(expressions: Iterable[FilterExpression]) -> set[tuple[str, str]]:
-    return {(_OPTION[field.dataset], field.name.upper()) for one in expressions for field in one.fields}
 
 
 def _catalogue_of(target: Target, datasets: Datasets, log: EventLog, stream: Stream) -> Catalogue:

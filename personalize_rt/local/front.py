@@ -48,7 +48,8 @@ from personalize_rt.local.faults import (
     error_answer,
     head_of,
 )
-from personalize_rt.local.sigv4 import SignatureError, SignedRequest, Verifier
+from personalize_rt.local.hosts import ForeignError, HostRule
+from personalize_rt.local.sigv4 import Claim, SignatureError, SignedRequest, Verifier
 from personalize_rt.local.wire import HttpRequest, HttpResponse
 
 __all__ = ["Application", "Lines", "build"]
@@ -58,9 +59,11 @@ _log = logging.getLogger(__name__)
 ADMIN = "/_local/"
 HEALTH = "/healthz"
 
-# A body over the limit is read on, for so many times the limit, to its end: a client that is still sending when the
+# A body that is not wanted is read on, for so many times the limit, to its end: a client that is still sending when the
 # connection closes may never see the answer.
 _PATIENCE = 32
+# Bytes of a head, as other servers have it.
+_LONGEST_HEAD = 1 << 16
 # So long a pause between two looks at whether the bytes before a reset have left.
 _FLUSH_TICK = 0.001
 # Off at once, without the rest of the buffer: two ints, on Windows two shorts.
@@ -158,9 +161,9 @@ class Lines:
         if line is not None:  # of two that left at once, the second has the place of the first
             line.over.set()
 
-    def protocol(self) -> type[asyncio.Protocol]:
+    def protocol(self, head_timeout: float) -> type[asyncio.Protocol]:
         """The protocol class of uvicorn, watched."""
-        return type("WatchedProtocol", (_Watched, AutoHTTPProtocol), {"lines": self})
+        return type("WatchedProtocol", (_Watched, AutoHTTPProtocol), {"lines": self, "head_timeout": head_timeout})
 
 
 def _ends(transport: asyncio.Transport) -> tuple[Any, Any]:
@@ -170,28 +173,116 @@ def _ends(transport: asyncio.Transport) -> tuple[Any, Any]:
 
 
 class _Watched(asyncio.Protocol):
-    """Goes before a protocol class of uvicorn, and tells of its connections."""
+    """Extends a protocol class of uvicorn: reports connections, and closes those on which a request head does not end.
+
+    uvicorn waits for the rest of a head for ever, and with httptools takes one of any length. The application is called
+    when a head is complete, and so cannot bound it.
+    """
 
     lines: Lines
-    _watched: asyncio.Transport
+    head_timeout: float
+
+    # Of both protocol classes of uvicorn.
+    cycle: Any = None
+    flow: Any
+    transport: asyncio.Transport
+
+    _waiting: asyncio.TimerHandle | None = None
+    # Bytes since a head was complete, or a body grew.
+    _unread: int = 0
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP as the service does; uvicorn itself would answer in plain text, without a code."""
-        refusal = _dated(_refuse(400, "MalformedHttpRequestException", "this is not HTTP", connection="close"))
-        self._watched.write(head_of(refusal) + refusal.body)
-        self._watched.close()
+        self._refuse(400, "MalformedHttpRequestException", "this is not HTTP")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._watched = cast("asyncio.Transport", transport)
-        self.lines.opened(self._watched)
+        self.lines.opened(cast("asyncio.Transport", transport))
         super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        before = self._progress()
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._progress() != before:
+            self._unread = 0
+        elif not self.flow.read_paused:  # else there is a limit to what comes
+            self._unread += len(data)
+        if self._unread > _LONGEST_HEAD:
+            message = f"a head of a request has at most {_LONGEST_HEAD:,} bytes"
+            self._refuse(400, "MalformedHttpRequestException", message)
+        elif self.cycle is None or self.cycle.response_complete:
+            self._wait()
+        else:
+            self._wait_no_more()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.lines.lost(self._watched)
+        self._wait_no_more()
+        self.lines.lost(self.transport)
         super().connection_lost(exc)
+
+    def on_url(self, url: bytes) -> None:
+        """Refuse targets with a host in them, as proxies get them (httptools only: h11 shows them as the path)."""
+        if not getattr(self, "url", b"") and not url.startswith(b"/"):
+            raise ValueError("not in origin form")
+        cast("Any", super()).on_url(url)
+
+    def _progress(self) -> tuple[Any, ...]:
+        """Changes when a head was complete, or a body grew or ended."""
+        return (None,) if self.cycle is None else (self.cycle, len(self.cycle.body), self.cycle.more_body)
+
+    def _wait(self) -> None:
+        """Wait for a head, from now on if not already."""
+        if self._waiting is None:
+            self._waiting = asyncio.get_running_loop().call_later(self.head_timeout, self._late)
+
+    def _wait_no_more(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+
+    def _late(self) -> None:
+        if self._unread:
+            message = f"the head of the request did not come within {self.head_timeout:g} seconds"
+            self._refuse(408, "RequestTimeoutException", message)
+        else:
+            # A client that has not asked would take an answer for that to its first request.
+            self.transport.close()
+
+    def _refuse(self, status: int, code: str, message: str) -> None:
+        refusal = _dated(_refuse(status, code, message, connection="close"))
+        if not self.transport.is_closing():
+            self.transport.write(head_of(refusal) + refusal.body)
+            self.transport.close()
 
 
 # The application.
+
+
+class _RefusedError(Exception):
+    """A request that is refused, with the answer that says why."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.answer = _refuse(status, code, message)
+
+
+@attrs.define
+class _Upload:
+    """The body of a request while it comes.
+
+    Attributes:
+        chunks: What is kept of it.
+        refusal: Why it is not wanted, if so.
+        ended: Whether all of it came.
+        gone: Whether the client is.
+    """
+
+    chunks: list[bytes] = attrs.field(factory=list[bytes])
+    refusal: HttpResponse | None = None
+    ended: bool = False
+    gone: bool = False
 
 
 class Application:
@@ -205,12 +296,17 @@ class Application:
     ``POST /_local/reload``       reads the data directory again; until that is done, and when it fails, the data stay
     ============================  ==================================================================================
 
+    The head of a request is judged before its body is read, and of a refused request no body is kept.
+
     Args:
         handle: Answers one request.
         faults: What goes wrong on purpose; only the three operations are befallen.
         reload: Reads the data directory again.
         verifier: Who may call, or ``None`` when everybody may.
+        hosts: The names by which the server may be called, and whether web pages may.
         max_body: Bytes that a request may have.
+        max_bodies: Bytes that the bodies of all requests under way may have together.
+        body_timeout: Seconds in which a body must come.
     """
 
     def __init__(
@@ -220,14 +316,20 @@ class Application:
         reload: Callable[[], None],
         *,
         verifier: Verifier | None,
+        hosts: HostRule,
         max_body: int,
+        max_bodies: int,
+        body_timeout: float,
     ) -> None:
         self.lines: Lines = Lines()
         self._handle = handle
         self._faults = faults
         self._read_again = reload
         self._verifier = verifier
+        self._hosts = hosts
         self._max_body = max_body
+        self._room = max_bodies
+        self._body_timeout = body_timeout
         routes = [
             Route(HEALTH, self._health),
             Route(f"{ADMIN}faults", self._rules, methods=["GET", "POST", "DELETE"]),
@@ -239,61 +341,110 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI)."""
         path: str = scope["path"]
-        if path == HEALTH:
+        upload = _Upload()
+        try:
+            claim = self._admit(scope)
+        except _RefusedError as refused:
+            claim, upload.refusal = None, refused.answer
+        if path == HEALTH and upload.refusal is None:
             await self._admin(scope, receive, send)
             return
         try:
-            body = await self._body(scope, receive)
-        except asyncio.CancelledError:
-            # The server stops, and the body has not come in time. An error upon which every client asks again.
-            close = {"connection": "close"}
-            await _send(send, _refuse(503, "ServiceUnavailable", "the server is stopping", **close))
-            return
-        if body is None:
-            return
-        refusal = self._refusal(scope, body)
-        if refusal is not None:
-            await _send(send, refusal)
-        elif path.startswith(ADMIN):
-            await self._admin(scope, _once(body), send)
-        else:
-            await self._operation(scope, body, receive, send)
+            if upload.refusal is None or (b"expect", b"100-continue") not in scope["headers"]:
+                await self._receive(upload, receive)
+            if upload.gone:
+                return
+            body = b"".join(upload.chunks)
+            if claim is not None and upload.refusal is None:
+                upload.refusal = _refusal_of(claim, body)
+            if upload.refusal is not None:
+                await _send(send, upload.refusal if upload.ended else _closing(upload.refusal))
+            elif path.startswith(ADMIN):
+                await self._admin(scope, _once(body), send)
+            else:
+                await self._operation(scope, body, receive, send)
+        finally:
+            self._drop(upload)
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
-        """The body, as much of it as is over the limit; ``None`` when the client went away."""
-        chunks: list[bytes] = []
-        size = 0
-        while size <= self._max_body * _PATIENCE:
-            message = await receive()
-            if message["type"] != "http.request":
-                return None
-            chunk: bytes = message.get("body", b"")
-            if size <= self._max_body:
-                chunks.append(chunk)
-            size += len(chunk)
-            if not message.get("more_body"):
-                break
-        return b"".join(chunks)
+    def _admit(self, scope: Scope) -> Claim | None:
+        """Check all that the head of a request tells.
 
-    def _refusal(self, scope: Scope, body: bytes) -> HttpResponse | None:
-        """Why a request is not answered, whatever it asks."""
-        if len(body) > self._max_body:
-            message = f"the body is longer than {self._max_body:,} bytes"
-            close = {"connection": "close"}
-            return _refuse(413, "RequestEntityTooLargeException", message, **close)
-        headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
+        Returns:
+            What is to be verified when the body is there; ``None`` when requests need no signature.
+
+        Raises:
+            _RefusedError: It is refused whatever its body is.
+        """
+        # A copy: httptools appends the trailers of a chunked body to the list itself.
+        headers: Sequence[tuple[bytes, bytes]] = tuple(scope["headers"])
+        target: bytes = scope["raw_path"]
+        if not target.startswith(b"/"):
+            raise _RefusedError(400, "MalformedHttpRequestException", "the target is no path: this server is no proxy")
+        try:
+            self._hosts.check(headers)
+        except ForeignError as error:
+            raise _RefusedError(error.status, error.code, error.message) from None
+        if scope["path"] == HEALTH:
+            return None
+        lengths = [int(value[:20]) for name, value in headers if name == b"content-length" and value.isdigit()]
+        if any(length > self._max_body for length in lengths):
+            raise self._too_long()
         if scope["path"].startswith(ADMIN) and any(name == b"origin" for name, _ in headers):
             # Any page can make a browser send requests to this machine.
-            return _refuse(403, "AccessDeniedException", "the admin paths do not answer web pages")
+            raise _RefusedError(403, "AccessDeniedException", "the admin paths do not answer web pages")
         if self._verifier is None:
             return None
         try:
-            self._verifier.verify(
-                SignedRequest(scope["method"].encode(), scope["raw_path"], scope["query_string"], headers, body)
+            return self._verifier.claim(
+                SignedRequest(scope["method"].encode(), target, scope["query_string"], headers, b"")
             )
         except SignatureError as error:
-            return _refuse(403, error.code, error.message)
-        return None
+            raise _RefusedError(403, error.code, error.message) from None
+
+    async def _receive(self, upload: _Upload, receive: Receive) -> None:
+        """Read a body to its end. Of a refused request, nothing is kept and only some of it is read."""
+        size = 0
+        try:
+            async with asyncio.timeout(self._body_timeout):
+                while size <= self._max_body * _PATIENCE:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        upload.gone = True
+                        return
+                    chunk: bytes = message.get("body", b"")
+                    size += len(chunk)
+                    if upload.refusal is None:
+                        self._keep(upload, chunk, size)
+                    if not message.get("more_body"):
+                        upload.ended = True
+                        return
+        except TimeoutError:
+            if upload.refusal is None:
+                why = f"the body did not come within {self._body_timeout:g} seconds"
+                upload.refusal = _refuse(408, "RequestTimeoutException", why)
+        except asyncio.CancelledError:
+            # The server stops, and the body has not come in time. An error upon which every client asks again.
+            upload.refusal = _refuse(503, "ServiceUnavailable", "the server is stopping")
+
+    def _keep(self, upload: _Upload, chunk: bytes, size: int) -> None:
+        if size > self._max_body:
+            upload.refusal = self._too_long().answer
+        elif len(chunk) > self._room:
+            message = "the bodies of the requests under way are too much together: try again"
+            upload.refusal = _refuse(503, "ServiceUnavailable", message)
+        else:
+            upload.chunks.append(chunk)
+            self._room -= len(chunk)
+            return
+        self._drop(upload)
+
+    def _drop(self, upload: _Upload) -> None:
+        self._room += sum(map(len, upload.chunks))
+        upload.chunks.clear()
+
+    def _too_long(self) -> _RefusedError:
+        message = f"the body is longer than {self._max_body:,} bytes"
+        return _RefusedError(413, "RequestEntityTooLargeException", message)
 
     async def _operation(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         request = HttpRequest(scope["method"], scope["raw_path"].decode("latin-1"), _headers(scope), body)
@@ -318,7 +469,7 @@ class Application:
             if line.closed:
                 return True
         response = _dated(decision.respond(lambda: self._answer(request)))
-        last = attrs.evolve(response, headers={**response.headers, "connection": "close"})
+        last = _closing(response)
         match decision.delivery:
             case Drip(part, interval):
                 await line.drip(head_of(last), interval if part == "head" else 0)
@@ -412,6 +563,18 @@ def _headers(scope: Scope) -> dict[str, str]:
     return headers
 
 
+def _refusal_of(claim: Claim, body: bytes) -> HttpResponse | None:
+    try:
+        claim.verify(body)
+    except SignatureError as error:
+        return _refuse(403, error.code, error.message)
+    return None
+
+
+def _closing(response: HttpResponse) -> HttpResponse:
+    return attrs.evolve(response, headers={**response.headers, "connection": "close"})
+
+
 def _refuse(status: int, code: str, message: str, **headers: str) -> HttpResponse:
     return error_answer(status, code, message, {"x-amzn-requestid": str(uuid.uuid4()), **headers})
 
@@ -448,17 +611,22 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets=sockets)
 
 
-def build(application: Application, *, stop_timeout: int, started: Callable[[], None]) -> uvicorn.Server:
+def build(
+    application: Application, *, head_timeout: float, stop_timeout: int, started: Callable[[], None]
+) -> uvicorn.Server:
     """A server for an application, which is run with sockets that somebody else opened.
 
     Args:
         application: What answers.
+        head_timeout: Seconds in which the head of a request must come.
         stop_timeout: Whole seconds that requests under way are given when the server stops.
         started: Called on the event loop when connections are taken.
     """
     config = uvicorn.Config(
         application,
-        http=application.lines.protocol(),
+        http=application.lines.protocol(head_timeout),
+        # More than is read at once: how long a head may be is decided in one place, for both protocols.
+        h11_max_incomplete_event_size=1 << 20,
         ws="none",
         lifespan="off",
         interface="asgi3",

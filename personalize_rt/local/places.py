@@ -1,6 +1,7 @@
-"""Where things stand in TOML and JSON: the parsers of the standard library tell values, and not their places.
+"""Places in TOML and JSON: the parsers of the standard library tell values, and not where they stand.
 
-Only for text that such a parser has accepted, and only when something in it is wrong.
+:func:`excess` finds, before anything is parsed, what such a parser cannot stand. Places are looked for only in text
+that the parser has accepted, and only when something in it is wrong. All of it takes time linear in the length.
 """
 
 from __future__ import annotations
@@ -8,21 +9,34 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from bisect import bisect_left
+from collections.abc import Callable
+from functools import cached_property
 
 import attrs
 
-__all__ = ["Path", "Source", "places_in_json", "places_in_toml"]
+__all__ = ["Path", "Places", "Source", "excess", "places_in_json", "places_in_toml"]
 
 Path = tuple[str | int, ...]
 """The names and indexes that lead to a value: ``("campaigns", "x")``, ``("fields", 1, "name")``."""
 
-_SPACE = re.compile(r"(?:\s|#[^\n]*)*")
-_TEXT = re.compile(
+# Levels of brackets, parts of a dotted key, digits of a number: no settings and no schema need more. Python's parsers
+# recurse for each level, take a time that grows with the square of the parts, and refuse to read 4,300 digits.
+_DEEPEST = 32
+_LONGEST_NUMBER = 400
+
+_SPACE = re.compile(r"(?:\s++|#[^\n]*+)*+")
+_QUOTED = (
     r'"""(?:\\.|[^\\])*?"{3,5}'
     r"|'''.*?'{3,5}"
-    r'|"(?:\\.|[^"\\\n])*"'
-    r"|'[^'\n]*'",
+    # Where three quotes begin a text that does not end, two of them are not a text.
+    r'|"(?!"")(?:\\.|[^"\\\n]++)*+"'
+    r"|'(?!'')[^'\n]*'"
+)
+_TEXT = re.compile(_QUOTED, re.DOTALL)
+_PIECE = re.compile(
+    rf"(?P<text>{_QUOTED})|(?P<comment>#[^\n]*)|(?P<open>[\[{{])|(?P<close>[\]}}])|(?P<word>[\w+-]+)|(?P<dot>\.)"
+    r"|(?P<end>[=:,\n])|(?P<broken>[\"'])",
     re.DOTALL,
 )
 _BARE = re.compile(r"[\w-]+", re.ASCII)
@@ -31,56 +45,76 @@ _RELATION = re.compile(r"\s*[=:]")
 _SCALAR = re.compile(r"[^,\]}\n#]*")
 
 
-@attrs.frozen
-class Source:
-    """A text, and the file in which it stands.
+def excess(text: str) -> tuple[str, int] | None:
+    """What is too deep or too long in TOML or JSON to be given to a parser: what was expected, and the offset.
+
+    In text that is neither, it is right up to the first thing that the parser will refuse.
+    """
+    depth = dots = 0
+    for piece in _PIECE.finditer(text):
+        kind, start = piece.lastgroup, piece.start()
+        if kind == "open":
+            depth += 1
+        elif kind == "close":
+            depth -= 1
+        elif kind == "dot":
+            dots += 1
+        elif kind == "broken":
+            return None
+        elif kind == "word" and piece.end() - start > _LONGEST_NUMBER and piece[0].lstrip("+-")[:1].isdecimal():
+            return f"expected numbers of at most {_LONGEST_NUMBER} digits", start
+        if depth > _DEEPEST:
+            return f"expected at most {_DEEPEST} levels of brackets", start
+        if dots >= _DEEPEST:
+            return f"expected keys of at most {_DEEPEST} parts", start
+        if kind not in ("dot", "word", "text"):
+            dots = 0
+    return None
+
+
+class Places(dict[Path, int]):
+    """The offset at which each key or element begins.
 
     Attributes:
-        file: The file's name.
-        text: The text.
-        around: What stands in the file before the text.
+        ends: The offset at which its value ends; of a heading, at which the heading does.
     """
 
-    file: str
-    text: str = attrs.field(repr=False)
-    around: str = attrs.field(default="", repr=False)
-
-    def at(self, offset: int) -> tuple[int, int]:
-        """Line and column of a place in the text, from 1."""
-        before = self.around + self.text[:offset]
-        return before.count("\n") + 1, len(before) - before.rfind("\n")
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends: dict[Path, int] = {}
 
 
-def places_in_toml(text: str) -> Mapping[Path, int]:
-    """The offset of each key and table; of one that is there more than once, the first."""
+def places_in_toml(text: str) -> Places:
+    """The places of keys and tables; of one that is there more than once, the first."""
     scanner = _Scanner(text, lambda quoted: next(iter(tomllib.loads(f"{quoted} = 0"))))
     scanner.toml()
     return scanner.places
 
 
-def places_in_json(text: str) -> Mapping[Path, int]:
-    """The offset of each name and of each element of a list."""
+def places_in_json(text: str) -> Places:
+    """The places of names and of elements of lists."""
     scanner = _Scanner(text, json.loads)
     scanner.value(())
     return scanner.places
 
 
 class _Scanner:
-    """Walks over text that is known to be valid, so that it need not look twice."""
+    """Walks over text that is known to be valid, and without :func:`excess`, so that it need not look twice."""
 
     def __init__(self, text: str, unquote: Callable[[str], str]) -> None:
-        self.places: dict[Path, int] = {}
+        self.places = Places()
         self._text = text
         self._unquote = unquote
         self._at = 0
 
     def toml(self) -> None:
         table: Path = ()
-        while self._next():
-            if self._next() == "[":
+        while first := self._next():
+            if first == "[":
                 self._at += 2 if self._text.startswith("[[", self._at) else 1
                 self._next()
-                table = self._key(())
+                table, starts = self._key(())
+                self._keep(table, starts)
                 self._at = self._text.index("]", self._at) + 1
                 self._at += self._text.startswith("]", self._at)
             else:
@@ -98,8 +132,9 @@ class _Scanner:
             self._at += 1
             index = 0
             while self._next() != "]":
-                self.places.setdefault((*path, index), self._at)
+                start = self._at
                 self.value((*path, index))
+                self._keep((*path, index), [start])
                 self._at += self._next() == ","
                 index += 1
             self._at += 1
@@ -107,19 +142,26 @@ class _Scanner:
             self._take(_SCALAR)
 
     def _pair(self, path: Path) -> None:
-        path = self._key(path)
+        path, starts = self._key(path)
         self._take(_RELATION)
         self.value(path)
+        self._keep(path, starts)
 
-    def _key(self, path: Path) -> Path:
-        """The path with a key behind it, whose parts may have dots between them."""
+    def _key(self, path: Path) -> tuple[Path, list[int]]:
+        """The path with a key behind it, whose parts may have dots between them, and where each part begins."""
+        starts: list[int] = []
         while True:
-            start = self._at
+            starts.append(self._at)
             quoted = self._take(_TEXT)
             path = (*path, self._unquote(quoted) if quoted else self._take(_BARE))
-            self.places.setdefault(path, start)
             if not self._take(_DOT):
-                return path
+                return path, starts
+
+    def _keep(self, path: Path, starts: list[int]) -> None:
+        """Note where the last parts of a path begin; what they hold ends here."""
+        for length, start in enumerate(starts, len(path) - len(starts) + 1):
+            if self.places.setdefault(path[:length], start) == start:
+                self.places.ends[path[:length]] = self._at
 
     def _next(self) -> str:
         """The next character that says something; nothing at the end."""
@@ -130,3 +172,42 @@ class _Scanner:
         found = form.match(self._text, self._at)
         self._at = found.end() if found else self._at
         return found[0] if found else ""
+
+
+@attrs.frozen(slots=False)
+class Source:
+    """A text, and the file in which it stands.
+
+    Attributes:
+        file: The file's name.
+        text: The text.
+        around: What stands in the file before the text.
+        read: Finds the places in it, when they are first asked for.
+    """
+
+    file: str
+    text: str = attrs.field(repr=False)
+    around: str = attrs.field(default="", repr=False)
+    read: Callable[[str], Places] = attrs.field(default=places_in_json, kw_only=True, repr=False)
+
+    @cached_property
+    def _places(self) -> Places:
+        return self.read(self.text)
+
+    @cached_property
+    def _breaks(self) -> list[int]:
+        """The offsets of the line breaks, counted from the beginning of the file."""
+        return [found.start() for found in re.finditer("\n", self.around + self.text)]
+
+    def at(self, offset: int) -> tuple[int, int]:
+        """Line and column of a place in the text, from 1."""
+        offset += len(self.around)
+        line = bisect_left(self._breaks, offset)
+        return line + 1, offset - (self._breaks[line - 1] if line else -1)
+
+    def span(self, *path: str | int) -> tuple[int, int] | None:
+        """Where the value at a path begins, key included, and ends; where there is none, what should have it."""
+        beginnings = (path[:length] for length in range(len(path), 0, -1))
+        return next(
+            ((self._places[part], self._places.ends[part]) for part in beginnings if part in self._places), None
+        )

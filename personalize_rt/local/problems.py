@@ -11,8 +11,13 @@ from personalize_rt.errors import PersonalizeError
 
 __all__ = ["LocalDataError", "Problem"]
 
-# Rows of one column that are listed one by one; a wrong column of a million rows is one mistake, not a million.
-_LISTED = 10
+# Problems of one file, and rows of one column, that are listed one by one: a wrong column of a million rows is one
+# mistake, not a million.
+_LISTED = 100
+_ROWS_LISTED = 10
+# Characters of a message, and of a column's name: both may hold names of any length.
+_LONGEST = 2000
+_LONGEST_NAME = 100
 
 
 @attrs.frozen
@@ -43,7 +48,7 @@ class LocalDataError(PersonalizeError):
 
     Args:
         directory: The directory, as it was given.
-        problems: All that is wrong.
+        problems: All that is wrong; of one file at most 100 problems, of one column of a CSV at most 10 rows.
     """
 
     def __init__(self, directory: str, problems: Iterable[Problem]) -> None:
@@ -59,17 +64,27 @@ class Problems:
     """Collects the problems of one directory."""
 
     found: list[Problem] = attrs.field(factory=list[Problem], init=False)
+    _of_file: Counter[str] = attrs.field(factory=Counter[str], init=False)
     _rows: Counter[tuple[str, str | None]] = attrs.field(factory=Counter[tuple[str, str | None]], init=False)
 
     def add(self, file: str, message: str, *, line: int | None = None, column: str | int | None = None) -> None:
-        """Note a problem of a file, or of one place in it."""
-        self.found.append(Problem(file, message, line, column))
+        """Note a problem of a file, or of one place in it. After a hundred of a file, only that there are more."""
+        self._of_file[file] += 1
+        if self.full(file):
+            return
+        if isinstance(column, str):
+            column = _shortened(column, _LONGEST_NAME)
+        self.found.append(Problem(file, _shortened(message, _LONGEST), line, column))
 
     def add_row(self, file: str, message: str, *, line: int, column: str | None = None) -> None:
         """Note a problem of one row; after the first ten of a column they are only counted."""
         self._rows[file, column] += 1
-        if self._rows[file, column] <= _LISTED:
+        if self._rows[file, column] <= _ROWS_LISTED:
             self.add(file, message, line=line, column=column)
+
+    def full(self, file: str) -> bool:
+        """Whether no more problems of a file are listed, so that nobody needs to look for them."""
+        return self._of_file[file] > _LISTED
 
     def raise_if_any(self, directory: str) -> None:
         """Raise all that was noted.
@@ -78,7 +93,13 @@ class Problems:
             LocalDataError: Something was noted.
         """
         for (file, column), rows in self._rows.items():
-            if rows > _LISTED:
-                self.add(file, f"… and {rows - _LISTED:,} more rows with such a problem", column=column)
+            if rows > _ROWS_LISTED:
+                self.add(file, f"… and {rows - _ROWS_LISTED:,} more rows with such a problem", column=column)
+        for file in filter(self.full, self._of_file):
+            self.found.append(Problem(file, f"… and more problems: these are the first {_LISTED}"))
         if self.found:
             raise LocalDataError(directory, self.found)
+
+
+def _shortened(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}…"

@@ -21,7 +21,7 @@ from typing import Any, Literal, cast
 
 import attrs
 
-from personalize_rt.local.places import Source, places_in_json
+from personalize_rt.local.places import Source, excess
 from personalize_rt.local.problems import Problems
 
 __all__ = ["DATASETS", "DatasetType", "Field", "FieldType", "Schema", "Value", "infer", "parse", "read_schema"]
@@ -36,7 +36,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z\d_]{0,149}")
 _WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _WHOLE_WITHOUT_LEADING_ZERO = re.compile(r"-?(?:0|[1-9]\d{0,17})", re.ASCII)
 _CODE = re.compile(r"[+-]?(?:0\d|\d{19})", re.ASCII)
-_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
+# Possessive: digits that were read are not tried again in smaller parts, which would take the square of their number.
+_DECIMAL = re.compile(r"[+-]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _BOOLEANS: Mapping[str, bool] = {"true": True, "false": False}
 _EXPECTED: Mapping[FieldType, str] = {
     "string": "text",
@@ -191,16 +192,18 @@ def read_schema(source: Source, dataset: DatasetType, problems: Problems) -> Sch
     Returns:
         The schema, or ``None`` when something is wrong with it.
     """
-    try:
-        avro: Any = json.loads(source.text)
-    except json.JSONDecodeError as error:
-        line, column = source.at(error.pos)
-        problems.add(source.file, f"expected JSON: {error.msg}", line=line, column=column)
-        return None
-    except RecursionError:
-        problems.add(source.file, "expected JSON that is not so deep")
-        return None
-    return _SchemaReader(source, dataset, problems).read(avro)
+    found = excess(source.text)
+    if found is None:
+        try:
+            avro: Any = json.loads(source.text)
+        except json.JSONDecodeError as error:
+            found = f"expected JSON: {error.msg}", error.pos
+        else:
+            return _SchemaReader(source, dataset, problems).read(avro)
+    message, offset = found
+    line, column = source.at(offset)
+    problems.add(source.file, message, line=line, column=column)
+    return None
 
 
 @attrs.define
@@ -213,9 +216,8 @@ class _SchemaReader:
     def wrong(self, message: str, *path: str | int) -> None:
         """Note a problem at its member; where there is none, at what should have it."""
         self.fine = False
-        places = places_in_json(self.source.text)
-        known = next((places[path[:length]] for length in range(len(path), 0, -1) if path[:length] in places), 0)
-        line, column = self.source.at(known)
+        start, _ = self.source.span(*path) or (0, 0)
+        line, column = self.source.at(start)
         self.problems.add(self.source.file, message, line=line, column=column)
 
     def read(self, avro: Any) -> Schema | None:
@@ -228,16 +230,18 @@ class _SchemaReader:
         if _bare(str(avro.get("name"))) != _bare(self.dataset.name):
             self.wrong(f'expected "name": "{self.dataset.name}", the dataset type', "name")
         fields: dict[str, Field] = {}
-        names: list[str] = []
+        names: set[str] = set()
+        seen: set[str] = set()
         for index, member in enumerate(cast("list[Any]", avro["fields"])):
             name = _name_of(member)
             if name is None:
                 expected = 'expected {"name": …, "type": …} with a name of letters, digits and _'
                 self.wrong(f"fields[{index}]: {expected}", "fields", index)
                 continue
-            if _bare(name) in map(_bare, names):
+            if _bare(name) in seen:
                 self.wrong(f"field {name} is there twice (case and _ do not count)", "fields", index, "name")
-            names.append(name)
+            names.add(name)
+            seen.add(_bare(name))
             field = self._field(name, member, index)
             if field is not None:
                 fields[name] = field

@@ -11,7 +11,6 @@ The paths beside the operations are those of :class:`personalize_rt.local.front.
 from __future__ import annotations
 
 import errno
-import ipaddress
 import os
 import queue
 import signal
@@ -22,22 +21,25 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from math import ceil
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Protocol, Self
 
 from personalize_rt.errors import ConfigurationError, PersonalizeError, ValidationError
 from personalize_rt.local.faults import Faults
+from personalize_rt.local.hosts import HostRule, is_loopback
 from personalize_rt.local.sigv4 import Credentials, Verifier
 from personalize_rt.local.wire import HttpRequest, HttpResponse
-
-if TYPE_CHECKING:
-    import uvicorn
 
 __all__ = ["Embedded", "Server", "find_credentials", "serve_forever", "serving"]
 
 DEFAULT_PORT = 8700
 # The largest request of the service's model is some 400 kB: 150 entries of context, 500 items.
 MAX_BODY = 1 << 20
-STOP_TIMEOUT = 5.0  # seconds
+# Of all requests under way together: of the largest ones some 80, of usual ones far more than are ever under way.
+MAX_BODIES = 32 << 20
+# Seconds. Clients on this machine send a request at once; slower ones are not those that somebody waits for.
+HEAD_TIMEOUT = 20.0
+BODY_TIMEOUT = 30.0
+STOP_TIMEOUT = 5.0
 _START_TIMEOUT = 30.0  # seconds
 _BACKLOG = 1024
 
@@ -95,13 +97,21 @@ class Server:
             When there are any, requests must be signed.
         require_signature: Refuse to start without credentials.
         allow_remote: Whether ``host`` may be an address that other machines reach; needs credentials.
+        allow_hosts: Names and addresses by which clients may call the server, beside those of this machine. On an
+            address that only this machine reaches, a request with another ``Host`` is answered with status 403; on any
+            other address these are the only ones, and without them every ``Host`` is good.
         max_body: Bytes that a request may have; more is answered with status 413.
+        max_bodies: Bytes that the bodies of all requests under way may have together; one more is answered with status
+            503.
+        head_timeout: Seconds in which the head of a request must come, from the opening of a connection or from the
+            first byte of a later request; a connection without one is closed.
+        body_timeout: Seconds in which the body must come; later it is answered with status 408.
         stop_timeout: Seconds that requests under way are given when the server stops.
         now: The time by which signatures are judged, as an aware ``datetime``.
 
     Raises:
-        ValidationError: ``host`` is open to other machines without ``allow_remote`` or credentials; or there are no
-            credentials where they are required.
+        ValidationError: ``host`` is open to other machines without ``allow_remote`` or credentials; there are no
+            credentials where they are required; or one of ``allow_hosts`` is no name or address.
         ConfigurationError: The extra ``[server]`` is not installed.
     """
 
@@ -114,13 +124,18 @@ class Server:
         credentials: Iterable[Credentials] | None = None,
         require_signature: bool = False,
         allow_remote: bool = False,
+        allow_hosts: Iterable[str] = (),
         max_body: int = MAX_BODY,
+        max_bodies: int = MAX_BODIES,
+        head_timeout: float = HEAD_TIMEOUT,
+        body_timeout: float = BODY_TIMEOUT,
         stop_timeout: float = STOP_TIMEOUT,
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
         accepted = find_credentials() if credentials is None else tuple(credentials)
         _check_access(host, accepted, require_signature=require_signature, allow_remote=allow_remote)
         self._host = "127.0.0.1" if host == "localhost" else host
+        hosts = HostRule.of(self._host, allow_hosts, signed=bool(accepted))
         self._port = port
         self._stop_timeout = stop_timeout
         self._ready = threading.Event()
@@ -128,8 +143,24 @@ class Server:
         self._failure: BaseException | None = None
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
-        verifier = Verifier(accepted, now) if accepted else None
-        self._uvicorn = _build(local, verifier, max_body, ceil(stop_timeout), self._ready.set)
+        try:
+            from personalize_rt.local import front
+        except ImportError as error:
+            missing = f'{error.name} is not installed: pip install "personalize-rt[server]"'
+            raise ConfigurationError(missing) from None
+        application = front.Application(
+            local.handle,
+            local.faults,
+            local.reload,
+            verifier=Verifier(accepted, now) if accepted else None,
+            hosts=hosts,
+            max_body=max_body,
+            max_bodies=max_bodies,
+            body_timeout=body_timeout,
+        )
+        self._uvicorn = front.build(
+            application, head_timeout=head_timeout, stop_timeout=ceil(stop_timeout), started=self._ready.set
+        )
 
     @property
     def url(self) -> str:
@@ -204,7 +235,11 @@ def serving(
     credentials: Iterable[Credentials] | None = None,
     require_signature: bool = False,
     allow_remote: bool = False,
+    allow_hosts: Iterable[str] = (),
     max_body: int = MAX_BODY,
+    max_bodies: int = MAX_BODIES,
+    head_timeout: float = HEAD_TIMEOUT,
+    body_timeout: float = BODY_TIMEOUT,
     stop_timeout: float = STOP_TIMEOUT,
     now: Callable[[], datetime] = _utc_now,
 ) -> Generator[str, None, None]:
@@ -219,7 +254,11 @@ def serving(
         credentials=credentials,
         require_signature=require_signature,
         allow_remote=allow_remote,
+        allow_hosts=allow_hosts,
         max_body=max_body,
+        max_bodies=max_bodies,
+        head_timeout=head_timeout,
+        body_timeout=body_timeout,
         stop_timeout=stop_timeout,
         now=now,
     )
@@ -235,6 +274,7 @@ def serve_forever(
     credentials: Iterable[Credentials] | None = None,
     require_signature: bool = False,
     allow_remote: bool = False,
+    allow_hosts: Iterable[str] = (),
     max_body: int = MAX_BODY,
     stop_timeout: float = STOP_TIMEOUT,
     about: Iterable[str] = (),
@@ -251,6 +291,7 @@ def serve_forever(
         credentials: Who may call; ``None`` means those of the environment, if any.
         require_signature: Refuse to start without credentials.
         allow_remote: Whether ``host`` may be an address that other machines reach.
+        allow_hosts: Names and addresses by which clients may call the server, beside those of this machine.
         max_body: Bytes that a request may have.
         stop_timeout: Seconds that requests under way are given when the server stops.
         about: Lines to say once it listens, beneath the address: what there is to ask for.
@@ -264,6 +305,7 @@ def serve_forever(
         credentials=credentials,
         require_signature=require_signature,
         allow_remote=allow_remote,
+        allow_hosts=allow_hosts,
         max_body=max_body,
         stop_timeout=stop_timeout,
     )
@@ -314,7 +356,7 @@ def _next(noted: queue.SimpleQueue[int]) -> int:
 
 
 def _check_access(host: str, accepted: tuple[Credentials, ...], *, require_signature: bool, allow_remote: bool) -> None:
-    remote = not _is_loopback(host)
+    remote = not is_loopback(host)
     if remote and not allow_remote:
         raise ValidationError(
             f"other machines may reach {host or 'every address'}: keep 127.0.0.1, or allow it with allow_remote "
@@ -328,13 +370,6 @@ def _check_access(host: str, accepted: tuple[Credentials, ...], *, require_signa
             "PERSONALIZE_RT_SECRET_ACCESS_KEY, or name a credentials file",
             parameter="credentials",
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -360,16 +395,3 @@ def _listen(host: str, port: int) -> socket.socket:
         reason = reasons.get(error.errno or 0, error.strerror or "that is no address of this machine")
     listener.close()
     raise ConfigurationError(f"cannot listen on {host}, port {port}: {reason}")
-
-
-def _build(
-    local: Embedded, verifier: Verifier | None, max_body: int, stop_timeout: int, started: Callable[[], None]
-) -> uvicorn.Server:
-    try:
-        from personalize_rt.local import front
-    except ImportError as error:
-        missing = error.name
-    else:
-        application = front.Application(local.handle, local.faults, local.reload, verifier=verifier, max_body=max_body)
-        return front.build(application, stop_timeout=stop_timeout, started=started)
-    raise ConfigurationError(f'{missing} is not installed: pip install "personalize-rt[server]"')

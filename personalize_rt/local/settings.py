@@ -12,7 +12,8 @@
     [filters]                       # name = filter expression
     unseen = 'EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("Watch")'
 
-    [schemas]                       # dataset = a file with the Avro schema JSON of CreateSchema, or the JSON itself
+    [schemas]                       # dataset = a file of the directory with the Avro schema JSON of CreateSchema, or
+                                    # the JSON itself
     items = "items.schema.json"     # a dataset without one is inferred, by the rule in personalize_rt.local.schemas
 
     [options]
@@ -22,21 +23,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal, cast
 
 import attrs
 
 from personalize_rt.errors import FilterSyntaxError, ValidationError
 from personalize_rt.filters import Filter
-from personalize_rt.local.datasets import Datasets, line_that_is_not_utf8
+from personalize_rt.local.datasets import Datasets, line_that_is_not_utf8, only_regular
 from personalize_rt.local.engine import Engine, Resource
 from personalize_rt.local.filtering import check_fields
-from personalize_rt.local.models import events_of_type
-from personalize_rt.local.places import Source, places_in_toml
+from personalize_rt.local.places import Source, excess, places_in_toml
 from personalize_rt.local.problems import Problems
 from personalize_rt.local.recipes import BATCH_ONLY, RECIPES, Recipe
 from personalize_rt.local.schemas import DATASETS, Schema, read_schema
@@ -82,7 +83,7 @@ class Settings:
         schemas: The schema of each dataset (``"interactions"``, …) that has one.
         region: The region of the ARNs.
         account: The account of the ARNs.
-        text: The file.
+        source: The file.
     """
 
     campaigns: Mapping[str, Declared] | None = None
@@ -91,7 +92,7 @@ class Settings:
     schemas: Mapping[str, Schema] = attrs.field(factory=dict[str, Schema])
     region: str = "eu-west-1"
     account: str = "000000000000"
-    text: str = attrs.field(default="", repr=False)
+    source: Source = attrs.field(default=Source(FILE, "", read=places_in_toml), repr=False)
 
     def arn(self, kind: Kind | Literal["filter"], name: str = "") -> str:
         """The ARN of a resource."""
@@ -107,39 +108,51 @@ def read_settings(directory: Path, problems: Problems) -> Settings:
         problems: Takes what is wrong.
     """
     path = directory / FILE
-    if not path.exists():
+    if not os.path.lexists(path):
         return Settings()
-    text = ""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        return _Reader(directory, text, problems).read(tomllib.loads(text))
+        text = _read(path)
     except OSError as error:
         problems.add(FILE, f"expected a file that can be read: {error.strerror}")
+        return Settings()
     except UnicodeDecodeError:
         problems.add(FILE, "expected UTF-8", line=line_that_is_not_utf8(path))
+        return Settings()
+    source = Source(FILE, text, read=places_in_toml)
+    found = excess(text)
+    if found is not None:
+        line, column = source.at(found[1])
+        problems.add(FILE, found[0], line=line, column=column)
+        return Settings()
+    try:
+        return _Reader(directory, source, problems).read(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        _add_syntax_error(str(error), text, problems)
-    return Settings()
+        _add_syntax_error(str(error), source, problems)
+        return Settings()
 
 
-def _add_syntax_error(message: str, text: str, problems: Problems) -> None:
+def _read(path: str | Path) -> str:
+    with open(path, encoding="utf-8-sig", opener=only_regular) as text:
+        return text.read()
+
+
+def _add_syntax_error(message: str, source: Source, problems: Problems) -> None:
     place = re.search(r"\(at line (\d+), column (\d+)\)", message)
-    line, column = (int(place[1]), int(place[2])) if place else Source(FILE, text).at(len(text))
+    line, column = (int(place[1]), int(place[2])) if place else source.at(len(source.text))
     problems.add(FILE, f"expected TOML: {message.partition(' (at ')[0]}", line=line, column=column)
 
 
-def _add(problems: Problems, text: str, message: str, *path: str) -> None:
+def _add(problems: Problems, source: Source, message: str, *path: str) -> None:
     """Note a problem at its key; where there is none, as of a member that is missing, at what should have it."""
-    places = places_in_toml(text)
-    known = next((places[path[:length]] for length in range(len(path), 0, -1) if path[:length] in places), None)
-    line, column = (None, None) if known is None else Source(FILE, text).at(known)
+    span = source.span(*path)
+    line, column = (None, None) if span is None else source.at(span[0])
     problems.add(FILE, message, line=line, column=column)
 
 
 @attrs.frozen
 class _Reader:
     directory: Path
-    text: str
+    source: Source
     problems: Problems
 
     def read(self, declared: Mapping[str, Any]) -> Settings:
@@ -153,11 +166,11 @@ class _Reader:
             self._filters(self._texts(declared, "filters")),
             self._schemas(self._texts(declared, "schemas")),
             **self._options(self._texts(declared, "options")),
-            text=self.text,
+            source=self.source,
         )
 
     def wrong(self, message: str, *path: str) -> None:
-        _add(self.problems, self.text, message, *path)
+        _add(self.problems, self.source, message, *path)
 
     def _entries(self, declared: Mapping[str, Any], table: str) -> dict[str, Any]:
         entries: Any = declared.get(table, {})
@@ -241,26 +254,36 @@ class _Reader:
             if dataset is None:
                 self.wrong(f"schemas.{name}: expected one of the datasets {', '.join(DATASETS)}", "schemas", name)
                 continue
-            source = self._source(name, value)
-            if source is None:
-                expected = "expected the JSON of a schema, or the name of a UTF-8 file that holds it"
-                self.wrong(f"schemas.{name}: {expected}", "schemas", name)
+            source = self._schema(name, value)
+            if isinstance(source, str):
+                expected = (
+                    "expected the JSON of a schema, or the name of a UTF-8 file in the data directory that holds it"
+                )
+                self.wrong(f"schemas.{name}: {expected} ({source})", "schemas", name)
                 continue
             schema = read_schema(source, dataset, self.problems)
             if schema is not None:
                 read[name] = schema
         return read
 
-    def _source(self, name: str, value: str) -> Source | None:
-        """Where the JSON of a schema stands; ``None`` when there is no such file."""
-        if not value.lstrip().startswith("{"):
-            try:
-                return Source(value, (self.directory / value).read_text(encoding="utf-8-sig"))
-            except (OSError, ValueError):
-                return None
-        start = self.text.find(value, places_in_toml(self.text)["schemas", name])
-        # With escapes in it, it does not stand there as it is.
-        return Source(f"{FILE} (schemas.{name})", value, self.text[:start] if start >= 0 else "")
+    def _schema(self, name: str, value: str) -> Source | str:
+        """The JSON of a schema, or why there is none."""
+        if value.lstrip().startswith("{"):
+            start = _place(self.source, value, "schemas", name)
+            # With escapes in it, it does not stand there as it is.
+            around = "" if start is None else self.source.text[:start]
+            return Source(f"{FILE} (schemas.{name})", value, around)
+        path = PurePath(value)
+        if path.anchor or ".." in path.parts:
+            return "this one is outside of it"
+        try:
+            return Source(value, _read(self.directory / path))
+        except OSError as error:
+            return error.strerror or "it cannot be read"
+        except UnicodeDecodeError:
+            return "this one is not UTF-8"
+        except ValueError:
+            return "that is no name of a file"
 
     def _options(self, options: Mapping[str, str]) -> dict[str, str]:
         for key, value in options.items():
@@ -289,13 +312,14 @@ def resources(settings: Settings, datasets: Datasets, problems: Problems) -> lis
             for recipe in RECIPES.values()
             if recipe.resource == "campaign" and not _missing(recipe, datasets)
         }
+    types = set(map(str.casefold, () if datasets.interactions is None else datasets.interactions.types))
     found: list[Resource] = []
     for kind, declared in zip(_KINDS, (campaigns, settings.recommenders), strict=True):
         for name, one in declared.items():
             recipe = one.recipe
             for file in _missing(recipe, datasets):
                 problems.add(file, f"expected this file: the {kind} {name} ({recipe.name}) learns from it")
-            if _lacks_events(recipe, datasets):
+            if recipe.event_type is not None and types and recipe.event_type.casefold() not in types:
                 expected = f"expected events of the type {recipe.event_type}"
                 problems.add("interactions.csv", f"{expected}: the {kind} {name} ({recipe.name}) learns from them")
             metadata = one.with_metadata or recipe.with_metadata
@@ -307,11 +331,6 @@ def _missing(recipe: Recipe, datasets: Datasets) -> list[str]:
     return [DATASETS[name].file for name in recipe.learns_from if getattr(datasets, name) is None]
 
 
-def _lacks_events(recipe: Recipe, datasets: Datasets) -> bool:
-    log = datasets.interactions
-    return recipe.event_type is not None and log is not None and events_of_type(log, recipe.event_type) == []
-
-
 def add_filters(settings: Settings, engine: Engine, problems: Problems) -> None:
     """Make the filters that are declared.
 
@@ -321,6 +340,8 @@ def add_filters(settings: Settings, engine: Engine, problems: Problems) -> None:
         problems: Takes what is wrong with an expression: its syntax, or else each field that the data do not have.
     """
     for name, text in settings.filters.items():
+        if problems.full(FILE):
+            break
         try:
             expression = Filter.parse(text)
             errors = check_fields(expression, text, engine.datasets)
@@ -329,19 +350,25 @@ def add_filters(settings: Settings, engine: Engine, problems: Problems) -> None:
         except FilterSyntaxError as error:
             errors = [error]
         except ValidationError as error:
-            _add(problems, settings.text, f"filters.{name}: {error.message}", "filters", name)
+            _add(problems, settings.source, f"filters.{name}: {error.message}", "filters", name)
             continue
         for wrong in errors:
-            _add_filter_problem(settings, name, text, wrong, problems)
+            _add_filter_problem(settings.source, name, text, wrong, problems)
 
 
-def _add_filter_problem(settings: Settings, name: str, text: str, error: FilterSyntaxError, problems: Problems) -> None:
+def _add_filter_problem(source: Source, name: str, text: str, error: FilterSyntaxError, problems: Problems) -> None:
     """Note a problem at its place in the file, when the file has the expression as it is; else at its key."""
-    start = settings.text.find(text, places_in_toml(settings.text)["filters", name])
-    if start < 0:
-        _add(problems, settings.text, f"filters.{name}: {error.message}", "filters", name)
+    start = _place(source, text, "filters", name)
+    if start is None:
+        _add(problems, source, f"filters.{name}: {error.message}", "filters", name)
         return
-    within = text.splitlines(keepends=True)
-    place = start + sum(map(len, within[: error.line - 1])) + error.column - 1
-    line, column = Source(FILE, settings.text).at(place)
+    before = text.split("\n")[: error.line - 1]
+    line, column = source.at(start + sum(len(line) + 1 for line in before) + error.column - 1)
     problems.add(FILE, f"filters.{name}: {error.message.partition(': ')[2]}", line=line, column=column)
+
+
+def _place(source: Source, text: str, *path: str) -> int | None:
+    """Where a text stands in the value that holds it; ``None`` when it is written there in another way."""
+    start, end = source.span(*path) or (0, 0)
+    found = source.text.find(text, start, end)
+    return None if found < 0 else found

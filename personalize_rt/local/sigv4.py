@@ -32,7 +32,7 @@ import attrs
 
 from personalize_rt.errors import ConfigurationError
 
-__all__ = ["Credentials", "SignatureError", "SignedRequest", "Verifier"]
+__all__ = ["Claim", "Credentials", "SignatureError", "SignedRequest", "Verifier"]
 
 ALGORITHM = b"AWS4-HMAC-SHA256"
 SIGNING_NAME = "personalize"
@@ -197,15 +197,24 @@ class Verifier:
         Raises:
             SignatureError: It is not signed with accepted keys, for this service, just now.
         """
-        claimed = _authorization(request)
-        timestamp, signed_at = _signing_time(request)
-        credentials = self._known(claimed, request)
+        self.claim(request).verify(request.body)
+
+    def claim(self, head: SignedRequest) -> Claim:
+        """Check all that does not depend on the body, so that a body is kept only if it may be accepted.
+
+        Args:
+            head: The request; its body is not looked at.
+
+        Raises:
+            SignatureError: It is refused whatever its body is.
+        """
+        claimed = _authorization(head)
+        timestamp, signed_at = _signing_time(head)
+        credentials = self._known(claimed, head)
         _check_scope(claimed, signed_at)
         self._check_time(timestamp, signed_at)
-        _check_signed_headers(claimed, request)
-        expected = _signature(credentials.secret_access_key, claimed, signed_at, request)
-        if not hmac.compare_digest(expected, claimed.signature):
-            raise _invalid("the signature does not match: check the secret key, and what changes requests on their way")
+        _check_signed_headers(claimed, head)
+        return Claim(head, claimed, signed_at, credentials.secret_access_key)
 
     def _known(self, claimed: _Authorization, request: SignedRequest) -> Credentials:
         credentials = self.accepted.get(claimed.access_key_id)
@@ -226,6 +235,30 @@ class Verifier:
             )
         if signed_at > now + WINDOW:
             raise _invalid(f"signature not yet current: {timestamp} is later than {now + WINDOW:{_BASIC_ISO}}")
+
+
+@attrs.frozen(repr=False)
+class Claim:
+    """A request whose head is in order, and whose signature is still to be verified."""
+
+    _head: SignedRequest
+    _claimed: _Authorization
+    _signed_at: datetime
+    _secret: str
+
+    def verify(self, body: bytes) -> None:
+        """Accept the request with its body, or say why not.
+
+        Raises:
+            SignatureError: It was not signed with this secret, head and body.
+        """
+        declared = self._head.value(b"x-amz-content-sha256")
+        if declared is not None and declared != _digest(body):
+            raise _invalid("x-amz-content-sha256 is not the SHA-256 of the body")
+        request = attrs.evolve(self._head, body=body)
+        expected = _signature(self._secret, self._claimed, self._signed_at, request)
+        if not hmac.compare_digest(expected, self._claimed.signature):
+            raise _invalid("the signature does not match: check the secret key, and what changes requests on their way")
 
 
 def _invalid(message: str) -> SignatureError:
@@ -302,9 +335,6 @@ def _check_signed_headers(claimed: _Authorization, request: SignedRequest) -> No
     for name, _ in request.headers:
         if name.startswith(b"x-amz-") and name not in claimed.signed_headers:
             raise _invalid(f"the header {name.decode('latin-1')} must be signed")
-    declared = request.value(b"x-amz-content-sha256")
-    if declared is not None and declared != _digest(request.body):
-        raise _invalid("x-amz-content-sha256 is not the SHA-256 of the body")
 
 
 def _signature(secret: str, claimed: _Authorization, signed_at: datetime, request: SignedRequest) -> bytes:

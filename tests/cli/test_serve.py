@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -50,14 +51,33 @@ def test_it_answers_a_client_until_it_is_stopped(monkeypatch: Any) -> None:
         process.communicate()
 
 
+def test_hosts_that_are_allowed_may_be_given_more_than_once() -> None:
+    process = started("sample", "--port", "0", "--allow-host", "one.internal", "--allow-host", "10.0.0.5")
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        statuses = {}
+        for host in ("one.internal", "10.0.0.5:1", "localhost", "two.internal"):
+            request = urllib.request.Request(f"{url}/healthz", headers={"Host": host})
+            try:
+                statuses[host] = urllib.request.urlopen(request, timeout=10).status
+            except urllib.error.HTTPError as error:
+                statuses[host] = error.code
+        assert statuses == {"one.internal": 200, "10.0.0.5:1": 200, "localhost": 200, "two.internal": 403}
+    finally:
+        process.kill()
+        process.communicate()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--host", "0.0.0.0", "--port", "0"), "allow"),
+        (("--port", "0", "--allow-host", "http://localhost"), "without a scheme"),
+        (("--host", "0.0.0.0", "--port", "0"), "allow_remote"),
         (("--port", "0", "--require-signature"), "credentials"),
         (("nowhere", "--port", "0"), "nowhere"),
     ],
-    ids=["open to others", "nothing to check signatures with", "no data"],
+    ids=["no host", "open to others", "nothing to check signatures with", "no data"],
 )
 def test_what_would_be_wrong_is_one_line_and_no_server(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
     process = started(*arguments)

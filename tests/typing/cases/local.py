@@ -41,5 +41,5 @@ local.faults.fail(status=503, rate=0.1)
 local.faults.latency(0.3)
 local.faults.hang()
 local.faults.clear()
-with local.serve(port=0) as url:
+with local.serve(port=0, allow_hosts=["host.docker.internal"]) as url:
     assert_type(url, str)
