@@ -15,10 +15,12 @@ from personalize_rt.transport.attempt import REPLY, Attempt, under_way
 from personalize_rt.transport.clients import (
     build_client,
     check_client_options,
+    chosen_session,
     hidden_retries,
     refuse_options,
     resolve_credentials,
 )
+from personalize_rt.transport.credentials import build_with
 from personalize_rt.transport.failures import configured, forget_frames, translated
 
 __all__ = ["Attempt", "Reply", "Transport"]
@@ -109,7 +111,7 @@ class Transport:
             if self._closed:
                 raise ConfigurationError("this runtime is closed: build a new one")
             if self._client is None:
-                client = configured(lambda: build_client(**self._options))
+                client = configured(self._new_client)
                 from personalize_rt.transport.fast import install
 
                 self._bounded = install(client)
@@ -120,11 +122,16 @@ class Transport:
                 self._client = client
             return self._client
 
+    def _new_client(self) -> Any:
+        session = chosen_session(self._options["session"])
+        return build_with(lambda **keys: build_client(**{**self._options, "session": session, **keys}), session)
+
     def connect(self) -> None:
-        """Build the client and resolve its credentials.
+        """Build the client and fetch its credentials.
 
         Raises:
             ConfigurationError: There is no region, profile or credentials, or they cannot be refreshed.
+            TransportError: Credentials cannot be fetched just now; later they may.
         """
         client = self.client()
         if self._owned:
@@ -179,7 +186,7 @@ class Transport:
         finally:
             under_way.reset(token)
         # Outside of the except block: botocore's text, which may repeat what was sent, must not hang on ours.
-        ours = translated(failure, request, sent_before)
+        ours = translated(failure, request, sent_before, attempt)
         try:
             if ours is not failure:
                 forget_frames(failure)
