@@ -30,6 +30,7 @@ from typing import Any
 from personalize_rt.errors import ConfigurationError, PersonalizeError, ValidationError
 from personalize_rt.operations import Request
 from personalize_rt.transport import fast, sending
+from personalize_rt.transport.asynchronous_credentials import AsyncCredentials
 from personalize_rt.transport.asynchronous_sender import AsyncSender
 from personalize_rt.transport.attempt import Attempt, under_way
 from personalize_rt.transport.clients import (
@@ -41,7 +42,7 @@ from personalize_rt.transport.clients import (
     own_session,
     refuse_options,
 )
-from personalize_rt.transport.credentials import AsyncCredentials, sign_with, stand_ins
+from personalize_rt.transport.credentials import sign_with, stand_ins
 from personalize_rt.transport.failures import configured, forget_frames, translated
 from personalize_rt.transport.sending import Reply
 from personalize_rt.transport.tls import tls_reason
@@ -134,13 +135,13 @@ class AsyncTransport:
         session = self._options["session"]
         if session is None:
             aiobotocore("session")  # whose absence has an error of its own
-            session = own_session("aiobotocore.session")
-        keys = stand_ins(session)
+            session = configured(lambda: own_session("aiobotocore.session"))
+        keys, none = stand_ins(session), dict[str, str]()
         try:
             opened = await _configured(lambda: self._create(session, keys))
         except TypeError:  # a session that takes no keys, or gives some itself
-            keys = {}
-            opened = await _configured(lambda: self._create(session, keys))
+            keys = none
+            opened = await _configured(lambda: self._create(session, none))
         client = await _configured(opened.__aenter__)
         try:
             sign_with(client, session, partial(AsyncCredentials, start=self.in_background))
@@ -148,7 +149,7 @@ class AsyncTransport:
             _log.debug("credentials are fetched by aiobotocore, since it has no %s", error)
             if keys:
                 await opened.__aexit__(None, None, None)
-                opened = await _configured(lambda: self._create(session, {}))
+                opened = await _configured(lambda: self._create(session, none))
                 client = await _configured(opened.__aenter__)
         return opened, client
 

@@ -90,8 +90,10 @@ def build_client(*, region_name: Any, session: Any, endpoint_url: Any, config: A
     """What ``boto3.client("personalize-runtime", ...)`` returns, with our defaults.
 
     Args:
-        region_name: As ``boto3.client`` takes it; so are ``endpoint_url`` and ``config``.
+        region_name: As ``boto3.client`` takes it.
         session: What :func:`chosen_session` takes.
+        endpoint_url: As ``boto3.client`` takes it.
+        config: The caller's ``botocore.config.Config``, or ``None``.
         keys: Credentials instead of those of the session, as ``boto3.client`` takes them.
     """
     session = chosen_session(session)

@@ -78,7 +78,7 @@ _LASTING = (
 
 
 class _Origin(NamedTuple):
-    """The provider that failed, as botocore names it, and the operation that it was calling, such as ``sts:AssumeRole``."""
+    """The provider that failed, as botocore names it, and the operation that it called (``sts:AssumeRole``)."""
 
     provider: str | None
     operation: str | None
@@ -199,11 +199,11 @@ def _failure(error: Any, origin: _Origin, verbose: bool) -> _Failure:
     if isinstance(error, _known(_SSO)):
         return _Failure(f"the session of single sign-on has expired, or there is none ({type(error).__name__})")
     if isinstance(error, botocore.CredentialRetrievalError):
-        return _of_a_provider(str(error.kwargs.get("error_msg", "")), origin.provider)
+        return _of_a_provider(str(error.kwargs.get("error_msg", "")), origin.provider, verbose)
     if isinstance(error, botocore.MetadataRetrievalError):
         return _Failure("the instance metadata service did not answer as it should", passing=True)
     if isinstance(error, botocore.BotoCoreError):
-        return _Failure(str(error).rstrip("."))
+        return _Failure(str(error).rstrip(".") if verbose else type(error).__name__)
     if isinstance(error, OSError):
         return _of_the_system(error, origin.provider)
     if isinstance(error, RuntimeError) and "still expired" in str(error):
@@ -226,7 +226,7 @@ def _of_a_service(error: Any, operation: str, verbose: bool) -> _Failure:
     return _Failure(what + (f": {said[:_LONGEST].rstrip('.')}" if said else ""), passing=is_passing(code, status))
 
 
-def _of_a_provider(said: str, provider: str | None) -> _Failure:
+def _of_a_provider(said: str, provider: str | None, verbose: bool) -> _Failure:
     """A ``CredentialRetrievalError``, which has nothing but a text."""
     incomplete = "did not contain" in said  # of RefreshableCredentials
     if provider == "container-role":
@@ -242,7 +242,7 @@ def _of_a_provider(said: str, provider: str | None) -> _Failure:
         return _Failure("the instance metadata service gave none", passing=True)
     if provider == "custom-process" and not said.startswith(("Unsupported version", "Missing required key")):
         return _Failure("the program of credential_process failed")
-    return _Failure(said[:_LONGEST].rstrip("."))
+    return _Failure(said[:_LONGEST].rstrip(".") if verbose else "it failed")
 
 
 def _of_the_system(error: OSError, provider: str | None) -> _Failure:

@@ -1,9 +1,9 @@
 """The credentials of a client that we build, which hold up no call beyond its deadline.
 
 botocore fetches credentials in the thread of a call, and takes as long as whoever gives them: an STS that hangs holds a
-page for a minute. Here a fetch runs beside the calls: on a thread, or as a task of the event loop. There is one at a
-time, everybody waits for the same one, and each call no longer than its own time; the fetch goes on for the next call.
-While credentials last that are only about to expire, nobody waits at all.
+page for a minute. Here a fetch runs beside the calls, on a thread of its own (of an asynchronous client, as a task:
+``asynchronous_credentials``). There is one at a time, everybody waits for the same one, and each call no longer than
+its own time; the fetch goes on for the next call. While credentials last that are only about to expire, nobody waits.
 
 botocore would also fetch some credentials while it builds the client. A client is therefore built with stand-ins, and
 its signer is then given what is here.
@@ -11,24 +11,21 @@ its signer is then given what is here.
 
 from __future__ import annotations
 
-import asyncio
 import copy
-import inspect
 import logging
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any, NoReturn
 
-from personalize_rt.errors import ConfigurationError, PersonalizeError
+from personalize_rt.errors import PersonalizeError
 from personalize_rt.transport.attempt import under_way
 from personalize_rt.transport.credential_failures import credentials_error, late_credentials
 from personalize_rt.transport.failures import forget_frames
-from personalize_rt.transport.metadata import is_troubled
 from personalize_rt.transport.untyped import untyped
 
-__all__ = ["AsyncCredentials", "Credentials", "build_with", "sign_with", "stand_ins"]
+__all__ = ["Credentials", "Fetch", "Shared", "build_with", "none_found", "sign_with", "stand_ins"]
 
 _log = logging.getLogger("personalize_rt")
 
@@ -70,7 +67,7 @@ def sign_with(client: Any, session: Any, kind: Callable[[Any, Callable[[], Any]]
     Args:
         client: The client; one that signs nothing stays as it is.
         session: What it was built from.
-        kind: :class:`Credentials`, or makes :class:`AsyncCredentials`.
+        kind: :class:`Credentials`, or makes what an asynchronous client signs with.
 
     Raises:
         AttributeError: botocore no longer has what this stands on.
@@ -86,7 +83,7 @@ def sign_with(client: Any, session: Any, kind: Callable[[Any, Callable[[], Any]]
         features.discard("e")  # CREDENTIALS_CODE: AWS would count credentials that were given in code
 
 
-class _Fetch:
+class Fetch:
     """One fetch, for all who wait for it."""
 
     __slots__ = ("error", "frozen", "over")
@@ -111,7 +108,7 @@ class _Fetch:
         raise copy.copy(self.error) if isinstance(self.error, PersonalizeError) else self.error
 
 
-class _Shared:
+class Shared:
     """What both kinds of credentials have in common.
 
     Args:
@@ -123,7 +120,7 @@ class _Shared:
         self._session = session
         self._load = load
         self._known: Any = None
-        self._under_way: _Fetch | None = None
+        self._under_way: Fetch | None = None
 
     @property
     def method(self) -> str | None:
@@ -150,11 +147,8 @@ class _Shared:
         except AttributeError:  # another botocore
             return None, True
 
-    def _late(self) -> NoReturn:
-        raise late_credentials(self.method)
 
-
-class Credentials(_Shared):
+class Credentials(Shared):
     """Credentials of a blocking client. Locked: they may be shared by threads."""
 
     def __init__(self, session: Any, load: Callable[[], Any]) -> None:
@@ -181,7 +175,7 @@ class Credentials(_Shared):
             left = None if attempt.ends is None else attempt.ends - time.monotonic()
         fetch = self._fetch()
         if not fetch.over.wait(None if left is None else max(0.0, left)):
-            self._late()
+            raise late_credentials(self.method)
         frozen = fetch.outcome()
         if attempt is not None:
             attempt.unsigned = False
@@ -192,13 +186,13 @@ class Credentials(_Shared):
             self.get_frozen_credentials()
         return super().__getattr__(name)
 
-    def _fetch(self) -> _Fetch:
+    def _fetch(self) -> Fetch:
         """The fetch that is under way, started now if there is none."""
         with self._lock:
             fetch = self._under_way
             if fetch is not None:
                 return fetch
-            fetch = self._under_way = _Fetch(threading.Event())
+            fetch = self._under_way = Fetch(threading.Event())
         context = copy_context()  # what tracers and log filters keep in it
         worker = threading.Thread(target=context.run, args=(self._run, fetch), name="personalize-rt-credentials")
         worker.daemon = True
@@ -208,10 +202,10 @@ class Credentials(_Shared):
             self._run(fetch)
         return fetch
 
-    def _run(self, fetch: _Fetch) -> None:
+    def _run(self, fetch: Fetch) -> None:
         try:
             if self._known is None:
-                self._known = self._load() or _none_found(self._session)
+                self._known = self._load() or none_found(self._session)
             fetch.frozen = self._known.get_frozen_credentials()
         except BaseException as error:
             fetch.fails(error)
@@ -221,79 +215,10 @@ class Credentials(_Shared):
             fetch.over.set()
 
 
-class AsyncCredentials(_Shared):
-    """Credentials of an asynchronous client. They may be shared by the tasks of one event loop.
-
-    A fetch is a task of its own, since a call that is cancelled at its deadline would cancel the fetch with it: where
-    fetching takes longer than a call may, there would never be credentials.
-
-    Args:
-        session: Where the credentials come from.
-        load: Finds them, or gives something that can be awaited.
-        start: Runs something in the background, until the client is closed.
-    """
-
-    def __init__(
-        self,
-        session: Any,
-        load: Callable[[], Any],
-        *,
-        start: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
-    ) -> None:
-        super().__init__(session, load)
-        self._start = start
-
-    async def get_frozen_credentials(self) -> Any:
-        """Access key, secret key and token, as aiobotocore's signer asks for them.
-
-        Raises:
-            ConfigurationError: There are none, and this will not pass by itself.
-            TransportError: They cannot be fetched just now.
-        """
-        current, is_due = self._current()
-        if not is_due:
-            return await current.get_frozen_credentials()
-        if current is not None:
-            self._fetch()
-            return current
-        attempt = under_way.get()
-        if attempt is not None:
-            attempt.unsigned = True
-        fetch = self._fetch()
-        await fetch.over.wait()
-        frozen = fetch.outcome()
-        if attempt is not None:
-            attempt.unsigned = False
-        return frozen
-
-    def _fetch(self) -> _Fetch:
-        """The fetch that is under way, started now if there is none."""
-        fetch = self._under_way
-        if fetch is None:
-            fetch = self._under_way = _Fetch(asyncio.Event())
-            task = self._start(self._run(fetch))
-            task.add_done_callback(lambda _: self._over(fetch))
-        return fetch
-
-    async def _run(self, fetch: _Fetch) -> None:
-        try:
-            if self._known is None:
-                found = self._load()
-                found = await found if inspect.isawaitable(found) else found
-                self._known = found or await asyncio.to_thread(_none_found, self._session)
-            fetch.frozen = await self._known.get_frozen_credentials()
-        except Exception as error:
-            fetch.fails(error)
-
-    def _over(self, fetch: _Fetch) -> None:
-        self._under_way = None
-        if fetch.frozen is None and fetch.error is None:
-            fetch.error = ConfigurationError("this runtime was closed while credentials were being fetched")
-        fetch.over.set()
-
-
-def _none_found(session: Any) -> NoReturn:
+def none_found(session: Any) -> NoReturn:
     """Raise what botocore raises without credentials, unless those of the instance may yet come."""
+    from personalize_rt.transport.metadata import is_troubled
+
     exceptions = untyped("botocore.exceptions")
     if is_troubled(session):
         raise exceptions.CredentialRetrievalError(provider="iam-role", error_msg="the answer did not contain them")

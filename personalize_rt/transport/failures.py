@@ -22,8 +22,6 @@ from personalize_rt.operations import Request, argument_name
 from personalize_rt.redaction import mask
 from personalize_rt.transport.attempt import Attempt
 from personalize_rt.transport.codes import service_error_class
-from personalize_rt.transport.credential_failures import ADVICE, credentials_error
-from personalize_rt.transport.tls import refused_later, tls_reason
 from personalize_rt.transport.untyped import untyped
 
 __all__ = ["configured", "forget_frames", "service_error", "translated"]
@@ -50,17 +48,23 @@ def configured(build: Callable[[], Any]) -> Any:
 def _configuration_error(error: Exception) -> Exception:
     if isinstance(error, PersonalizeError):
         return error
+    from personalize_rt.transport.credential_failures import credentials_error
+
     of_credentials = credentials_error(error)
     if of_credentials is not None:
         return of_credentials
     if isinstance(error, untyped("botocore.exceptions").BotoCoreError | ValueError):
         return ConfigurationError(_configuration_advice(error))
     if isinstance(error, OSError):
-        return ConfigurationError(f"a file of the AWS settings cannot be read: {error.strerror or type(error).__name__}")
+        return ConfigurationError(
+            f"a file of the AWS settings cannot be read: {error.strerror or type(error).__name__}"
+        )
     return error
 
 
 def _configuration_advice(error: Exception) -> str:
+    from personalize_rt.transport.credential_failures import ADVICE
+
     name = type(error).__name__
     if name in ADVICE:
         return ADVICE[name]
@@ -72,6 +76,8 @@ def _configuration_advice(error: Exception) -> str:
 
 def translated(error: Exception, request: Request[Any], sent_before: int, attempt: Attempt) -> Exception:
     """What the caller sees for an exception of a client's call."""
+    from personalize_rt.transport.credential_failures import credentials_error
+
     botocore = untyped("botocore.exceptions")
     test_doubles: type[Exception] = botocore.StubResponseError
     if isinstance(error, TransportError):
@@ -140,6 +146,8 @@ def _transport_kinds() -> tuple[type[Exception], ...]:
 
 
 def _transport_error(error: Any, attempts: int) -> TransportError:
+    from personalize_rt.transport.tls import refused_later, tls_reason
+
     botocore = untyped("botocore.exceptions")
     details: Mapping[str, Any] = getattr(error, "kwargs", {})
     behind = details.get("error")
@@ -221,6 +229,7 @@ _SERVICE_ADVICE: Mapping[type[ServiceError], str] = {
     ResourceNotFoundError: "Check the ARN, its region and its account",
     AccessDeniedError: "Check credentials, clock, and the IAM permission of this operation",
 }
+
 
 def _retry_after(headers: Mapping[str, Any]) -> float | None:
     """Seconds to wait, by ``x-amz-retry-after`` (milliseconds) or ``Retry-After`` (seconds, or a date)."""

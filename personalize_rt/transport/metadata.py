@@ -32,9 +32,10 @@ def is_troubled(session: Any) -> bool:
     try:
         fetcher = session.get_component("credential_provider").get_provider("iam-role")._role_fetcher
         disabled: bool = fetcher._disabled
-        url, timeout = urlsplit(fetcher.get_base_url()), float(fetcher._timeout)
+        address, timeout = str(fetcher.get_base_url()), float(fetcher._timeout)
     except (AttributeError, TypeError, ValueError, untyped("botocore.exceptions").UnknownCredentialError):
         return False
+    url = urlsplit(address)
     return not disabled and url.scheme == "http" and _may_answer(url.hostname or "", url.port or 80, timeout)
 
 

@@ -7,6 +7,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from personalize_rt.errors import ConfigurationError, ValidationError
@@ -20,7 +21,6 @@ from personalize_rt.transport.clients import (
     refuse_options,
     resolve_credentials,
 )
-from personalize_rt.transport.credentials import build_with
 from personalize_rt.transport.failures import configured, forget_frames, translated
 
 __all__ = ["Attempt", "Reply", "Transport"]
@@ -123,8 +123,10 @@ class Transport:
             return self._client
 
     def _new_client(self) -> Any:
-        session = chosen_session(self._options["session"])
-        return build_with(lambda **keys: build_client(**{**self._options, "session": session, **keys}), session)
+        from personalize_rt.transport.credentials import build_with
+
+        options = {**self._options, "session": chosen_session(self._options["session"])}
+        return build_with(partial(build_client, **options), options["session"])
 
     def connect(self) -> None:
         """Build the client and fetch its credentials.

@@ -12,8 +12,10 @@ from typing import Any
 
 __all__ = ["refused_later", "tls_reason"]
 
-_TRUST = "name the file of its certificate authority in AWS_CA_BUNDLE, or in ca_bundle of the profile; a proxy that "
-_TRUST += "inspects TLS has an authority of its own"
+_TRUST = (
+    "name the file of its certificate authority in AWS_CA_BUNDLE, or in ca_bundle of the profile; a proxy that "
+    "inspects TLS has an authority of its own"
+)
 
 # By X509_V_ERR_…, the codes of OpenSSL's x509_vfy.h.
 _CERTIFICATES: Mapping[int, str] = {
@@ -28,7 +30,9 @@ _CERTIFICATES: Mapping[int, str] = {
 _NO_TLS = "the server does not speak TLS on this port: if it is plain HTTP, the endpoint begins with http://"
 _VERSIONS = "the server shares no TLS version or cipher with this client: it must speak TLS 1.2 or newer"
 _CLIENT = "the server wants a client certificate that it trusts: give Config(client_cert=…)"
-_ENDED = "the server ended the TLS handshake: check its TLS settings, whether it wants a client certificate, and proxies"
+_ENDED = (
+    "the server ended the TLS handshake: check its TLS versions, proxies, and whether it wants a client certificate"
+)
 _NOT_PEM = "the CA bundle, or the client certificate, is not a PEM file: check AWS_CA_BUNDLE, ca_bundle and client_cert"
 
 # Words in the names of OpenSSL's errors (the attribute ``reason``), in the order in which they are looked for.
@@ -115,8 +119,9 @@ def _behind(error: BaseException) -> Iterator[BaseException]:
 
 def _of_openssl(error: SSLError) -> str:
     if isinstance(error, SSLCertVerificationError):
-        known = _CERTIFICATES.get(error.verify_code)
-        return known or f"its certificate was not accepted ({error.verify_message}): {_TRUST}"
+        code: int = getattr(error, "verify_code", 0)  # Python sets it for those that OpenSSL raises
+        said: str = getattr(error, "verify_message", "no reason given")
+        return _CERTIFICATES.get(code) or f"its certificate was not accepted ({said}): {_TRUST}"
     known = _told(error, _REASONS)
     if known is not None:
         return known
