@@ -43,12 +43,12 @@ class AsyncCredentials(Shared):
             ConfigurationError: There are none, and this will not pass by itself.
             TransportError: They cannot be fetched just now.
         """
-        current, is_due = self._current()
-        if not is_due:
-            return await current.get_frozen_credentials()
-        if current is not None:
-            self._fetch()
-            return current
+        if not self._is_due():
+            return await self._known.get_frozen_credentials()
+        usable = self._usable()
+        if usable is not None:
+            self._fetch()  # and waits for nothing
+            return usable
         attempt = under_way.get()
         if attempt is not None:
             attempt.unsigned = True
@@ -70,11 +70,13 @@ class AsyncCredentials(Shared):
 
     async def _run(self, fetch: Fetch) -> None:
         try:
+            usable = None
             if self._known is None:
                 found = self._load()
                 found = await found if inspect.isawaitable(found) else found
                 self._known = found or await asyncio.to_thread(none_found, self._session)
-            fetch.frozen = await self._known.get_frozen_credentials()
+                usable = self._usable()
+            fetch.frozen = await self._known.get_frozen_credentials() if usable is None else usable
         except Exception as error:
             fetch.fails(error)
 

@@ -132,20 +132,18 @@ class Shared:
             raise AttributeError(name)
         return getattr(self._known, name)
 
-    def _current(self) -> tuple[Any, bool]:
-        """The credentials that can be used without waiting, or ``None``; and whether they should be fetched anew."""
+    def _is_due(self) -> bool:
+        """Whether the credentials are to be fetched, for the first time or anew."""
+        is_due = getattr(self._known, "refresh_needed", None)
+        return self._known is None or (is_due is not None and is_due())
+
+    def _usable(self) -> Any:
+        """The frozen credentials that are there, while they need not be fetched anew at once; else ``None``."""
         known = self._known
-        if known is None:
-            return None, True
-        is_due = getattr(known, "refresh_needed", None)
-        if is_due is None:
-            return known, False
-        if not is_due():
-            return known, False
         try:
-            return None if is_due(known._mandatory_refresh_timeout) else known._frozen_credentials, True
-        except AttributeError:  # another botocore
-            return None, True
+            return None if known.refresh_needed(known._mandatory_refresh_timeout) else known._frozen_credentials
+        except AttributeError:  # there are none, or none that expire; or another botocore
+            return None
 
 
 class Credentials(Shared):
@@ -162,14 +160,13 @@ class Credentials(Shared):
             ConfigurationError: There are none, and this will not pass by itself.
             TransportError: They cannot be fetched just now, or not within the time of the attempt that is under way.
         """
-        current, is_due = self._current()
-        if not is_due:
-            return current.get_frozen_credentials()
-        attempt = under_way.get()
-        if current is not None:
-            self._fetch()
-            return current
-        left = None
+        if not self._is_due():
+            return self._known.get_frozen_credentials()
+        usable = self._usable()
+        if usable is not None:
+            self._fetch()  # and waits for nothing
+            return usable
+        attempt, left = under_way.get(), None
         if attempt is not None:
             attempt.unsigned = True
             left = None if attempt.ends is None else attempt.ends - time.monotonic()
@@ -204,9 +201,11 @@ class Credentials(Shared):
 
     def _run(self, fetch: Fetch) -> None:
         try:
+            usable = None
             if self._known is None:
                 self._known = self._load() or none_found(self._session)
-            fetch.frozen = self._known.get_frozen_credentials()
+                usable = self._usable()
+            fetch.frozen = self._known.get_frozen_credentials() if usable is None else usable
         except BaseException as error:
             fetch.fails(error)
         finally:
