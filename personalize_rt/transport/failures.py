@@ -146,7 +146,7 @@ def _transport_kinds() -> tuple[type[Exception], ...]:
 
 
 def _transport_error(error: Any, attempts: int) -> TransportError:
-    from personalize_rt.transport.tls import refused_later, tls_reason
+    from personalize_rt.transport.tls import is_of_tls, tls_reason
 
     botocore = untyped("botocore.exceptions")
     details: Mapping[str, Any] = getattr(error, "kwargs", {})
@@ -156,7 +156,7 @@ def _transport_error(error: Any, attempts: int) -> TransportError:
         # gaierror, or urllib3's NameResolutionError around it.
         unresolved = type(behind).__name__ in ("gaierror", "NameResolutionError")
         phase = "resolve" if unresolved else "connect"
-    elif isinstance(error, botocore.SSLError) or refused_later(error):
+    elif isinstance(error, botocore.SSLError) or is_of_tls(error):
         phase = "tls"
     elif isinstance(error, botocore.ConnectTimeoutError | botocore.ProxyConnectionError):
         phase = "connect"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from ssl import SSLCertVerificationError, SSLEOFError, SSLError, SSLZeroReturnError
 from typing import Any
 
-__all__ = ["refused_later", "tls_reason"]
+__all__ = ["is_of_tls", "tls_reason"]
 
 _TRUST = (
     "name the file of its certificate authority in AWS_CA_BUNDLE, or in ca_bundle of the profile; a proxy that "
@@ -47,6 +47,13 @@ _ALERTS: Mapping[str, str] = {
     "ALERT_HANDSHAKE_FAILURE": f"{_VERSIONS}; or it wants a client certificate",
     "ALERT_INSUFFICIENT_SECURITY": _VERSIONS,
 }
+_FILES: Mapping[str, str] = {
+    "NO_CERTIFICATE_OR_CRL_FOUND": _NOT_PEM,
+    "NO_START_LINE": _NOT_PEM,
+    "PEM": _NOT_PEM,
+    "BASE64": _NOT_PEM,
+    "KEY_VALUES_MISMATCH": "the key of the client certificate is another one's: check client_cert",
+}
 _REASONS: Mapping[str, str] = {
     **_ALERTS,
     "WRONG_VERSION_NUMBER": _NO_TLS,
@@ -58,11 +65,7 @@ _REASONS: Mapping[str, str] = {
     "NO_PROTOCOLS_AVAILABLE": _VERSIONS,
     "NO_SHARED_CIPHER": _VERSIONS,
     "UNEXPECTED_EOF": _ENDED,
-    "NO_CERTIFICATE_OR_CRL_FOUND": _NOT_PEM,
-    "NO_START_LINE": _NOT_PEM,
-    "PEM": _NOT_PEM,
-    "BASE64": _NOT_PEM,
-    "KEY_VALUES_MISMATCH": "the key of the client certificate is another one's: check client_cert",
+    **_FILES,
 }
 
 
@@ -72,26 +75,36 @@ def tls_reason(error: BaseException) -> str:
     Args:
         error: What botocore, urllib3, aiohttp or OpenSSL raised.
     """
-    others: list[BaseException] = []
-    for each in _behind(error):
-        if isinstance(each, SSLError):
-            return _of_openssl(each)
-        others.append(each)
-    for each in others:
+    chain = list(_behind(error))
+    of_openssl = [each for each in chain if isinstance(each, SSLError)]
+    for each in of_openssl:  # those that aiohttp derives from it say nothing themselves
+        told = _of_certificate(each) or _told(each, _REASONS)
+        if told is not None:
+            return told
+    for each in chain:
         if type(each).__name__ == "CertificateError":  # urllib3 compares names by itself for some addresses
             return _CERTIFICATES[62]
         if isinstance(each, FileNotFoundError | NotADirectoryError):
             return f"{_missing_file()} is not there: correct the path"
         if isinstance(each, PermissionError | IsADirectoryError):
             return "the CA bundle, or the client certificate, cannot be read: check AWS_CA_BUNDLE and client_cert"
-        if isinstance(each, ConnectionError):
+        if isinstance(each, ConnectionError | SSLEOFError | SSLZeroReturnError):
             return _ENDED
-    return "check CA bundle, certificates and proxies"
+    said = next((each.reason for each in of_openssl if getattr(each, "reason", None)), "no reason given")
+    return f"OpenSSL says '{said.replace('_', ' ').lower()}': check TLS settings, CA bundle and proxies"
 
 
-def refused_later(error: BaseException) -> bool:
-    """Whether a server refused the handshake after this side took it for done, as TLS 1.3 lets it."""
-    return any(isinstance(each, SSLError) and _told(each, _ALERTS) is not None for each in _behind(error))
+def is_of_tls(error: BaseException) -> bool:
+    """Whether an exception that says something else is one of TLS behind.
+
+    aiohttp loads certificates in the midst of a request. And a server may refuse a handshake of TLS 1.3 after this side
+    took it for done.
+    """
+    return any(
+        isinstance(each, FileNotFoundError | NotADirectoryError)
+        or (isinstance(each, SSLError) and _told(each, {**_ALERTS, **_FILES}) is not None)
+        for each in _behind(error)
+    )
 
 
 def _behind(error: BaseException) -> Iterator[BaseException]:
@@ -112,23 +125,15 @@ def _behind(error: BaseException) -> Iterator[BaseException]:
             getattr(details, "certificate_error", None),  # aiohttp's
             getattr(details, "os_error", None),  # aiohttp's
             *each.args,
-            each.__cause__,
-            each.__context__,
+            each.__cause__,  # not __context__, which may be what the caller is handling
         ]
 
 
-def _of_openssl(error: SSLError) -> str:
-    if isinstance(error, SSLCertVerificationError):
-        code: int = getattr(error, "verify_code", 0)  # Python sets it for those that OpenSSL raises
-        said: str = getattr(error, "verify_message", "no reason given")
-        return _CERTIFICATES.get(code) or f"its certificate was not accepted ({said}): {_TRUST}"
-    known = _told(error, _REASONS)
-    if known is not None:
-        return known
-    if isinstance(error, SSLEOFError | SSLZeroReturnError):
-        return _ENDED
-    said = (error.reason or "no reason given").replace("_", " ").lower()
-    return f"OpenSSL says '{said}': check TLS settings, CA bundle and proxies"
+def _of_certificate(error: SSLError) -> str | None:
+    if not isinstance(error, SSLCertVerificationError) or not hasattr(error, "verify_code"):
+        return None
+    known = _CERTIFICATES.get(error.verify_code)
+    return known or f"its certificate was not accepted ({error.verify_message}): {_TRUST}"
 
 
 def _told(error: SSLError, reasons: Mapping[str, str]) -> str | None:

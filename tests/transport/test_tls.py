@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -55,3 +56,14 @@ def test_a_ca_bundle_of_the_profile_that_is_not_there_is_told(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     with PersonalizeRuntime(region_name="eu-west-1", endpoint_url=url) as runtime:
         told(runtime, url, ("ca_bundle of the profile", "is not there", "client_cert"))
+
+
+def test_what_a_caller_is_handling_is_no_reason(runtime: Any, server: Any) -> None:
+    server.always("close")
+    mine = runtime(retry={"attempts": 1})
+    try:
+        Path("/no/such/file").read_text()
+    except FileNotFoundError:
+        with pytest.raises(TransportError) as caught:
+            mine.get_recommendations(campaign_arn=ARN)
+    assert caught.value.phase == "read"
