@@ -421,12 +421,13 @@ class AsyncPersonalizeRuntime:
         return copied
 
     async def connect(self) -> Self:
-        """Build the client and resolve its credentials now: at start-up, or while a Lambda initialises.
+        """Build the client and fetch its credentials now: at start-up, or while a Lambda initialises.
 
         Importing aiobotocore and loading the service's model keep the event loop busy for some tenths of a second.
 
         Raises:
             ConfigurationError: No region, profile or credentials; aiobotocore is not installed.
+            TransportError: Credentials cannot be fetched just now; later they may.
         """
         await self._transport.connect()
         return self

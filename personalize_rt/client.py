@@ -420,10 +420,11 @@ class PersonalizeRuntime:
         return copied
 
     def connect(self) -> Self:
-        """Build the client and resolve its credentials now: at start-up, or while a Lambda initialises.
+        """Build the client and fetch its credentials now: at start-up, or while a Lambda initialises.
 
         Raises:
             ConfigurationError: No region, profile or credentials.
+            TransportError: Credentials cannot be fetched just now; later they may.
         """
         self._transport.connect()
         return self

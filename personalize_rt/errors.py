@@ -149,7 +149,10 @@ class FilterValuesError(ValidationError):
 
 
 class ConfigurationError(PersonalizeError, BotoCoreError):
-    """The client could not be built or could not sign: no region, credentials or profile, expired SSO."""
+    """The client could not be built or could not sign: no region, credentials or profile, expired SSO.
+
+    Credentials that cannot be fetched just now, though they may be later, are a :class:`TransportError`.
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -233,8 +236,9 @@ class TransportError(PersonalizeError, HTTPClientError):
 
     Args:
         message: What failed and where to look.
-        phase: How far the request came: ``"resolve"``, ``"connect"``, ``"tls"``, ``"send"`` or ``"read"``.
-        attempts: How many requests were sent in this call.
+        phase: How far the request came: ``"resolve"``, ``"connect"``, ``"tls"``, ``"send"`` or ``"read"``. It is
+            ``"connect"`` too when there were no credentials to sign the request with.
+        attempts: How many requests were sent in this call; 0 when there were no credentials for any.
     """
 
     def __init__(self, message: str, *, phase: Phase, attempts: int = 1) -> None:

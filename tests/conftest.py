@@ -402,3 +402,322 @@ def one_wire() -> Iterator[Wire]:
 def wire(one_wire: Wire) -> Wire:
     one_wire.sent.clear()
     return one_wire
+
+
+class CredentialsServer:
+    """STS, the credentials endpoint of a container and instance metadata, on 127.0.0.1.
+
+    An outcome is a status, a code of STS with its status and text, bytes (of a container), ``"close"``, ``"hang"``
+    (until the test is over), or an event to wait for before answering well; ``None`` is a good answer.
+    """
+
+    SECRET = "a-secret-that-nobody-may-see"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.repeated: Any = None
+        self.lifetime = 3600.0  # seconds that the credentials of the next answers last
+        self.over = threading.Event()
+        self._outcomes: deque[Any] = deque()
+        self._http = QuietServer(("127.0.0.1", 0), self._handler())
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        threading.Thread(target=self._http.serve_forever, args=(0.005,), daemon=True).start()
+
+    @property
+    def count(self) -> int:
+        """Requests for credentials that arrived so far."""
+        return len(self.asked)
+
+    def script(self, *outcomes: Any) -> None:
+        """Answer the next requests so, each outcome once."""
+        self._outcomes.extend(outcomes)
+
+    def close(self) -> None:
+        self.over.set()
+        self._http.shutdown()
+        self._http.server_close()
+
+    def key(self) -> str:
+        """The access key of the last good answer."""
+        return f"ASIA{self.count}"
+
+    def _expiration(self) -> str:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + self.lifetime))
+
+    def _of_sts(self, operation: str) -> str:
+        return (
+            f'<{operation}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><{operation}Result><Credentials>'
+            f"<AccessKeyId>{self.key()}</AccessKeyId><SecretAccessKey>{self.SECRET}</SecretAccessKey>"
+            f"<SessionToken>{self.SECRET}</SessionToken><Expiration>{self._expiration()}</Expiration></Credentials>"
+            f"</{operation}Result></{operation}Response>"
+        )
+
+    def _of_metadata(self) -> str:
+        keys = {"AccessKeyId": self.key(), "SecretAccessKey": self.SECRET, "Token": self.SECRET}
+        return json.dumps({"Code": "Success", **keys, "Expiration": self._expiration()})
+
+    def _answer(self, what: str) -> tuple[int, str] | None:
+        self.asked.append(what)
+        outcome = self._outcomes.popleft() if self._outcomes else self.repeated
+        if outcome == "hang":
+            outcome = self.over
+        if isinstance(outcome, threading.Event):
+            outcome.wait()
+            outcome = "close" if outcome is self.over else None
+        if outcome == "close":
+            return None
+        if isinstance(outcome, bytes):
+            return 200, outcome.decode()
+        if isinstance(outcome, tuple):
+            code, status, text = outcome
+            error = f"<Error><Code>{code}</Code><Message>{text}</Message></Error><RequestId>of-sts</RequestId>"
+            return status, f"<ErrorResponse>{error}</ErrorResponse>"
+        if isinstance(outcome, int):
+            return outcome, ""
+        return 200, self._of_sts(what) if what.startswith("AssumeRole") else self._of_metadata()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
+                self._send(server._answer(body.partition("Action=")[2].partition("&")[0]))
+
+            def do_PUT(self) -> None:
+                self._send((200, "token"))
+
+            def do_GET(self) -> None:
+                a_list = self.path.endswith("/security-credentials/")
+                self._send((200, "role") if a_list and server.repeated is None else server._answer(self.path))
+
+            def _send(self, answer: tuple[int, str] | None) -> None:
+                self.close_connection = True
+                if answer is None:
+                    return
+                status, text = answer
+                self.send_response_only(status)
+                self.send_header("content-length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        return Handler
+
+
+@pytest.fixture
+def giver() -> Iterator[CredentialsServer]:
+    """Gives credentials."""
+    giver = CredentialsServer()
+    yield giver
+    giver.close()
+
+
+@pytest.fixture
+def credentials_of(giver: CredentialsServer, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Lets the environment say that credentials come from a provider, as botocore names it, at the ``giver``."""
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    config = tmp_path / "config"
+    # The client that asks STS tries once: its waits between attempts are botocore's, and long.
+    for name, value in {
+        "AWS_CONFIG_FILE": str(config),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "nowhere"),
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_MAX_ATTEMPTS": "1",
+        "AWS_RETRY_MODE": "standard",
+        "AWS_ENDPOINT_URL_STS": giver.url,
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.SLEEP_TIME", 0)
+    role = "role_arn = arn:aws:iam::123456789012:role/x"
+
+    def choose(provider: str) -> None:
+        if provider == "assume-role":
+            config.write_text(f"[default]\nsource_profile = keys\n{role}\n[profile keys]\naws_access_key_id = a\n"
+                              "aws_secret_access_key = b\n")  # fmt: skip
+        elif provider == "assume-role-with-web-identity":
+            (tmp_path / "token").write_text(CredentialsServer.SECRET)
+            monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+            monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/x")
+        elif provider == "container-role":
+            monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{giver.url}/container")
+        elif provider == "iam-role":
+            monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
+            monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", giver.url)
+        else:
+            config.write_text(f"[default]\ncredential_process = {provider}\n")
+
+    return choose
+
+
+class Certificates:
+    """Makes certificates; each file holds the key as well."""
+
+    def __init__(self, folder: Any) -> None:
+        self._folder = folder
+        self._authority = self._made("an authority", None, None, (-2, 2), is_authority=True)
+        self.authority = self._write("authority", self._authority)
+
+    def one(self, name: str, *, of: str, signed_by: str = "the authority", days: tuple[float, float] = (-1, 1)) -> Any:
+        """The file of a certificate for a host name or an IP address, valid from so many days on, to so many.
+
+        Signed by ``"the authority"``, by ``"itself"``, or by ``"a chain"``: the authority, whose own comes with it.
+        """
+        issuer = None if signed_by == "itself" else self._authority
+        made = self._made(name, of, issuer, days)
+        return self._write(name, made, *([self._authority] if signed_by == "a chain" else []))
+
+    def _made(
+        self, name: str, of: str | None, issuer: Any, days: tuple[float, float], *, is_authority: bool = False
+    ) -> Any:
+        import datetime
+        import ipaddress
+
+        from cryptography import x509
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        now = datetime.datetime.now(datetime.UTC)
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer[1].subject if issuer else subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now + datetime.timedelta(days=days[0]))
+            .not_valid_after(now + datetime.timedelta(days=days[1]))
+            .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+        )
+        if of is not None:
+            digits = of.replace(".", "").isdigit()
+            host = x509.IPAddress(ipaddress.ip_address(of)) if digits else x509.DNSName(of)
+            made = made.add_extension(x509.SubjectAlternativeName([host]), critical=False)
+        return key, made.sign(issuer[0] if issuer else key, hashes.SHA256())
+
+    def _write(self, name: str, *made: Any) -> Any:
+        from cryptography.hazmat.primitives import serialization as s
+
+        path = self._folder / f"{name}.pem"
+        key = made[0][0].private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption())
+        path.write_bytes(key + b"".join(each[1].public_bytes(s.Encoding.PEM) for each in made))
+        return path
+
+
+@pytest.fixture
+def tls_trouble(
+    server: ScriptedServer, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str], tuple[str, tuple[str, ...]]]]:
+    """Starts an endpoint to which no secure connection is possible, and gives its URL and words of the reason."""
+    pytest.importorskip("cryptography")
+    import ssl
+    import warnings
+
+    certificates = Certificates(tmp_path)
+    listeners: list[socket.socket] = []
+
+    def listen(certificate: Any, **settings: Any) -> str:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        context.load_verify_locations(certificates.authority)
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # old versions of TLS are
+            for name, value in settings.items():
+                setattr(context, name, value)
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection = listener.accept()[0]
+                except OSError:  # the test is over
+                    return
+                secure = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+                secure.settimeout(10)
+                with secure:
+                    try:
+                        secure.do_handshake()
+                        secure.recv(65536)
+                    except OSError:
+                        # Until the client has read why: a reset could reach it before.
+                        with contextlib.suppress(OSError):
+                            while socket.socket.recv(secure, 65536):
+                                pass
+
+        threading.Thread(target=serve, daemon=True).start()
+        return f"https://127.0.0.1:{listener.getsockname()[1]}"
+
+    def start(kind: str) -> tuple[str, tuple[str, ...]]:
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(certificates.authority))
+        trusted = "AWS_CA_BUNDLE"
+        if kind == "missing CA file":
+            monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "nowhere.pem"))
+            return listen(certificates.one("a", of="127.0.0.1")), ("AWS_CA_BUNDLE names is not there",)
+        if kind == "CA file without certificates":
+            (tmp_path / "text.pem").write_text("no certificate")
+            monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "text.pem"))
+            return listen(certificates.one("a", of="127.0.0.1")), ("is not a PEM file", "AWS_CA_BUNDLE")
+        if kind == "plain HTTP":
+            return server.url.replace("http:", "https:"), ("does not speak TLS on this port", "http://")
+        if kind == "another address":
+            return listen(certificates.one("a", of="127.0.0.2")), ("for another name", "host name of the endpoint")
+        if kind == "another name":
+            url = listen(certificates.one("a", of="other.example")).replace("127.0.0.1", "localhost")
+            return url, ("for another name", "host name of the endpoint")
+        if kind == "unknown issuer":
+            monkeypatch.delenv("AWS_CA_BUNDLE")
+            return listen(certificates.one("a", of="127.0.0.1")), ("issuer", "unknown here", trusted, "proxy")
+        if kind == "unknown authority in the chain":
+            monkeypatch.delenv("AWS_CA_BUNDLE")
+            chain = certificates.one("a", of="127.0.0.1", signed_by="a chain")
+            return listen(chain), ("issuer", "unknown here", trusted)
+        if kind == "self-signed":
+            return listen(certificates.one("a", of="127.0.0.1", signed_by="itself")), ("self-signed", trusted)
+        if kind == "expired":
+            return listen(certificates.one("a", of="127.0.0.1", days=(-2, -1))), ("has expired", "renewed", "clock")
+        if kind == "not yet valid":
+            return listen(certificates.one("a", of="127.0.0.1", days=(1, 2))), ("not valid yet", "clock")
+        good = certificates.one("a", of="127.0.0.1")
+        if kind == "old TLS":
+            with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+                old = ssl.TLSVersion.TLSv1_1
+            return listen(good, maximum_version=old), ("TLS 1.2",)
+        version = {"maximum_version": ssl.TLSVersion.TLSv1_2} if kind.endswith("TLS 1.2") else {}
+        return listen(good, verify_mode=ssl.CERT_REQUIRED, **version), ("wants a client certificate",)
+
+    yield start
+    for listener in listeners:
+        with contextlib.suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+TLS_TROUBLES = (
+    "missing CA file",
+    "CA file without certificates",
+    "plain HTTP",
+    "another address",
+    "another name",
+    "unknown issuer",
+    "unknown authority in the chain",
+    "self-signed",
+    "expired",
+    "not yet valid",
+    "old TLS",
+    "client certificate, TLS 1.2",
+    "client certificate, TLS 1.3",
+)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test with the argument ``trouble`` runs once for each kind of TLS trouble."""
+    if "trouble" in metafunc.fixturenames:
+        metafunc.parametrize("trouble", TLS_TROUBLES)

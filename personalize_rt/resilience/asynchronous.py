@@ -22,7 +22,8 @@ from personalize_rt.operations import Request
 from personalize_rt.resilience.call import Call, Policies
 from personalize_rt.resilience.retry import Decisions, RetryPolicy
 from personalize_rt.transport.asynchronous import AsyncTransport
-from personalize_rt.transport.sending import Reply
+from personalize_rt.transport.credential_failures import late_credentials
+from personalize_rt.transport.sending import Attempt, Reply
 
 __all__ = ["guarded", "run"]
 
@@ -163,22 +164,30 @@ async def _attempt(call: Call[ResultT], transport: AsyncTransport) -> ResultT:
 
 
 async def _answered_in_time(call: Call[Any], transport: AsyncTransport) -> Reply:
-    """Send, and give up at the deadline, also while waiting for a connection of the pool."""
+    """Send, and give up at the deadline, also while waiting for credentials or for a connection of the pool."""
     bounded = transport.owned or call.policies.enforce_deadline
     timer = asyncio.timeout(call.left() if bounded else None)
+    attempts: list[Attempt] = []
     try:
         async with timer:
             if call.policies.hedge is None:
-                return await transport.send(call.request, sent_before=call.sent)
+                attempts.append(Attempt())
+                return await transport.send(call.request, sent_before=call.sent, attempt=attempts[0])
             from personalize_rt.resilience.asynchronous_racing import hedged
 
-            return await hedged(call, transport, call.policies.hedge)
+            return await hedged(call, transport, call.policies.hedge, attempts)
     except asyncio.CancelledError:
-        call.sent += 1
+        call.sent += _sent(attempts)
         raise
     except TimeoutError:
         # One that is not ours belongs to whoever raised it.
         if not timer.expired():
             raise
-    call.sent += 1
-    raise call.late()
+    sent = _sent(attempts)
+    call.sent += sent
+    raise call.late(None if sent else late_credentials(None, sent=call.sent))
+
+
+def _sent(attempts: list[Attempt]) -> int:
+    """Requests that went out, as far as anybody knows."""
+    return sum(not attempt.unsigned for attempt in attempts)

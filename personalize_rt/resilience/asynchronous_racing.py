@@ -8,28 +8,40 @@ from typing import Any
 from personalize_rt.resilience.call import Call
 from personalize_rt.resilience.hedge import Hedge
 from personalize_rt.transport.asynchronous import AsyncTransport, keep_alive
-from personalize_rt.transport.sending import Reply
+from personalize_rt.transport.sending import Attempt, Reply
 
 __all__ = ["hedged"]
 
 _Lane = asyncio.Task[Reply]
 
 
-async def hedged(call: Call[Any], transport: AsyncTransport, hedge: Hedge) -> Reply:
-    """Send; when the answer is late, send again, and take whichever comes first."""
+async def hedged(call: Call[Any], transport: AsyncTransport, hedge: Hedge, attempts: list[Attempt]) -> Reply:
+    """Send; when the answer is late, send again, and take whichever comes first.
+
+    Args:
+        call: The call.
+        transport: Sends for it.
+        hedge: When a second request is sent.
+        attempts: Is given the attempts that are made, for whoever gives the call up.
+    """
     delay = hedge.delay()
     begun = call.elapsed()
     if delay is None:
-        reply = await transport.send(call.request, sent_before=call.sent)
+        attempts.append(Attempt())
+        reply = await transport.send(call.request, sent_before=call.sent, attempt=attempts[0])
     else:
-        reply = await _raced(call, transport, hedge, delay)
+        reply = await _raced(call, transport, hedge, delay, attempts)
     hedge.answered(call.elapsed() - begun)
     return reply
 
 
-async def _raced(call: Call[Any], transport: AsyncTransport, hedge: Hedge, delay: float) -> Reply:
+async def _raced(
+    call: Call[Any], transport: AsyncTransport, hedge: Hedge, delay: float, attempts: list[Attempt]
+) -> Reply:
     def start() -> _Lane:
-        sending = transport.send(call.request, sent_before=call.sent + len(lanes))
+        sent = sum(not attempt.unsigned for attempt in attempts)
+        attempts.append(Attempt())
+        sending = transport.send(call.request, sent_before=call.sent + sent, attempt=attempts[-1])
         return asyncio.get_running_loop().create_task(sending)
 
     lanes: list[_Lane] = []
@@ -40,9 +52,6 @@ async def _raced(call: Call[Any], transport: AsyncTransport, hedge: Hedge, delay
             call.tell("HedgeStarted")
             lanes.append(start())
         return await _first(lanes)
-    except asyncio.CancelledError:
-        call.sent += len(lanes) - 1  # the first is counted by who gives the call up
-        raise
     finally:
         # Taken out one by one: the traceback of an error holds this frame, and a task that failed holds the error.
         while lanes:

@@ -257,7 +257,9 @@ class Call(Generic[ResultT]):
         """The error for a call whose time is over."""
         deadline = self.policies.deadline or 0.0
         tries = "1 attempt" if self.sent == 1 else f"{self.sent} attempts"
-        how = f"; the last one failed with {type(last).__name__}: {last}" if last is not None else ""
+        how = ""
+        if last is not None:
+            how = f"; the last one failed with {type(last).__name__}: {last}" if self.sent else f": {last}"
         return DeadlineExceededError(
             f"no answer within the deadline of {deadline:g} s, after {tries}{how}",
             deadline=deadline,

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from typing import Any
 
 from personalize_rt import forks
-from personalize_rt.errors import PersonalizeError, ServiceError, TransportError
+from personalize_rt.errors import DeadlineExceededError, PersonalizeError, ServiceError, TransportError
 from personalize_rt.resilience.call import Call
 from personalize_rt.resilience.hedge import Hedge
+from personalize_rt.transport.credential_failures import late_credentials
 from personalize_rt.transport.sending import Attempt, Reply, Transport
 
 __all__ = ["hedged", "on_a_thread", "on_a_worker"]
@@ -106,6 +107,17 @@ class _Race:
         for loser in losers:
             loser.attempt.cancel()
 
+    @property
+    def sent(self) -> int:
+        """Requests that went out, as far as anybody knows."""
+        return sum(not lane.attempt.unsigned for lane in self.lanes)
+
+    def late(self) -> DeadlineExceededError:
+        """Give up at the deadline; the error for it."""
+        self.give_up()
+        self._call.sent += self.sent
+        return self._call.late(None if self.sent else late_credentials(None, sent=self._call.sent))
+
     def start(self, lane: _Lane) -> None:
         """Send in a lane, on a thread of its own."""
         try:
@@ -146,7 +158,7 @@ class _Race:
             if lane.stranger is not None and not isinstance(lane.stranger, Exception):
                 raise lane.stranger
         if isinstance(first.error, ServiceError | TransportError):
-            first.error.attempts = max(first.error.attempts, self._sent + len(self.lanes))
+            first.error.attempts = max(first.error.attempts, self._sent + self.sent)
         failure = first.stranger or first.error or self._call.late()
         try:
             for lane in self.lanes:
@@ -163,9 +175,7 @@ def on_a_worker(call: Call[Any], transport: Transport) -> Reply:
     assert lane is not None
     race.start(lane)
     if not race.wait(race.ends):
-        race.give_up()
-        call.sent += 1
-        raise call.late()
+        raise race.late()
     return race.reply()
 
 
@@ -219,9 +229,7 @@ def _raced(call: Call[Any], transport: Transport, hedge: Hedge, race: _Race, del
         race.give_up()
         raise
     if not in_time:
-        race.give_up()
-        call.sent += len(race.lanes)
-        raise call.late()
+        raise race.late()
     return race.reply()
 
 

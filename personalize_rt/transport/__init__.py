@@ -10,7 +10,13 @@ beyond botocore's documented interface:
 * The error behind ``EndpointConnectionError`` and ``HTTPClientError`` is in ``kwargs["error"]``.
 * ``ResponseMetadata`` of a reply and of an error holds ``RequestId``, ``HTTPStatusCode``, ``HTTPHeaders`` (names in
   lower case) and ``RetryAttempts``.
-* ``client._get_credentials()`` gives the credentials that the client signs with.
+* ``client._get_credentials()`` gives the credentials that the client signs with, which ``client._request_signer`` has
+  in ``_credentials`` and asks for ``get_frozen_credentials()``; those that expire have ``refresh_needed(seconds)``,
+  ``_mandatory_refresh_timeout`` and ``_frozen_credentials``.
+* The traceback of an exception says that fetching credentials raised it: ``botocore.credentials`` is in it, with the
+  ``METHOD`` or ``method`` of a provider, and ``_make_api_call`` of the client that asked for them.
+* ``session.get_component("credential_provider").get_provider("iam-role")._role_fetcher`` knows the address of the
+  instance metadata service.
 * The ``data_loader`` of a session reads its files with its ``file_loader``, whose ``_load_file`` parses one.
 
 The fast path (:mod:`personalize_rt.transport.fast`) also stands on ``client._serializer``,
@@ -19,7 +25,9 @@ The fast path (:mod:`personalize_rt.transport.fast`) also stands on ``client._se
 longer has what it stands on.
 
 * ``clients``: building clients, and looking at those of callers; ``in_process``: a client that needs no network.
-* ``sending``: one request through a client; ``failures``: what botocore raises, in our terms.
+* ``credentials``: fetching credentials beside the calls; ``metadata``: the metadata service of an instance.
+* ``sending``: one request through a client; ``failures``: what botocore raises, in our terms, with
+  ``credential_failures``, ``tls`` and ``codes``.
 * ``fast``, ``sender``, ``connections``, ``http_answer``, ``attempt``: the fast path.
 
 ``tests/transport/test_botocore_contract.py`` fails when one of these changes.

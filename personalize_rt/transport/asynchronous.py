@@ -21,14 +21,16 @@ import logging
 import socket
 import sys
 import warnings
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from personalize_rt import forks
 from personalize_rt.errors import ConfigurationError, PersonalizeError, ValidationError
 from personalize_rt.operations import Request
 from personalize_rt.transport import fast, sending
+from personalize_rt.transport.asynchronous_credentials import AsyncCredentials
 from personalize_rt.transport.asynchronous_sender import AsyncSender
 from personalize_rt.transport.attempt import Attempt, under_way
 from personalize_rt.transport.clients import (
@@ -40,9 +42,11 @@ from personalize_rt.transport.clients import (
     own_session,
     refuse_options,
 )
+from personalize_rt.transport.credentials import sign_with, stand_ins
 from personalize_rt.transport.failures import configured, forget_frames, translated
 from personalize_rt.transport.origin import origin_of
 from personalize_rt.transport.sending import Reply
+from personalize_rt.transport.tls import tls_reason
 from personalize_rt.transport.untyped import untyped
 
 __all__ = ["AsyncTransport", "aio_config", "aiobotocore", "keep_alive"]
@@ -132,8 +136,7 @@ class AsyncTransport:
             if self._closed:
                 raise ConfigurationError("this runtime is closed: build a new one")
             if self._client is None:
-                opened = await _configured(self._create)
-                client = await _configured(opened.__aenter__)
+                opened, client = await self._new_client()
                 try:
                     configured(lambda: check_endpoint(client))
                     await self._prepare(client)
@@ -142,6 +145,29 @@ class AsyncTransport:
                     raise
                 self._client, self._opened = client, opened
             return self._client
+
+    async def _new_client(self) -> tuple[Any, Any]:
+        """A client that fetches credentials beside its calls, and the context manager that it comes from."""
+        session = self._options["session"]
+        if session is None:
+            aiobotocore("session")  # whose absence has an error of its own
+            session = configured(lambda: own_session("aiobotocore.session"))
+        keys, none = stand_ins(session), dict[str, str]()
+        try:
+            opened = await _configured(lambda: self._create(session, keys))
+        except TypeError:  # a session that takes no keys, or gives some itself
+            keys = none
+            opened = await _configured(lambda: self._create(session, none))
+        client = await _configured(opened.__aenter__)
+        try:
+            sign_with(client, session, partial(AsyncCredentials, start=self.in_background))
+        except AttributeError as error:
+            _log.debug("credentials are fetched by aiobotocore, since it has no %s", error)
+            if keys:
+                await opened.__aexit__(None, None, None)
+                opened = await _configured(lambda: self._create(session, none))
+                client = await _configured(opened.__aenter__)
+        return opened, client
 
     async def _prepare(self, client: Any) -> None:
         _install(client)
@@ -171,12 +197,8 @@ class AsyncTransport:
         # In a forked child: the loop goes on in the parent, with the client and its connections.
         self._loop = None
 
-    async def _create(self) -> Any:
-        session = self._options["session"]
+    async def _create(self, session: Any, keys: Mapping[str, str]) -> Any:
         config = aio_config(self._options["config"], parameter_validation=False)
-        if session is None:
-            aiobotocore("session")  # whose absence has an error of its own
-            session = own_session("aiobotocore.session")
         # What aioboto3 and others put around an aiobotocore session names it client.
         create = getattr(session, "client", None) or session.create_client
         opened = create(
@@ -184,6 +206,7 @@ class AsyncTransport:
             region_name=self._options["region_name"],
             endpoint_url=self._options["endpoint_url"],
             config=config,
+            **keys,
         )
         if not hasattr(opened, "__aenter__"):
             raise ValidationError(
@@ -193,10 +216,11 @@ class AsyncTransport:
         return opened
 
     async def connect(self) -> None:
-        """Build the client and resolve its credentials.
+        """Build the client and fetch its credentials.
 
         Raises:
             ConfigurationError: There is no region, profile or credentials, or they cannot be refreshed.
+            TransportError: Credentials cannot be fetched just now; later they may.
         """
         client = await self.client()
         if self._owned:
@@ -218,12 +242,13 @@ class AsyncTransport:
             if opened is not None:
                 await opened.__aexit__(None, None, None)
 
-    async def send(self, request: Request[Any], *, sent_before: int = 0) -> Reply:
+    async def send(self, request: Request[Any], *, sent_before: int = 0, attempt: Attempt | None = None) -> Reply:
         """Send a request once.
 
         Args:
             request: What to send.
             sent_before: Requests already sent in this call; errors count from there.
+            attempt: Tells how far the attempt came, should it be cancelled.
 
         Raises:
             PersonalizeError: What aiobotocore raised, in our terms.
@@ -236,7 +261,8 @@ class AsyncTransport:
                 "'async with session.create_client(\"personalize-runtime\")' opens",
                 parameter="client",
             )
-        attempt = Attempt()
+        if attempt is None:
+            attempt = Attempt()
         attempt.request = request if self._redact else None
         token = under_way.set(attempt)
         try:
@@ -252,7 +278,7 @@ class AsyncTransport:
             with suppress(ValueError):  # of a task that is dropped with its loop: this is no context of it
                 under_way.reset(token)
         # Outside of the except block: aiobotocore's text, which may repeat what was sent, must not hang on ours.
-        ours = translated(_sharpened(failure), request, sent_before)
+        ours = translated(_sharpened(failure), request, sent_before, attempt)
         try:
             if ours is not failure:
                 forget_frames(failure)
@@ -401,10 +427,8 @@ async def _open_connector(client: Any) -> None:
         _log.debug("the connector is left to the first call, since aiobotocore has no %s", error)
         return
     except (OSError, ValueError, untyped("botocore.exceptions").BotoCoreError) as error:
-        reason = f"{type(error).__name__}: {error}"
-    raise ConfigurationError(
-        f"no connection can be opened with these settings: check CA bundle, certificates and proxies ({reason})"
-    )
+        reason = tls_reason(error)
+    raise ConfigurationError(f"no connection can be opened with these settings: {reason}")
 
 
 # What aiobotocore raises, as botocore would have said it.

@@ -19,13 +19,15 @@ class Attempt:
     Attributes:
         ends: When it must be over, by ``time.monotonic()``; ``None`` for no such time.
         request: The request whose values botocore's log must not show, or ``None``.
+        unsigned: It has no credentials yet, so nothing was sent.
     """
 
-    __slots__ = ("_broken_off", "_lock", "_sock", "ends", "request")
+    __slots__ = ("_broken_off", "_lock", "_sock", "ends", "request", "unsigned")
 
     def __init__(self, ends: float | None = None) -> None:
         self.ends: float | None = ends
         self.request: Any = None
+        self.unsigned: bool = False
         self._sock: Any = None
         self._broken_off = False
         self._lock = threading.Lock()

@@ -20,6 +20,7 @@ __all__ = [
     "build_client",
     "check_client_options",
     "check_endpoint",
+    "chosen_session",
     "client_config",
     "hidden_retries",
     "own_session",
@@ -77,12 +78,25 @@ def refuse_options(client: Any, options: Mapping[str, Any]) -> None:
             )
 
 
-def build_client(*, region_name: Any, session: Any, endpoint_url: Any, config: Any) -> Any:
-    """What ``boto3.client("personalize-runtime", ...)`` returns, with our defaults."""
-    if session is None:
-        # boto3's default session where the program set one up; else botocore's own, which saves importing boto3.
-        boto3 = sys.modules.get("boto3")
-        session = getattr(boto3, "DEFAULT_SESSION", None) or own_session("botocore.session")
+def chosen_session(session: Any) -> Any:
+    """The session that a client is built from when a caller gives this one, or ``None``."""
+    if session is not None:
+        return session
+    # boto3's default session where the program set one up; else botocore's own, which saves importing boto3.
+    return getattr(sys.modules.get("boto3"), "DEFAULT_SESSION", None) or own_session("botocore.session")
+
+
+def build_client(*, region_name: Any, session: Any, endpoint_url: Any, config: Any, **keys: str) -> Any:
+    """What ``boto3.client("personalize-runtime", ...)`` returns, with our defaults.
+
+    Args:
+        region_name: As ``boto3.client`` takes it.
+        session: What :func:`chosen_session` takes.
+        endpoint_url: As ``boto3.client`` takes it.
+        config: The caller's ``botocore.config.Config``, or ``None``.
+        keys: Credentials instead of those of the session, as ``boto3.client`` takes them.
+    """
+    session = chosen_session(session)
     _finish_patching_ssl()
     # A botocore session names it create_client.
     create = getattr(session, "client", None) or session.create_client
@@ -92,6 +106,7 @@ def build_client(*, region_name: Any, session: Any, endpoint_url: Any, config: A
         region_name=region_name,
         endpoint_url=endpoint_url,
         config=client_config(config, parameter_validation=False),
+        **keys,
     )
     check_endpoint(client)
     return client

@@ -18,6 +18,7 @@ import attrs
 from personalize_rt.errors import ConfigurationError, PersonalizeError, ResponseError, ServiceError, TransportError
 from personalize_rt.operations import GET_RECOMMENDATIONS, Request
 from personalize_rt.results import ResponseInfo
+from personalize_rt.transport.credential_failures import credentials_error
 from personalize_rt.transport.sending import Transport
 from personalize_rt.transport.untyped import untyped
 
@@ -113,11 +114,13 @@ def _unsigned(timeout: float) -> Any:
 
 
 def _problem(error: Exception) -> str:
-    """What botocore says, where that is known to name no more than a profile or a variable."""
+    """Why there are no credentials, in words that name no more than a profile or a variable."""
     known = untyped("botocore.exceptions")
     if isinstance(error, known.ProfileNotFound | known.PartialCredentialsError | known.ConfigNotFound):
         return str(error)
-    return f"credentials cannot be found out: {type(error).__name__}"
+    ours = credentials_error(error, verbose=False)
+    reason = "" if ours is None else f"; {ours.message}"
+    return f"credentials cannot be found out: {type(error).__name__}{reason}"
 
 
 def _without_login(url: str) -> str:

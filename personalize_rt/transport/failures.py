@@ -9,12 +9,10 @@ from typing import Any
 from personalize_rt.errors import (
     AccessDeniedError,
     ConfigurationError,
-    InvalidInputError,
     PersonalizeError,
     Phase,
     ResourceNotFoundError,
     ResponseError,
-    ServerError,
     ServiceError,
     ThrottlingError,
     TransportError,
@@ -22,45 +20,74 @@ from personalize_rt.errors import (
 )
 from personalize_rt.operations import Request, argument_name
 from personalize_rt.redaction import mask
+from personalize_rt.transport.attempt import Attempt
+from personalize_rt.transport.codes import service_error_class
 from personalize_rt.transport.untyped import untyped
 
 __all__ = ["configured", "forget_frames", "service_error", "translated"]
 
 
 def configured(build: Callable[[], Any]) -> Any:
-    """Run something that only configuration can make fail."""
+    """Build a client, or look for its credentials.
+
+    Raises:
+        ConfigurationError: Settings or credentials are missing, wrong or expired.
+        TransportError: Credentials cannot be fetched just now.
+    """
     try:
         return build()
-    except (untyped("botocore.exceptions").BotoCoreError, ValueError) as error:
-        failure = ConfigurationError(_configuration_advice(error))
-    raise failure
+    except Exception as error:
+        failure = error
+    ours = _configuration_error(failure)
+    try:
+        raise ours
+    finally:
+        del failure, ours
 
 
-_ADVICE = {
-    "NoRegionError": "no AWS region: pass region_name=, or set AWS_DEFAULT_REGION or a region in your profile",
-    "NoCredentialsError": "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, "
-    "or run where a role provides them",
-}
+def _configuration_error(error: Exception) -> Exception:
+    if isinstance(error, PersonalizeError):
+        return error
+    from personalize_rt.transport.credential_failures import credentials_error
+
+    of_credentials = credentials_error(error)
+    if of_credentials is not None:
+        return of_credentials
+    if isinstance(error, untyped("botocore.exceptions").BotoCoreError | ValueError):
+        return ConfigurationError(_configuration_advice(error))
+    if isinstance(error, OSError):
+        return ConfigurationError(
+            f"a file of the AWS settings cannot be read: {error.strerror or type(error).__name__}"
+        )
+    return error
 
 
 def _configuration_advice(error: Exception) -> str:
+    from personalize_rt.transport.credential_failures import ADVICE
+
     name = type(error).__name__
-    if name in _ADVICE:
-        return _ADVICE[name]
+    if name in ADVICE:
+        return ADVICE[name]
     text = str(error).rstrip(".")
     if "SSO" in name or "SSO" in text or "Token" in name:
         return f"{text}. Sign in again with: aws sso login"
     return text
 
 
-def translated(error: Exception, request: Request[Any], sent_before: int) -> Exception:
+def translated(error: Exception, request: Request[Any], sent_before: int, attempt: Attempt) -> Exception:
     """What the caller sees for an exception of a client's call."""
+    from personalize_rt.transport.credential_failures import credentials_error
+
     botocore = untyped("botocore.exceptions")
     test_doubles: type[Exception] = botocore.StubResponseError
     if isinstance(error, TransportError):
-        error.attempts = sent_before + 1
+        error.attempts = sent_before if attempt.unsigned else sent_before + 1
     if isinstance(error, PersonalizeError | test_doubles):
         return error  # ours already, or a test double complaining about its test
+    of_credentials = credentials_error(error, sent=sent_before)
+    if of_credentials is not None:
+        attempt.unsigned = True
+        return of_credentials
     if isinstance(error, botocore.ClientError):
         return service_error(error, request, sent_before)
     if isinstance(error, botocore.ParamValidationError):
@@ -119,6 +146,8 @@ def _transport_kinds() -> tuple[type[Exception], ...]:
 
 
 def _transport_error(error: Any, attempts: int) -> TransportError:
+    from personalize_rt.transport.tls import is_of_tls, tls_reason
+
     botocore = untyped("botocore.exceptions")
     details: Mapping[str, Any] = getattr(error, "kwargs", {})
     behind = details.get("error")
@@ -127,20 +156,21 @@ def _transport_error(error: Any, attempts: int) -> TransportError:
         # gaierror, or urllib3's NameResolutionError around it.
         unresolved = type(behind).__name__ in ("gaierror", "NameResolutionError")
         phase = "resolve" if unresolved else "connect"
-    elif isinstance(error, botocore.SSLError):
+    elif isinstance(error, botocore.SSLError) or is_of_tls(error):
         phase = "tls"
     elif isinstance(error, botocore.ConnectTimeoutError | botocore.ProxyConnectionError):
         phase = "connect"
     elif isinstance(behind, BrokenPipeError) or "Broken pipe" in str(behind):
         phase = "send"
     where = details.get("endpoint_url") or details.get("proxy_url") or "the endpoint"
-    return TransportError(_PHASES[phase].format(where=where) + _times(attempts), phase=phase, attempts=attempts)
+    message = _PHASES[phase].format(where=where, why=tls_reason(error) if phase == "tls" else "")
+    return TransportError(message + _times(attempts), phase=phase, attempts=attempts)
 
 
 _PHASES: Mapping[Phase, str] = {
     "resolve": "the host name of {where} could not be resolved: check the region, the endpoint and the network",
     "connect": "no connection to {where}: check the endpoint, the network and proxies",
-    "tls": "no secure connection to {where}: its certificate was not accepted; check CA bundle and proxies",
+    "tls": "no secure connection to {where}: {why}",
     "send": "the connection to {where} broke while the request was sent",
     "read": "{where} did not answer in time, or broke off its answer",
 }
@@ -165,7 +195,7 @@ def service_error(error: Any, request: Request[Any], sent_before: int) -> Servic
     head: Mapping[str, Any] = response.get("ResponseMetadata", {})
     code = str(response.get("Error", {}).get("Code", "Unknown"))
     status: int | None = head.get("HTTPStatusCode")
-    kind = _service_error_class(code, status)
+    kind = service_error_class(code, status)
     attempts = sent_before + 1 + int(head.get("RetryAttempts", 0))
     said = mask(str(response.get("Error", {}).get("Message") or ""), request.personal_values(), request.arns())
     if len(said) > _LONGEST_MESSAGE:  # a proxy's page, for one
@@ -199,85 +229,6 @@ _SERVICE_ADVICE: Mapping[type[ServiceError], str] = {
     ResourceNotFoundError: "Check the ARN, its region and its account",
     AccessDeniedError: "Check credentials, clock, and the IAM permission of this operation",
 }
-
-# service.md section 5.3: the operations' own errors, the common errors, and the codes of older lists.
-_CODES: Mapping[str, type[ServiceError]] = {
-    **dict.fromkeys(
-        (
-            "InvalidInputException",
-            "InvalidParameterCombination",
-            "InvalidParameterValue",
-            "MalformedHttpRequestException",
-            "MissingParameter",
-            "RequestEntityTooLargeException",
-            "SerializationException",
-            "ValidationError",
-            "ValidationException",
-        ),
-        InvalidInputError,
-    ),
-    "ResourceNotFoundException": ResourceNotFoundError,
-    **dict.fromkeys(
-        (
-            "AccessDenied",
-            "AccessDeniedException",
-            "ExpiredToken",
-            "ExpiredTokenException",
-            "IncompleteSignature",
-            "IncompleteSignatureException",
-            "InvalidClientTokenId",
-            "InvalidSignatureException",
-            "MissingAuthenticationToken",
-            "MissingAuthenticationTokenException",
-            "NotAuthorized",
-            "OptInRequired",
-            "RequestExpired",
-            "SignatureDoesNotMatch",
-            "UnrecognizedClientException",
-        ),
-        AccessDeniedError,
-    ),
-    **dict.fromkeys(
-        (
-            "LimitExceededException",
-            "RequestLimitExceeded",
-            "SlowDown",
-            "Throttling",
-            "ThrottlingException",
-            "ThrottledException",
-            "TooManyRequestsException",
-        ),
-        ThrottlingError,
-    ),
-    **dict.fromkeys(
-        (
-            "InternalFailure",
-            "InternalServerError",
-            "InternalServerException",
-            "RequestAbortedException",
-            "RequestTimeout",
-            "RequestTimeoutException",
-            "ServiceUnavailable",
-            "ServiceUnavailableException",
-        ),
-        ServerError,
-    ),
-}
-
-
-def _service_error_class(code: str, status: int | None) -> type[ServiceError]:
-    by_code = _CODES.get(code)
-    if by_code is not None:
-        return by_code
-    if code.startswith(("Validation", "Malformed")) or status == 413:
-        return InvalidInputError
-    if status in (401, 403):
-        return AccessDeniedError
-    if status == 429:
-        return ThrottlingError
-    if status == 408 or (status is not None and status >= 500):
-        return ServerError
-    return ServiceError
 
 
 def _retry_after(headers: Mapping[str, Any]) -> float | None:

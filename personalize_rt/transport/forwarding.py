@@ -44,6 +44,7 @@ class Forwarder:
     Raises:
         ValidationError: Arguments that do not go together.
         ConfigurationError: The client cannot be built: no region, no such profile.
+        TransportError: It cannot be built just now, since its credentials cannot be fetched.
     """
 
     def __init__(
@@ -55,7 +56,12 @@ class Forwarder:
         endpoint_url: str | None = None,
         config: Any = None,
     ) -> None:
-        options = {"region_name": region_name, "session": session, "endpoint_url": endpoint_url, "config": config}
+        options: dict[str, Any] = {
+            "region_name": region_name,
+            "session": session,
+            "endpoint_url": endpoint_url,
+            "config": config,
+        }
         self._owned = client is None
         if client is None:
             check_client_options(options)

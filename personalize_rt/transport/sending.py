@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from personalize_rt import forks
@@ -13,6 +14,7 @@ from personalize_rt.transport.attempt import REPLY, Attempt, under_way
 from personalize_rt.transport.clients import (
     build_client,
     check_client_options,
+    chosen_session,
     hidden_retries,
     refuse_options,
     resolve_credentials,
@@ -123,7 +125,7 @@ class Transport:
             if self._closed:
                 raise ConfigurationError("this runtime is closed: build a new one")
             if self._client is None:
-                client = configured(lambda: build_client(**self._options))
+                client = configured(self._new_client)
                 from personalize_rt.transport.fast import install
 
                 self._bounded = install(client)
@@ -134,11 +136,18 @@ class Transport:
                 self._client = client
             return self._client
 
+    def _new_client(self) -> Any:
+        from personalize_rt.transport.credentials import build_with
+
+        options = {**self._options, "session": chosen_session(self._options["session"])}
+        return build_with(partial(build_client, **options), options["session"])
+
     def connect(self) -> None:
-        """Build the client and resolve its credentials.
+        """Build the client and fetch its credentials.
 
         Raises:
             ConfigurationError: There is no region, profile or credentials, or they cannot be refreshed.
+            TransportError: Credentials cannot be fetched just now; later they may.
         """
         client = self.client()
         if self._owned:
@@ -193,7 +202,7 @@ class Transport:
         finally:
             under_way.reset(token)
         # Outside of the except block: botocore's text, which may repeat what was sent, must not hang on ours.
-        ours = translated(failure, request, sent_before)
+        ours = translated(failure, request, sent_before, attempt)
         try:
             if ours is not failure:
                 forget_frames(failure)

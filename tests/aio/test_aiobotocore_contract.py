@@ -18,6 +18,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore import exceptions as theirs
 from botocore.config import Config
+from botocore.credentials import Credentials
 
 from personalize_rt.aio import AsyncPersonalizeRuntime
 from personalize_rt.operations import OPERATIONS
@@ -158,6 +159,18 @@ async def test_credentials_are_the_ones_that_the_client_signs_with() -> None:
     async with opened() as client:
         frozen = await client._get_credentials().get_frozen_credentials()
     assert (frozen.access_key, frozen.secret_key) == ("testing", "testing")
+
+
+async def test_a_client_signs_with_what_its_signer_is_given(server: Any) -> None:
+    class Other:
+        async def get_frozen_credentials(self) -> Any:
+            return Credentials("other", "key")
+
+    async with opened(server.url) as client:
+        assert client._get_credentials() is client._request_signer._credentials
+        client._request_signer._credentials = Other()
+        await client.get_recommendations(campaignArn=ARN)
+    assert "Credential=other/" in server.received[0].headers["authorization"]
 
 
 async def test_settings_of_ours_merge_with_those_of_any_session() -> None:

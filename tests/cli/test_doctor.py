@@ -103,6 +103,18 @@ def test_an_unknown_host_is_named_as_such(cli: Callable[..., Any]) -> None:
     assert line(outcome.out, "reachable") == "no (failed to resolve)"
 
 
+def test_the_reason_why_tls_failed_is_a_problem(
+    trouble: str, cli: Callable[..., Any], tls_trouble: Callable[..., Any], tmp_path: Path
+) -> None:
+    url, words = tls_trouble(trouble)
+    outcome = cli("doctor", "--region", "eu-west-1", "--endpoint-url", url)
+    assert "reachable: no (failed to tls)" in outcome.out
+    (problem,) = (line for line in outcome.out.splitlines() if line.startswith("problem: no secure connection to"))
+    for word in words:
+        assert word in problem
+    assert str(tmp_path) not in outcome.out
+
+
 def test_an_endpoint_that_says_nothing_is_given_up(cli: Callable[..., Any], deaf_port: int) -> None:
     arguments = ["--region", "eu-west-1", "--endpoint-url", f"http://127.0.0.1:{deaf_port}", "--timeout", "0.05"]
     assert line(cli("doctor", *arguments).out, "reachable").startswith("no")
@@ -197,6 +209,7 @@ def test_what_a_helper_program_says_is_not_repeated(cli: Callable[..., Any], tmp
     (tmp_path / "config").write_text(f"[default]\ncredential_process = sh -c 'echo {SECRET} >&2; exit 1'\n")
     outcome = cli("doctor", "--region", "eu-west-1", "--endpoint-url", "http://x.invalid")
     assert "problem: credentials cannot be found out: CredentialRetrievalError" in outcome.out
+    assert "the program of credential_process failed; run" in outcome.out
     assert SECRET not in outcome.out
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from socket import gaierror
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from botocore import UNSIGNED
 from botocore import exceptions as theirs
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
+from botocore.credentials import Credentials, RefreshableCredentials
 from botocore.stub import Stubber
 
 from personalize_rt.transport.clients import own_session
@@ -264,6 +266,42 @@ def test_a_response_parser_keeps_nothing_of_what_it_parsed(client_of: Any) -> No
 
 def test_a_client_says_what_it_signs_with(client_of: Any) -> None:
     assert client_of()._get_credentials().get_frozen_credentials().access_key == "t"
+
+
+def test_a_client_signs_with_what_its_signer_is_given(client_of: Any, server: Any) -> None:
+    client = client_of()
+    assert client._get_credentials() is client._request_signer._credentials
+    client._request_signer._credentials = SimpleNamespace(get_frozen_credentials=lambda: Credentials("other", "key"))
+    client.get_recommendations(campaignArn=ARN)
+    assert "Credential=other/" in server.received[0].headers["authorization"]
+
+
+def test_credentials_that_expire_say_when_and_what_they_are() -> None:
+    due = datetime.now(UTC) + timedelta(minutes=12)  # refreshed from 15 minutes before, insisted on from 10
+    credentials = RefreshableCredentials("a", "s", "t", due, lambda: None, "assume-role")
+    assert credentials.refresh_needed()
+    assert not credentials.refresh_needed(credentials._mandatory_refresh_timeout)
+    assert credentials._frozen_credentials.access_key == "a"
+    assert credentials.method == "assume-role"
+
+
+def test_a_traceback_leads_through_the_provider_and_the_client_that_failed(giver: Any, credentials_of: Any) -> None:
+    giver.repeated = ("AccessDenied", 403, "")
+    credentials_of("assume-role")
+    with pytest.raises(theirs.ClientError) as caught:
+        botocore.session.get_session().get_credentials().get_frozen_credentials()
+    frames = [entry.frame.raw for entry in caught.traceback]
+    of_credentials = [frame for frame in frames if frame.f_globals["__name__"] == "botocore.credentials"]
+    assert any(getattr(frame.f_locals.get("self"), "method", None) == "assume-role" for frame in of_credentials)
+    (asking,) = (frame.f_locals for frame in frames if frame.f_code.co_name == "_make_api_call")
+    assert (asking["self"].meta.service_model.service_name, asking["operation_name"]) == ("sts", "AssumeRole")
+
+
+def test_a_session_says_where_the_metadata_service_is(monkeypatch: Any) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:9")
+    provider = botocore.session.get_session().get_component("credential_provider").get_provider("iam-role")
+    fetcher = provider._role_fetcher
+    assert (fetcher.get_base_url(), fetcher._timeout, fetcher._disabled) == ("http://127.0.0.1:9", 1, True)
 
 
 def test_a_client_without_credentials_says_so(server: Any, monkeypatch: Any) -> None:

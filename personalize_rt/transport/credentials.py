@@ -1,0 +1,224 @@
+"""The credentials of a client that we build, which hold up no call beyond its deadline.
+
+botocore fetches credentials in the thread of a call, and takes as long as whoever gives them: an STS that hangs holds a
+page for a minute. Here a fetch runs beside the calls, on a thread of its own (of an asynchronous client, as a task:
+``asynchronous_credentials``). There is one at a time, everybody waits for the same one, and each call no longer than
+its own time; the fetch goes on for the next call. While credentials last that are only about to expire, nobody waits.
+
+botocore would also fetch some credentials while it builds the client. A client is therefore built with stand-ins, and
+its signer is then given what is here.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import Any, NoReturn
+
+from personalize_rt.errors import PersonalizeError
+from personalize_rt.transport.attempt import under_way
+from personalize_rt.transport.credential_failures import credentials_error, late_credentials
+from personalize_rt.transport.failures import forget_frames
+from personalize_rt.transport.untyped import untyped
+
+__all__ = ["Credentials", "Fetch", "Shared", "build_with", "none_found", "sign_with", "stand_ins"]
+
+_log = logging.getLogger("personalize_rt")
+
+_KEY = "stands-in-until-credentials-are-fetched"
+
+
+def stand_ins(session: Any) -> dict[str, str]:
+    """Arguments with which a session builds a client without looking for credentials; none for one that has none."""
+    known = callable(getattr(session, "get_credentials", None))
+    return {"aws_access_key_id": _KEY, "aws_secret_access_key": _KEY} if known else {}
+
+
+def build_with(build: Callable[..., Any], session: Any) -> Any:
+    """Build a client whose credentials are fetched beside its calls.
+
+    Args:
+        build: Builds it; takes access key and secret key as ``boto3.client`` does.
+        session: What it is built from.
+    """
+    keys = stand_ins(session)
+    try:
+        client = build(**keys)
+    except TypeError:  # a session that takes no keys, or gives some itself
+        keys = {}
+        client = build()
+    try:
+        sign_with(client, session, Credentials)
+    except AttributeError as error:
+        _log.debug("credentials are fetched by botocore, since it has no %s", error)
+        if keys:
+            client.close()
+            client = build()
+    return client
+
+
+def sign_with(client: Any, session: Any, kind: Callable[[Any, Callable[[], Any]], Any]) -> None:
+    """Let a client that we built sign with credentials that are fetched beside its calls.
+
+    Args:
+        client: The client; one that signs nothing stays as it is.
+        session: What it was built from.
+        kind: :class:`Credentials`, or makes what an asynchronous client signs with.
+
+    Raises:
+        AttributeError: botocore no longer has what this stands on.
+    """
+    signer = client._request_signer
+    given = signer._credentials
+    if given is None:
+        return
+    standing_in = getattr(given, "method", None) == "explicit" and given.access_key == _KEY
+    signer._credentials = kind(session, session.get_credentials if standing_in else lambda: given)
+    features: Any = getattr(client._user_agent_creator, "_client_features", None)
+    if standing_in and isinstance(features, set):
+        features.discard("e")  # CREDENTIALS_CODE: AWS would count credentials that were given in code
+
+
+class Fetch:
+    """One fetch, for all who wait for it."""
+
+    __slots__ = ("error", "frozen", "over")
+
+    def __init__(self, over: Any) -> None:
+        self.over: Any = over
+        self.frozen: Any = None
+        self.error: BaseException | None = None
+
+    def fails(self, error: BaseException) -> None:
+        """End with an exception of whoever gives credentials."""
+        self.error = error
+        if isinstance(error, Exception) and not isinstance(error, PersonalizeError):
+            self.error = credentials_error(error, fetching=True)
+            forget_frames(error)
+
+    def outcome(self) -> Any:
+        """The credentials; raises what went wrong."""
+        if self.error is None:
+            return self.frozen
+        # A copy for each who waits: raising an exception attaches a traceback to it.
+        raise copy.copy(self.error) if isinstance(self.error, PersonalizeError) else self.error
+
+
+class Shared:
+    """What both kinds of credentials have in common.
+
+    Args:
+        session: Where the credentials come from.
+        load: Finds them: an object of botocore that refreshes itself, or ``None`` when there are none.
+    """
+
+    def __init__(self, session: Any, load: Callable[[], Any]) -> None:
+        self._session = session
+        self._load = load
+        self._known: Any = None
+        self._under_way: Fetch | None = None
+
+    @property
+    def method(self) -> str | None:
+        """The provider, as botocore names it; ``None`` before the first fetch."""
+        return getattr(self._known, "method", None)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self._known, name)
+
+    def _is_due(self) -> bool:
+        """Whether the credentials are to be fetched, for the first time or anew."""
+        is_due = getattr(self._known, "refresh_needed", None)
+        return self._known is None or (is_due is not None and is_due())
+
+    def _usable(self) -> Any:
+        """The frozen credentials that are there, while they need not be fetched anew at once; else ``None``."""
+        known = self._known
+        try:
+            return None if known.refresh_needed(known._mandatory_refresh_timeout) else known._frozen_credentials
+        except AttributeError:  # there are none, or none that expire; or another botocore
+            return None
+
+
+class Credentials(Shared):
+    """Credentials of a blocking client. Locked: they may be shared by threads."""
+
+    def __init__(self, session: Any, load: Callable[[], Any]) -> None:
+        super().__init__(session, load)
+        self._lock = threading.Lock()
+
+    def get_frozen_credentials(self) -> Any:
+        """Access key, secret key and token, as botocore's signer asks for them.
+
+        Raises:
+            ConfigurationError: There are none, and this will not pass by itself.
+            TransportError: They cannot be fetched just now, or not within the time of the attempt that is under way.
+        """
+        if not self._is_due():
+            return self._known.get_frozen_credentials()
+        usable = self._usable()
+        if usable is not None:
+            self._fetch()  # and waits for nothing
+            return usable
+        attempt, left = under_way.get(), None
+        if attempt is not None:
+            attempt.unsigned = True
+            left = None if attempt.ends is None else attempt.ends - time.monotonic()
+        fetch = self._fetch()
+        if not fetch.over.wait(None if left is None else max(0.0, left)):
+            raise late_credentials(self.method)
+        frozen = fetch.outcome()
+        if attempt is not None:
+            attempt.unsigned = False
+        return frozen
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("__") and self._known is None:
+            self.get_frozen_credentials()
+        return super().__getattr__(name)
+
+    def _fetch(self) -> Fetch:
+        """The fetch that is under way, started now if there is none."""
+        with self._lock:
+            fetch = self._under_way
+            if fetch is not None:
+                return fetch
+            fetch = self._under_way = Fetch(threading.Event())
+        context = copy_context()  # what tracers and log filters keep in it
+        worker = threading.Thread(target=context.run, args=(self._run, fetch), name="personalize-rt-credentials")
+        worker.daemon = True
+        try:
+            worker.start()
+        except RuntimeError:  # there can be no more threads
+            self._run(fetch)
+        return fetch
+
+    def _run(self, fetch: Fetch) -> None:
+        try:
+            usable = None
+            if self._known is None:
+                self._known = self._load() or none_found(self._session)
+                usable = self._usable()
+            fetch.frozen = self._known.get_frozen_credentials() if usable is None else usable
+        except BaseException as error:
+            fetch.fails(error)
+        finally:
+            with self._lock:
+                self._under_way = None
+            fetch.over.set()
+
+
+def none_found(session: Any) -> NoReturn:
+    """Raise what botocore raises without credentials, unless those of the instance may yet come."""
+    from personalize_rt.transport.metadata import is_troubled
+
+    exceptions = untyped("botocore.exceptions")
+    if is_troubled(session):
+        raise exceptions.CredentialRetrievalError(provider="iam-role", error_msg="the answer did not contain them")
+    raise exceptions.NoCredentialsError
