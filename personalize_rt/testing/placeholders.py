@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
-from personalize_rt.redaction import mask
+from personalize_rt.masking import mask
 
 __all__ = ["Placeholders", "personal_values"]
 

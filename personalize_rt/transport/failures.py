@@ -20,8 +20,8 @@ from personalize_rt.errors import (
     TransportError,
     ValidationError,
 )
+from personalize_rt.masking import mask
 from personalize_rt.operations import Request, argument_name
-from personalize_rt.redaction import mask
 from personalize_rt.transport.untyped import untyped
 
 __all__ = ["configured", "forget_frames", "service_error", "translated"]

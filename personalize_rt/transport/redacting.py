@@ -14,8 +14,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from personalize_rt.masking import mask
 from personalize_rt.operations import Request
-from personalize_rt.redaction import mask
 from personalize_rt.transport.attempt import under_way
 
 __all__ = ["mask_log"]
