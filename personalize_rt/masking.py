@@ -4,7 +4,7 @@ A service, a proxy or a library may repeat what it was sent: as it was, escaped 
 or cut off. So a text is not searched for a value but for what it has in common with one:
 
 * A **token** (what stands between spaces, quotes, brackets and ``, ; = : | /``) that shares four or more characters in
-  a row with a value is hidden as a whole. White space does not count.
+  a row with a value is hidden as a whole. White space, and a plus, do not count.
 * A value of fewer characters is hidden where it stands by itself: the user ``u1``, but not in ``u12``.
 
 Before they are compared, both lose their escapes (HTML, percent, backslash; up to eight layers), capitals and the
@@ -18,7 +18,9 @@ itself is such a word, it is hidden.
 
 from __future__ import annotations
 
+import codecs
 import re
+from binascii import Error, a2b_base64
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -284,9 +286,6 @@ def _unpacked(text: str, values: _Values) -> _Folded | None:
 
 
 def _held(pack: str) -> Iterator[str]:
-    import codecs
-    from binascii import Error, a2b_base64
-
     tries: list[bytes] = []
     digits = _HEX.match(pack)
     if digits:

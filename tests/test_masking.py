@@ -158,7 +158,10 @@ def stands_in(text: str, masked: str) -> bool:
     return re.search(rf"(?<![a-zA-Z0-9]){re.escape(text)}(?![a-zA-Z0-9])", masked) is not None
 
 
-long_user_ids = st.text(characters, min_size=20, max_size=40)
+# A part of an id that has escapes of its own may have fewer characters in common with it than it seems.
+long_user_ids = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="*%&\\+"), min_size=20, max_size=40
+) | st.just("o'brien+news@ex%41mple.com & sons\\n <b>")
 
 
 @pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)

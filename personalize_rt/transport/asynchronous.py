@@ -27,6 +27,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 from personalize_rt.errors import ConfigurationError, PersonalizeError, ValidationError
+from personalize_rt.masking import without_logins
 from personalize_rt.operations import Request
 from personalize_rt.transport import fast, sending
 from personalize_rt.transport.asynchronous_sender import AsyncSender
@@ -180,7 +181,10 @@ class AsyncTransport:
         """
         client = await self.client()
         if self._owned:
-            await _configured(lambda: _resolve_credentials(client))
+            from personalize_rt.transport.redacting import without_credentials
+
+            with without_credentials() if self._redact else nullcontext():
+                await _configured(lambda: _resolve_credentials(client))
 
     async def close(self) -> None:
         """End what runs in the background, and close the client if we built it. Safe to call twice."""
@@ -227,7 +231,7 @@ class AsyncTransport:
         except Exception as error:
             failure = error
         else:
-            return sending._reply(members)  # pyright: ignore[reportPrivateUsage] - one reading of replies for both
+            return sending._reply(members, request)  # pyright: ignore[reportPrivateUsage] - one reading of replies for both
         finally:
             under_way.reset(token)
         # Outside of the except block: aiobotocore's text, which may repeat what was sent, must not hang on ours.
@@ -374,7 +378,7 @@ async def _open_connector(client: Any) -> None:
         _log.debug("the connector is left to the first call, since aiobotocore has no %s", error)
         return
     except (OSError, ValueError, untyped("botocore.exceptions").BotoCoreError) as error:
-        reason = f"{type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {without_logins(str(error))}"
     raise ConfigurationError(
         f"no connection can be opened with these settings: check CA bundle, certificates and proxies ({reason})"
     )
