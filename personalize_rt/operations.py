@@ -67,6 +67,17 @@ class Promotion:
     filter_values: Mapping[str, FilterValue] | None = attrs.field(default=None, kw_only=True, repr=False)
 
 
+def _texts(value: Any) -> Iterator[str]:
+    """The texts and numbers in a value, as texts."""
+    if isinstance(value, Mapping):
+        value = [*cast("Mapping[str, Any]", value).values()]
+    if isinstance(value, list | tuple):
+        for part in cast("Iterable[Any]", value):
+            yield from _texts(part)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
+
+
 @attrs.frozen(eq=False, repr=False)
 class Request(Generic[ResultT]):
     """One request, checked and ready to be sent.
@@ -89,22 +100,31 @@ class Request(Generic[ResultT]):
         """The campaign or recommender that is asked."""
         return self.members.get("campaignArn") or self.members.get("recommenderArn") or ""
 
-    def arns(self) -> Iterator[str]:
-        """Every ARN of the request: messages may show these."""
-        for members in (self.members, *self.members.get("promotions", ())):
-            yield from (members[name] for name in ("campaignArn", "recommenderArn", "filterArn") if name in members)
+    def shown(self) -> Iterator[str]:
+        """Every value that messages may show: ARNs, ids of items, and the names of members, columns and parameters."""
+        yield from self.operation.checks
+        for members in self._parts():
+            for name in ("campaignArn", "recommenderArn", "filterArn", "itemId", "inputList", "name"):
+                yield from _texts(members.get(name))
+            for name in ("context", "filterValues"):
+                yield from _texts([*members[name]] if isinstance(members.get(name), Mapping) else None)
+        yield from _texts(self.members.get("metadataColumns"))
 
     def personal_values(self) -> Iterator[str]:
         """Every value that no message may show: user id, context values, filter values."""
-        if "userId" in self.members:
-            yield self.members["userId"]
-        yield from self.members.get("context", {}).values()
-        filter_values = [*self.members.get("filterValues", {}).values()]
-        for promotion in self.members.get("promotions", ()):
-            filter_values += promotion.get("filterValues", {}).values()
-        for value in filter_values:
-            yield value
-            yield from (part.strip('"') for part in re.findall(r'"[^"]*"|[^",]+', value))
+        for members in self._parts():
+            yield from _texts(members.get("userId"))
+            yield from _texts(members.get("context"))
+            for value in _texts(members.get("filterValues")):
+                yield value
+                yield from (part.strip('"') for part in re.findall(r'"[^"]*"|[^",]+', value))
+
+    def _parts(self) -> Iterator[Mapping[str, Any]]:
+        """The request and its promotions. One that is passed on for somebody else was not checked."""
+        yield self.members
+        for promotion in self.members.get("promotions") or ():
+            if isinstance(promotion, Mapping):
+                yield cast("Mapping[str, Any]", promotion)
 
     def __repr__(self) -> str:
         return f"Request({self.operation.name}, members={sorted(self.members)})"

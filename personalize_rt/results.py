@@ -8,6 +8,7 @@ not how (``info``, ``degraded``, ``cause``). Results are immutable and may be sh
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from math import fsum, inf, isfinite
@@ -18,6 +19,7 @@ import attrs
 
 from personalize_rt.decoding import Columns
 from personalize_rt.errors import PersonalizeError, ResponseError
+from personalize_rt.masking import MASK
 from personalize_rt.redaction import describe
 
 if TYPE_CHECKING:
@@ -72,7 +74,7 @@ class Metadata(Mapping[str, str]):
             for key, value in self._values.items():
                 if _canonical(key) == wanted:
                     return value
-        raise KeyError(f"no column {name!r} in this item's metadata; it has {sorted(self._values)}")
+        raise KeyError(f"no column {name!r} in this item's metadata; it has {sorted(map(_shown_name, self._values))}")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
@@ -95,10 +97,15 @@ class Metadata(Mapping[str, str]):
 
     def __rich_repr__(self) -> Iterator[str]:
         # Without this, rich looks at the fields of an attrs class, and shows them.
-        yield from self._values
+        yield from map(_shown_name, self._values)
 
     def __repr__(self) -> str:
-        return f"Metadata(<{', '.join(self._values)}>)"
+        return f"Metadata(<{', '.join(map(_shown_name, self._values))}>)"
+
+
+def _shown_name(name: str) -> str:
+    """A name of the answer's where it can be that of a column: any other may be a value in the wrong place."""
+    return name if name.isascii() and name.isidentifier() else MASK
 
 
 _NO_METADATA = Metadata()
@@ -131,6 +138,15 @@ class _OfDataclass:
         return self._made[kind]
 
 
+def _known_reasons(reasons: tuple[str, ...]) -> str:
+    """Reasons for a ``repr``: those that AWS documents; others are sentences of the service about somebody."""
+    return repr(tuple(reason if reason in _REASONS else MASK for reason in reasons))
+
+
+# service.md section 3.7
+_REASONS = ("Exploration", "Popular item", "Promoted item")
+
+
 @attrs.frozen
 class PredictedItem:
     """One item of an answer.
@@ -149,7 +165,7 @@ class PredictedItem:
     score: float | None = None
     promotion_name: str | None = None
     metadata: Metadata = attrs.field(default=_NO_METADATA, converter=_as_metadata)
-    reason: tuple[str, ...] = attrs.field(default=(), converter=_strings)
+    reason: tuple[str, ...] = attrs.field(default=(), converter=_strings, repr=_known_reasons)
 
     __dataclass_fields__: ClassVar[Any] = _OfDataclass("__dataclass_fields__")
     __dataclass_params__: ClassVar[Any] = _OfDataclass("__dataclass_params__")
@@ -224,6 +240,9 @@ def _score_column(values: Iterable[float | None] | Callable[[], Scores]) -> Scor
 
 
 RowT = TypeVar("RowT")
+
+# service.md section 3.10, and the ids of the embedded service
+_RECOMMENDATION_ID = re.compile(r"RID(?:-[0-9A-Za-z]+)*")
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -317,7 +336,10 @@ class _Answer(Sequence[RowT]):
         if len(self) > len(shown):
             shown.append(f"… {len(self) - len(shown)} more")
         degraded = ", degraded" if self.degraded else ""
-        return f"{type(self).__name__}([{', '.join(shown)}], recommendation_id={self.recommendation_id!r}{degraded})"
+        recommendation_id = self.recommendation_id
+        if recommendation_id is not None and not _RECOMMENDATION_ID.fullmatch(recommendation_id):
+            recommendation_id = MASK
+        return f"{type(self).__name__}([{', '.join(shown)}], recommendation_id={recommendation_id!r}{degraded})"
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         _ = self.scores  # a score that is not computed yet is a closure, which does not pickle
@@ -713,7 +735,7 @@ def _read_metadata(row: Mapping[str, Any], where: str) -> Mapping[str, str] | No
             # The model says strings; a published example prints a bare price (service.md section 3.8).
             values[name] = str(value).lower()
         elif value is not None:
-            raise ResponseError(f"{where}.metadata.{name} is {_kind(value)}, not a string")
+            raise ResponseError(f"{where}.metadata[{_shown_name(name)!r}] is {_kind(value)}, not a string")
     return values
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable
 from importlib import import_module
@@ -227,7 +228,11 @@ class Call(Generic[ResultT]):
         self.sent += reply.sent
         self._request_id = reply.request_id
         info = ResponseInfo(reply.request_id, self.sent, self.elapsed(), "service")
-        answer: ResultT = self.request.operation.read(reply.members, self.request, info)
+        try:
+            answer: ResultT = self.request.operation.read(reply.members, self.request, info)
+        except ResponseError as error:
+            error.args = (self._without_names(error.message),)
+            raise
         policies = self.policies
         policies.budget.succeeded(self.spent)
         if self._told:
@@ -237,6 +242,13 @@ class Call(Generic[ResultT]):
 
             tell(policies.fallback, self.request, answer)
         return answer
+
+    def _without_names(self, message: str) -> str:
+        """What is wrong with an answer; a member of it may be named after somebody."""
+        from personalize_rt.masking import mask
+
+        values, shown = list(self.request.personal_values()), list(self.request.shown())
+        return re.sub(r"(?<=metadata\[').*(?='\])", lambda name: mask(name[0], values, shown), message)
 
     def from_cache(self, answer: Any, *, stale: bool) -> Any:
         """An answer of the cache, told as such."""

@@ -3,36 +3,43 @@
 What is hidden follows from where it stands, not from what it looks like: user ids, the values of ``context``, of
 ``filterValues`` and of item metadata, and every value of a member that this version does not know. Equal values of a
 kind get the same number, so that a cassette still shows which requests were about one user. What stays: ARNs, item
-and action ids, scores, numbers of results, and the names of columns, parameters and promotions.
+and action ids, scores, numbers of results, and the names of columns, parameters and promotions. In what the service
+says in its own words (messages, reasons, error codes, names of members that are not known), the values of the request
+are masked (:mod:`personalize_rt.masking`).
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
-from personalize_rt.redaction import mask
+import attrs
+
+from personalize_rt.masking import MASK, mask
+from personalize_rt.transport.failures import shown_code
 
 __all__ = ["Placeholders", "personal_values"]
 
 Replace = Callable[[str, Any], Any]
 """Given the kind of a value and the value, says what stands there instead."""
 
-# What is in the members of requests and replies, or None for what stays.
-_KINDS: Mapping[str, str | None] = {
+# What is in the members of requests, or None for what stays.
+_REQUEST: Mapping[str, str | None] = {
     **dict.fromkeys(("campaignArn", "recommenderArn", "itemId", "numResults", "inputList"), None),
     **dict.fromkeys(("filterArn", "metadataColumns", "name", "percentPromotedItems"), None),
-    **dict.fromkeys(("actionId", "score", "promotionName", "reason"), None),
-    **dict.fromkeys(("code", "Code", "__type"), None),
     "userId": "user",
     "context": "context",
     "filterValues": "filter-value",
+}
+# The same of replies.
+_REPLY: Mapping[str, str | None] = {
+    **dict.fromkeys(("itemId", "actionId", "score"), None),
+    **dict.fromkeys(("code", "Code", "__type"), "code"),
+    **dict.fromkeys(("message", "Message", "promotionName", "reason"), "text"),
     "metadata": "metadata",
     "recommendationId": "recommendation",
-    "message": "message",
-    "Message": "message",
 }
 # Lists of objects that have members of their own.
 _ROWS = ("promotions", "itemList", "personalizedRanking", "actionList")
@@ -56,7 +63,8 @@ class Placeholders:
 
     def request(self, members: Mapping[str, Any]) -> dict[str, Any]:
         """A request without what is personal, in alphabetical order; members that are null count as absent."""
-        return _rewritten({name: value for name, value in members.items() if value is not None}, self._replace)
+        given = {name: value for name, value in members.items() if value is not None}
+        return _Rewriting(_REQUEST, self._replace).members(given)
 
     def reply(self, reply: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
         """A reply without what is personal, in alphabetical order.
@@ -65,12 +73,21 @@ class Placeholders:
             reply: What the service answered.
             request: The members of the request, whose values a message of the service may repeat.
         """
-        secrets = personal_values(request)
+        of_service = _OfService(request)
 
         def replace(kind: str, value: Any) -> Any:
-            return mask(value, secrets) if kind == "message" and isinstance(value, str) else self._replace(kind, value)
+            if kind in ("code", "text"):
+                return of_service.masked(kind, value) if isinstance(value, str) else self._replace("other", value)
+            return self._replace(kind, value)
 
-        return _rewritten(reply, replace)
+        return _Rewriting(_REPLY, replace, of_service.name).members(reply)
+
+    def headers(self, headers: Mapping[str, str], request: Mapping[str, Any]) -> dict[str, str]:
+        """Headers of a reply, without what is personal in an error code."""
+        code = headers.get("x-amzn-errortype")
+        if code is None:
+            return dict(headers)
+        return {**headers, "x-amzn-errortype": _OfService(request).masked("code", code)}
 
     def _replace(self, kind: str, value: Any) -> Any:
         # An empty text, null, true and false say nothing of a person, and much about a request.
@@ -84,6 +101,43 @@ class Placeholders:
         return f"RID-00000000-0000-4000-8000-{number:012}" if kind == "recommendation" else f"{{{kind}-{number}}}"
 
 
+class _OfService:
+    """The service's own words about a request, without the values of the request."""
+
+    def __init__(self, request: Mapping[str, Any]) -> None:
+        self._secrets = sorted(personal_values(request))
+        self._shown = [*_REQUEST, *_ROWS, *_shown(request)]
+
+    def masked(self, kind: str, text: str) -> str:
+        return (shown_code if kind == "code" else mask)(text, self._secrets, self._shown)
+
+    def name(self, name: str) -> str:
+        return name if name in _REPLY or name in _ROWS else self.masked("text", name)
+
+
+def _shown(request: Mapping[str, Any]) -> Iterator[str]:
+    """What stays of a request, and the names of what does not."""
+    for name, value in request.items():
+        yield name
+        if isinstance(value, dict):
+            yield from cast("dict[str, Any]", value)
+        if name in _ROWS and isinstance(value, list):
+            for row in cast("list[Any]", value):
+                yield from _shown(cast("dict[str, Any]", row)) if isinstance(row, dict) else ()
+        elif _REQUEST.get(name, "other") is None:
+            yield from map(str, _parts(value))
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        value = [*cast("dict[str, Any]", value).values()]
+    if isinstance(value, list):
+        for part in cast("list[Any]", value):
+            yield from _parts(part)
+    else:
+        yield value
+
+
 def personal_values(request: Mapping[str, Any]) -> set[str]:
     """The values of a request that nothing may show, and the texts in quotes within them."""
     found: set[str] = set()
@@ -92,30 +146,57 @@ def personal_values(request: Mapping[str, Any]) -> set[str]:
         text = value if isinstance(value, str) else json.dumps(value)
         found.update((text, *(part.strip('"') for part in re.findall(r'"[^"]*"|[^",]+', text))))
 
-    _rewritten(request, collect)
+    _Rewriting(_REQUEST, collect).members(request)
     return found
 
 
-def _rewritten(members: Mapping[str, Any], replace: Replace) -> dict[str, Any]:
-    return {name: _member(name, members[name], replace) for name in sorted(members)}
+@attrs.frozen
+class _Rewriting:
+    """Rewriting JSON with other values in it.
+
+    Attributes:
+        kinds: What is in a member, by its name, or ``None`` for what stays; in other members is "other".
+        replace: Makes the other value.
+        rename: Makes the other name of a member.
+    """
+
+    kinds: Mapping[str, str | None]
+    replace: Replace
+    rename: Callable[[str], str] = str
+
+    def members(self, members: Mapping[str, Any]) -> dict[str, Any]:
+        """An object whose members are known by their names, in alphabetical order."""
+        return self._object(members, self._member)
+
+    def _object(self, members: Mapping[str, Any], value_of: Callable[[str, Any], Any]) -> dict[str, Any]:
+        written: dict[str, Any] = {}
+        for name in sorted(members):
+            shown = self.rename(name)
+            while shown in written:  # two names that were masked
+                shown += MASK[0]
+            written[shown] = value_of(name, members[name])
+        return written
+
+    def _member(self, name: str, value: Any) -> Any:
+        if name in _ROWS and isinstance(value, list):
+            return [self._row(row) for row in cast("list[object]", value)]
+        kind = self.kinds.get(name, "other")
+        return value if kind is None and _stays(name, value) else self._within(kind or "other", value)
+
+    def _row(self, row: object) -> Any:
+        return self.members(cast("dict[str, Any]", row)) if isinstance(row, dict) else self._within("other", row)
+
+    def _within(self, kind: str, value: Any) -> Any:
+        """A value, with everything in it replaced."""
+        if isinstance(value, dict):
+            return self._object(cast("dict[str, Any]", value), lambda _, part: self._within(kind, part))
+        if isinstance(value, list):
+            return [self._within(kind, part) for part in cast("list[object]", value)]
+        return self.replace(kind, value)
 
 
-def _member(name: str, value: Any, replace: Replace) -> Any:
-    if name in _ROWS and isinstance(value, list):
-        return [_row(row, replace) for row in cast("list[object]", value)]
-    kind = _KINDS.get(name, "other")
-    return value if kind is None else _within(kind, value, replace)
-
-
-def _row(row: object, replace: Replace) -> Any:
-    return _rewritten(cast("dict[str, Any]", row), replace) if isinstance(row, dict) else _within("other", row, replace)
-
-
-def _within(kind: str, value: Any, replace: Replace) -> Any:
-    """A value, with everything in it replaced but the names of members."""
-    if isinstance(value, dict):
-        members = cast("dict[str, Any]", value)
-        return {name: _within(kind, members[name], replace) for name in sorted(members)}
-    if isinstance(value, list):
-        return [_within(kind, part, replace) for part in cast("list[object]", value)]
-    return replace(kind, value)
+def _stays(name: str, value: Any) -> bool:
+    """Whether a value is what the name of its member says, where that is a single one."""
+    if name in ("itemId", "actionId"):
+        return value is None or isinstance(value, str)
+    return name != "score" or value is None or isinstance(value, int | float)

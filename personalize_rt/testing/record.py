@@ -108,9 +108,10 @@ class Recorder(Endpoint):
         with self._lock:
             request = self._placeholders.request(members)
             reply = self._placeholders.reply(_content(answer), members)
-            self._exchanges.append(Exchange(operation.name, request, reply, answer.status, _headers(answer)))
-        headers = {name: text for name, text in answer.headers.items() if name not in _OF_THE_CONNECTION}
-        return HttpResponse(answer.status, {**headers, "content-length": str(len(answer.body))}, answer.body)
+            headers = self._placeholders.headers(_headers(answer), members)
+            self._exchanges.append(Exchange(operation.name, request, reply, answer.status, headers))
+        passed_on = {name: text for name, text in answer.headers.items() if name not in _OF_THE_CONNECTION}
+        return HttpResponse(answer.status, {**passed_on, "content-length": str(len(answer.body))}, answer.body)
 
     def __repr__(self) -> str:
         return f"Recorder({len(self._exchanges)} exchanges)"

@@ -224,7 +224,10 @@ class AsyncTransport:
         """
         client = await self.client()
         if self._owned:
-            await _configured(lambda: _resolve_credentials(client))
+            from personalize_rt.transport.redacting import without_credentials
+
+            with without_credentials() if self._redact else nullcontext():
+                await _configured(lambda: _resolve_credentials(client))
 
     async def close(self) -> None:
         """End what runs in the background, and close the client if we built it. Safe to call twice."""
@@ -273,7 +276,7 @@ class AsyncTransport:
         except Exception as error:
             failure = error
         else:
-            return sending._reply(members)  # pyright: ignore[reportPrivateUsage] - one reading of replies for both
+            return sending._reply(members, request)  # pyright: ignore[reportPrivateUsage] - one reading of replies for both
         finally:
             with suppress(ValueError):  # of a task that is dropped with its loop: this is no context of it
                 under_way.reset(token)

@@ -13,10 +13,10 @@ from personalize_rt.errors import (
     ThrottlingError,
 )
 
-__all__ = ["is_passing", "service_error_class"]
+__all__ = ["CODES", "is_passing", "service_error_class"]
 
 # service.md section 5.3: the operations' own errors, the common errors, and the codes of older lists.
-_CODES: Mapping[str, type[ServiceError]] = {
+CODES: Mapping[str, type[ServiceError]] = {
     **dict.fromkeys(
         (
             "InvalidInputException",
@@ -82,7 +82,7 @@ _CODES: Mapping[str, type[ServiceError]] = {
 
 def service_error_class(code: str, status: int | None) -> type[ServiceError]:
     """The class of our errors for a code, or for a status whose code is not known."""
-    by_code = _CODES.get(code)
+    by_code = CODES.get(code)
     if by_code is not None:
         return by_code
     if code.startswith(("Validation", "Malformed")) or status == 413:

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
-from urllib.parse import urlsplit, urlunsplit
 
 import attrs
 
 from personalize_rt.errors import ConfigurationError, PersonalizeError, ResponseError, ServiceError, TransportError
+from personalize_rt.masking import without_logins
 from personalize_rt.operations import GET_RECOMMENDATIONS, Request
 from personalize_rt.results import ResponseInfo
 from personalize_rt.transport.credential_failures import credentials_error
@@ -101,7 +101,7 @@ def diagnose(*, region_name: str | None = None, endpoint_url: str | None = None,
         profile=profile,
         region=region,
         credentials=credentials,
-        endpoint=None if endpoint is None else _without_login(endpoint),
+        endpoint=None if endpoint is None else without_logins(endpoint),
         reachability=None if endpoint is None else _in_time(transport, timeout),
         problems=tuple(problems),
     )
@@ -117,17 +117,10 @@ def _problem(error: Exception) -> str:
     """Why there are no credentials, in words that name no more than a profile or a variable."""
     known = untyped("botocore.exceptions")
     if isinstance(error, known.ProfileNotFound | known.PartialCredentialsError | known.ConfigNotFound):
-        return str(error)
+        return without_logins(str(error))
     ours = credentials_error(error, verbose=False)
     reason = "" if ours is None else f"; {ours.message}"
     return f"credentials cannot be found out: {type(error).__name__}{reason}"
-
-
-def _without_login(url: str) -> str:
-    if "@" not in url:
-        return url
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _in_time(transport: Transport, timeout: float) -> Reachability:
@@ -149,7 +142,7 @@ def _ask(transport: Transport, timeout: float) -> Reachability:
     except ServiceError as error:
         answer = error
     except TransportError as error:
-        return Reachability(False, time.monotonic() - start, phase=error.phase, problem=_without_logins(error.message))
+        return Reachability(False, time.monotonic() - start, phase=error.phase, problem=error.message)
     except ResponseError as error:
         return Reachability(True, time.monotonic() - start, problem=error.message)
     except PersonalizeError as error:
@@ -164,11 +157,6 @@ def _ask(transport: Transport, timeout: float) -> Reachability:
     if "x-amzn-requestid" not in headers and "x-amzn-errortype" not in headers:
         problem = f"HTTP {answer.status_code} without a header of an AWS service: is the endpoint Personalize?"
     return Reachability(True, elapsed, answer.status_code, _clock_ahead(headers.get("date")), problem=problem)
-
-
-def _without_logins(message: str) -> str:
-    """The message names the endpoint, or the proxy, as the settings have it."""
-    return " ".join(_without_login(word) if "://" in word else word for word in message.split(" "))
 
 
 def _clock_ahead(date: str | None) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 from personalize_rt.errors import (
@@ -18,13 +18,13 @@ from personalize_rt.errors import (
     TransportError,
     ValidationError,
 )
+from personalize_rt.masking import mask, mask_id, without_logins
 from personalize_rt.operations import Request, argument_name
-from personalize_rt.redaction import mask
 from personalize_rt.transport.attempt import Attempt
-from personalize_rt.transport.codes import service_error_class
+from personalize_rt.transport.codes import CODES, service_error_class
 from personalize_rt.transport.untyped import untyped
 
-__all__ = ["configured", "forget_frames", "service_error", "translated"]
+__all__ = ["configured", "forget_frames", "service_error", "shown_code", "shown_request_id", "translated"]
 
 
 def configured(build: Callable[[], Any]) -> Any:
@@ -68,7 +68,7 @@ def _configuration_advice(error: Exception) -> str:
     name = type(error).__name__
     if name in ADVICE:
         return ADVICE[name]
-    text = str(error).rstrip(".")
+    text = without_logins(str(error).rstrip("."))
     if "SSO" in name or "SSO" in text or "Token" in name:
         return f"{text}. Sign in again with: aws sso login"
     return text
@@ -162,7 +162,7 @@ def _transport_error(error: Any, attempts: int) -> TransportError:
         phase = "connect"
     elif isinstance(behind, BrokenPipeError) or "Broken pipe" in str(behind):
         phase = "send"
-    where = details.get("endpoint_url") or details.get("proxy_url") or "the endpoint"
+    where = without_logins(str(details.get("endpoint_url") or details.get("proxy_url") or "the endpoint"))
     message = _PHASES[phase].format(where=where, why=tls_reason(error) if phase == "tls" else "")
     return TransportError(message + _times(attempts), phase=phase, attempts=attempts)
 
@@ -196,13 +196,15 @@ def service_error(error: Any, request: Request[Any], sent_before: int) -> Servic
     code = str(response.get("Error", {}).get("Code", "Unknown"))
     status: int | None = head.get("HTTPStatusCode")
     kind = service_error_class(code, status)
+    secrets, shown = list(request.personal_values()), list(request.shown())
+    if code != str(status):  # what botocore takes for a code where there is none
+        code = shown_code(code, secrets, shown)
+    request_id = shown_request_id(head, request)
     attempts = sent_before + 1 + int(head.get("RetryAttempts", 0))
-    said = mask(str(response.get("Error", {}).get("Message") or ""), request.personal_values(), request.arns())
-    if len(said) > _LONGEST_MESSAGE:  # a proxy's page, for one
-        said = f"{said[:_LONGEST_MESSAGE]}…"
+    said = _cut(str(response.get("Error", {}).get("Message") or ""), secrets, shown, _LONGEST_MESSAGE)
     facts = [f"HTTP {status}"] if status else []
-    if head.get("RequestId"):
-        facts.append(f"request id {head['RequestId']}")
+    if request_id:
+        facts.append(f"request id {request_id}")
     facts.append(f"{attempts} attempts" if attempts > 1 else "1 attempt")
     message = f"{request.operation.name} failed with {code} ({', '.join(facts)})"
     if said:
@@ -216,13 +218,41 @@ def service_error(error: Any, request: Request[Any], sent_before: int) -> Servic
         operation_name=error.operation_name,
         code=code,
         status_code=status,
-        request_id=head.get("RequestId"),
+        request_id=request_id,
         attempts=attempts,
         retry_after=_retry_after(head.get("HTTPHeaders", {})),
     )
 
 
 _LONGEST_MESSAGE = 500
+_LONGEST_CODE = 100
+
+
+def _cut(said: str, secrets: Sequence[str], shown: Sequence[str], limit: int) -> str:
+    """A text of the service without personal values, and without what is too long: a proxy's page, for one."""
+    whole = len(said) <= 8 * limit
+    masked = mask(said[: 8 * limit], secrets, shown)
+    if not whole:  # the last word was cut, maybe to less of a value than is recognised
+        masked = re.sub(r"\S*\Z", "", masked)
+    return masked if whole and len(masked) <= limit else f"{masked[:limit]}…"
+
+
+def shown_code(code: str, secrets: Sequence[str], shown: Sequence[str]) -> str:
+    """An error code without personal values. The codes that AWS documents are shown whatever the values.
+
+    Args:
+        code: As the service sent it, with or without a namespace (``ns#Code``, ``Code:http://…``).
+        secrets: The values to hide.
+        shown: What may be shown.
+    """
+    return code if code in CODES else _cut(code, secrets, [*shown, *CODES], _LONGEST_CODE)
+
+
+def shown_request_id(head: Mapping[str, Any], request: Request[Any]) -> str | None:
+    """The service's id of a request, from the ``ResponseMetadata`` of its answer, without personal values."""
+    request_id = head.get("RequestId")
+    return request_id and mask_id(str(request_id), request.personal_values())
+
 
 _SERVICE_ADVICE: Mapping[type[ServiceError], str] = {
     ThrottlingError: "Send fewer requests, or raise the campaign's minProvisionedTPS",

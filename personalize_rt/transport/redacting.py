@@ -1,8 +1,9 @@
 """Keeping what requests carry out of botocore's own debug log.
 
-At DEBUG level botocore logs the whole request and the whole answer: user ids, contexts, filter values, item metadata.
-A filter on its loggers leaves the lines and takes these out, for requests of clients that we build. What other clients
-of the same program log stays as it is: whose request is under way is in the context of the thread or task.
+At DEBUG level botocore logs the whole request and the whole answer: user ids, contexts, filter values, item metadata;
+and what was signed, with the session token and the signature. A filter on its loggers leaves the lines and takes these
+out, for requests of clients that we build. What other clients of the same program log stays as it is: whose request is
+under way is in the context of the thread or task.
 
 A filter of a logger sees a record before every handler, so that files, consoles and log services all get the same.
 With the level at INFO or above it is never called.
@@ -11,14 +12,16 @@ With the level at INFO or above it is never called.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from personalize_rt.operations import Request
-from personalize_rt.redaction import mask
-from personalize_rt.transport.attempt import under_way
+from personalize_rt.masking import MASK, mask, without_logins
+from personalize_rt.operations import GET_RECOMMENDATIONS, Request
+from personalize_rt.transport.attempt import Attempt, under_way
 
-__all__ = ["mask_log"]
+__all__ = ["mask_log", "without_credentials"]
 
 _LIBRARIES = ("aiobotocore", "aiohttp", "boto3", "botocore", "s3transfer", "urllib3")
 
@@ -31,6 +34,18 @@ def mask_log() -> None:
             logging.getLogger(name).addFilter(_mask)
 
 
+@contextmanager
+def without_credentials() -> Iterator[None]:
+    """Keep credentials out of the log while they are fetched for a client of ours, outside of a request."""
+    attempt = Attempt()
+    attempt.request = Request(GET_RECOMMENDATIONS, {})
+    token = under_way.set(attempt)
+    try:
+        yield
+    finally:
+        under_way.reset(token)
+
+
 def _mask(record: logging.LogRecord) -> bool:
     attempt = under_way.get()
     request: Request[Any] | None = getattr(attempt, "request", None)
@@ -40,40 +55,60 @@ def _mask(record: logging.LogRecord) -> bool:
 
 
 def _mask_for(request: Request[Any], record: logging.LogRecord) -> None:
-    secrets, shown = list(request.personal_values()), list(request.arns())
+    def shown(text: str) -> str:
+        return mask(_without_signatures(without_logins(text)), request.personal_values(), request.shown())
+
+    args = record.args
+    if record.name.endswith(".auth"):  # what is signed, and signatures
+        args = tuple(MASK for _ in args) if isinstance(args, tuple) else args and MASK
     try:
-        text = str(record.msg) % _shown(record.args) if record.args else str(record.msg)
-    except (TypeError, ValueError):  # a mistake of whoever logged; its parts may still be secret
+        text = str(record.msg) % _outlined(args) if args else str(record.msg)
+    except Exception:  # a mistake of whoever logged; its parts may still be secret
         text = "(a line that could not be formatted)"
-    record.msg, record.args = mask(text, secrets, shown), None
+    record.msg, record.args = shown(text), None
     if record.exc_info:
         # A handler would print the exception by itself.
-        formatted = logging.Formatter().formatException(record.exc_info)
-        record.exc_text, record.exc_info = mask(formatted, secrets, shown), None
+        record.exc_text, record.exc_info = shown(logging.Formatter().formatException(record.exc_info)), None
 
 
-def _shown(args: Any) -> Any:
-    if isinstance(args, tuple):
-        shown: tuple[Any, ...] = tuple(map(_outlined, args))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-        return shown
-    return _outlined(args)
+# Of a request signed in a way that is not known here, too. A secret may stand behind its name, in quotes or without.
+_SECRET = re.compile(
+    r"((?:authorization|[\w-]*token|[\w-]*signature|secret[\w-]*|password)[\"']?\s*[:=]\s*b?)"
+    r"(\"[^\"]*\"?|'[^']*'?|[^\n&]*)",
+    re.IGNORECASE,
+)
+_DIGEST = re.compile(r"\b[0-9a-fA-F]{64,}\b|AWS4-[^'\"\n]*")
+
+
+def _without_signatures(text: str) -> str:
+    return _DIGEST.sub(MASK, _SECRET.sub(rf"\1{MASK}", text))
 
 
 def _outlined(value: Any) -> Any:
-    """A value without the bodies in it: an answer may hold metadata, which no request tells us to look for."""
+    """What a line is made of, without the bodies in it: an answer may hold metadata, which no request tells of."""
     if isinstance(value, bytes | bytearray):
-        return _Outline(value)
+        return _Outline(f"{len(value):,} bytes")
     if isinstance(value, Mapping):
-        parts: dict[Any, Any] = {name: _outlined(part) for name, part in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        parts: dict[Any, Any] = {
+            name: _Outline("not shown") if name == "body" and isinstance(part, str) else _outlined(part)  # pyright: ignore[reportUnknownArgumentType]
+            for name, part in value.items()  # pyright: ignore[reportUnknownVariableType]
+        }
         return parts
+    if isinstance(value, tuple):
+        return tuple(map(_outlined, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if isinstance(value, list):
+        return list(map(_outlined, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if hasattr(value, "headers") and hasattr(value, "url"):
+        names: list[str] = sorted(value.headers)
+        return _Outline(f"{type(value).__name__} {without_logins(str(value.url))}, headers: {', '.join(names)}")
     return value
 
 
 class _Outline:
-    """Stands in a log line for bytes."""
+    """Stands in a log line for what is not shown."""
 
-    def __init__(self, content: bytes | bytearray) -> None:
-        self._size = len(content)
+    def __init__(self, text: str) -> None:
+        self._text = text
 
     def __repr__(self) -> str:
-        return f"<{self._size:,} bytes>"
+        return f"<{self._text}>"

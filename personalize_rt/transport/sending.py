@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ from personalize_rt.transport.clients import (
     refuse_options,
     resolve_credentials,
 )
-from personalize_rt.transport.failures import configured, forget_frames, translated
+from personalize_rt.transport.failures import configured, forget_frames, shown_request_id, translated
 from personalize_rt.transport.origin import origin_of
 
 __all__ = ["Attempt", "Reply", "Transport"]
@@ -44,12 +45,12 @@ class Reply:
         self.sent: int = sent
 
 
-def _reply(reply: Any) -> Reply:
+def _reply(reply: Any, request: Request[Any]) -> Reply:
     members: Any = reply
     if not isinstance(reply, dict) or not isinstance(reply.get("ResponseMetadata"), dict):  # pyright: ignore[reportUnknownMemberType]
         return Reply(members, None, 1)  # a test double's; reading it says what is wrong
     head: dict[str, Any] = members["ResponseMetadata"]
-    return Reply(members.get(REPLY, members), head.get("RequestId"), 1 + head.get("RetryAttempts", 0))
+    return Reply(members.get(REPLY, members), shown_request_id(head, request), 1 + head.get("RetryAttempts", 0))
 
 
 class Transport:
@@ -151,7 +152,10 @@ class Transport:
         """
         client = self.client()
         if self._owned:
-            configured(lambda: resolve_credentials(client))
+            from personalize_rt.transport.redacting import without_credentials
+
+            with without_credentials() if self._redact else nullcontext():
+                configured(lambda: resolve_credentials(client))
 
     def close(self) -> None:
         """Close the client if we built it. Safe to call twice."""
@@ -198,7 +202,7 @@ class Transport:
         except Exception as error:
             failure = error
         else:
-            return _reply(members)
+            return _reply(members, request)
         finally:
             under_way.reset(token)
         # Outside of the except block: botocore's text, which may repeat what was sent, must not hang on ours.

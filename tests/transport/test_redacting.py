@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -109,6 +111,70 @@ def test_every_logger_that_botocore_uses_in_a_call_has_the_filter(session: Any, 
     assert all(logging.getLogger(name).filters for name in used if name.startswith("botocore."))
 
 
+def signed_session() -> Any:
+    import boto3
+
+    return boto3.Session(
+        region_name="eu-west-1", aws_access_key_id="AKID", aws_secret_access_key="s", aws_session_token=TOKEN
+    )
+
+
+TOKEN = "Session/Token+of=Ada"
+
+
+@pytest.mark.parametrize("outcome", [REPLY, 429, "close"])
+def test_the_log_shows_nothing_that_was_signed_nor_how(outcome: Any, server: Any, lines: Any) -> None:
+    server.script(outcome)
+    with PersonalizeRuntime(session=signed_session(), endpoint_url=server.url, retry=RetryPolicy(1)) as runtime:
+        with contextlib.suppress(Exception):
+            ask(runtime)
+    said = "\n".join(lines)
+    received = server.received[0]
+    assert received.headers["x-amz-security-token"] == TOKEN
+    authorization = received.headers["authorization"]
+    for secret in (TOKEN, authorization, *re.findall(r"[0-9a-f]{32,}|Credential=[^,]*", authorization)):
+        assert secret not in said
+    assert hashlib.sha256(received.body).hexdigest() not in said  # the canonical request ends in it
+    assert "AWS4-HMAC-SHA256" not in said
+    assert received.body.decode() not in said
+    assert {"botocore.auth CanonicalRequest:\n***", "botocore.auth Signature:\n***"} <= set(lines)
+    assert any("botocore.endpoint Sending http request: <AWSPreparedRequest" in line for line in lines)
+
+
+ROLE = """<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>
+<AccessKeyId>ASIAFETCHED</AccessKeyId><SecretAccessKey>fetched-key</SecretAccessKey>
+<SessionToken>fetched-token</SessionToken><Expiration>2999-01-01T00:00:00Z</Expiration>
+</Credentials></AssumeRoleResult></AssumeRoleResponse>"""
+
+
+@pytest.mark.parametrize("when", ["connecting", "in a call"])
+def test_the_log_shows_no_credentials_that_are_fetched(
+    when: str, server: Any, lines: Any, tmp_path: Any, monkeypatch: Any
+) -> None:
+    import boto3
+
+    config = tmp_path / "config"
+    config.write_text(
+        "[profile ada]\nrole_arn = arn:aws:iam::123456789012:role/r\ncredential_source = Environment\n"
+        f"region = eu-west-1\nservices = here\n[services here]\nsts =\n  endpoint_url = {server.url}\n"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKID")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "source-key")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
+    server.script(server.answer(200, ROLE.encode(), content_type="text/xml"))
+    session = boto3.Session(profile_name="ada")
+    with PersonalizeRuntime(session=session, endpoint_url=server.url, deadline=None) as runtime:
+        if when == "connecting":
+            runtime.connect()
+        ask(runtime)
+    said = "\n".join(lines)
+    assert "AssumeRole" in said
+    assert server.received[-1].headers["x-amz-security-token"] == "fetched-token"
+    for secret in (TOKEN, "fetched-key", "fetched-token", "source-key", "AWS4-HMAC-SHA256"):
+        assert secret not in said
+
+
 # The filter by itself
 
 
@@ -125,6 +191,11 @@ def logger() -> Iterator[logging.Logger]:
     under_way.reset(token)
 
 
+class BrokenRepr:
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
 @pytest.mark.parametrize(
     ("message", "args", "shown"),
     [
@@ -136,6 +207,14 @@ def logger() -> Iterator[logging.Logger]:
         ("headers %r", ({"a": "7", "b": "17"},), "headers {'a': '***', 'b': '17'}"),
         ("too many %s", ("a", "b"), "(a line that could not be formatted)"),
         ("a number %d", (5,), "a number 5"),
+        ("to http://ann:pass word@host/", (), "to http://host/"),
+        ("settings %s", ({"Endpoint": "http://ann:pass@host"},), "settings {'Endpoint': 'http://host'}"),
+        ("Signature=abc&X-Amz-Security-Token=tok&x=1", (), "Signature=***&X-Amz-Security-Token=***&x=1"),
+        ("X-Amz-Security-Token: tok", (), "X-Amz-Security-Token: ***"),
+        ("headers %s", ({"Authorization": "AWS4-HMAC-SHA256 Credential=AKID"},), "headers {'Authorization': ***}"),
+        ("signed " + "0" * 64, (), "signed ***"),
+        ("request %s", ({"body": "a text"},), "request {'body': <not shown>}"),
+        ("%s", (BrokenRepr(),), "(a line that could not be formatted)"),
     ],
 )
 def test_a_line_stays_and_its_secrets_go(message: Any, args: Any, shown: Any, logger: Any, lines: Any) -> None:
