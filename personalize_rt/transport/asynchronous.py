@@ -26,6 +26,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
+from personalize_rt.decoding import LARGE, decoded_in_background
 from personalize_rt.errors import ConfigurationError, PersonalizeError, ValidationError
 from personalize_rt.operations import Request
 from personalize_rt.transport import fast, sending
@@ -331,6 +332,18 @@ def _install_sender(client: Any) -> None:
         client._endpoint.http_session = AsyncSender(session, keep_alive=keep_alive)
 
 
+def _install_reader(client: Any) -> None:
+    client.meta.events.register(f"before-parse.{SERVICE}", _read, unique_id="personalize-rt-read")
+
+
+def _read(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> Any:
+    """Decode a body; a large one beside the loop, which aiobotocore then waits for."""
+    read = fast._read  # pyright: ignore[reportPrivateUsage] - the same reading for both clients
+    if len(response_dict["body"]) <= LARGE:
+        return read(response_dict, customized_response_dict)
+    return asyncio.to_thread(read, response_dict, customized_response_dict, decoded_in_background)
+
+
 def _keep_alive_socket(address: tuple[Any, ...]) -> socket.socket:
     family, kind, protocol, *_ = address
     made = socket.socket(family, kind, protocol)
@@ -340,7 +353,7 @@ def _keep_alive_socket(address: tuple[Any, ...]) -> socket.socket:
 
 _HOOKS: tuple[fast.Hook, ...] = (
     fast._install_serializer,  # pyright: ignore[reportPrivateUsage] - the same parts for both clients
-    fast._install_reader,  # pyright: ignore[reportPrivateUsage]
+    _install_reader,
     fast._install_user_agent,  # pyright: ignore[reportPrivateUsage]
     fast._install_parser,  # pyright: ignore[reportPrivateUsage]
     _install_sender,

@@ -307,5 +307,5 @@ def _until(date: Any, now: Any) -> float | None:
         until = parsedate_to_datetime(str(date))
         start = parsedate_to_datetime(str(now)) if now else datetime.now(UTC)
         return max(0.0, (until - start).total_seconds())
-    except (TypeError, ValueError):
+    except Exception:  # OverflowError for one: email.utils takes any number for a year or a zone
         return None
