@@ -42,6 +42,7 @@ from personalize_rt.transport.clients import (
     refuse_options,
 )
 from personalize_rt.transport.failures import configured, forget_frames, translated
+from personalize_rt.transport.given import no_such_operation
 from personalize_rt.transport.sending import Reply
 from personalize_rt.transport.untyped import untyped
 
@@ -212,11 +213,8 @@ class AsyncTransport:
         client = await self.client()
         call = getattr(client, request.operation.method, None)
         if call is None:
-            raise ValidationError(
-                f"client has no {request.operation.method}: give the client that "
-                "'async with session.create_client(\"personalize-runtime\")' opens",
-                parameter="client",
-            )
+            wanted = "the client that 'async with session.create_client(\"personalize-runtime\")' opens"
+            raise no_such_operation(client, request.operation, wanted)
         attempt = Attempt()
         attempt.request = request if self._redact else None
         token = under_way.set(attempt)

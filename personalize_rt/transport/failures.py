@@ -22,6 +22,7 @@ from personalize_rt.errors import (
 )
 from personalize_rt.operations import Request, argument_name
 from personalize_rt.redaction import mask
+from personalize_rt.transport.given import unknown_member
 from personalize_rt.transport.untyped import untyped
 
 __all__ = ["configured", "forget_frames", "service_error", "translated"]
@@ -151,6 +152,9 @@ def _times(attempts: int) -> str:
 
 
 def _refused_by_botocore(error: Exception) -> ValidationError:
+    unknown = unknown_member(str(error))
+    if unknown is not None:
+        return unknown
     members = re.findall(r"parameter (?:input\.?)?([\w.\[\]]+?)[:,]", str(error))
     named = ", ".join(".".join(map(argument_name, member.split("."))) for member in members)
     return ValidationError(

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Mapping
 from typing import Any
 
-from personalize_rt.errors import ConfigurationError, ValidationError
+from personalize_rt.errors import ConfigurationError
 from personalize_rt.operations import Request
 from personalize_rt.transport.attempt import REPLY, Attempt, under_way
 from personalize_rt.transport.clients import (
@@ -20,6 +20,7 @@ from personalize_rt.transport.clients import (
     resolve_credentials,
 )
 from personalize_rt.transport.failures import configured, forget_frames, translated
+from personalize_rt.transport.given import no_such_operation, refuse_an_awaiting_client
 
 __all__ = ["Attempt", "Reply", "Transport"]
 
@@ -75,6 +76,7 @@ class Transport:
             _owned.add(self)
         else:
             refuse_options(client, options)
+            refuse_an_awaiting_client(client)
 
     @property
     def owned(self) -> bool:
@@ -161,10 +163,7 @@ class Transport:
         client = self.client()
         call = getattr(client, request.operation.method, None)
         if call is None:
-            raise ValidationError(
-                f"client has no {request.operation.method}: give what boto3.client('personalize-runtime') returns",
-                parameter="client",
-            )
+            raise no_such_operation(client, request.operation, "what boto3.client('personalize-runtime') returns")
         if attempt is None:
             attempt = Attempt()
         attempt.ends = ends
