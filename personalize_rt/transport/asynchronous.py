@@ -27,6 +27,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from personalize_rt import forks
+from personalize_rt.decoding import LARGE, decoded_in_background
 from personalize_rt.errors import ConfigurationError, PersonalizeError, ValidationError
 from personalize_rt.operations import Request
 from personalize_rt.transport import fast, sending
@@ -44,6 +45,7 @@ from personalize_rt.transport.clients import (
 )
 from personalize_rt.transport.credentials import sign_with, stand_ins
 from personalize_rt.transport.failures import configured, forget_frames, translated
+from personalize_rt.transport.given import no_such_operation
 from personalize_rt.transport.origin import origin_of
 from personalize_rt.transport.sending import Reply
 from personalize_rt.transport.tls import tls_reason
@@ -259,11 +261,8 @@ class AsyncTransport:
         client = await self.client()
         call = getattr(client, request.operation.method, None)
         if call is None:
-            raise ValidationError(
-                f"client has no {request.operation.method}: give the client that "
-                "'async with session.create_client(\"personalize-runtime\")' opens",
-                parameter="client",
-            )
+            wanted = "the client that 'async with session.create_client(\"personalize-runtime\")' opens"
+            raise no_such_operation(client, request.operation, wanted)
         if attempt is None:
             attempt = Attempt()
         attempt.request = request if self._redact else None
@@ -387,6 +386,18 @@ def _install_sender(client: Any) -> None:
         client._endpoint.http_session = AsyncSender(session, keep_alive=keep_alive)
 
 
+def _install_reader(client: Any) -> None:
+    client.meta.events.register(f"before-parse.{SERVICE}", _read, unique_id="personalize-rt-read")
+
+
+def _read(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> Any:
+    """Decode a body; a large one beside the loop, which aiobotocore then waits for."""
+    read = fast._read  # pyright: ignore[reportPrivateUsage] - the same reading for both clients
+    if len(response_dict["body"]) <= LARGE:
+        return read(response_dict, customized_response_dict)
+    return asyncio.to_thread(read, response_dict, customized_response_dict, decoded_in_background)
+
+
 def _keep_alive_socket(address: tuple[Any, ...]) -> socket.socket:
     family, kind, protocol, *_ = address
     made = socket.socket(family, kind, protocol)
@@ -396,7 +407,7 @@ def _keep_alive_socket(address: tuple[Any, ...]) -> socket.socket:
 
 _HOOKS: tuple[fast.Hook, ...] = (
     fast._install_serializer,  # pyright: ignore[reportPrivateUsage] - the same parts for both clients
-    fast._install_reader,  # pyright: ignore[reportPrivateUsage]
+    _install_reader,
     fast._install_user_agent,  # pyright: ignore[reportPrivateUsage]
     fast._install_parser,  # pyright: ignore[reportPrivateUsage]
     _install_sender,

@@ -14,10 +14,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import time
+from collections import deque
+from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from personalize_rt.transport.http_answer import Answer, BrokenOffError, Reading, request_message
+from personalize_rt.transport.sender import left_by
 from personalize_rt.transport.untyped import untyped
 
 __all__ = ["AsyncSender", "Body"]
@@ -40,6 +44,7 @@ class AsyncSender:
         self._proxy_url_for = session._proxy_config.proxy_url_for
         self._contexts = session._build_ssl_contexts
         self._tls: ssl.SSLContext | None = None
+        self._turns = _Turns()
         self._places: dict[str, _Place] = {}
         self._connections: dict[_Address, _Connections] = {}
         # What is raised is what botocore's session would raise.
@@ -130,7 +135,10 @@ class AsyncSender:
             raise
         # From here on the socket is the loop's.
         _, connection = await loop.create_connection(
-            _Connection, sock=sock, ssl=context, server_hostname=place.address.host if context else None
+            lambda: _Connection(self._turns, None if context else sock),
+            sock=sock,
+            ssl=context,
+            server_hostname=place.address.host if context else None,
         )
         return connection
 
@@ -172,15 +180,61 @@ class _Place(NamedTuple):
     connections: _Connections
 
 
-class _Connection(asyncio.Protocol):
-    """One connection, and the answer that is under way on it."""
+_PIECE = 4096
+"""Bytes that are read without looking at the clock: a millisecond at the most, for chunks of one byte."""
+
+_TURN = 0.004
+"""Seconds that reading may take of one turn of the event loop, over all connections."""
+
+
+class _Turns:
+    """The time for reading, shared by all connections: the loop hands over up to 256 KiB of each in one turn.
+
+    What does not fit into a turn waits for the next, so that timers (deadlines) and other tasks come in between.
+    """
 
     def __init__(self) -> None:
+        self._readers: deque[Callable[[], bool]] = deque()
+        self._scheduled = False
+
+    def add(self, read: Callable[[], bool]) -> None:
+        """Call a function, now or in a later turn, until it says that it has read everything."""
+        self._readers.append(read)
+        if not self._scheduled:
+            self._run()
+
+    def _run(self) -> None:
+        start = now = time.monotonic()
+        while self._readers and now - start < _TURN:
+            read = self._readers.popleft()
+            if not read():
+                self._readers.append(read)
+            now = time.monotonic()
+        # After some work the turn is used up, for others too that come later in it.
+        self._scheduled = bool(self._readers) or now - start > _TURN / 8
+        if self._scheduled:
+            asyncio.get_running_loop().call_soon(self._run)
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, and the answer that is under way on it.
+
+    Args:
+        turns: When to read what comes.
+        sock: The socket, if what comes over it is read as it is (no TLS).
+    """
+
+    def __init__(self, turns: _Turns, sock: socket.socket | None = None) -> None:
+        self._turns = turns
+        self._sock = sock
         self._transport: Any = None
         self._reading: Reading | None = None
         self._whole: asyncio.Future[Answer] | None = None
+        self._unread: deque[bytes] = deque()
+        self._end: Callable[[], None] | None = None
         self._timer: asyncio.Timeout | None = None
         self._read_timeout: float | None = None
+        self._asked = False
         self.reusable = False
         self.idle_since = 0.0
 
@@ -193,15 +247,19 @@ class _Connection(asyncio.Protocol):
             BrokenOffError: The answer is not whole, or not HTTP.
         """
         loop = asyncio.get_running_loop()
-        self.reusable = False
+        self.reusable, self._asked = False, True
         self._reading, self._whole, self._read_timeout = Reading(), loop.create_future(), read_timeout
         self._transport.write(message)
+        if self._unread or self._end is not None:  # refused before it was sent
+            self._turns.add(self._read_on)
         try:
             async with asyncio.timeout(read_timeout) as self._timer:
                 answer = await self._whole
         finally:
             self._reading = self._whole = self._timer = None
-        self.reusable = answer.reusable and not self._transport.is_closing()
+        # Bytes after the answer, or of the request that nobody has read, would be taken for the next ones.
+        clean = not self._unread and not self._transport.get_write_buffer_size()
+        self.reusable = answer.reusable and clean and not self._transport.is_closing()
         self.idle_since = loop.time()
         return answer
 
@@ -211,28 +269,54 @@ class _Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    @property
+    def _waiting(self) -> bool:
+        return self._whole is not None and not self._whole.done()
+
     # What the loop tells.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        if self._whole is None or self._whole.done():
+        if self._asked and not self._waiting:
             self.abort()  # nobody asked: the next answer could not be told from this
             return
-        self._take(data)
-        if self._timer is not None and self._read_timeout is not None and not self._whole.done():
+        if self._waiting and len(data) <= _PIECE and not self._unread:
+            self._take(data)
+        else:
+            self._read_in_turns(data)
+        if self._timer is not None and self._read_timeout is not None and self._waiting:
             self._timer.reschedule(asyncio.get_running_loop().time() + self._read_timeout)
 
     def eof_received(self) -> None:
-        self.reusable = False
-        if self._whole is not None and not self._whole.done():
-            self._take(b"")
+        self._ends(lambda: self._take(b""))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.reusable = False
-        if self._whole is not None and not self._whole.done():
-            self._whole.set_exception(exc or ConnectionResetError("the connection was closed"))
+        if exc is not None and self._sock is not None and self._waiting:
+            # Writing failed: the loop does not read what had come before.
+            self._read_in_turns(left_by(self._sock))
+        self._ends(lambda: self._broken(exc or ConnectionResetError("the connection was closed")))
+
+    # Reading.
+
+    def _read_in_turns(self, data: bytes) -> None:
+        pending = bool(self._unread)
+        self._unread.extend(data[at : at + _PIECE] for at in range(0, len(data), _PIECE))
+        self._transport.pause_reading()
+        if self._waiting and not pending:
+            self._turns.add(self._read_on)
+
+    def _read_on(self) -> bool:
+        """Read a piece; whether there is no more to read."""
+        if self._waiting and self._unread:
+            self._take(self._unread.popleft())
+        if self._unread:
+            return not self._waiting  # bytes after an answer are nobody's
+        self._transport.resume_reading()
+        if self._waiting and self._end is not None:
+            self._end()
+        return True
 
     def _take(self, data: bytes) -> None:
         assert self._reading is not None
@@ -244,6 +328,23 @@ class _Connection(asyncio.Protocol):
         else:
             if answer is not None:
                 self._whole.set_result(answer)
+
+    def _ends(self, end: Callable[[], None]) -> None:
+        """The connection is over: so is the answer, when all that came of it is read."""
+        self.reusable = False
+        if self._end is None:
+            self._end = end
+            if self._waiting and not self._unread:
+                end()
+
+    def _broken(self, error: Exception) -> None:
+        assert self._reading is not None
+        assert self._whole is not None
+        refusal = self._reading.refusal()
+        if refusal is None:
+            self._whole.set_exception(error)
+        else:
+            self._whole.set_result(refusal)
 
 
 class _Connections:

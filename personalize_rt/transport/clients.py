@@ -108,6 +108,11 @@ def build_client(*, region_name: Any, session: Any, endpoint_url: Any, config: A
         config=client_config(config, parameter_validation=False),
         **keys,
     )
+    if not hasattr(client, "meta"):  # a context manager, which has to be entered
+        raise ValueError(
+            "session makes clients whose calls have to be awaited: give a boto3.Session(), or use "
+            "personalize_rt.aio.AsyncPersonalizeRuntime"
+        )
     check_endpoint(client)
     return client
 

@@ -22,6 +22,7 @@ from personalize_rt.masking import mask, mask_id, without_logins
 from personalize_rt.operations import Request, argument_name
 from personalize_rt.transport.attempt import Attempt
 from personalize_rt.transport.codes import CODES, service_error_class
+from personalize_rt.transport.given import unknown_member
 from personalize_rt.transport.untyped import untyped
 
 __all__ = ["configured", "forget_frames", "service_error", "shown_code", "shown_request_id", "translated"]
@@ -181,6 +182,9 @@ def _times(attempts: int) -> str:
 
 
 def _refused_by_botocore(error: Exception) -> ValidationError:
+    unknown = unknown_member(str(error))
+    if unknown is not None:
+        return unknown
     members = re.findall(r"parameter (?:input\.?)?([\w.\[\]]+?)[:,]", str(error))
     named = ", ".join(".".join(map(argument_name, member.split("."))) for member in members)
     return ValidationError(
@@ -288,5 +292,5 @@ def _until(date: Any, now: Any) -> float | None:
         until = parsedate_to_datetime(str(date))
         start = parsedate_to_datetime(str(now)) if now else datetime.now(UTC)
         return max(0.0, (until - start).total_seconds())
-    except (TypeError, ValueError):
+    except Exception:  # OverflowError for one: email.utils takes any number for a year or a zone
         return None

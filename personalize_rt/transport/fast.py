@@ -26,11 +26,12 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from personalize_rt.decoding import decoded
+from personalize_rt.decoding import LARGE, Columns, decoded
 from personalize_rt.errors import ResponseError, TransportError
 from personalize_rt.operations import OPERATIONS
 from personalize_rt.transport.attempt import REPLY
 from personalize_rt.transport.clients import SERVICE
+from personalize_rt.transport.http_answer import content_length
 from personalize_rt.transport.sender import Sender
 
 __all__ = ["install"]
@@ -86,18 +87,36 @@ def _install_reader(client: Any) -> None:
     client.meta.events.register(f"before-parse.{SERVICE}", _read, unique_id="personalize-rt-read")
 
 
-def _read(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
+_MOST_ROWS = 10_000
+"""Rows of a list in a reply: 20 times as many as the service gives. Reading them takes a few milliseconds."""
+
+_MOST_CONTAINERS = 100_000
+"""Lists and objects in a large reply, counted with the brackets in its texts: those of 500 rows are 1,501."""
+
+
+def _read(
+    response_dict: dict[str, Any],
+    customized_response_dict: dict[str, Any],
+    decode: Callable[[bytes], Any] = decoded,
+    **_: Any,
+) -> None:
     body: bytes = response_dict["body"]
     if response_dict["status_code"] >= 300:
-        if not _is_readable_error(body):
+        if len(body) > LARGE or not _is_readable_error(body):
             response_dict["body"] = b""  # botocore's parser trips over it; the status says enough
         return
+    if len(body) > LARGE and body.count(b"[") + body.count(b"{") > _MOST_CONTAINERS:
+        raise ResponseError(f"the answer ({len(body):,} bytes) has more lists and objects than any of the service")
     try:
-        reply = decoded(body)
+        reply = decode(body)
     except (ValueError, RecursionError):
         reply = None
     if not isinstance(reply, dict):
         raise _unreadable(body, response_dict["headers"])
+    for rows in cast("dict[str, Any]", reply).values():
+        count = len(rows.ids) if isinstance(rows, Columns) else len(rows) if isinstance(rows, list) else 0
+        if count > _MOST_ROWS:
+            raise ResponseError(f"a list of the answer has {count:,} rows: is the endpoint Personalize?")
     customized_response_dict[REPLY] = reply
     response_dict["body"] = b""
 
@@ -120,9 +139,9 @@ def _is_readable_error(body: bytes) -> bool:
 
 
 def _unreadable(body: bytes, headers: Mapping[str, Any]) -> Exception:
-    length = headers.get("content-length")
-    if length is not None and length.isdigit() and len(body) < int(length):
-        return TransportError(f"the answer broke off after {len(body):,} of {int(length):,} bytes", phase="read")
+    length = content_length(headers.get("content-length") or "")
+    if length is not None and len(body) < length:
+        return TransportError(f"the answer broke off after {len(body):,} of {length:,} bytes", phase="read")
     return ResponseError(f"the answer ({len(body):,} bytes) is not a JSON object: is the endpoint Personalize?")
 
 

@@ -15,6 +15,7 @@ from personalize_rt.operations import Operation, Request
 from personalize_rt.transport.attempt import Attempt, under_way
 from personalize_rt.transport.clients import SERVICE, build_client, check_client_options, refuse_options
 from personalize_rt.transport.failures import configured
+from personalize_rt.transport.given import no_such_operation, refuse_an_awaiting_client
 from personalize_rt.transport.redacting import mask_log
 from personalize_rt.transport.untyped import untyped
 
@@ -70,6 +71,7 @@ class Forwarder:
             mask_log()
         else:
             refuse_options(client, options)
+            refuse_an_awaiting_client(client)
         self._client = client
 
     def send(self, operation: Operation[Any], members: Mapping[str, Any]) -> Answer:
@@ -78,7 +80,9 @@ class Forwarder:
         Raises:
             Exception: What botocore raises when no answer comes, or none that it can read.
         """
-        call = getattr(self._client, operation.method)
+        call = getattr(self._client, operation.method, None)
+        if call is None:
+            raise no_such_operation(self._client, operation, "what boto3.client('personalize-runtime') returns")
         attempt = Attempt()
         # What botocore logs of a client that we build shows nobody; a caller's client logs as it always did.
         attempt.request = Request(operation, members) if self._owned else None

@@ -14,6 +14,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from contextvars import copy_context
 from typing import Any
 
@@ -22,9 +23,10 @@ from personalize_rt.transport.connections import Connections
 from personalize_rt.transport.http_answer import Answer, BrokenOffError, Reading, request_message
 from personalize_rt.transport.untyped import untyped
 
-__all__ = ["Sender"]
+__all__ = ["Sender", "left_by"]
 
 _CHUNK = 65536
+_MOST_PARTS = 16  # of an answer that is no more than read in passing: a refusal is short
 
 
 class Sender:
@@ -157,16 +159,32 @@ class Sender:
         try:
             attempt.waits_for(sock)
             sock.settimeout(attempt.left(timeout))
-            sock.sendall(message)
-            while True:
-                sock.settimeout(attempt.left(timeout))
-                answer = reading.feed(sock.recv(_CHUNK))
-                if answer is not None:
-                    return answer
+            try:
+                sock.sendall(message)
+                while True:
+                    sock.settimeout(attempt.left(timeout))
+                    answer = reading.feed(sock.recv(_CHUNK))
+                    if answer is not None:
+                        return answer
+            except OSError as error:
+                refusal = reading.refusal(left_by(sock), ended=not isinstance(error, TimeoutError))
+                if refusal is None:
+                    raise
+                return refusal
         except TimeoutError as error:
             raise self._errors.ReadTimeoutError(endpoint_url=url, error=error) from error
         except (OSError, BrokenOffError) as error:
             raise self._errors.ConnectionClosedError(endpoint_url=url, error=error, request=None) from error
+
+
+def left_by(sock: Any) -> bytes:
+    """What came over a connection before it broke, or came to a stop."""
+    parts: list[bytes] = []
+    with suppress(OSError):
+        sock.settimeout(0)
+        while len(parts) < _MOST_PARTS and (data := sock.recv(_CHUNK)):
+            parts.append(data)
+    return b"".join(parts)
 
 
 class _Raw:

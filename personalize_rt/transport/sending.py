@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from personalize_rt import forks
-from personalize_rt.errors import ConfigurationError, ValidationError
+from personalize_rt.errors import ConfigurationError
 from personalize_rt.operations import Request
 from personalize_rt.transport.attempt import REPLY, Attempt, under_way
 from personalize_rt.transport.clients import (
@@ -21,6 +21,7 @@ from personalize_rt.transport.clients import (
     resolve_credentials,
 )
 from personalize_rt.transport.failures import configured, forget_frames, shown_request_id, translated
+from personalize_rt.transport.given import no_such_operation, refuse_an_awaiting_client
 from personalize_rt.transport.origin import origin_of
 
 __all__ = ["Attempt", "Reply", "Transport"]
@@ -81,6 +82,7 @@ class Transport:
             forks.in_child(self, Transport._forget_client)
         else:
             refuse_options(client, options)
+            refuse_an_awaiting_client(client)
 
     @property
     def owned(self) -> bool:
@@ -188,10 +190,7 @@ class Transport:
         client = self.client()
         call = getattr(client, request.operation.method, None)
         if call is None:
-            raise ValidationError(
-                f"client has no {request.operation.method}: give what boto3.client('personalize-runtime') returns",
-                parameter="client",
-            )
+            raise no_such_operation(client, request.operation, "what boto3.client('personalize-runtime') returns")
         if attempt is None:
             attempt = Attempt()
         attempt.ends = ends

@@ -471,6 +471,33 @@ async def test_a_client_of_the_callers_is_never_modified_and_never_closed(server
         assert (await runtime.get_recommendations(campaign_arn=ARN)).item_ids == ("i1",)
 
 
+@pytest.mark.filterwarnings("ignore:coroutine 'AioSession._create_client' was never awaited:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_a_client_whose_calls_have_to_be_awaited_is_refused_by_the_blocking_runtime(server: Any) -> None:
+    unopened = plain(server)
+    with pytest.raises(ValidationError, match="AsyncPersonalizeRuntime") as caught:
+        PersonalizeRuntime(unopened)
+    assert caught.value.parameter == "client"
+    async with unopened as client:
+        with pytest.raises(ValidationError, match="AsyncPersonalizeRuntime"):
+            PersonalizeRuntime(client)
+    with pytest.raises(ConfigurationError, match="session makes clients .* AsyncPersonalizeRuntime"):
+        PersonalizeRuntime(session=get_session(), **REGION).get_recommendations(campaign_arn=ARN)
+
+
+async def test_a_botocore_too_old_for_an_operation_is_named_with_the_version_that_it_needs(
+    ours: Any, monkeypatch: Any
+) -> None:
+    runtime = ours()
+    client = await runtime._transport.client()
+    monkeypatch.delattr(type(client), "get_action_recommendations")
+    async with runtime:
+        with pytest.raises(
+            ConfigurationError, match="does not know GetActionRecommendations; it needs botocore 1.32.7"
+        ):
+            await runtime.get_action_recommendations(campaign_arn=ARN, user_id="u")
+
+
 async def test_attempts_that_a_client_of_the_callers_makes_are_counted(server: Any, monkeypatch: Any) -> None:
     import aiobotocore.endpoint
 

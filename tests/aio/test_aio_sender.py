@@ -19,7 +19,7 @@ from aiobotocore.httpxsession import HttpxSession
 
 from personalize_rt import PersonalizeError, ResponseError, RetryPolicy, ServerError, ServiceError, TransportError
 from personalize_rt.aio import AsyncPersonalizeRuntime
-from personalize_rt.transport.asynchronous_sender import AsyncSender, _Connection
+from personalize_rt.transport.asynchronous_sender import AsyncSender, _Connection, _Turns
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
 
@@ -221,7 +221,7 @@ async def test_bytes_that_come_when_the_time_is_just_over_are_no_error_of_the_lo
     loop = asyncio.get_running_loop()
     heard: list[Any] = []
     loop.set_exception_handler(lambda _, context: heard.append(context))
-    connection = _Connection()
+    connection = _Connection(_Turns())
     transport = SimpleNamespace(write=lambda _: None, is_closing=lambda: False, abort=lambda: None)
     connection.connection_made(transport)  # type: ignore[arg-type]
     waiting = asyncio.ensure_future(connection.exchange(b"", 0.001))

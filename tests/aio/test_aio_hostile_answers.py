@@ -1,0 +1,117 @@
+"""Whatever an answer holds, a call of the async client returns a result or raises one of our errors.
+
+``ANSWERS=100000 pytest tests/aio/test_aio_hostile_answers.py`` tries more than the default run does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+pytest.importorskip("aiobotocore", reason='aiobotocore is not installed: pip install "personalize-rt[aio]"')
+from personalize_rt import RetryPolicy
+from personalize_rt.aio import AsyncPersonalizeRuntime
+from personalize_rt.transport.asynchronous_sender import AsyncSender, _Connection, _Turns
+
+HOSTILE = Path(__file__).parents[1] / "transport" / "hostile.py"
+spec = importlib.util.spec_from_file_location("hostile_for_aio", HOSTILE)
+assert spec is not None
+assert spec.loader is not None
+hostile = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(hostile)
+
+COUNT = int(os.environ.get("ANSWERS", "600"))
+DECODERS = ("orjson", "msgspec.json")
+
+
+class Transport:
+    """Stands for the loop's: whoever writes a request is given an answer in pieces, and then the end or a reset."""
+
+    def __init__(self, answer: bytes, chance: Random) -> None:
+        self.connection: Any = None
+        size = chance.choice((1, 7, 1000, 262_144)) if len(answer) < 2000 else 262_144
+        self._pieces = [answer[at : at + size] for at in range(0, len(answer), size)]
+        self._resets = chance.random() < 0.1
+        self._closing = False
+        self._paused = False
+
+    def write(self, message: bytes) -> None:
+        asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        while self._pieces and not self._paused and not self._closing:
+            self.connection.data_received(self._pieces.pop(0))
+        if self._closing or self._paused:
+            return
+        if not self._resets:
+            self.connection.eof_received()
+        self.connection.connection_lost(ConnectionResetError(104, "reset") if self._resets else None)
+        self._closing = True
+
+    def pause_reading(self) -> None:
+        self._paused = True
+
+    def resume_reading(self) -> None:
+        if self._paused:
+            self._paused = False
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def abort(self) -> None:
+        self._closing = True
+
+
+def runtime(url: str) -> AsyncPersonalizeRuntime:
+    return AsyncPersonalizeRuntime(region_name="eu-west-1", endpoint_url=url, retry=RetryPolicy(1), deadline=None)
+
+
+@pytest.mark.fast_path
+@pytest.mark.timeout(60 + COUNT // 50)
+@pytest.mark.parametrize("decoder", ["json", *DECODERS])
+async def test_whatever_an_answer_holds_only_our_errors_come_out(decoder: str, monkeypatch: Any) -> None:
+    pytest.importorskip(decoder.partition(".")[0])
+    import_module(decoder)
+    for name in DECODERS:
+        if name != decoder:
+            monkeypatch.delitem(sys.modules, name, raising=False)
+    chance, outcomes, now, turns = Random(5), hostile.Outcomes(), [b""], _Turns()
+
+    async def connected(*_: Any) -> _Connection:
+        connection, transport = _Connection(turns), Transport(now[0], chance)
+        transport.connection = connection
+        connection.connection_made(transport)  # type: ignore[arg-type]  # what is used of it
+        return connection
+
+    monkeypatch.setattr(AsyncSender, "_connected", connected)
+    monkeypatch.setattr("personalize_rt.transport.asynchronous_sender._Connections.take", lambda *_: None)
+    async with runtime("http://127.0.0.1:9") as asked:
+        for number, now[0] in enumerate(hostile.answers(7, COUNT)):
+            method, arguments = hostile.question(number)
+            with outcomes.one(number, lambda: now[0]) as results:
+                results.append(await asyncio.wait_for(getattr(asked, method)(**arguments), 20))
+    outcomes.check(COUNT)
+
+
+@pytest.mark.timeout(60 + COUNT // 50)
+async def test_whatever_comes_over_a_socket_only_our_errors_come_out() -> None:
+    outcomes, count = hostile.Outcomes(), COUNT // 4
+    with hostile.HostileServer(hostile.answers(8, 2 * count)) as server:
+        async with runtime(server.url) as asked:
+            for number in range(count):
+                method, arguments = hostile.question(number)
+                with outcomes.one(number, lambda: server.last) as results:
+                    results.append(await getattr(asked, method)(**arguments))
+    outcomes.check(count)
