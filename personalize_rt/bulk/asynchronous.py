@@ -141,7 +141,7 @@ class AsyncRun(AsyncIterator[ValueT], Generic[ValueT]):
             self._ended.clear()
             course.ended(ended)
             return True
-        return bool(self._tasks) or course.give_up_gaps()
+        return bool(self._tasks) or course.goes_on()
 
     def _stop(self) -> None:
         self._stopped = True

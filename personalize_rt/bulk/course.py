@@ -1,6 +1,15 @@
-"""The course of a run: what goes in next, what comes out, when it is over and how. No threads, no tasks, no waiting.
+"""The state machine of a run: which request goes in, which outcome comes out, and how the run ends.
 
-Shared by the run on threads and the one on tasks, which only wait and hand on.
+No threads, no tasks, no waiting. Shared by the run on threads and the one on tasks, whose loops are
+
+    while True:
+        while course.takes_more:        # take a request from the source, or say that it is exhausted
+            ...
+        if (done := course.next()) is not None:
+            return done                 # confirmed when the caller comes back
+        ...                             # wait for outcomes and hand them to course.ended(); when nothing is in flight:
+        if not course.goes_on():
+            course.finish()
 """
 
 from __future__ import annotations
@@ -45,14 +54,20 @@ _UNSENT = frozenset(kind.__name__ for kind in (FilterSyntaxError, FilterValuesEr
 REFUSALS = 100
 _REFUSALS = _UNSENT | {InvalidInputError.__name__}
 _OUTAGE = "outage"
-# Outcomes that are held back at the most, while it is open whether there is an outage.
+# Outcomes that are held back at the most, while it is open whether there is an outage. Only wrong requests, which do
+# not count for it, make them more than OUTAGE.
 HELD = 1_000
+# Requests that are taken ahead of the outcomes: for each one in flight, and at the least. While one of them is slow,
+# this is what the others have to do.
+AHEAD = 8
+AHEAD_AT_LEAST = 64
 
 
 class OutageError(PersonalizeError):
     """A run was stopped, since none of the last hundred requests could be answered: the service is not there.
 
-    Those requests have no outcome; a run that goes on asks them again.
+    Those requests have no outcome; a run that goes on asks them again. Fewer than ``100 + concurrency`` were sent in
+    the outage, or those that were taken ahead when it began, if these are more: ``8 * concurrency``, and at least 64.
 
     Args:
         message: How the last one failed.
@@ -62,7 +77,7 @@ class OutageError(PersonalizeError):
 class AllRefusedError(PersonalizeError):
     """A run was stopped, since its first hundred requests were refused alike: what is wrong is wrong with all of them.
 
-    Those requests have no outcome; a run that goes on asks them again.
+    Those requests have no outcome; a run that goes on asks them again. Fewer than ``100 + concurrency`` were sent.
 
     Args:
         message: How the first one was refused.
@@ -123,7 +138,9 @@ class Course:
         self._checkpoint = checkpoint
         self._raises = raises
         self._position = skip
-        self._window: Window[Done] = Window(max(64, 8 * concurrency), ordered=ordered)
+        self._concurrency = concurrency
+        self._ahead = max(AHEAD_AT_LEAST, AHEAD * concurrency)
+        self._window: Window[Done] = Window(ordered=ordered)
         self._gaps = gaps
         self._tally = Tally()
         self._tally.failed.update(failed or {})
@@ -132,6 +149,8 @@ class Course:
         # Outcomes that come out only when it is clear that they do not belong to what ends the run: an outage, or a
         # mistake in all requests. They count as in flight till then, so that they are asked again.
         self._held: deque[Done] = deque()
+        # Whether the outcome that came last may be one of those, or none has come yet.
+        self._in_doubt = True
         self._released: deque[Done] = deque()
         self._kind = ""  # of those that are held: an outage, or a class of refusals
         self._in_a_row = 0
@@ -152,7 +171,10 @@ class Course:
     @property
     def takes_more(self) -> bool:
         """Whether another request may go in now."""
-        return not self.is_stopping and not self._exhausted and self._window.has_room()
+        # Each request that is sent into an outage, or with the mistake that all have, is one too many: in doubt, none
+        # is taken ahead.
+        room = self._concurrency if self._in_doubt else self._ahead
+        return not self.is_stopping and not self._exhausted and self._window.open < room
 
     @property
     def is_stopping(self) -> bool:
@@ -178,6 +200,9 @@ class Course:
         for outcome in outcomes:
             if isinstance(outcome, Done):
                 self._window.add(outcome.place, outcome)
+                error = outcome.error
+                if error not in _UNSENT:
+                    self._in_doubt = error in _OUTAGES or (self._may_be_refused and error in _REFUSALS)
             elif self._failure is None:
                 self._failure = outcome.error
 
@@ -197,13 +222,17 @@ class Course:
         return done
 
     def _sort(self, done: Done) -> None:
-        """Hold an outcome back, or release it and those that were held."""
+        """Hold an outcome back, release it after those that were held, or drop it."""
         error = done.error
         if error is not None and self._raises:
             value: Outcome[Any] = done.value
             assert value.error is not None
             raise self._with_advice(value.error, done.position)
         kind = self._kind_of(error)
+        if self._dropped:
+            if kind is None:  # else it is one more of those that ended the run
+                self._released.append(done)
+            return
         if kind is None or (self._held and kind != self._kind):
             self._release()
             kind = self._kind_of(error)
@@ -227,8 +256,8 @@ class Course:
                     f"one for {self._text(self._held[0])}"
                 )
             )
-        elif len(self._held) >= HELD:
-            self._release()
+        elif len(self._held) > HELD:
+            self._released.append(self._held.popleft())
 
     def _kind_of(self, error: str | None) -> str | None:
         """What an outcome may be a sign of."""
@@ -262,12 +291,19 @@ class Course:
                 self._checkpoint.save()
                 self._saved = now
 
-    def give_up_gaps(self) -> bool:
-        """All has ended that will; whether there is something left to hand on."""
-        if self._held and not self.is_stopping:
-            self._release()  # they were the last ones
+    def goes_on(self) -> bool:
+        """Called when nothing is in flight and :meth:`next` gave nothing.
+
+        Returns:
+            Whether there is another request to take, or an outcome to hand on. What is held comes out only when the
+            requests are exhausted: the next one may be the one that ends the run.
+        """
+        if self.takes_more:
             return True
-        return self._gaps and self._window.give_up_gaps()
+        if self._held and not self.is_stopping:
+            self._release()
+            return True
+        return self._gaps and self._window.skip_gaps()
 
     # The end.
 

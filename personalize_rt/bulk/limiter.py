@@ -42,7 +42,10 @@ WINDOW = 1.0
 
 
 class _State(ctypes.Structure):
-    """The numbers, in a form that can stand in memory that processes share."""
+    """The numbers, in a form that can stand in memory that processes share.
+
+    A process may be killed between writing two of them: the rate is then between the old one and the new one.
+    """
 
     _fields_ = [
         ("due", ctypes.c_double),  # when the next request may go out
@@ -108,7 +111,9 @@ class RateLimiter:
         else:
             from multiprocessing.sharedctypes import RawValue
 
-            self._state, self._lock = RawValue(_State), context.Lock()
+            from personalize_rt.bulk.process_lock import process_lock
+
+            self._state, self._lock = RawValue(_State), process_lock(context)
         state = self._state
         state.due = state.since = state.cut = state.counted_from = -math.inf
         state.rate = self._ceiling

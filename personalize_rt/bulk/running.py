@@ -93,7 +93,7 @@ class Run(Iterator[ValueT], Generic[ValueT]):
         if not pool.is_idle():
             course.ended(pool.collect())
             return True
-        return course.give_up_gaps()
+        return course.goes_on()
 
     def close(self) -> None:
         """End the run: wait for what is in flight, and write the checkpoint. Safe to call twice."""
@@ -138,8 +138,8 @@ def run(
     every other request would fail alike; so does a campaign, recommender or filter that does not exist
     (``ResourceNotFoundError``). 100 requests in a row that could not be answered end it (``OutageError``), and so do
     the first 100, when all of them are refused alike (``AllRefusedError``: ``InvalidInputError`` or ``ValidationError``
-    each). To know that, such outcomes are held back until another one comes; those that led to the end are not handed
-    on, and a run that goes on with the checkpoint asks them again.
+    each). To know that, such outcomes are held back until another one comes or the requests are exhausted; those that
+    led to the end are not handed on, and a run that goes on with the checkpoint asks them again.
 
     Ctrl-C lets what is in flight end, hands it on, writes the checkpoint, and only then raises; the second one breaks
     off.

@@ -1,4 +1,4 @@
-"""Which results are under way, and which may be handed on next. No I/O, no threads."""
+"""The requests between the first that was not handed on and the last that was taken in. No I/O, no threads."""
 
 from __future__ import annotations
 
@@ -11,18 +11,13 @@ ValueT = TypeVar("ValueT")
 
 
 class Window(Generic[ValueT]):
-    """The requests between the first that was not handed on and the last that was taken in.
-
-    Its size bounds memory: what is ahead of a slow request waits here, and when the window is full, nothing more is
-    taken in.
+    """Requests that were taken in, until their results are handed on. What is behind a slow request waits here.
 
     Args:
-        size: Requests at the most.
         ordered: Hand results on in the order of their requests; else as they come.
     """
 
-    def __init__(self, size: int, *, ordered: bool) -> None:
-        self._size = size
+    def __init__(self, *, ordered: bool) -> None:
         self._ordered = ordered
         self._taken = 0
         self._handed = 0
@@ -31,18 +26,9 @@ class Window(Generic[ValueT]):
         self._ready: deque[tuple[int, ValueT]] = deque()
 
     @property
-    def taken(self) -> int:
-        """Requests that were taken in."""
-        return self._taken
-
-    @property
-    def under_way(self) -> int:
-        """Requests without a result."""
-        return self._taken - self._handed - len(self._waiting) - len(self._ready)
-
-    def has_room(self) -> bool:
-        """Whether another request may be taken in."""
-        return self._taken - self._handed < self._size
+    def open(self) -> int:
+        """Requests that were taken in and not handed on. Who takes requests bounds it, and with it memory."""
+        return self._taken - self._handed
 
     def take(self) -> int:
         """Take a request in; gives its place."""
@@ -70,8 +56,12 @@ class Window(Generic[ValueT]):
         self._handed += 1
         return self._ready.popleft()
 
-    def give_up_gaps(self) -> bool:
-        """What has no result will never have one: hand on what is behind it; whether there is something."""
+    def skip_gaps(self) -> bool:
+        """Skip requests that will never have a result.
+
+        Returns:
+            Whether there are results behind them, which :meth:`pop` then gives.
+        """
         for place in sorted(self._waiting):
             self._ready.append((place, self._waiting.pop(place)))
         return bool(self._ready)

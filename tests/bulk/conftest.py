@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -68,6 +69,27 @@ def service_error(code: str, status: int = 400, message: str = "no") -> Exceptio
 def requests(users: Iterable[object]) -> Iterator[bulk.RankRequest]:
     """A ranking for each user."""
     return (bulk.RankRequest(campaign_arn=ARN, user_id=str(user), input_list=["a", "b"]) for user in users)
+
+
+@pytest.fixture
+def busy() -> Iterator[None]:
+    """Threads that never wait: whoever has ended something is rarely the one that goes on at once."""
+    over = threading.Event()
+
+    def spin() -> None:
+        while not over.is_set():
+            sum(range(500))
+
+    threads = [threading.Thread(target=spin) for _ in range(2)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(interval / 25)  # so that it does not take long
+    for thread in threads:
+        thread.start()
+    yield
+    over.set()
+    for thread in threads:
+        thread.join()
+    sys.setswitchinterval(interval)
 
 
 @pytest.fixture

@@ -188,3 +188,34 @@ def test_what_failed_in_an_outage_is_asked_again(
     outcomes = asyncio.run(all_of(bulk.arun(runtime, requests(range(100)), checkpoint=path)))
     assert [outcome.position for outcome in outcomes] == list(range(20, 100))
     assert [outcome.position for outcome in outcomes if outcome.error] == list(range(90, 100))
+
+
+@pytest.mark.parametrize("concurrency", [1, 4, 12, 13, 64])
+@pytest.mark.parametrize("code", ["InvalidInputException", None])
+def test_a_mistake_in_all_requests_ends_the_run_whatever_the_concurrency_and_none_is_done(
+    runtime: AsyncPersonalizeRuntime, client: AsyncClient, tmp_path: Path, code: str | None, concurrency: int
+) -> None:
+    client.outcome = lambda user: service_error(code) if code else None
+    taken: list[int] = []
+    wrong = requests((taken.append(n), "u" * (9 if code else 300))[1] for n in range(5_000))
+    run = bulk.arun(runtime, wrong, concurrency=concurrency, checkpoint=tmp_path / "c")
+    with pytest.raises(bulk.AllRefusedError, match="the first 100 requests were all refused alike"):
+        asyncio.run(all_of(run))
+    assert run.summary.total == 0
+    assert not (tmp_path / "c").exists()
+    assert 100 <= len(taken) < 100 + concurrency
+
+
+@pytest.mark.parametrize("answered", [0, 300])
+@pytest.mark.parametrize("concurrency", [1, 4, 64])
+def test_an_outage_ends_the_run_whatever_the_concurrency_and_none_of_it_is_done(
+    runtime: AsyncPersonalizeRuntime, client: AsyncClient, concurrency: int, answered: int
+) -> None:
+    client.outcome = lambda user: service_error("ServiceUnavailable", 503) if int(user) >= answered else None
+    run = bulk.arun(runtime, requests(range(5_000)), concurrency=concurrency)
+    with pytest.raises(bulk.OutageError):
+        asyncio.run(all_of(run))
+    assert (run.summary.done, run.summary.failed) == (answered, {})
+    # What was taken ahead while requests were answered is sent.
+    ahead = max(64, 8 * concurrency) if answered else 0
+    assert len(set(client.asked)) - answered <= max(99 + concurrency, ahead)

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import bisect
+import contextlib
 import multiprocessing
+import os
 import random
+import signal
+import sys
 import threading
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from personalize_rt.bulk.limiter import RateLimiter
-from personalize_rt.errors import ValidationError
+from personalize_rt import PersonalizeRuntime, bulk
+from personalize_rt.bulk.limiter import RateLimiter, _State
+from personalize_rt.bulk.process_lock import ProcessLock, process_lock
+from personalize_rt.errors import PersonalizeError, ValidationError
+from tests.bulk.conftest import requests
 
 
 def paced(limiter: RateLimiter, *, start: float, end: float, late: random.Random | None = None) -> list[float]:
@@ -194,6 +204,126 @@ def test_processes_that_share_it_have_one_rate_together() -> None:
     assert limiter.throttles == 1
     assert limiter.rate(1.0) == 70
     assert limiter.decide(1.9) > 0  # the other process took what there was
+
+
+# Processes that are killed.
+
+
+def _die(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _die_inside_the_lock(limiter: Any) -> None:
+    limiter._take = _die
+    limiter.decide(1.0)
+
+
+def test_a_process_that_is_killed_inside_the_lock_releases_it() -> None:
+    context = multiprocessing.get_context("spawn")
+    limiter, answers = RateLimiter(100, context=context), context.Queue()
+    killed = context.Process(target=_die_inside_the_lock, args=(limiter,))
+    killed.start()
+    killed.join(30)
+    assert killed.exitcode == -signal.SIGKILL
+    # A thread: on a lock that stays locked, it would wait for ever.
+    here: list[float] = []
+    thread = threading.Thread(target=lambda: here.append(limiter.decide(1.0)), daemon=True)
+    thread.start()
+    thread.join(10)
+    assert here == [0.0]
+    process = context.Process(target=_take_in_a_process, args=(limiter, answers), daemon=True)
+    process.start()
+    assert answers.get(timeout=30) > 0
+    process.join(30)
+
+
+def _build_and_die(path: Path) -> PersonalizeRuntime:
+    """One of the processes is killed inside the lock, as soon as it asks for its turn."""
+    try:
+        path.touch(exist_ok=False)
+    except FileExistsError:
+        pass
+    else:
+        pytest.MonkeyPatch().setattr(RateLimiter, "_take", _die)
+    return PersonalizeRuntime(region_name="eu-west-1", endpoint_url="http://127.0.0.1:9", deadline=5)
+
+
+def test_a_run_ends_when_one_of_its_processes_is_killed_inside_the_lock(tmp_path: Path) -> None:
+    run = bulk.run(partial(_build_and_die, tmp_path / "dies"), requests(range(100)), tps=500, processes=2)
+    failures: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            list(run)
+        except BaseException as failure:
+            failures.append(failure)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(40)
+    assert [type(failure) for failure in failures] == [PersonalizeError]
+    assert "ended by itself, with exit code -9" in str(failures[0])
+
+
+def test_threads_of_one_process_are_kept_apart_too() -> None:
+    lock, inside, most = ProcessLock(), [0], [0]
+
+    def work() -> None:
+        for _ in range(300):
+            with lock:
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+                sum(range(50))
+                inside[0] -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1]
+
+
+def test_without_record_locks_it_is_the_lock_of_multiprocessing(monkeypatch: pytest.MonkeyPatch) -> None:
+    context = multiprocessing.get_context("spawn")
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    assert type(process_lock(context)) is type(context.Lock())
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("tps", [100.0, None])
+@pytest.mark.parametrize("writes", range(7))
+def test_a_process_that_is_killed_while_it_writes_leaves_a_rate_between_the_old_and_the_new_one(
+    tps: float | None, writes: int
+) -> None:
+    limiter, whole = RateLimiter(tps), RateLimiter(tps)
+    for each in limiter, whole:
+        for n in range(100):
+            each.decide(n / 50)
+        each.throttled(2.0, sent=1.9)
+        each.decide(5.0)
+    before = limiter.rate(6.0)
+
+    class Dying(_State):
+        left = writes
+
+        def __setattr__(self, name: str, value: float) -> None:
+            if Dying.left == 0:
+                raise Killed
+            Dying.left -= 1
+            super().__setattr__(name, value)
+
+    written = limiter._state
+    limiter._state = Dying.from_buffer(written)
+    with contextlib.suppress(Killed):
+        limiter.throttled(6.0, sent=5.9)
+    limiter._state = written
+    whole.throttled(6.0, sent=5.9)
+    assert whole.rate(6.0) <= limiter.rate(6.0) <= before
+    assert paced(limiter, start=6.0, end=8.0)
 
 
 @pytest.mark.parametrize("tps", [0, -1, float("nan"), float("inf"), "10", True])

@@ -346,6 +346,41 @@ def test_a_mistake_in_all_requests_ends_the_run_with_the_first_as_example(
     assert len(list(bulk.run(runtime, requests(ids), concurrency=2))) == 300
 
 
+@pytest.mark.usefixtures("busy")
+@pytest.mark.parametrize("concurrency", [1, 4, 12, 13, 64])
+@pytest.mark.parametrize("code", ["InvalidInputException", None])
+def test_a_mistake_in_all_requests_ends_the_run_whatever_the_concurrency_and_none_is_done(
+    runtime: PersonalizeRuntime, client: Client, tmp_path: Path, code: str | None, concurrency: int
+) -> None:
+    client.outcome = lambda user: service_error(code) if code else None
+    taken: list[int] = []
+    wrong = requests((taken.append(n), "u" * (9 if code else 300))[1] for n in range(5_000))
+    run = bulk.run(runtime, wrong, concurrency=concurrency, checkpoint=tmp_path / "c")
+    with pytest.raises(bulk.AllRefusedError, match="the first 100 requests were all refused alike"):
+        next(run)
+    assert run.summary.total == 0
+    assert not (tmp_path / "c").exists()
+    assert 100 <= len(taken) < 100 + concurrency
+
+
+@pytest.mark.usefixtures("busy")
+@pytest.mark.parametrize("answered", [0, 300])
+@pytest.mark.parametrize("concurrency", [1, 4, 64])
+def test_an_outage_ends_the_run_whatever_the_concurrency_and_none_of_it_is_done(
+    runtime: PersonalizeRuntime, client: Client, tmp_path: Path, concurrency: int, answered: int
+) -> None:
+    client.outcome = lambda user: service_error("ServiceUnavailable", 503) if int(user) >= answered else None
+    seen: list[int] = []
+    run = bulk.run(runtime, requests(range(5_000)), concurrency=concurrency, checkpoint=tmp_path / "c")
+    with pytest.raises(bulk.OutageError):
+        note_positions(run, seen)
+    assert seen == list(range(answered))
+    assert run.summary.failed == {}
+    # What was taken ahead while requests were answered is sent.
+    ahead = max(64, 8 * concurrency) if answered else 0
+    assert len(set(client.asked)) - answered <= max(99 + concurrency, ahead)
+
+
 def test_requests_that_are_refused_alike_after_one_that_was_answered_are_outcomes(
     runtime: PersonalizeRuntime, client: Client, tmp_path: Path
 ) -> None:
