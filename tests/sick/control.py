@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from tests.sick.behaviours import RANKING_PATH
 
-__all__ = ["by_task", "by_thread"]
+__all__ = ["beside", "by_task", "by_thread"]
 
 _MESSAGE = b"POST %b HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 2\r\n\r\n{}" % RANKING_PATH
 _CHUNK = 65536
@@ -55,3 +57,28 @@ async def _exchange(port: int) -> None:
         writer.transport.abort()
         with suppress(OSError):
             await writer.wait_closed()  # and hear how it ended, of which asyncio would complain
+
+
+@contextmanager
+def beside(port: int, deadline: float) -> Iterator[list[float]]:
+    """Controls on two threads for as long as a ``with`` block lasts; yields the seconds that each has taken."""
+    taken: list[float] = []
+    over = threading.Event()
+
+    def work() -> None:
+        while True:
+            start = time.perf_counter()
+            by_thread(port, deadline)
+            taken.append(time.perf_counter() - start)
+            if over.is_set():
+                return
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield taken
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()

@@ -28,6 +28,7 @@ TOLD_TOO_LARGE = LATE | {"InvalidInputError"}
 WITHOUT_CREDENTIALS = BREAKS | {ANSWERS}  # an answer, while the old ones are valid
 
 SLOW_STORE = 0.2  # seconds for each look-up
+LOCKED_FOR = 20.0  # seconds: beyond every guard, and yet not for ever, or a test that fails would hang
 
 Environment = Mapping[str, str | None]
 Options = AbstractContextManager[dict[str, Any]]
@@ -120,7 +121,7 @@ def _locked_store() -> Iterator[dict[str, Any]]:
         def get(self, key: str, default: Any = None) -> Any:
             if not entered.is_set():
                 entered.set()
-                over.wait()
+                over.wait(LOCKED_FOR)
             return super().get(key, default)
 
     cache = Cache(personal=True, store=Hangs())
@@ -135,9 +136,11 @@ def _locked_store() -> Iterator[dict[str, Any]]:
     holder = threading.Thread(target=hold, daemon=True)
     holder.start()
     assert entered.wait(10)
-    yield {"cache": cache}
-    over.set()
-    holder.join()
+    try:
+        yield {"cache": cache}
+    finally:
+        over.set()
+        holder.join()
 
 
 SLOW = (
