@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import inspect
 import json
 import os
 import subprocess
@@ -124,7 +125,9 @@ class Report:
     def row(self) -> str:
         """One line of the table."""
         figures = self.figures()
-        cells = [" / ".join(f"{each:.1f}" for each in figures.get(title, [])) for title in COLUMNS]
+        # A client of threads has no event loop.
+        shown = {title: figures[title] for title in COLUMNS if any(figures.get(title, ()))}
+        cells = [" / ".join(f"{each:.1f}" for each in shown.get(title, ())) for title in COLUMNS]
         ends = ", ".join(f"{count} {end}" for end, count in sorted(self.calls.ends.items()))
         return " | ".join(["", self.kind.name, self.client, *cells, ends, "; ".join(self.failures), ""]).strip()
 
@@ -331,7 +334,7 @@ def run_controls(pipe: Connection, client: str, port: int) -> None:
 
 def run(function: Callable[..., Any], *arguments: Any) -> None:
     with suppress(BrokenPipeError):  # nobody waits for it any more
-        if asyncio.iscoroutinefunction(function):
+        if inspect.iscoroutinefunction(function):
             asyncio.run(function(*arguments))
         else:
             function(*arguments)

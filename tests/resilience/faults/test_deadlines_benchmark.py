@@ -1,4 +1,4 @@
-"""What ``benchmarks/deadlines.py`` makes of what it sees. Its full run takes half an hour."""
+"""What ``benchmarks/deadlines.py`` makes of what it sees. Its full run takes 20 minutes."""
 
 from __future__ import annotations
 

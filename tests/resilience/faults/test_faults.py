@@ -153,7 +153,7 @@ def against(client_of: Any) -> Iterator[Callable[..., PersonalizeRuntime]]:
 OF_THE_FAST_PATH = {"refuses early and is silent", "refuses early and resets", "sends chunks of one byte without end"}
 
 
-def each_of(*kinds: Kind) -> Any:
+def each_of(*kinds: Kind) -> pytest.MarkDecorator:
     """A test for each of them."""
     marks = {name: [pytest.mark.fast_path] for name in OF_THE_FAST_PATH}
     return pytest.mark.parametrize("name", [pytest.param(kind.name, marks=marks.get(kind.name, [])) for kind in kinds])
