@@ -243,7 +243,7 @@ def guard(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST_PYTHON, default=False)
 def soak(session: nox.Session) -> None:
-    """Threads and tasks against a service in lasting trouble; ten minutes with ``-- --seconds 600``."""
+    """Threads, tasks and forks against a service in lasting trouble; ten minutes with ``-- --seconds 600``."""
     session.install(".[aio]")
     session.run("python", "-m", "benchmarks.soak", *(session.posargs or ["--seconds", "60"]))
 

@@ -1,219 +1,376 @@
 """How close to its deadline a call really ends: ``python -m benchmarks.deadlines``.
 
-1,000 calls with a deadline of 150 ms, at most 8 at a time, against each kind of sick server of the fault suite, from
-threads with the sync client, and from tasks with the async one where aiobotocore is installed. Each server runs in a
-process of its own. Beside the calls, in a process of its own too, a control sleeps for 150 ms, as often and as many at
-a time, and does nothing else; what it oversleeps is the machine's, and is taken off, quantile by quantile. Shares are
-of the calls that end within so much of the deadline, after that.
+1,000 calls with a deadline of 150 ms, 20 at a time, to each kind of sick server, credentials and store of
+``tests/sick``, from threads with the sync client, and from tasks with the async one where aiobotocore is installed.
+After each round of 20 calls, which begin a millisecond apart, comes a round of 20 controls: the same wait on bare
+sockets, by threads or by tasks, to the same server. Server, client and controls have a process each. What the controls
+are late is the machine's doing, and is taken off, quantile by quantile.
 
-``--quick`` (100 calls), ``--calls N``, ``--kind NAME`` (may be repeated), ``--client NAME``, ``--json FILE``. Ends with
-status 1 when less than 99.9 % end within 50 ms of the deadline, or not all within 250 ms.
+Of each client are shown: the share of its calls that end within 50 ms and within 250 ms of the deadline; how late the
+last one is; for the async client, for how long its event loop stood still at the longest, as a task sees that wakes up
+every 5 ms. Each figure three times: of the calls, of the controls, and of the calls less the controls.
+
+``--calls N``, ``--kinds NAME…``, ``--client sync|async``, ``--json FILE``. Ends with status 1 when, less the controls,
+not 99.9 % end within 50 ms of the deadline, or not all within 250 ms, or a loop stands still for more than 20 ms; and
+when a call ends as its kind should not let it, or does not end.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import inspect
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from importlib.util import find_spec
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from benchmarks.contenders import ARN, credentials_for_all
-from tests.resilience.faults import sick
+from benchmarks.contenders import credentials_for_all
+from tests.sick import control
+from tests.sick.kinds import ANSWERS, KINDS, Kind
+from tests.sick.server import SickServer
 
 DEADLINE = 0.150  # seconds
-AT_A_TIME = 8
+AT_A_TIME = 20
 CALLS = 1000
+BEAT = 0.005  # seconds between two looks at the clock of an event loop
+APART = 0.001  # seconds between two beginnings: callers do not come in step
+PATIENCE = 10.0  # seconds for a round of calls
 
-_CONTROL = """
-import json, sys, time
-from concurrent.futures import ThreadPoolExecutor
-deadline, calls, at_a_time = float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-def sleep(_):
-    start = time.perf_counter()
-    time.sleep(deadline)
-    return time.perf_counter() - start
-with ThreadPoolExecutor(at_a_time) as pool:
-    list(pool.map(sleep, range(at_a_time)))
-    print("ready", flush=True)
-    sys.stdin.readline()
-    print(json.dumps(list(pool.map(sleep, range(calls)))))
-"""
+SOON, LATE = 0.050, 0.250  # seconds beyond the deadline
+SOON_SHARE = 0.999
+LONGEST_BLOCK = 0.020  # seconds
+
+# What was seen
+
+
+@attrs.define
+class Seen:
+    """What was seen of some calls, or of some controls."""
+
+    late: list[float] = attrs.field(factory=list)  # seconds beyond the deadline, below 0 before it
+    ends: Counter[str] = attrs.field(factory=Counter)
+    block: float = 0.0  # seconds for which the event loop stood still at the longest
+
+    def add(self, other: Seen) -> None:
+        self.late += other.late
+        self.ends += other.ends
+        self.block = max(self.block, other.block)
+
+    def within(self, seconds: float) -> float:
+        """The share that ends within so much of the deadline."""
+        return sum(late <= seconds for late in self.late) / len(self.late)
+
+    def less(self, controls: Seen) -> Seen:
+        """The same without what befell the controls, quantile by quantile."""
+        calls, machine = sorted(self.late), sorted(max(0.0, late) for late in controls.late)
+        late = [each - machine[index * len(machine) // len(calls)] for index, each in enumerate(calls)]
+        return Seen(late, self.ends, max(0.0, self.block - controls.block))
+
+
+COLUMNS: dict[str, Callable[[Seen], float]] = {
+    f"within {SOON * 1000:.0f} ms, %": lambda seen: seen.within(SOON) * 100,
+    f"within {LATE * 1000:.0f} ms, %": lambda seen: seen.within(LATE) * 100,
+    "latest, ms": lambda seen: max(seen.late) * 1000,
+    "loop stood still, ms": lambda seen: seen.block * 1000,
+}
 
 
 @attrs.frozen
 class Report:
-    """Milliseconds beyond the deadline (below 0: before it), and shares of the calls."""
+    """One client against one kind."""
 
-    kind: str
+    kind: Kind
     client: str
-    p50: float
-    p99: float
-    max: float
-    control_p99: float
-    control_max: float
-    within_50: float
-    within_250: float
-    errors: dict[str, int]
+    calls: Seen
+    controls: Seen
+    never_ended: bool
 
     @property
-    def holds(self) -> bool:
-        """Whether the promise is kept."""
-        return self.within_50 >= 0.999 and self.within_250 == 1.0
+    def failures(self) -> list[str]:
+        """The targets that are missed."""
+        missed = [f"a round of calls did not end within {PATIENCE:.0f} s"] if self.never_ended else []
+        missed += [f"{count} end in {end}" for end, count in self.calls.ends.items() if end not in self.kind.ends]
+        if self.calls.late:
+            excess = self.calls.less(self.controls)
+            for seconds, share in ((SOON, SOON_SHARE), (LATE, 1.0)):
+                if excess.within(seconds) < share:
+                    missed.append(f"{excess.within(seconds):.1%} within {seconds * 1000:.0f} ms")
+            if excess.block > LONGEST_BLOCK:
+                missed.append(f"the loop stood still for {excess.block * 1000:.0f} ms")
+        return missed
+
+    def figures(self) -> dict[str, Any]:
+        """All of it, for a file; each figure of the calls, of the controls, and of the calls less the controls."""
+        columns = {}
+        if self.calls.late:
+            seen = self.calls, self.controls, self.calls.less(self.controls)
+            columns = {title: [round(figure(each), 2) for each in seen] for title, figure in COLUMNS.items()}
+        who = {"kind": self.kind.name, "client": self.client, "calls": len(self.calls.late)}
+        return {**who, **columns, "ends": dict(self.calls.ends), "failures": self.failures}
+
+    def row(self) -> str:
+        """One line of the table."""
+        figures = self.figures()
+        # A client of threads has no event loop.
+        shown = {title: figures[title] for title in COLUMNS if any(figures.get(title, ()))}
+        cells = [" / ".join(f"{each:.1f}" for each in shown.get(title, ())) for title in COLUMNS]
+        ends = ", ".join(f"{count} {end}" for end, count in sorted(self.calls.ends.items()))
+        return " | ".join(["", self.kind.name, self.client, *cells, ends, "; ".join(self.failures), ""]).strip()
 
 
-def quantile(ordered: Sequence[float], part: float) -> float:
-    """The value below which that part of an ordered sequence lies."""
-    return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
+# Processes
 
 
-def report(kind: str, client: str, taken: Sequence[float], control: Sequence[float], errors: dict[str, int]) -> Report:
-    """What the times of the calls say, each quantile less what the control overslept at that quantile."""
-    calls = sorted(seconds - DEADLINE for seconds in taken)
-    overslept = sorted(max(0.0, seconds - DEADLINE) for seconds in control)
-    beyond = [late - overslept[index * len(overslept) // len(calls)] for index, late in enumerate(calls)]
-    ordered = sorted(beyond)
-    return Report(
-        kind,
-        client,
-        *(round(quantile(ordered, part) * 1000, 1) for part in (0.5, 0.99, 1.0)),
-        *(round(quantile(overslept, part) * 1000, 1) for part in (0.99, 1.0)),
-        sum(late <= 0.050 for late in beyond) / len(beyond),
-        sum(late <= 0.250 for late in beyond) / len(beyond),
-        errors,
-    )
+class Process:
+    """A function in a process of its own, at the other end of a pipe."""
+
+    def __init__(self, function: Callable[..., None], *arguments: Any) -> None:
+        context = get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=function, args=(theirs, *arguments), daemon=True)
+        self._process.start()
+        theirs.close()  # theirs alone: its end is then the end of the process
+
+    def tell(self, what: object) -> None:
+        self._pipe.send(what)
+
+    def hear(self, patience: float = 60.0) -> Any:
+        """The next that it says.
+
+        Raises:
+            TimeoutError: It says nothing for so many seconds.
+            EOFError: It is over.
+        """
+        if not self._pipe.poll(patience):
+            raise TimeoutError
+        return self._pipe.recv()
+
+    def close(self) -> None:
+        self._pipe.close()
+        self._process.join(2)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
 
 
 @contextmanager
-def serving(kind: str, certificate: Path | None) -> Iterator[str]:
-    """A sick server in a process of its own; yields its URL."""
-    command = [sys.executable, "-m", "tests.resilience.faults.sick", kind]
-    if certificate is not None:
-        command.append(str(certificate))
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdin is not None
-    assert process.stdout is not None
+def process(function: Callable[..., None], *arguments: Any) -> Iterator[Process]:
+    """One for as long as a ``with`` block lasts."""
+    made = Process(function, *arguments)
     try:
-        yield f"{'https' if kind.startswith('TLS') else 'http'}://127.0.0.1:{int(process.stdout.readline())}"
+        yield made
     finally:
-        process.stdin.close()
-        process.wait(10)
+        made.close()
 
 
-class Control:
-    """Sleeps beside the calls, in a process of its own."""
-
-    def __init__(self, calls: int) -> None:
-        command = [sys.executable, "-c", _CONTROL, str(DEADLINE), str(calls), str(AT_A_TIME)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        self._process.stdout.readline()
-
-    def start(self) -> None:
-        """The calls begin."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("go\n")
-        self._process.stdin.flush()
-
-    def slept(self) -> list[float]:
-        """Seconds that each sleep took."""
-        slept: list[float] = json.loads(self._process.communicate()[0])
-        return slept
+def next_word(pipe: Connection) -> Any:
+    """What the other end says, or ``None`` when it is closed."""
+    with suppress(EOFError):
+        return pipe.recv()
 
 
-class Outcomes:
-    """How the calls ended, and what each took."""
-
-    def __init__(self) -> None:
-        self.clear()
-
-    def clear(self) -> None:
-        self.errors: dict[str, int] = {}
-        self.taken: list[float] = []
-
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """Around one call."""
-        from personalize_rt import PersonalizeError
-
-        name, start = "answers", time.perf_counter()
-        try:
-            yield
-        except PersonalizeError as error:
-            name = type(error).__name__
-        self.taken.append(time.perf_counter() - start)
-        self.errors[name] = self.errors.get(name, 0) + 1
+def serve(pipe: Connection, kind: str, certificate: Path) -> None:
+    """The process of a sick server: says where it is, and falls ill when it is told anything."""
+    with SickServer(KINDS[kind], certificate) as server:
+        pipe.send((server.url, server.port))
+        while next_word(pipe):
+            server.fall_ill()
+            pipe.send("ill")
 
 
-def options(url: str) -> dict[str, Any]:
+# Rounds
+
+
+def rounds_of_threads(pipe: Connection, one: Callable[[], str]) -> None:
+    """Do as many at a time as the pipe says, and say what was seen."""
+
+    def timed(number: int) -> tuple[float, str]:
+        time.sleep(number * APART)
+        start = time.perf_counter()
+        end = one()
+        return time.perf_counter() - start - DEADLINE, end
+
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        pipe.send("ready")
+        while count := next_word(pipe):
+            pipe.send(seen_of(pool.map(timed, range(count))))
+
+
+async def rounds_of_tasks(pipe: Connection, one: Callable[[], Awaitable[str]]) -> None:
+    """Do as many at a time as the pipe says, and say what was seen, of the event loop too."""
+
+    async def timed(number: int) -> tuple[float, str]:
+        await asyncio.sleep(number * APART)
+        start = time.perf_counter()
+        end = await one()
+        return time.perf_counter() - start - DEADLINE, end
+
+    loop = asyncio.get_running_loop()
+    pipe.send("ready")
+    while count := await loop.run_in_executor(None, next_word, pipe):  # the loop goes on meanwhile
+        async with watched_loop() as blocks:
+            ended = await asyncio.gather(*map(timed, range(count)))
+        pipe.send(seen_of(ended, block=max(blocks)))
+
+
+def seen_of(ended: Iterable[tuple[float, str]], *, block: float = 0.0) -> Seen:
+    late, ends = zip(*ended, strict=True)
+    return Seen(list(late), Counter(ends), block)
+
+
+@asynccontextmanager
+async def watched_loop() -> AsyncIterator[list[float]]:
+    """Seconds by which the event loop was late for a task that sleeps and does nothing else."""
+    blocks: list[float] = []
+
+    async def beat() -> None:
+        while True:
+            before = time.perf_counter()
+            try:
+                await asyncio.sleep(BEAT)
+            finally:
+                blocks.append(max(0.0, time.perf_counter() - before - BEAT))
+
+    beating = asyncio.create_task(beat())
+    await asyncio.sleep(0)
+    yield blocks
+    beating.cancel()
+    await asyncio.wait([beating])
+
+
+# Clients, and the controls of each
+
+
+def options(kind: Kind, url: str) -> dict[str, Any]:
     """Of a client that without the deadline would wait for a minute."""
     from botocore.config import Config
 
     return {"endpoint_url": url, "deadline": DEADLINE, "config": Config(connect_timeout=60, read_timeout=60)}
 
 
-ASK: dict[str, Any] = {"campaign_arn": ARN, "user_id": "u", "input_list": ["a", "b"]}
-
-
-def by_threads(url: str, outcomes: Outcomes, control: Control, calls: int) -> None:
-    """The calls of the sync client."""
+def sync_calls(pipe: Connection, kind: Kind, url: str) -> None:
     from personalize_rt import PersonalizeRuntime
 
-    def call(_: int) -> None:
-        with outcomes.one():
-            runtime.get_personalized_ranking(**ASK)
+    with kind.options() as more, PersonalizeRuntime(**options(kind, url), **more) as runtime:
 
-    with PersonalizeRuntime(**options(url)) as runtime, ThreadPoolExecutor(AT_A_TIME) as pool:
+        def call() -> str:
+            try:
+                runtime.get_personalized_ranking(**kind.request)
+            except Exception as error:  # whatever it is, it is counted
+                return type(error).__name__
+            return ANSWERS
+
         runtime.connect()
-        list(pool.map(call, range(AT_A_TIME)))  # threads, and what is imported at the first failure
-        outcomes.clear()
-        control.start()
-        list(pool.map(call, range(calls)))
+        rounds_of_threads(pipe, call)
 
 
-async def by_tasks(url: str, outcomes: Outcomes, control: Control, calls: int) -> None:
-    """The calls of the async client."""
+async def async_calls(pipe: Connection, kind: Kind, url: str) -> None:
     from personalize_rt.aio import AsyncPersonalizeRuntime
 
-    async def some(numbers: Iterator[int]) -> None:
-        for _ in numbers:
-            with outcomes.one():
-                await runtime.get_personalized_ranking(**ASK)
+    with kind.options() as more:
+        async with AsyncPersonalizeRuntime(**options(kind, url), **more) as runtime:
 
-    async def all_of(count: int) -> None:
-        numbers = iter(range(count))
-        await asyncio.gather(*(some(numbers) for _ in range(AT_A_TIME)))
+            async def call() -> str:
+                try:
+                    await runtime.get_personalized_ranking(**kind.request)
+                except Exception as error:
+                    return type(error).__name__
+                return ANSWERS
 
-    async with AsyncPersonalizeRuntime(**options(url)) as runtime:
-        await runtime.connect()
-        await all_of(AT_A_TIME)
-        outcomes.clear()
-        control.start()
-        await all_of(calls)
+            await runtime.connect()
+            await rounds_of_tasks(pipe, call)
 
 
-def measure(kind: str, client: str, certificate: Path | None, *, calls: int) -> Report:
-    """The calls of one client against one kind of server, and the control beside them."""
-    outcomes = Outcomes()
-    with serving(kind, certificate) as url:
-        control = Control(calls)
-        if client == "sync":
-            by_threads(url, outcomes, control, calls)
+def sync_controls(pipe: Connection, port: int) -> None:
+    def wait() -> str:
+        control.by_thread(port, DEADLINE)
+        return ""
+
+    rounds_of_threads(pipe, wait)
+
+
+async def async_controls(pipe: Connection, port: int) -> None:
+    async def wait() -> str:
+        await control.by_task(port, DEADLINE)
+        return ""
+
+    await rounds_of_tasks(pipe, wait)
+
+
+# How the calls of each client are made, and its controls. Another way of sending is another line.
+CLIENTS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "sync": (sync_calls, sync_controls),
+    "async": (async_calls, async_controls),
+}
+
+
+def run_calls(pipe: Connection, client: str, kind: str, url: str, directory: Path, certificate: Path) -> None:
+    """The process of a client."""
+    for name, value in KINDS[kind].client_environment(url, directory, certificate).items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
+    run(CLIENTS[client][0], pipe, KINDS[kind], url)
+
+
+def run_controls(pipe: Connection, client: str, port: int) -> None:
+    """The process of a control."""
+    run(CLIENTS[client][1], pipe, port)
+
+
+def run(function: Callable[..., Any], *arguments: Any) -> None:
+    with suppress(BrokenPipeError):  # nobody waits for it any more
+        if inspect.iscoroutinefunction(function):
+            asyncio.run(function(*arguments))
         else:
-            asyncio.run(by_tasks(url, outcomes, control, calls))
-        slept = control.slept()
-    return report(kind, client, outcomes.taken, slept, outcomes.errors)
+            function(*arguments)
+
+
+# All of it
+
+
+def measure(kind: Kind, client: str, directory: Path, certificate: Path, *, calls: int) -> Report:
+    """Rounds of calls and of controls, by turns."""
+    all_calls, all_controls = Seen(), Seen()
+    never_ended = False
+    with process(serve, kind.name, certificate) as server:
+        url, port = server.hear()
+        with (
+            process(run_calls, client, kind.name, url, directory, certificate) as caller,
+            process(run_controls, client, port) as waiter,
+        ):
+            assert (caller.hear(), waiter.hear()) == ("ready", "ready")
+            if kind.well is not None:
+                server.tell("fall ill")
+                server.hear()
+            rounds = [AT_A_TIME] * (calls // AT_A_TIME) + [calls % AT_A_TIME] * bool(calls % AT_A_TIME)
+            for number, count in enumerate([AT_A_TIME, *rounds]):
+                caller.tell(count)
+                try:
+                    called = caller.hear(PATIENCE)
+                except TimeoutError:
+                    never_ended = True
+                    break
+                waiter.tell(count)
+                waited = waiter.hear()
+                if number:  # the first is for threads, and for what is imported at the first failure
+                    all_calls.add(called)
+                    all_controls.add(waited)
+    return Report(kind, client, all_calls, all_controls, never_ended)
 
 
 def certificate_in(directory: Path) -> Path:
@@ -229,41 +386,28 @@ def certificate_in(directory: Path) -> Path:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.deadlines", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="100 calls each: a look, not a record")
-    parser.add_argument("--calls", type=int, default=CALLS)
-    parser.add_argument("--kind", action="append", choices=sick.KINDS, help="only this one")
+    parser.add_argument("--calls", type=int, default=CALLS, help="of each client to each kind")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), metavar="NAME", help="only these")
+    parser.add_argument("--client", choices=CLIENTS, help="only this one")
     parser.add_argument("--json", type=Path, help="write the figures here")
-    parser.add_argument("--client", choices=("sync", "async"), help="only this one")
     chosen = parser.parse_args()
-    calls = 100 if chosen.quick else chosen.calls
-    clients = ["sync", "async"] if find_spec("aiobotocore") else ["sync"]
+    found = CLIENTS if find_spec("aiobotocore") else ["sync"]
     credentials_for_all()
-    print(f"{calls} calls, {AT_A_TIME} at a time, deadline {DEADLINE * 1000:.0f} ms; ms beyond it, control taken off\n")
-    print("| server | client | p50 | p99 | max | control p99, max | within 50 ms | within 250 ms | |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print(f"{chosen.calls} calls, {AT_A_TIME} at a time, deadline {DEADLINE * 1000:.0f} ms.")
+    print("Each figure: of the calls / of the controls / of the calls less the controls.\n")
+    print(" | ".join(["| kind", "client", *COLUMNS, "ends", "missed |"]))
+    print("|---" * (len(COLUMNS) + 4) + "|")
     reports = []
-    with tempfile.TemporaryDirectory() as directory:
-        certificate = certificate_in(Path(directory))
-        for kind in chosen.kind or sick.KINDS:
-            os.environ.pop("AWS_CA_BUNDLE", None)
-            if kind in sick.TRUSTED:
-                os.environ["AWS_CA_BUNDLE"] = str(certificate)
-            for client in [chosen.client] if chosen.client else clients:
-                shown = certificate if kind in sick.WITH_CERTIFICATE else None
-                reports.append(measure(kind, client, shown, calls=calls))
-                print(row(reports[-1]), flush=True)
+    with tempfile.TemporaryDirectory() as files:
+        directory = Path(files)
+        certificate = certificate_in(directory)
+        for name in chosen.kinds:
+            for client in [chosen.client] if chosen.client else found:
+                reports.append(measure(KINDS[name], client, directory, certificate, calls=chosen.calls))
+                print(reports[-1].row(), flush=True)
     if chosen.json:
-        chosen.json.write_text(json.dumps([attrs.asdict(each) for each in reports], indent=1) + "\n")
-    return 0 if all(each.holds for each in reports) else 1
-
-
-def row(each: Report) -> str:
-    """One line of the table."""
-    counted: Any = ", ".join(f"{count} {name}" for name, count in sorted(each.errors.items()))
-    return (
-        f"| {each.kind} | {each.client} | {each.p50:.1f} | {each.p99:.1f} | {each.max:.1f} | {each.control_p99:.1f}, "
-        f"{each.control_max:.1f} | {each.within_50:.2%} | {each.within_250:.2%} | {counted} |"
-    )
+        chosen.json.write_text(json.dumps([each.figures() for each in reports], indent=1) + "\n")
+    return 1 if any(each.failures for each in reports) else 0
 
 
 if __name__ == "__main__":

@@ -2,22 +2,26 @@
 
 A server in a process of its own answers 60 % of the requests well; 30 % with an error (a 5xx, throttling, a reset, a
 broken or cut body), 10 % never. It is killed and started again at random. 32 threads, and 200 tasks of the async client
-where aiobotocore is installed, ask for rankings with every policy on, some with a filter. What must hold:
+where aiobotocore is installed, ask for rankings with every policy on, some with a filter. Every second the busy process
+forks, and the child asks for rankings too, through the runtimes that it was born with. What must hold:
 
 * every call yields a permutation of its input, or of what the filter leaves of it, and no exception escapes;
 * no answer belongs to another request: items and users are unlike in all calls, and the id of each answer is a digest
   of its request;
+* every child has its answers and ends with status 0; one that is not done after 10 s hangs, and says where;
 * in the end threads and sockets are back where they were, and Python holds no more memory than after the first
   quarter, when caches and pools were full. (What the C library keeps of freed memory grows slowly with so many threads;
   it is printed, and has a generous limit.)
 
-``--seconds N``, ``--threads N``, ``--tasks N``, ``--seed N``. Ends with status 1 when something does not hold.
+``--seconds N``, ``--threads N``, ``--tasks N``, ``--forks-every SECONDS`` (0: none), ``--seed N``. Ends with status 1
+when something does not hold.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
 import gc
 import hashlib
 import json
@@ -27,14 +31,17 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+import traceback
+import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NoReturn
 
 import attrs
 
@@ -45,6 +52,8 @@ HIDDEN = "-hidden"  # how ids of items end that the filter excludes
 DEADLINE = 0.2  # seconds
 MORE_BLOCKS = 0.1  # of the blocks that Python had allocated
 MORE_MEMORY = 100  # MB of the process
+CALLS_OF_A_CHILD = 5  # with each client
+PATIENCE = 10.0  # seconds until a forked child is said to hang
 
 
 def answer_id(user_id: str, input_list: list[str]) -> str:
@@ -265,40 +274,132 @@ class Caller:
             tally.wrong.append(f"from {source}: says what it is not")
 
 
+def ask(caller: Caller, made: list[Any]) -> None:
+    """One call."""
+    runtime, arguments = caller.request(made)
+    try:
+        ranking = runtime.get_personalized_ranking(**arguments)
+    except BaseException as error:
+        caller.escaped(error)
+    else:
+        caller.answered(ranking)
+
+
+async def ask_async(caller: Caller, made: list[Any]) -> None:
+    """One call of the async client."""
+    runtime, arguments = caller.request(made)
+    try:
+        ranking = await runtime.get_personalized_ranking(**arguments)
+    except BaseException as error:
+        caller.escaped(error)
+    else:
+        caller.answered(ranking)
+    await asyncio.sleep(0)  # an open breaker and a full cache answer without waiting for anything
+
+
 def work(caller: Caller, made: list[Any], until: float) -> None:
     """One thread's calls."""
     while time.monotonic() < until:
-        runtime, arguments = caller.request(made)
-        try:
-            ranking = runtime.get_personalized_ranking(**arguments)
-        except BaseException as error:
-            caller.escaped(error)
-        else:
-            caller.answered(ranking)
+        ask(caller, made)
 
 
-async def work_of_tasks(callers: list[Caller], url: str, until: float) -> None:
-    """The calls of all tasks, on one event loop and one client."""
+async def work_of_tasks(callers: list[Caller], made: list[Any], url: str, until: float) -> None:
+    """The calls of all tasks, on one event loop and one client, of which copies go into ``made``."""
     from personalize_rt.aio import AsyncPersonalizeRuntime
 
     async def work(caller: Caller) -> None:
         while time.monotonic() < until:
-            runtime, arguments = caller.request(made)
-            try:
-                ranking = await runtime.get_personalized_ranking(**arguments)
-            except BaseException as error:
-                caller.escaped(error)
-            else:
-                caller.answered(ranking)
-            await asyncio.sleep(0)  # an open breaker and a full cache answer without waiting for anything
+            await ask_async(caller, made)
 
     every, copies = policies()
     async with AsyncPersonalizeRuntime(endpoint_url=url, **every) as runtime:
         await runtime.connect()
-        made = [runtime.with_options(**options) for options in copies]
+        made += [runtime.with_options(**options) for options in copies]
         async with asyncio.TaskGroup() as group:
             for caller in callers:
                 group.create_task(work(caller))
+
+
+# Forked children
+
+
+def calls_of_a_child(caller: Caller, made: list[Any], made_async: list[Any]) -> list[str]:
+    """Some calls of each client; returns what was wrong."""
+
+    async def ask_all() -> None:
+        for _ in range(CALLS_OF_A_CHILD):
+            await ask_async(caller, made_async)
+
+    for _ in range(CALLS_OF_A_CHILD):
+        ask(caller, made)
+    if made_async:
+        asyncio.run(ask_all())
+    return caller.tally.wrong
+
+
+class Forks:
+    """Children that are forked from this process, busy as it is.
+
+    Args:
+        calls: Makes the calls of a child, given its number, and returns what was wrong with them.
+    """
+
+    def __init__(self, calls: Callable[[int], list[str]]) -> None:
+        self._calls = calls
+        self._alive: dict[int, tuple[float, IO[str]]] = {}  # by process: since when, and what it reports
+        self.count = 0
+        self.hung = 0
+        self.wrong: list[str] = []
+
+    def fork(self) -> None:
+        """One more child."""
+        self.count += 1
+        report = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed when the child is over
+        child = os.fork()
+        if child == 0:
+            self._be_a_child(report)
+        self._alive[child] = time.monotonic(), report
+
+    def _be_a_child(self, report: IO[str]) -> NoReturn:
+        status = 1
+        try:
+            # By a thread of C, which no lock of Python's holds up: tells where each thread is, and ends the process.
+            faulthandler.dump_traceback_later(PATIENCE, exit=True, file=report)
+            wrong = self._calls(self.count)
+            report.writelines(f"{text}\n" for text in wrong)
+            status = 1 if wrong else 0
+        except BaseException:
+            traceback.print_exc(file=report)
+        finally:
+            report.flush()
+            os._exit(status)  # without what its parent would do at its end
+
+    def reap(self) -> None:
+        """Look after those that are over, or that should be."""
+        for child, (since, report) in list(self._alive.items()):
+            over, status = os.waitpid(child, os.WNOHANG)
+            if not over and time.monotonic() > since + PATIENCE + 5:  # not even C ends it
+                os.kill(child, signal.SIGKILL)
+                over, status = os.waitpid(child, 0)
+            if over:
+                del self._alive[child]
+                with report:
+                    report.seek(0)
+                    self._ended(os.waitstatus_to_exitcode(status), report.read())
+
+    def _ended(self, status: int, report: str) -> None:
+        hung = report.startswith("Timeout (") or status == -signal.SIGKILL
+        self.hung += hung
+        if status != 0:
+            places = [line for line in report.splitlines() if not line.startswith(("Timeout (", "Thread 0x"))]
+            ended = "hangs" if hung else f"ends with status {status}"
+            self.wrong.append("\n".join([f"a forked child {ended}:", *places[:12]]))
+
+    def close(self) -> None:
+        """Wait for the last ones."""
+        while self._alive:
+            self.reap()
+            time.sleep(0.01)
 
 
 # What is left
@@ -342,7 +443,9 @@ def restarting(seed: int) -> Iterator[tuple[str, Restarting]]:
         server.close()
 
 
-def soak(*, seconds: float, callers: int, tasks: int, seed: int) -> tuple[dict[str, Any], list[str]]:
+def soak(
+    *, seconds: float, callers: int, tasks: int, forks_every: float, seed: int
+) -> tuple[dict[str, Any], list[str]]:
     """Run; return figures, and what did not hold."""
     credentials_for_all()
     import tenacity  # noqa: F401
@@ -360,19 +463,22 @@ def soak(*, seconds: float, callers: int, tasks: int, seed: int) -> tuple[dict[s
     with restarting(seed) as (url, server):
         every, copies = policies()
         runtime = PersonalizeRuntime(endpoint_url=url, **every).connect()
-        made = [runtime.with_options(**options) for options in copies]
+        made, made_async = [runtime.with_options(**options) for options in copies], list[Any]()
+        forks = Forks(lambda number: calls_of_a_child(Caller(f"fork-{number}", seed), made, made_async))
         start = time.monotonic()
         until = start + seconds
         pool = [threading.Thread(target=work, args=(caller, made, until)) for caller in of_threads]
         if tasks:
-            pool.append(threading.Thread(target=lambda: asyncio.run(work_of_tasks(of_tasks, url, until))))
+            pool.append(threading.Thread(target=lambda: asyncio.run(work_of_tasks(of_tasks, made_async, url, until))))
         for thread in pool:
             thread.start()
-        time.sleep(min(30.0, seconds / 4))  # caches fill, pools open
+        fork_until(start + min(30.0, seconds / 4), forks, forks_every)  # caches fill, pools open
         gc.collect()
         warm, warm_blocks = memory(), sys.getallocatedblocks()
+        fork_until(until, forks, forks_every)
         for thread in pool:
             thread.join()
+        forks.close()
         gc.collect()
         end, end_blocks = memory(), sys.getallocatedblocks()
         runtime.close()
@@ -380,7 +486,7 @@ def soak(*, seconds: float, callers: int, tasks: int, seed: int) -> tuple[dict[s
     while (open_files() > before_files or threads() - before_threads) and time.monotonic() < waited:
         time.sleep(0.05)
         gc.collect()
-    wrong = [text for tally in tallies for text in tally.wrong]
+    wrong = [text for tally in tallies for text in tally.wrong] + forks.wrong
     if open_files() > before_files:
         wrong.append(f"{open_files() - before_files} descriptors are left open")
     if threads() - before_threads:
@@ -395,6 +501,9 @@ def soak(*, seconds: float, callers: int, tasks: int, seed: int) -> tuple[dict[s
         "tasks": tasks,
         "calls of tasks": sum(sum(caller.tally.sources.values()) for caller in of_tasks),
         "restarts": server.restarts,
+        "forks": forks.count,
+        "forks that hang": forks.hung,
+        "forks that fail": len(forks.wrong) - forks.hung,
         "calls": sum(sum(tally.sources.values()) for tally in tallies),
         "sources": dict(sum((tally.sources for tally in tallies), Counter())),
         "causes": dict(sum((tally.causes for tally in tallies), Counter())),
@@ -405,11 +514,23 @@ def soak(*, seconds: float, callers: int, tasks: int, seed: int) -> tuple[dict[s
     return figures, wrong
 
 
+def fork_until(until: float, forks: Forks, every: float) -> None:
+    """Fork again and again; never when ``every`` is 0."""
+    next_one = time.monotonic() + every
+    while (now := time.monotonic()) < until:
+        forks.reap()
+        if every and now >= next_one:
+            forks.fork()
+            next_one = now + every
+        time.sleep(0.02)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--threads", type=int, default=32)
     parser.add_argument("--tasks", type=int, help="of the async client; 200, or none where aiobotocore is missing")
+    parser.add_argument("--forks-every", type=float, default=1.0, metavar="SECONDS", help="0: no forks")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -418,7 +539,17 @@ def main() -> int:
     tasks = options.tasks
     if tasks is None:
         tasks = 200 if find_spec("aiobotocore") else 0
-    figures, wrong = soak(seconds=options.seconds, callers=options.threads, tasks=tasks, seed=options.seed)
+    # Python 3.12 and later warn of a fork beside threads, which is what this is about.
+    warnings.filterwarnings(
+        "ignore", r"This process \(pid=\d+\) is multi-threaded, use of fork\(\)", DeprecationWarning
+    )
+    figures, wrong = soak(
+        seconds=options.seconds,
+        callers=options.threads,
+        tasks=tasks,
+        forks_every=options.forks_every,
+        seed=options.seed,
+    )
     print(json.dumps(figures, indent=1))
     for text, count in Counter(wrong).most_common(20):
         print(f"{count} x {text}", file=sys.stderr)

@@ -15,6 +15,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -317,6 +318,26 @@ def server() -> Iterator[ScriptedServer]:
     server = ScriptedServer()
     yield server
     server.close()
+
+
+@pytest.fixture
+def sick_server(certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
+    """Starts servers of :mod:`tests.sick`, and sets the variables that a client needs in order to meet them."""
+    from tests.sick.kinds import KINDS
+    from tests.sick.server import SickServer
+
+    with contextlib.ExitStack() as stack:
+
+        def start(name: str) -> Any:
+            server = stack.enter_context(SickServer(KINDS[name], certificate))
+            for variable, value in KINDS[name].client_environment(server.url, tmp_path, certificate).items():
+                if value is None:
+                    monkeypatch.delenv(variable, raising=False)
+                else:
+                    monkeypatch.setenv(variable, value)
+            return server
+
+        yield start
 
 
 @pytest.fixture
