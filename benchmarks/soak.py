@@ -2,11 +2,13 @@
 
 A server in a process of its own answers 60 % of the requests well; 30 % with an error (a 5xx, throttling, a reset, a
 broken or cut body), 10 % never. It is killed and started again at random. 32 threads, and 200 tasks of the async client
-where aiobotocore is installed, ask for rankings with every policy on, some with a filter. What must hold:
+where aiobotocore is installed, ask for rankings with every policy on, some with a filter. Every second the process
+forks, and the child asks too. What must hold:
 
 * every call yields a permutation of its input, or of what the filter leaves of it, and no exception escapes;
 * no answer belongs to another request: items and users are unlike in all calls, and the id of each answer is a digest
   of its request;
+* every child comes to an end, whatever the fork caught in flight;
 * in the end threads and sockets are back where they were, and Python holds no more memory than after the first
   quarter, when caches and pools were full. (What the C library keeps of freed memory grows slowly with so many threads;
   it is printed, and has a generous limit.)
@@ -23,14 +25,16 @@ import hashlib
 import json
 import os
 import random
+import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,6 +47,7 @@ from benchmarks.contenders import ARN, credentials_for_all
 FILTER = ARN.replace(":campaign/", ":filter/")
 HIDDEN = "-hidden"  # how ids of items end that the filter excludes
 DEADLINE = 0.2  # seconds
+CHILD_TIME = 30.0  # seconds for a child, which builds a client and makes a few calls, beside all the others
 MORE_BLOCKS = 0.1  # of the blocks that Python had allocated
 MORE_MEMORY = 100  # MB of the process
 
@@ -301,6 +306,47 @@ async def work_of_tasks(callers: list[Caller], url: str, until: float) -> None:
                 group.create_task(work(caller))
 
 
+# Forked children
+
+
+def ask_in_child(runtime: Any, made: list[Any], name: str, seed: int) -> list[str]:
+    """What a forked child finds wrong with its calls."""
+    caller = Caller(name, seed)
+    runtime.connect()
+    for _ in range(10):
+        asked, arguments = caller.request(made)
+        try:
+            ranking = asked.get_personalized_ranking(**arguments)
+        except BaseException as error:
+            caller.escaped(error)
+        else:
+            caller.answered(ranking)
+    return caller.tally.wrong
+
+
+def forked(work: Callable[[], list[str]]) -> list[str]:
+    """Do something in a forked child, and kill it when it does not come to an end."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            wrong = work()
+        except BaseException as error:
+            wrong = [f"{type(error).__name__}: {error}"]
+        os.write(writing, json.dumps(wrong[:20]).encode())
+        os._exit(0)
+    os.close(writing)
+    try:
+        if not select.select([reading], [], [], CHILD_TIME)[0]:
+            os.kill(child, signal.SIGKILL)
+            return ["a forked child did not come to an end"]
+        wrong = json.loads(os.read(reading, 65536))
+        return [f"in a forked child: {text}" for text in wrong]
+    finally:
+        os.close(reading)
+        os.waitpid(child, 0)
+
+
 # What is left
 
 
@@ -344,6 +390,8 @@ def restarting(seed: int) -> Iterator[tuple[str, Restarting]]:
 
 def soak(*, seconds: float, callers: int, tasks: int, seed: int) -> tuple[dict[str, Any], list[str]]:
     """Run; return figures, and what did not hold."""
+    # Python 3.12 and later warn of a fork beside threads, which is what is tried here.
+    warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)
     credentials_for_all()
     import tenacity  # noqa: F401
 
@@ -368,9 +416,16 @@ def soak(*, seconds: float, callers: int, tasks: int, seed: int) -> tuple[dict[s
             pool.append(threading.Thread(target=lambda: asyncio.run(work_of_tasks(of_tasks, url, until))))
         for thread in pool:
             thread.start()
-        time.sleep(min(30.0, seconds / 4))  # caches fill, pools open
-        gc.collect()
-        warm, warm_blocks = memory(), sys.getallocatedblocks()
+        children, of_children = 0, list[str]()
+        warm, warm_blocks = 0.0, 0
+        while time.monotonic() < until:
+            time.sleep(min(1.0, seconds / 4))
+            if not warm and time.monotonic() >= start + min(30.0, seconds / 4):  # caches are full, pools open
+                gc.collect()
+                warm, warm_blocks = memory(), sys.getallocatedblocks()
+            if hasattr(os, "fork"):
+                children += 1
+                of_children += forked(lambda name=f"child-{children}": ask_in_child(runtime, made, name, seed))
         for thread in pool:
             thread.join()
         gc.collect()
@@ -380,7 +435,7 @@ def soak(*, seconds: float, callers: int, tasks: int, seed: int) -> tuple[dict[s
     while (open_files() > before_files or threads() - before_threads) and time.monotonic() < waited:
         time.sleep(0.05)
         gc.collect()
-    wrong = [text for tally in tallies for text in tally.wrong]
+    wrong = [*of_children, *(text for tally in tallies for text in tally.wrong)]
     if open_files() > before_files:
         wrong.append(f"{open_files() - before_files} descriptors are left open")
     if threads() - before_threads:
@@ -395,6 +450,7 @@ def soak(*, seconds: float, callers: int, tasks: int, seed: int) -> tuple[dict[s
         "tasks": tasks,
         "calls of tasks": sum(sum(caller.tally.sources.values()) for caller in of_tasks),
         "restarts": server.restarts,
+        "children": children,
         "calls": sum(sum(tally.sources.values()) for tally in tallies),
         "sources": dict(sum((tally.sources for tally in tallies), Counter())),
         "causes": dict(sum((tally.causes for tally in tallies), Counter())),

@@ -25,3 +25,4 @@ def test_under_lasting_trouble_every_call_has_its_own_answer_and_nothing_is_left
     )
     assert run.returncode == 0, run.stdout + run.stderr
     assert '"restarts": 0' not in run.stdout
+    assert '"children": 0' not in run.stdout
