@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-import threading
 import weakref
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+
+from personalize_rt import forks
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
@@ -42,6 +43,8 @@ class ProcessLock:
         OSError: There is no directory for temporary files.
     """
 
+    _threads = forks.lock()
+
     def __init__(self, descriptor: int | None = None) -> None:
         import fcntl
 
@@ -49,7 +52,6 @@ class ProcessLock:
             with tempfile.TemporaryFile() as file:
                 descriptor = os.dup(file.fileno())
         self._descriptor = descriptor
-        self._threads = threading.Lock()
         self._lockf = fcntl.lockf
         self._exclusive, self._unlocked = fcntl.LOCK_EX, fcntl.LOCK_UN
         weakref.finalize(self, os.close, descriptor)

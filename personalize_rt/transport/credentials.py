@@ -19,6 +19,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any, NoReturn
 
+from personalize_rt import forks
 from personalize_rt.errors import PersonalizeError
 from personalize_rt.transport.attempt import under_way
 from personalize_rt.transport.credential_failures import credentials_error, late_credentials
@@ -149,9 +150,11 @@ class Shared:
 class Credentials(Shared):
     """Credentials of a blocking client. Locked: they may be shared by threads."""
 
+    _lock = forks.lock()
+
     def __init__(self, session: Any, load: Callable[[], Any]) -> None:
         super().__init__(session, load)
-        self._lock = threading.Lock()
+        forks.in_child(self, Credentials._forget_fetch)
 
     def get_frozen_credentials(self) -> Any:
         """Access key, secret key and token, as botocore's signer asks for them.
@@ -182,6 +185,10 @@ class Credentials(Shared):
         if not name.startswith("__") and self._known is None:
             self.get_frozen_credentials()
         return super().__getattr__(name)
+
+    def _forget_fetch(self) -> None:
+        # In a forked child: the thread of a fetch in flight is the parent's.
+        self._under_way = None
 
     def _fetch(self) -> Fetch:
         """The fetch that is under way, started now if there is none."""
