@@ -28,6 +28,8 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-long: %b\r\ncont
     len(BODY),
 )
 
+CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+
 Handler = Callable[[socket.socket], None]
 
 
@@ -109,6 +111,25 @@ def hangs_up(connection: socket.socket) -> None:
     read_request(connection)
 
 
+def _floods(*sent: bytes) -> Handler:
+    """Sends the last piece again and again, as fast as it is taken."""
+    *first, again = sent
+
+    def handler(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(b"".join(first))
+        while True:
+            connection.sendall(again)
+
+    return handler
+
+
+def refuses_at_once(connection: socket.socket) -> None:
+    """Answers when it has seen the first bytes of a request, and resets the connection, since the others are unread."""
+    connection.recv(50)
+    connection.sendall(b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+
+
 def is_half_open(connection: socket.socket) -> None:
     """Answers once; then the machine is gone, and the connection does not know."""
     if read_request(connection):
@@ -142,6 +163,15 @@ PLAIN: dict[str, Handler] = {
     "resets in its body": resets_in_its_body,
     "hangs up": hangs_up,
     "is half open": is_half_open,
+    "floods chunks of one byte": _floods(CHUNKED, b"1\r\na\r\n" * 10_000),
+    "floods a chunk's extension": _floods(CHUNKED, b"1;", b"x" * 60_000),
+    "floods trailers": _floods(CHUNKED, b"0\r\n", b"x: y\r\n" * 10_000),
+    "floods heads": _floods(b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" * 2_000),
+    "floods headers": _floods(b"HTTP/1.1 200 OK\r\n", b"x: y\r\n" * 10_000),
+    "promises more than can be": _floods(
+        b"HTTP/1.1 200 OK\r\ncontent-length: %b\r\n\r\n" % (b"9" * 5000), b"x" * 60_000
+    ),
+    "refuses at once": refuses_at_once,
 }
 TLS: dict[str, Handler] = {
     "TLS: never shakes hands": never_answers,

@@ -22,6 +22,7 @@ from botocore.config import Config
 
 from personalize_rt import (
     DeadlineExceededError,
+    InvalidInputError,
     PersonalizeError,
     PersonalizeRuntime,
     RetryPolicy,
@@ -54,11 +55,22 @@ SLOW = [
     "TLS: drips its body",
 ]
 BROKEN = ["resets", "resets in its body", "hangs up", "refuses", "TLS: breaks its handshake off"]
+FLOODING = [
+    "floods chunks of one byte",
+    "floods a chunk's extension",
+    "floods trailers",
+    "floods heads",
+    "floods headers",
+    "promises more than can be",
+]
+REFUSING = ["refuses at once"]
+# Of botocore's own sender, a thread that is left behind reads such a flood for as long as it comes.
+OURS_FLOODING = [pytest.param(kind, marks=pytest.mark.fast_path) for kind in FLOODING]
 NOT_TRUSTED = ["TLS: speaks something else", "TLS: is not trusted"]
 
 
 def test_every_kind_of_sick_server_is_met(sick: Any) -> None:
-    assert set(SLOW + BROKEN + NOT_TRUSTED) == set(sick.KINDS)
+    assert set(SLOW + BROKEN + FLOODING + REFUSING + NOT_TRUSTED) == set(sick.KINDS)
 
 
 @attrs.frozen
@@ -136,13 +148,20 @@ def test_a_server_that_is_slow_in_any_way_holds_nobody(kind: str, sick_server: A
         assert each.error.attempts == 1
 
 
-@pytest.mark.parametrize("kind", BROKEN)
+@pytest.mark.parametrize("kind", BROKEN + OURS_FLOODING)
 def test_a_connection_that_breaks_is_tried_again_while_there_is_time(
     kind: str, sick_server: Any, client_of: Any
 ) -> None:
     for each in outcomes(client_of(sick_server(kind).url, retry=RetryPolicy(3, base=0.02))):
         assert isinstance(each.error, TransportError | DeadlineExceededError)
         assert 1 <= each.error.attempts <= 3
+
+
+@pytest.mark.parametrize("kind", REFUSING)
+def test_a_refusal_that_comes_early_is_told_and_not_tried_again(kind: str, sick_server: Any, client_of: Any) -> None:
+    for each in outcomes(client_of(sick_server(kind).url)):
+        assert isinstance(each.error, InvalidInputError)
+        assert (each.error.status_code, each.error.attempts) == (413, 1)
 
 
 @pytest.mark.fast_path
@@ -153,7 +172,7 @@ def test_a_server_that_is_not_trusted_is_not_tried_again(kind: str, sick_server:
         assert (each.error.phase, each.error.attempts) == ("tls", 1)
 
 
-@pytest.mark.parametrize("kind", SLOW + BROKEN + NOT_TRUSTED)
+@pytest.mark.parametrize("kind", SLOW + BROKEN + OURS_FLOODING + NOT_TRUSTED)
 def test_with_all_policies_each_call_has_an_answer_in_time(kind: str, sick_server: Any, client_of: Any) -> None:
     runtime = client_of(
         sick_server(kind).url,
