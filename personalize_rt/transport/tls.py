@@ -77,8 +77,8 @@ def tls_reason(error: BaseException) -> str:
     """
     chain = list(_behind(error))
     of_openssl = [each for each in chain if isinstance(each, SSLError)]
-    for each in of_openssl:  # those that aiohttp derives from it say nothing themselves
-        told = _of_certificate(each) or _told(each, _REASONS)
+    for failure in of_openssl:  # those that aiohttp derives from it say nothing themselves
+        told = _of_certificate(failure) or _told(failure, _REASONS)
         if told is not None:
             return told
     for each in chain:

@@ -481,7 +481,7 @@ async def test_a_client_whose_calls_have_to_be_awaited_is_refused_by_the_blockin
     async with unopened as client:
         with pytest.raises(ValidationError, match="AsyncPersonalizeRuntime"):
             PersonalizeRuntime(client)
-    with pytest.raises(ConfigurationError, match="session makes clients .* AsyncPersonalizeRuntime"):
+    with pytest.raises(ConfigurationError, match=r"session makes clients .*AsyncPersonalizeRuntime"):
         PersonalizeRuntime(session=get_session(), **REGION).get_recommendations(campaign_arn=ARN)
 
 
@@ -492,9 +492,7 @@ async def test_a_botocore_too_old_for_an_operation_is_named_with_the_version_tha
     client = await runtime._transport.client()
     monkeypatch.delattr(type(client), "get_action_recommendations")
     async with runtime:
-        with pytest.raises(
-            ConfigurationError, match="does not know GetActionRecommendations; it needs botocore 1.32.7"
-        ):
+        with pytest.raises(ConfigurationError, match=r"not know GetActionRecommendations; it needs botocore 1\.32\.7"):
             await runtime.get_action_recommendations(campaign_arn=ARN, user_id="u")
 
 
