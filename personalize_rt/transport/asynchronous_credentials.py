@@ -44,7 +44,7 @@ class AsyncCredentials(Shared):
             TransportError: They cannot be fetched just now.
         """
         if not self._is_due():
-            return await self._known.get_frozen_credentials()
+            return self._known._frozen_credentials if self._keeps_frozen else await self._known.get_frozen_credentials()
         usable = self._usable()
         if usable is not None:
             self._fetch()  # and waits for nothing
@@ -70,13 +70,13 @@ class AsyncCredentials(Shared):
 
     async def _run(self, fetch: Fetch) -> None:
         try:
-            usable = None
-            if self._known is None:
+            known, usable = self._known, None
+            if known is None:
                 found = self._load()
                 found = await found if inspect.isawaitable(found) else found
-                self._known = found or await asyncio.to_thread(none_found, self._session)
+                known = self._found(found or await asyncio.to_thread(none_found, self._session))
                 usable = self._usable()
-            fetch.frozen = await self._known.get_frozen_credentials() if usable is None else usable
+            fetch.frozen = await known.get_frozen_credentials() if usable is None else usable
         except Exception as error:
             fetch.fails(error)
 

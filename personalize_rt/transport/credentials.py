@@ -121,6 +121,7 @@ class Shared:
         self._session = session
         self._load = load
         self._known: Any = None
+        self._keeps_frozen = False
         self._under_way: Fetch | None = None
 
     @property
@@ -132,6 +133,16 @@ class Shared:
         if name.startswith("__"):
             raise AttributeError(name)
         return getattr(self._known, name)
+
+    def _found(self, known: Any) -> Any:
+        """Keep what was found."""
+        function: Any = getattr(known, "get_frozen_credentials", None)
+        # Its own function would ask again whether it is time, and that takes as long as the rest of signing.
+        self._keeps_frozen = hasattr(known, "_frozen_credentials") and (
+            getattr(function, "__module__", None) in ("botocore.credentials", "aiobotocore.credentials")
+        )
+        self._known = known
+        return known
 
     def _is_due(self) -> bool:
         """Whether the credentials are to be fetched, for the first time or anew."""
@@ -164,7 +175,7 @@ class Credentials(Shared):
             TransportError: They cannot be fetched just now, or not within the time of the attempt that is under way.
         """
         if not self._is_due():
-            return self._known.get_frozen_credentials()
+            return self._known._frozen_credentials if self._keeps_frozen else self._known.get_frozen_credentials()
         usable = self._usable()
         if usable is not None:
             self._fetch()  # and waits for nothing
@@ -208,11 +219,11 @@ class Credentials(Shared):
 
     def _run(self, fetch: Fetch) -> None:
         try:
-            usable = None
-            if self._known is None:
-                self._known = self._load() or none_found(self._session)
+            known, usable = self._known, None
+            if known is None:
+                known = self._found(self._load() or none_found(self._session))
                 usable = self._usable()
-            fetch.frozen = self._known.get_frozen_credentials() if usable is None else usable
+            fetch.frozen = known.get_frozen_credentials() if usable is None else usable
         except BaseException as error:
             fetch.fails(error)
         finally:

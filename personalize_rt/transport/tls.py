@@ -77,8 +77,8 @@ def tls_reason(error: BaseException) -> str:
     """
     chain = list(_behind(error))
     of_openssl = [each for each in chain if isinstance(each, SSLError)]
-    for failure in of_openssl:  # those that aiohttp derives from it say nothing themselves
-        told = _of_certificate(failure) or _told(failure, _REASONS)
+    for error_of_ssl in of_openssl:  # those that aiohttp derives from it say nothing themselves
+        told = _of_certificate(error_of_ssl) or _told(error_of_ssl, _REASONS)
         if told is not None:
             return told
     for each in chain:
@@ -90,7 +90,7 @@ def tls_reason(error: BaseException) -> str:
             return "the CA bundle, or the client certificate, cannot be read: check AWS_CA_BUNDLE and client_cert"
         if isinstance(each, ConnectionError | SSLEOFError | SSLZeroReturnError):
             return _ENDED
-    said = next((each.reason for each in of_openssl if getattr(each, "reason", None)), "no reason given")
+    said = next((found.reason for found in of_openssl if getattr(found, "reason", None)), "no reason given")
     return f"OpenSSL says '{said.replace('_', ' ').lower()}': check TLS settings, CA bundle and proxies"
 
 
