@@ -87,7 +87,7 @@ def without_logins(text: str) -> str:
     """A text without the user names and passwords of URLs: nothing from the first ``://`` to the last ``@``."""
     if "@" not in text:
         return text
-    return _URL_LOGIN.sub("://", text) if "://" in text else _LOGIN.sub("", text)
+    return _LOGIN.sub("", _URL_LOGIN.sub("://", text))
 
 
 # If it was not escaped as it should have been, a password may have any character in it.

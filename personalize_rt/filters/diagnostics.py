@@ -37,6 +37,8 @@ _VOCABULARY = frozenset(DATASETS) | {
     *("LIKE", "BETWEEN", "IS", "NULL", "NOW", "CONTAINS", "TRUE", "FALSE"),
 }
 _OPERATOR = re.compile(r"\s*(?:[.=<>!]|(?:IN|NOT)\b)", re.IGNORECASE)
+# What is compared with a field, from the wrong side, is a value.
+_BEFORE_FIELD = re.compile(rf"\s*[=<>!]+\s*(?:{'|'.join(DATASETS)})\s*\.", re.IGNORECASE)
 
 
 def syntax_error(
@@ -94,14 +96,23 @@ def mask(text: str) -> str:
                 place = "name"
             elif is_field:
                 place = "value"
-            elif place == "name" and (operator := _OPERATOR.match(text, match.end())):
+            elif place == "head" and word in ("IN", "LIKE", "CONTAINS", "BETWEEN"):
+                place = "value"  # the WHERE is missing
+            elif (
+                place == "name"
+                and not _BEFORE_FIELD.match(text, match.end())
+                and (operator := _OPERATOR.match(text, match.end()))
+            ):
                 place = "name" if operator.group().endswith(".") else "value"
             elif place != "head" and word not in _VOCABULARY:
                 shown = _MASK * len(piece)
         elif first.isalnum():
             shown = _MASK
+        elif first in "=<>!" and place == "head":
+            place = "value"
         elif first == "(":
             depth += 1
+            place = "value" if place == "head" else place
         elif first == ")":
             depth = max(0, depth - 1)
         elif first == "|":

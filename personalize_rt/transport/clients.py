@@ -9,9 +9,11 @@ import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from personalize_rt._version import __version__
 from personalize_rt.errors import ValidationError
+from personalize_rt.masking import without_logins
 from personalize_rt.redaction import describe
 from personalize_rt.transport.untyped import untyped
 
@@ -136,11 +138,15 @@ def check_endpoint(client: Any) -> None:
     """Refuse an address that botocore takes and cannot send to; the environment may have given it.
 
     Raises:
-        ValueError: It is neither http nor https.
+        ValueError: It is neither http nor https, or has no host and port that can be read.
     """
     url: str = client.meta.endpoint_url
     if not url.lower().startswith(("http://", "https://")):
-        raise ValueError(f"Invalid endpoint: {url}, which is neither http:// nor https://")
+        raise ValueError(f"Invalid endpoint: {without_logins(url)}, which is neither http:// nor https://")
+    parts = urlsplit(url)
+    _ = parts.port  # which is not always a number
+    if not parts.hostname:
+        raise ValueError("Invalid endpoint: it has no host")
 
 
 def own_session(module: str) -> Any:

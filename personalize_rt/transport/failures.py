@@ -69,6 +69,11 @@ def _configuration_advice(error: Exception) -> str:
     name = type(error).__name__
     if name in ADVICE:
         return ADVICE[name]
+    if _raised_in(error, ("urllib.parse", "ipaddress")):  # these name what they cannot read: a part of a password
+        return (
+            "Invalid endpoint: its host and port cannot be read. In a user name or password, the characters @ : / ? # "
+            "are written as %40 %3A %2F %3F %23"
+        )
     text = without_logins(str(error).rstrip("."))
     if "SSO" in name or "SSO" in text or "Token" in name:
         return f"{text}. Sign in again with: aws sso login"

@@ -385,6 +385,38 @@ def test_the_caret_stands_under_the_token_and_literals_are_hidden() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "EXCLUDE ItemID WERE Items.OWNER IN (alice)",
+        "EXCLUDE ItemID Items.OWNER = alice",
+        "EXCLUDE ItemID = alice",
+        "EXCLUDE ItemID IN (alice)",
+        "EXCLUDE ItemID (alice)",
+        "EXCLUDE ItemID WHERE alice = Items.OWNER",
+        "EXCLUDE ItemID WHERE alice",
+        "EXCLUDE ItemID WHERE (alice) IN Items.OWNER",
+        "EXCLUDE ItemID WHERE Items.OWNER alice",
+        "EXCLUDE ItemID WHERE Items.OWNER LIKE alice",
+        "EXCLUDE ItemID WHERE Items.OWNER == alice",
+        "EXCLUDE ItemID WHERE Items.OWNER = alice@example.org",
+        "EXCLUDE ItemID WHERE Items.OWNER IN (alice, bob",
+        "EXCLUDE ItemID WHERE Items.OWNER IN [alice]",
+        "EXCLUDE ItemID WHERE Items.OWNER IN ('x' alice)",
+        'EXCLUDE ItemID WHERE Items.OWNER = "alice',
+        'EXCLUDE ItemID WHERE Items.OWNER = "x" alice',
+        'EXCLUDE ItemID WHERE Items.OWNER = "x" IF CurrentUser.NAME = alice',
+    ],
+)
+def test_no_message_shows_a_value_whatever_else_is_wrong(text: str) -> None:
+    with pytest.raises(FilterSyntaxError) as caught:
+        Filter.parse(text)
+    _, source, caret, *_ = str(caught.value).split("\n")
+    assert "alice" not in str(caught.value)
+    assert "•••••" in source
+    assert len(caret) <= len(source)  # what is hidden keeps its length
+
+
 def test_a_long_line_is_shown_around_the_caret() -> None:
     text = "INCLUDE ItemID WHERE " + "Items.A = 1 AND " * 20 + "Items.B == 1 AND " + "Items.A = 1 AND " * 20
     with pytest.raises(FilterSyntaxError) as caught:
