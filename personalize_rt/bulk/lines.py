@@ -167,7 +167,7 @@ def _read(text: bytes) -> dict[str, Any]:
 
 
 def _depth(text: bytes) -> int:
-    """How many lists and objects are open at once, at the most."""
+    """The largest number of lists and objects that are open at once."""
     brackets = _STRING.sub(b"", text).translate(None, _NOT_BRACKETS)
     return max(accumulate(1 if bracket in b"[{" else -1 for bracket in brackets), default=0)
 

@@ -213,7 +213,7 @@ class Parts:
         return None if text is None else _members(text)
 
     def _has_nothing_to_add(self) -> bool:
-        """Whether the output was made of these parts, or they have no row."""
+        """Looks for rows that the output may lack: it was not made of these parts, and they have some."""
         mark = self._mark()
         if mark is not None and mark.items() >= _known_by(os.stat(self.output)).items():
             return True
@@ -460,13 +460,13 @@ def _members(text: bytes) -> dict[str, Any]:
 
 
 def _is_job(text: bytes | None, job: Mapping[str, Any]) -> bool:
-    """Whether a ``job.json`` has the form of ours, whatever the job."""
+    """Checks that a ``job.json`` has the form of ours; it may be of another job."""
     there = _members(text or b"")
     return there.keys() == job.keys() and isinstance(there["version"], int)
 
 
 def _is_mine(folder: Folder) -> bool:
-    """Whether a directory belongs to this user.
+    """Checks that a directory belongs to this user.
 
     Some file systems give all files to one user (an access point of EFS, a share with squashed users): there, the
     directory belongs to whom a new file belongs.
@@ -482,12 +482,12 @@ def _is_mine(folder: Folder) -> bool:
 
 
 def _known_by(status: os.stat_result) -> dict[str, int]:
-    """What a file is known by, under whatever name."""
+    """Size and time of a file, which it keeps under another name."""
     return {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
 
 
 def _is_whole(line: bytes) -> bool:
-    """Whether a line is one that a job has written."""
+    """Checks that a line is one that a job has written."""
     members = _members(line)
     return isinstance(members.get("error"), str) or ("error" in members and line.endswith(DONE + b"\n"))
 

@@ -298,7 +298,7 @@ def _cell(cell: Any) -> Any:
 
 
 def _is_flat(arrow: Any, column: Any) -> bool:
-    """Whether a type of Arrow holds values, or lists of them."""
+    """Tells a type of Arrow for values, or for lists of them, from one that is nested deeper."""
     types = arrow.types
     if types.is_list(column) or types.is_large_list(column) or types.is_fixed_size_list(column):
         column = column.value_type
@@ -320,7 +320,7 @@ def as_bytes(text: str) -> bytes:
 
 
 def _noted(lines: Iterable[str], noted: list[str]) -> Iterator[str]:
-    """Lines, each of which is kept too."""
+    """Yields lines, and adds each to a list."""
     for line in lines:
         noted.append(line)
         yield line

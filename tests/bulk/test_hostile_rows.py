@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -282,7 +281,7 @@ def as_line(row: Any) -> bytes:
 
 LINES = st.builds(as_line, ROWS) | st.binary(max_size=30).filter(lambda line: b"\n" not in line)
 SLOWLY = settings(
-    max_examples=int(os.environ.get("EX", "15")),
+    max_examples=15,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

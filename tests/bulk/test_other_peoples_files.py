@@ -166,11 +166,11 @@ def test_no_way_to_open_a_file_of_a_folder_follows_a_link(tmp_path: Path, target
         lambda: folder.open_lock("link"),
         lambda: folder.read("link"),
     ):
-        with pytest.raises(OSError, match="symbolic links|File exists"):
+        with pytest.raises(OSError, match=r"symbolic links|File exists"):
             way()
     folder.close()
     (tmp_path / "directory").symlink_to(tmp_path / "real")
-    with pytest.raises(OSError, match="Not a directory|symbolic links"):
+    with pytest.raises(OSError, match=r"Not a directory|symbolic links"):
         Folder(tmp_path / "directory")
     assert (tmp_path / "thesis.txt").read_text() == THESIS
     assert not (tmp_path / "nothing").exists()
