@@ -271,7 +271,7 @@ class AsyncPersonalizeRuntime:
             filter=filter,
             metadata_columns=metadata_columns,
         )
-        request = await self._transport.addressed(request)  # builds a client, which is not part of the call's time
+        request = await self._addressed(request)
         call = LongCall(request, self._policies, self._limits, max_requests=max_requests, concurrency=concurrency)
         return await asynchronous_long.rank(call, self._transport)
 
@@ -310,8 +310,12 @@ class AsyncPersonalizeRuntime:
         )
         return await self._call(request)
 
+    async def _addressed(self, request: Request[ResultT]) -> Request[ResultT]:
+        await self._transport.client()  # building it is not part of the call's time
+        return await self._transport.addressed(request) if self._policies.keeps_answers else request
+
     async def _call(self, request: Request[ResultT]) -> ResultT:
-        request = await self._transport.addressed(request)  # builds a client, which is not part of the call's time
+        request = await self._addressed(request)
         return await asynchronous.run(request, self._transport, self._policies)
 
     def campaign(

@@ -266,7 +266,7 @@ class PersonalizeRuntime:
             filter=filter,
             metadata_columns=metadata_columns,
         )
-        request = self._transport.addressed(request)  # builds a client, which is not part of the call's time
+        request = self._addressed(request)
         call = LongCall(request, self._policies, self._limits, max_requests=max_requests, concurrency=concurrency)
         return sync_long.rank(call, self._transport)
 
@@ -305,8 +305,12 @@ class PersonalizeRuntime:
         )
         return self._call(request)
 
+    def _addressed(self, request: Request[ResultT]) -> Request[ResultT]:
+        self._transport.client()  # building it is not part of the call's time
+        return self._transport.addressed(request) if self._policies.keeps_answers else request
+
     def _call(self, request: Request[ResultT]) -> ResultT:
-        request = self._transport.addressed(request)  # builds a client, which is not part of the call's time
+        request = self._addressed(request)
         return sync.run(request, self._transport, self._policies)
 
     def campaign(

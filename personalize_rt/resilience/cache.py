@@ -5,9 +5,9 @@ is shown again repeats its ``recommendation_id``, and the impressions and events
 twice. ``Cache(personal=True)`` keeps personal answers too; the user id is part of the key, so an answer never reaches
 another user.
 
-The key is a digest of the whole canonical request, and of the endpoint, the region and the principal of the client that
-asks: clients may share a cache, and none gets the answer of another endpoint, account or role. Nothing that a store sees
-or lists tells who asked for what.
+The key is a digest of the whole canonical request, and of the endpoint, the region and the principal of the client
+that asks: clients may share a cache, and none gets the answer of another endpoint, account or role. Nothing that a
+store sees or lists tells who asked for what.
 """
 
 from __future__ import annotations

@@ -133,6 +133,11 @@ class Policies:
         if not isinstance(self.enforce_deadline, bool):  # pyright: ignore[reportUnnecessaryIsInstance] - from outside
             raise ValidationError("enforce_deadline must be True or False", parameter="enforce_deadline")
 
+    @property
+    def keeps_answers(self) -> bool:
+        """Whether answers are kept, and so must be told apart by who may have them."""
+        return self.cache is not None or hasattr(self.fallback, "remember")
+
     def leave_behind(self, transport: Transport) -> bool:
         """Whether a request has to be left behind on a thread at the deadline, since nothing would end it."""
         return self.deadline is not None and not transport.bounded and (self.enforce_deadline or transport.owned)

@@ -122,7 +122,7 @@ def _shown(request: Mapping[str, Any]) -> Iterator[str]:
         if isinstance(value, dict):
             yield from cast("dict[str, Any]", value)
         if name in _ROWS and isinstance(value, list):
-            for row in cast("list[Any]", value):
+            for row in value:
                 yield from _shown(cast("dict[str, Any]", row)) if isinstance(row, dict) else ()
         elif _REQUEST.get(name, "other") is None:
             yield from map(str, _parts(value))
@@ -132,7 +132,7 @@ def _parts(value: Any) -> Iterator[Any]:
     if isinstance(value, dict):
         value = [*cast("dict[str, Any]", value).values()]
     if isinstance(value, list):
-        for part in cast("list[Any]", value):
+        for part in value:
             yield from _parts(part)
     else:
         yield value

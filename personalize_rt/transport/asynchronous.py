@@ -46,7 +46,7 @@ from personalize_rt.transport.clients import (
 from personalize_rt.transport.credentials import sign_with, stand_ins
 from personalize_rt.transport.failures import configured, forget_frames, translated
 from personalize_rt.transport.given import no_such_operation
-from personalize_rt.transport.origin import origin_of
+from personalize_rt.transport.origin import credentials_of, origin_of
 from personalize_rt.transport.sending import Reply
 from personalize_rt.transport.tls import tls_reason
 from personalize_rt.transport.untyped import untyped
@@ -128,9 +128,13 @@ class AsyncTransport:
             ConfigurationError: As :meth:`client` does.
         """
         client = await self.client()
-        if self._origin is None:
-            self._origin = origin_of(client)
-        return Request(request.operation, request.members, request.filter, self._origin)
+        origin = self._origin
+        if origin is None:
+            look = getattr(credentials_of(client), "look", None)
+            if look is not None and self._owned:
+                await look()
+            origin, self._origin = origin_of(client)
+        return Request(request.operation, request.members, request.filter, origin)
 
     async def _build(self) -> Any:
         self._move_here()

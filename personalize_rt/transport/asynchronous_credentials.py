@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from personalize_rt.errors import ConfigurationError
 from personalize_rt.transport.attempt import under_way
-from personalize_rt.transport.credentials import Fetch, Shared, none_found
+from personalize_rt.transport.credentials import AT_A_GLANCE, Fetch, Shared, none_found
 
 __all__ = ["AsyncCredentials"]
 
@@ -58,6 +59,12 @@ class AsyncCredentials(Shared):
         if attempt is not None:
             attempt.unsigned = False
         return frozen
+
+    async def look(self) -> None:
+        """Find out where the credentials come from, as far as that takes no time to speak of."""
+        if self._known is None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._fetch().over.wait(), AT_A_GLANCE)
 
     def _fetch(self) -> Fetch:
         """The fetch that is under way, started now if there is none."""

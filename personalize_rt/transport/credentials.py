@@ -26,9 +26,12 @@ from personalize_rt.transport.credential_failures import credentials_error, late
 from personalize_rt.transport.failures import forget_frames
 from personalize_rt.transport.untyped import untyped
 
-__all__ = ["Credentials", "Fetch", "Shared", "build_with", "none_found", "sign_with", "stand_ins"]
+__all__ = ["AT_A_GLANCE", "Credentials", "Fetch", "Shared", "build_with", "none_found", "sign_with", "stand_ins"]
 
 _log = logging.getLogger("personalize_rt")
+
+AT_A_GLANCE = 0.02
+"""Seconds in which credentials are found that need no request: those of the environment, of a file, given in code."""
 
 _KEY = "stands-in-until-credentials-are-fetched"
 
@@ -129,6 +132,11 @@ class Shared:
         """The provider, as botocore names it; ``None`` before the first fetch."""
         return getattr(self._known, "method", None)
 
+    @property
+    def found(self) -> Any:
+        """The object of botocore that refreshes itself; ``None`` before it is found."""
+        return self._known
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
@@ -191,6 +199,11 @@ class Credentials(Shared):
         if attempt is not None:
             attempt.unsigned = False
         return frozen
+
+    def look(self) -> None:
+        """Find out where the credentials come from, as far as that takes no time to speak of."""
+        if self._known is None:
+            self._fetch().over.wait(AT_A_GLANCE)
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("__") and self._known is None:

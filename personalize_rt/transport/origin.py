@@ -23,9 +23,10 @@ import secrets
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from personalize_rt.transport.credentials import Shared
 from personalize_rt.transport.untyped import untyped
 
-__all__ = ["IN_PROCESS_KEY", "origin_of"]
+__all__ = ["IN_PROCESS_KEY", "credentials_of", "origin_of"]
 
 IN_PROCESS_KEY = "embedded"
 """The access key that in-process clients sign with. What answers them is known to nobody but the client."""
@@ -37,15 +38,30 @@ _THEIRS = ("botocore", "aiobotocore")
 _names: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
 
-def origin_of(client: Any) -> str:
-    """A digest of the endpoint, the region and the principal of a client; or of the client, where it is a double."""
+def credentials_of(client: Any) -> Any:
+    """What a client signs with, not fetched; ``None`` for one that signs nothing, and for a double."""
+    ask = getattr(client, "_get_credentials", None)
+    return None if ask is None else ask()
+
+
+def origin_of(client: Any) -> tuple[str, str | None]:
+    """A digest of the endpoint, the region and the principal of a client; or of the client, where it is a double.
+
+    Returns:
+        The digest; and the same, or ``None`` while it may still change since credentials are not found yet.
+    """
     meta = getattr(client, "meta", None)
     endpoint, region = getattr(meta, "endpoint_url", None), getattr(meta, "region_name", None)
-    ask = getattr(client, "_get_credentials", None)
     parts: tuple[str, ...] = (_name(client),)
-    if isinstance(endpoint, str) and ask is not None:
-        parts = (endpoint, str(region), *_principal(client, ask()))
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    credentials: Any = None
+    if isinstance(endpoint, str) and hasattr(client, "_get_credentials"):
+        credentials = credentials_of(client)
+        found = credentials.found if isinstance(credentials, Shared) else credentials
+        # Nobody else has these until it is known who they are of.
+        principal = ("object", _name(credentials)) if found is None and credentials is not None else None
+        parts = (endpoint, str(region), *(principal or _principal(client, found)))
+    digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return digest, None if isinstance(credentials, Shared) and credentials.found is None else digest
 
 
 def _principal(client: Any, credentials: Any) -> tuple[str, ...]:

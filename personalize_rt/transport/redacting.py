@@ -60,7 +60,7 @@ def _mask_for(request: Request[Any], record: logging.LogRecord) -> None:
 
     args = record.args
     if record.name.endswith(".auth"):  # what is signed, and signatures
-        args = tuple(MASK for _ in args) if isinstance(args, tuple) else args and MASK
+        args = tuple(MASK for _ in args) if isinstance(args, tuple) else ((MASK,) if args else args)
     try:
         text = str(record.msg) % _outlined(args) if args else str(record.msg)
     except Exception:  # a mistake of whoever logged; its parts may still be secret

@@ -22,7 +22,7 @@ from personalize_rt.transport.clients import (
 )
 from personalize_rt.transport.failures import configured, forget_frames, shown_request_id, translated
 from personalize_rt.transport.given import no_such_operation, refuse_an_awaiting_client
-from personalize_rt.transport.origin import origin_of
+from personalize_rt.transport.origin import credentials_of, origin_of
 
 __all__ = ["Attempt", "Reply", "Transport"]
 
@@ -119,9 +119,13 @@ class Transport:
             ConfigurationError: As :meth:`client` does.
         """
         client = self.client()
-        if self._origin is None:
-            self._origin = origin_of(client)
-        return Request(request.operation, request.members, request.filter, self._origin)
+        origin = self._origin
+        if origin is None:
+            look = getattr(credentials_of(client), "look", None)
+            if look is not None and self._owned:
+                look()
+            origin, self._origin = origin_of(client)
+        return Request(request.operation, request.members, request.filter, origin)
 
     def _build(self) -> Any:
         with self._lock:

@@ -18,10 +18,14 @@ from botocore.utils import InstanceMetadataFetcher
 
 from personalize_rt import Cache, PersonalizeRuntime, RetryPolicy, StaleFallback
 from personalize_rt.transport.in_process import in_process_client
-from personalize_rt.transport.origin import origin_of
+from personalize_rt.transport import origin
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
 Clients = Callable[..., Any]
+
+
+def origin_of(client: Any) -> str:
+    return origin.origin_of(client)[0]
 
 
 @pytest.fixture
