@@ -136,7 +136,7 @@ class Policies:
     @property
     def keeps_answers(self) -> bool:
         """Whether answers are kept, and so must be told apart by who may have them."""
-        return self.cache is not None or hasattr(self.fallback, "remember")
+        return self.cache is not None or getattr(self.fallback, "keeps_answers", False)
 
     def leave_behind(self, transport: Transport) -> bool:
         """Whether a request has to be left behind on a thread at the deadline, since nothing would end it."""

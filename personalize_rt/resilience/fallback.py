@@ -87,6 +87,9 @@ class Fallback(Protocol):
 class _Chainable:
     """A fallback that refuses everything, and can be combined with ``|``."""
 
+    keeps_answers = False
+    """Whether answers are kept for later, and so must be told apart by who may have them."""
+
     def ranking(self, request: Request[Ranking], /) -> Ranking | None:
         """An answer to GetPersonalizedRanking, or ``None``."""
         return None
@@ -119,6 +122,7 @@ class FallbackChain(_Chainable):
         self._links = tuple(links)
         for link in self._links:
             _check_link(link)
+        self.keeps_answers = any(getattr(link, "keeps_answers", False) for link in self._links)
 
     def ranking(self, request: Request[Ranking], /) -> Ranking | None:
         """The first answer to GetPersonalizedRanking."""
@@ -168,6 +172,7 @@ class Listener(_Chainable):
 
     def __init__(self, fallback: Fallback) -> None:
         self._fallback = fallback
+        self.keeps_answers = getattr(fallback, "keeps_answers", False)
 
     def remember(self, request: Request[Any], answer: Answer, /) -> None:
         """Pass on an answer of the service."""
@@ -382,6 +387,8 @@ class StaleFallback(_Chainable):
     Args:
         max_entries: Answers to remember, the least recently used forgotten first.
     """
+
+    keeps_answers = True
 
     def __init__(self, max_entries: int = 1024) -> None:
         self._store = MemoryStore(max_entries)

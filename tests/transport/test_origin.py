@@ -17,8 +17,8 @@ from botocore.credentials import ContainerProvider, Credentials, ReadOnlyCredent
 from botocore.utils import InstanceMetadataFetcher
 
 from personalize_rt import Cache, PersonalizeRuntime, RetryPolicy, StaleFallback
-from personalize_rt.transport.in_process import in_process_client
 from personalize_rt.transport import origin
+from personalize_rt.transport.in_process import in_process_client
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
 Clients = Callable[..., Any]
