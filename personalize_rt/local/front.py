@@ -64,6 +64,7 @@ HEALTH = "/healthz"
 _PATIENCE = 32
 # Bytes of a head, as other servers have it.
 _LONGEST_HEAD = 1 << 16
+_READ_AT_ONCE = 1 << 16
 # So long a pause between two looks at whether the bytes before a reset have left.
 _FLUSH_TICK = 0.001
 # Off at once, without the rest of the buffer: two ints, on Windows two shorts.
@@ -198,6 +199,9 @@ class _Watched(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.lines.opened(cast("asyncio.Transport", transport))
         super().connection_made(transport)
+        if hasattr(transport, "max_size"):
+            # asyncio's own is 256 KiB, of which each connection holds several copies when many send at once.
+            cast("Any", transport).max_size = _READ_AT_ONCE
         self._wait()
 
     def data_received(self, data: bytes) -> None:

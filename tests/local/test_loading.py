@@ -167,22 +167,19 @@ def test_settings_that_no_parser_can_stand_are_a_problem_with_its_place(
     ],
     ids=lambda value: repr(value)[:40],
 )
-@pytest.mark.parametrize("inline", [False, True])
 def test_schema_that_no_parser_can_stand_is_a_problem_with_its_place(
-    load: Callable[..., tuple[Problem, ...]], content: str, line: int, column: int, expected: str, inline: bool
+    load: Callable[..., tuple[Problem, ...]], content: str, line: int, column: int, expected: str
 ) -> None:
-    if inline and (not content.startswith("{") or "\0" in content or "'" in content):
-        pytest.skip("a schema in the settings is a text of TOML, and begins with a brace")
-    settings = f"[schemas]\nitems = '''\n{content}'''\n" if inline else SCHEMA_FILE
-    found = load({"personalize.toml": settings, "s.json": content, "items.csv": "ITEM_ID\ni\n"})
-    problem = found[0]
-    if inline:
-        assert problem.file == "personalize.toml (schemas.items)"
-        line += 2
-    else:
-        assert problem.file == "s.json"
-    assert (problem.line, problem.column) == (line, column)
+    files = {"s.json": content, "items.csv": "ITEM_ID\ni\n"}
+    problem = load({**files, "personalize.toml": SCHEMA_FILE})[0]
+    assert (problem.file, problem.line, problem.column) == ("s.json", line, column)
     assert expected in problem.message
+    # What begins with a brace, and is a text of TOML, may stand in the settings themselves.
+    if content.startswith("{") and not {"\0", "'"} & {*content}:
+        problem = load({**files, "personalize.toml": f"[schemas]\nitems = '''\n{content}'''\n"})[0]
+        place = ("personalize.toml (schemas.items)", line + 2, column)
+        assert (problem.file, problem.line, problem.column) == place
+        assert expected in problem.message
 
 
 def test_what_looks_deep_long_or_dotted_in_a_text_or_a_comment_is_neither() -> None:

@@ -409,13 +409,27 @@ def test_unsigned_bodies_take_no_memory(
         connections = [stack.enter_context(connect(server)) for _ in range(200)]
         for connection in connections:
             connection.sendall(content)
-        # They are 200 MB. What is read at once, up to 256 KB a connection, is given back at once.
+        # They are 200 MB. What is read at once, up to 64 KB a connection, is given back at once.
         until(lambda: everything_is_read(server, 200) and memory() < 20 * MEGABYTE)
         assert room(server) == before
         for connection in connections:
             connection.sendall(b"x" if length else b"\r\n0\r\n\r\n")
             assert connection.recv(12) == b"HTTP/1.1 403"
     assert embedded.asked == []
+
+
+def test_no_connection_is_read_in_large_pieces(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces: list[int] = []
+    read = front._Watched.data_received
+
+    def watch(connection: Any, data: bytes) -> None:
+        pieces.append(len(data))
+        read(connection, data)
+
+    monkeypatch.setattr(front._Watched, "data_received", watch)
+    assert asked(serve(), "host: localhost", body=b"x" * MEGABYTE)[0] == 200
+    assert sum(pieces) > MEGABYTE
+    assert max(pieces) <= 1 << 16
 
 
 @pytest.mark.skipif(os.name != "posix", reason="asks the system what was read")
