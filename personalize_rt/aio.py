@@ -65,8 +65,8 @@ class AsyncPersonalizeRuntime:
         hooks: Functions that are told what happens; see :mod:`personalize_rt.events`.
         enforce_deadline: Hold the deadline for a ``client`` of yours too, by cancelling its request. Otherwise the
             deadline only decides whether another attempt starts.
-        redact: Keep user ids, contexts, filter values and bodies out of botocore's own DEBUG log, for a client that
-            this runtime builds.
+        redact: Keep user ids, contexts, filter values, bodies, signatures and credentials out of botocore's own DEBUG
+            log, for a client that this runtime builds.
 
     Raises:
         ValidationError: Arguments that do not go together.

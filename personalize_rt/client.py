@@ -60,8 +60,8 @@ class PersonalizeRuntime:
         hooks: Functions that are told what happens; see :mod:`personalize_rt.events`.
         enforce_deadline: Hold the deadline for a ``client`` of yours too, by sending on a thread that is left behind
             when it does not answer in time. A client that this runtime builds needs no thread for it.
-        redact: Keep user ids, contexts, filter values and bodies out of botocore's own DEBUG log, for a client that
-            this runtime builds.
+        redact: Keep user ids, contexts, filter values, bodies, signatures and credentials out of botocore's own DEBUG
+            log, for a client that this runtime builds.
 
     Raises:
         ValidationError: Arguments that do not go together.

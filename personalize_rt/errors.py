@@ -163,13 +163,13 @@ class ServiceError(PersonalizeError, ClientError):
     """The service answered with an error.
 
     Args:
-        message: Code, status, request id, attempts, advice, and the service's own message with every
-            value of the request masked.
-        response: Exactly what botocore's ``ClientError.response`` would hold (unmasked).
+        message: Code, status, request id, attempts, advice, and the service's own message without words that
+            have something in common with a value of the request (:mod:`personalize_rt.masking`).
+        response: Exactly what botocore's ``ClientError.response`` would hold: unmasked, and in no text of the error.
         operation_name: The operation, as the service spells it (``"GetRecommendations"``).
-        code: The error code (``"ThrottlingException"``).
+        code: The error code (``"ThrottlingException"``); one that AWS does not document is masked like the message.
         status_code: The HTTP status, or ``None`` when the reply did not say.
-        request_id: The service's id of the request, for a support case.
+        request_id: The service's id of the request, for a support case; masked like the message.
         attempts: How many requests were sent in this call.
         retry_after: Seconds that the service asked to wait, or ``None``.
     """

@@ -73,14 +73,23 @@ def mask_id(id: str, secrets: Iterable[str]) -> str:
     secrets = list(secrets)
     if not _UUID.fullmatch(id):
         return mask(id, secrets)
-    # Every call comes here, and hardly any value has something that could be in a UUID.
-    if all(value.isascii() and not _OF_UUID.search(value) and value.lower() not in id for value in secrets if value):
+    # Every call comes here, and hardly any id has something in common with a value.
+    if not any(_may_share(value.lower(), id.lower()) for value in secrets if value):
         return id
     return mask(id, secrets, run=_RUN_OF_UUID)
 
 
+def _may_share(value: str, uuid: str) -> bool:
+    if not value.isascii() or _ESCAPED.search(value) or value in uuid:
+        return True
+    return _OF_UUID.search(value) is not None and any(
+        uuid[n : n + _RUN_OF_UUID] in value for n in range(len(uuid) - _RUN_OF_UUID + 1)
+    )
+
+
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_OF_UUID = re.compile(r"[0-9a-fA-F-]{8}|[%&\\]")
+_OF_UUID = re.compile(rf"[0-9a-f-]{{{_RUN_OF_UUID}}}")
+_ESCAPED = re.compile(r"[%&\\]")
 
 
 def without_logins(text: str) -> str:

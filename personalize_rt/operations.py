@@ -69,9 +69,12 @@ class Promotion:
 
 def _texts(value: Any) -> Iterator[str]:
     """The texts and numbers in a value, as texts."""
-    if isinstance(value, Mapping):
-        value = [*cast("Mapping[str, Any]", value).values()]
-    if isinstance(value, list | tuple):
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for part in cast("dict[str, Any]", value).values():
+            yield from _texts(part)
+    elif isinstance(value, list | tuple):
         for part in cast("Iterable[Any]", value):
             yield from _texts(part)
     elif value is not None and not isinstance(value, bool):
@@ -107,7 +110,7 @@ class Request(Generic[ResultT]):
             for name in ("campaignArn", "recommenderArn", "filterArn", "itemId", "inputList", "name"):
                 yield from _texts(members.get(name))
             for name in ("context", "filterValues"):
-                yield from _texts([*members[name]] if isinstance(members.get(name), Mapping) else None)
+                yield from _texts([*members[name]] if isinstance(members.get(name), dict) else None)
         yield from _texts(self.members.get("metadataColumns"))
 
     def personal_values(self) -> Iterator[str]:
@@ -123,8 +126,8 @@ class Request(Generic[ResultT]):
         """The request and its promotions. One that is passed on for somebody else was not checked."""
         yield self.members
         for promotion in self.members.get("promotions") or ():
-            if isinstance(promotion, Mapping):
-                yield cast("Mapping[str, Any]", promotion)
+            if isinstance(promotion, dict):
+                yield cast("dict[str, Any]", promotion)
 
     def __repr__(self) -> str:
         return f"Request({self.operation.name}, members={sorted(self.members)})"

@@ -158,7 +158,7 @@ class PredictedItem:
         promotion_name: The promotion that put the item here, or ``None``.
         metadata: The columns asked for by ``metadata_columns``; empty when there are none.
         reason: Why the item is here, as the User-Personalization-v2 recipe says it
-            (``"Promoted item"``, ``"Exploration"``, ``"Popular item"``); empty for others.
+            (``"Promoted item"``, ``"Exploration"``, ``"Popular item"``); empty for others. ``repr`` hides other texts.
     """
 
     item_id: str

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 import attrs
 
 from personalize_rt.masking import MASK, mask
+from personalize_rt.operations import GET_RECOMMENDATIONS, Request
 from personalize_rt.transport.failures import shown_code
 
 __all__ = ["Placeholders", "personal_values"]
@@ -106,36 +107,14 @@ class _OfService:
 
     def __init__(self, request: Mapping[str, Any]) -> None:
         self._secrets = sorted(personal_values(request))
-        self._shown = [*_REQUEST, *_ROWS, *_shown(request)]
+        # What a message may show does not depend on the operation, but for the names of its members.
+        self._shown = [*_REQUEST, *_ROWS, *request, *Request(GET_RECOMMENDATIONS, request).shown()]
 
     def masked(self, kind: str, text: str) -> str:
         return (shown_code if kind == "code" else mask)(text, self._secrets, self._shown)
 
     def name(self, name: str) -> str:
         return name if name in _REPLY or name in _ROWS else self.masked("text", name)
-
-
-def _shown(request: Mapping[str, Any]) -> Iterator[str]:
-    """What stays of a request, and the names of what does not."""
-    for name, value in request.items():
-        yield name
-        if isinstance(value, dict):
-            yield from cast("dict[str, Any]", value)
-        if name in _ROWS and isinstance(value, list):
-            for row in value:
-                yield from _shown(cast("dict[str, Any]", row)) if isinstance(row, dict) else ()
-        elif _REQUEST.get(name, "other") is None:
-            yield from map(str, _parts(value))
-
-
-def _parts(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict):
-        value = [*cast("dict[str, Any]", value).values()]
-    if isinstance(value, list):
-        for part in value:
-            yield from _parts(part)
-    else:
-        yield value
 
 
 def personal_values(request: Mapping[str, Any]) -> set[str]:

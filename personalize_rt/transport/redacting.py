@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,7 +35,7 @@ def mask_log() -> None:
 
 
 @contextmanager
-def without_credentials() -> Iterator[None]:
+def without_credentials() -> Generator[None]:
     """Keep credentials out of the log while they are fetched for a client of ours, outside of a request."""
     attempt = Attempt()
     attempt.request = Request(GET_RECOMMENDATIONS, {})
@@ -59,8 +59,8 @@ def _mask_for(request: Request[Any], record: logging.LogRecord) -> None:
         return mask(_without_signatures(without_logins(text)), request.personal_values(), request.shown())
 
     args = record.args
-    if record.name.endswith(".auth"):  # what is signed, and signatures
-        args = tuple(MASK for _ in args) if isinstance(args, tuple) else ((MASK,) if args else args)
+    if args and record.name.endswith(".auth"):  # what is signed, and signatures
+        args = (MASK,) * len(args)
     try:
         text = str(record.msg) % _outlined(args) if args else str(record.msg)
     except Exception:  # a mistake of whoever logged; its parts may still be secret
