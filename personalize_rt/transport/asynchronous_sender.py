@@ -302,7 +302,7 @@ class _Connection(asyncio.Protocol):
             self._turns.add(self._read_on)
 
     def _read_on(self) -> bool:
-        """Read a piece; whether there is no more to read."""
+        """Read a piece. Returns whether that was all."""
         if self._waiting and self._unread:
             self._take(self._unread.popleft())
         if self._unread:

@@ -178,7 +178,7 @@ class Sender:
 
 
 def _left_by(sock: Any) -> bytes:
-    """What came over a connection before it broke, or came to a stop."""
+    """The bytes that came before a connection broke or sending was given up. Waits for none."""
     parts: list[bytes] = []
     with suppress(OSError):
         sock.settimeout(0)

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import io
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from types import SimpleNamespace
@@ -17,8 +18,17 @@ pytest.importorskip("aiobotocore", reason='aiobotocore is not installed: pip ins
 from aiobotocore.config import AioConfig
 from aiobotocore.httpxsession import HttpxSession
 
-from personalize_rt import PersonalizeError, ResponseError, RetryPolicy, ServerError, ServiceError, TransportError
+from personalize_rt import (
+    PersonalizeError,
+    ResponseError,
+    RetryPolicy,
+    ServerError,
+    ServiceError,
+    TransportError,
+    decoding,
+)
 from personalize_rt.aio import AsyncPersonalizeRuntime
+from personalize_rt.transport import asynchronous, fast
 from personalize_rt.transport.asynchronous_sender import AsyncSender, _Connection, _Turns
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
@@ -73,6 +83,26 @@ async def test_a_large_answer_and_a_large_request(raw: Any) -> None:
         assert ranking.item_ids == tuple(items)
         assert raw.requests[1]["inputList"] == items
         assert raw.connections == 1
+
+
+@pytest.mark.fast_path
+@pytest.mark.parametrize(("rows", "beside"), [(500, False), (5000, True)])
+async def test_a_large_answer_is_decoded_beside_the_loop(rows: int, beside: bool, raw: Any, monkeypatch: Any) -> None:
+    threads: list[bool] = []
+
+    def noted(decode: Any) -> Any:
+        def decoded(body: bytes) -> Any:
+            threads.append(threading.current_thread() is not threading.main_thread())
+            return decode(body)
+
+        return decoded
+
+    monkeypatch.setattr(asynchronous, "decoded_in_background", noted(decoding.decoded_in_background))
+    monkeypatch.setattr(fast._read, "__defaults__", (noted(decoding.decoded),))
+    raw.repeated = raw.well({"itemList": [{"itemId": f"item-{n}", "score": 0.5} for n in range(rows)]})
+    async with raw, once(raw) as runtime:
+        assert len(await ask(runtime)) == rows
+    assert threads == [beside]
 
 
 @pytest.mark.parametrize("how", ["close header", "stray bytes", "no length", "no HTTP"])
