@@ -115,7 +115,7 @@ def _read(
         raise _unreadable(body, response_dict["headers"])
     for rows in cast("dict[str, Any]", reply).values():
         rows = rows.ids if isinstance(rows, Columns) else rows
-        if isinstance(rows, list) and len(cast("list[Any]", rows)) > _MOST_ROWS:
+        if isinstance(rows, list) and len(cast("list[object]", rows)) > _MOST_ROWS:
             raise ResponseError(f"a list of the answer has more than {_MOST_ROWS:,} rows: is the endpoint Personalize?")
     customized_response_dict[REPLY] = reply
     response_dict["body"] = b""
