@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
+import time
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +19,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from personalize_rt import ActionRecommendations, PersonalizeError, Ranking, Recommendations
-from personalize_rt.decoding import Columns, decoded
+from personalize_rt.decoding import Columns, decoded, decoded_in_background, has_more_containers
 
 DECODERS = ("orjson", "msgspec.json")
 
@@ -308,3 +311,73 @@ def unfolded(draw: st.DrawFn) -> str:
 def test_an_array_unfolded_into_rows_is_what_json_makes_of_it(decoder: str, body: str) -> None:
     available(decoder)
     assert seen(body, "itemList", decoder) == seen(body, "itemList", None)
+
+
+# Decoders that raise what is no ValueError, and bodies that take long
+
+
+class OwnError(Exception):
+    """As msgspec before 0.21 raises it: of no kind that others know."""
+
+
+@pytest.mark.parametrize("name", DECODERS)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"itemList":[{"itemId":"a","score":0.5}],"recommendationId":"R"}',
+        b'{"itemList": [{"itemId": "a"}]}',
+        b"no JSON",
+        b"",
+    ],
+    ids=["plain", "not plain", "no JSON", "empty"],
+)
+def test_what_a_decoder_raises_is_decided_by_json(name: str, body: bytes, monkeypatch: Any) -> None:
+    def fail(_: Any) -> Any:
+        raise OwnError
+
+    for each in DECODERS:
+        monkeypatch.delitem(sys.modules, each, raising=False)
+    monkeypatch.setitem(sys.modules, name, SimpleNamespace(loads=fail, decode=fail))
+    try:
+        wanted = json.loads(body)
+    except ValueError:
+        with pytest.raises(ValueError, match="Expecting value"):
+            decoded(body)
+    else:
+        assert Recommendations.from_response(decoded(body)) == Recommendations.from_response(wanted)
+
+
+@pytest.mark.parametrize("body", [b'{"itemList": [{"itemId": "a", "score": 1e2}]}', b"no JSON", b"[" * 10_000])
+def test_what_is_decoded_in_the_background_is_what_json_makes_of_it(body: bytes) -> None:
+    try:
+        wanted: Any = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        with pytest.raises(type(error)):
+            decoded_in_background(body)
+    else:
+        assert decoded_in_background(body) == wanted
+
+
+def test_brackets_in_texts_are_no_lists() -> None:
+    odd = ["[{", '"[{"', "\\\\", "[\\", '\\"[', '{\\\\"[', "[" * 100]
+    body = json.dumps({"itemList": [{"itemId": text} for text in odd]}).encode()
+    assert not has_more_containers(body, 2 + len(odd))
+    assert has_more_containers(body, 1 + len(odd))
+
+
+def test_decoding_in_the_background_lets_other_threads_run() -> None:
+    """Between any two rows: a thread counts while another one decodes, which it could not before the end."""
+    body = b'{"itemList": [%b]}' % b",".join([b'{"itemId": "a", "score": 0.5}'] * 300_000)
+    decoding = threading.Thread(target=decoded_in_background, args=(body,))
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-4)
+    try:
+        decoding.start()
+        turns = 0
+        while decoding.is_alive():
+            time.sleep(1e-4)
+            turns += 1
+    finally:
+        sys.setswitchinterval(interval)
+        decoding.join()
+    assert turns > 10

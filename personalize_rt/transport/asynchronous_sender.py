@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from personalize_rt.transport.http_answer import Answer, BrokenOffError, Reading, request_message
-from personalize_rt.transport.sender import left_by
 from personalize_rt.transport.untyped import untyped
 
 __all__ = ["AsyncSender", "Body"]
@@ -135,7 +134,7 @@ class AsyncSender:
             raise
         # From here on the socket is the loop's.
         _, connection = await loop.create_connection(
-            lambda: _Connection(self._turns, None if context else sock),
+            lambda: _Connection(self._turns),
             sock=sock,
             ssl=context,
             server_hostname=place.address.host if context else None,
@@ -221,12 +220,10 @@ class _Connection(asyncio.Protocol):
 
     Args:
         turns: When to read what comes.
-        sock: The socket, if what comes over it is read as it is (no TLS).
     """
 
-    def __init__(self, turns: _Turns, sock: socket.socket | None = None) -> None:
+    def __init__(self, turns: _Turns) -> None:
         self._turns = turns
-        self._sock = sock
         self._transport: Any = None
         self._reading: Reading | None = None
         self._whole: asyncio.Future[Answer] | None = None
@@ -250,7 +247,7 @@ class _Connection(asyncio.Protocol):
         self.reusable, self._asked = False, True
         self._reading, self._whole, self._read_timeout = Reading(), loop.create_future(), read_timeout
         self._transport.write(message)
-        if self._unread or self._end is not None:  # refused before it was sent
+        if self._unread or self._end is not None:  # it was refused as soon as it was open
             self._turns.add(self._read_on)
         try:
             async with asyncio.timeout(read_timeout) as self._timer:
@@ -293,9 +290,6 @@ class _Connection(asyncio.Protocol):
         self._ends(lambda: self._take(b""))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if exc is not None and self._sock is not None and self._waiting:
-            # Writing failed: the loop does not read what had come before.
-            self._read_in_turns(left_by(self._sock))
         self._ends(lambda: self._broken(exc or ConnectionResetError("the connection was closed")))
 
     # Reading.
@@ -308,7 +302,7 @@ class _Connection(asyncio.Protocol):
             self._turns.add(self._read_on)
 
     def _read_on(self) -> bool:
-        """Read a piece; whether there is no more to read."""
+        """Read a piece. Returns whether that was all."""
         if self._waiting and self._unread:
             self._take(self._unread.popleft())
         if self._unread:

@@ -26,7 +26,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from personalize_rt.decoding import LARGE, Columns, decoded
+from personalize_rt.decoding import LARGE, Columns, decoded, has_more_containers
 from personalize_rt.errors import ResponseError, TransportError
 from personalize_rt.operations import OPERATIONS
 from personalize_rt.transport.attempt import REPLY
@@ -91,7 +91,7 @@ _MOST_ROWS = 10_000
 """Rows of a list in a reply: 20 times as many as the service gives. Reading them takes a few milliseconds."""
 
 _MOST_CONTAINERS = 100_000
-"""Lists and objects in a large reply, counted with the brackets in its texts: those of 500 rows are 1,501."""
+"""Lists and objects in a large reply. One of 500 rows has 1,502; what has millions takes gigabytes of memory."""
 
 
 def _read(
@@ -105,7 +105,7 @@ def _read(
         if len(body) > LARGE or not _is_readable_error(body):
             response_dict["body"] = b""  # botocore's parser trips over it; the status says enough
         return
-    if len(body) > LARGE and body.count(b"[") + body.count(b"{") > _MOST_CONTAINERS:
+    if len(body) > LARGE and has_more_containers(body, _MOST_CONTAINERS):
         raise ResponseError(f"the answer ({len(body):,} bytes) has more lists and objects than any of the service")
     try:
         reply = decode(body)
@@ -114,9 +114,9 @@ def _read(
     if not isinstance(reply, dict):
         raise _unreadable(body, response_dict["headers"])
     for rows in cast("dict[str, Any]", reply).values():
-        count = len(rows.ids) if isinstance(rows, Columns) else len(rows) if isinstance(rows, list) else 0
-        if count > _MOST_ROWS:
-            raise ResponseError(f"a list of the answer has {count:,} rows: is the endpoint Personalize?")
+        rows = rows.ids if isinstance(rows, Columns) else rows
+        if isinstance(rows, list) and len(cast("list[object]", rows)) > _MOST_ROWS:
+            raise ResponseError(f"a list of the answer has more than {_MOST_ROWS:,} rows: is the endpoint Personalize?")
     customized_response_dict[REPLY] = reply
     response_dict["body"] = b""
 

@@ -28,7 +28,7 @@ def refuse_an_awaiting_client(client: Any) -> None:
         ValidationError: It is one, or the context manager that opens one.
     """
     calls = (getattr(client, name, None) for name in ("_make_api_call", "get_recommendations"))
-    unopened = hasattr(type(client), "__aenter__") and not hasattr(client, "get_recommendations")
+    unopened = hasattr(client, "__aenter__") and not hasattr(client, "get_recommendations")
     if unopened or any(map(inspect.iscoroutinefunction, calls)):
         raise ValidationError(
             "client is one of aiobotocore or aioboto3, whose calls have to be awaited: give one of boto3, "

@@ -151,7 +151,7 @@ class Reading:
         return bool(data)
 
     def _until(self, mark: bytes) -> Generator[None, bytes, bytes]:
-        """What stands before a mark; the mark is taken too."""
+        """The bytes before a mark; the mark is taken too."""
         searched = self._at
         while (end := self._buffer.find(mark, searched)) < 0:
             unread = len(self._buffer) - self._at
@@ -167,7 +167,7 @@ class Reading:
         return bytes(self._buffer[start:end])
 
     def _count(self, size: int, lines: int) -> None:
-        """Take a head or a trailer off what an answer may have of them."""
+        """Take a head or a trailer off what is left of the bounds."""
         self._bytes_left -= size
         self._lines_left -= lines
         if self._bytes_left < 0 or self._lines_left < 0:
@@ -194,7 +194,7 @@ class Reading:
         return status, headers, keep
 
     def _data(self, size: int | None, body: bytearray) -> Generator[None, bytes, bool]:
-        """Add so many bytes to the body, or all that come; whether they came."""
+        """Add so many bytes to the body, or all that come. Returns whether they came."""
         here = len(self._buffer) - self._at
         taken = here if size is None else min(size, here)
         body += self._buffer[self._at : self._at + taken]

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
+import socket
+import ssl
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("aiobotocore", reason='aiobotocore is not installed: pip install "personalize-rt[aio]"')
-from personalize_rt import RetryPolicy
+from personalize_rt import InvalidInputError, RetryPolicy
 from personalize_rt.aio import AsyncPersonalizeRuntime
 from personalize_rt.transport.asynchronous_sender import AsyncSender, _Connection, _Turns
 
@@ -115,3 +117,50 @@ async def test_whatever_comes_over_a_socket_only_our_errors_come_out() -> None:
                 with outcomes.one(number, lambda: server.last) as results:
                     results.append(await getattr(asked, method)(**arguments))
     outcomes.check(count)
+
+
+# Refusals that come before the request is read
+
+
+@pytest.fixture
+def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sending takes until the server reads: no request fits into what this machine keeps of it."""
+    connect = socket.socket.connect
+
+    def connect_small(connection: socket.socket, address: Any) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        connect(connection, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect_small)
+
+
+async def send_much(url: str, **options: Any) -> Any:
+    retry = RetryPolicy(3, base=0)
+    async with AsyncPersonalizeRuntime(region_name="eu-west-1", endpoint_url=url, retry=retry, **options) as runtime:
+        return await runtime.get_personalized_ranking(campaign_arn=hostile.ARN, user_id="u", input_list=hostile.MANY)
+
+
+@pytest.mark.fast_path  # aiohttp lets go of what came before the reset
+@pytest.mark.parametrize("form", hostile.REFUSALS)
+@pytest.mark.parametrize("after", [50, 20_000])
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+async def test_a_refusal_that_comes_before_the_request_is_read_is_told_and_not_sent_again(
+    form: str, after: int, tls: bool, small_buffers: None, certificate: Path, monkeypatch: Any
+) -> None:
+    context = None
+    if tls:
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+    with hostile.RefusingServer(hostile.REFUSALS[form], after=after, tls=context) as server:
+        with pytest.raises(InvalidInputError) as caught:
+            await send_much(server.url)
+        assert (caught.value.status_code, caught.value.attempts, server.connections) == (413, 1, 1)
+
+
+@pytest.mark.fast_path
+async def test_a_refusal_of_a_server_that_stays_is_told_at_once(small_buffers: None) -> None:
+    with hostile.RefusingServer(hostile.REFUSALS["counted"], after=50, stays=True) as server:
+        with pytest.raises(InvalidInputError):
+            await send_much(server.url)
+        assert server.connections == 1

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import io
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from types import SimpleNamespace
@@ -17,8 +18,17 @@ pytest.importorskip("aiobotocore", reason='aiobotocore is not installed: pip ins
 from aiobotocore.config import AioConfig
 from aiobotocore.httpxsession import HttpxSession
 
-from personalize_rt import PersonalizeError, ResponseError, RetryPolicy, ServerError, ServiceError, TransportError
+from personalize_rt import (
+    PersonalizeError,
+    ResponseError,
+    RetryPolicy,
+    ServerError,
+    ServiceError,
+    TransportError,
+    decoding,
+)
 from personalize_rt.aio import AsyncPersonalizeRuntime
+from personalize_rt.transport import asynchronous, fast
 from personalize_rt.transport.asynchronous_sender import AsyncSender, _Connection, _Turns
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
@@ -73,6 +83,26 @@ async def test_a_large_answer_and_a_large_request(raw: Any) -> None:
         assert ranking.item_ids == tuple(items)
         assert raw.requests[1]["inputList"] == items
         assert raw.connections == 1
+
+
+@pytest.mark.fast_path
+@pytest.mark.parametrize(("rows", "beside"), [(500, False), (5000, True)])
+async def test_a_large_answer_is_decoded_beside_the_loop(rows: int, beside: bool, raw: Any, monkeypatch: Any) -> None:
+    threads: list[bool] = []
+
+    def noted(decode: Any) -> Any:
+        def decoded(body: bytes) -> Any:
+            threads.append(threading.current_thread() is not threading.main_thread())
+            return decode(body)
+
+        return decoded
+
+    monkeypatch.setattr(asynchronous, "decoded_in_background", noted(decoding.decoded_in_background))
+    monkeypatch.setattr(fast._read, "__defaults__", (noted(decoding.decoded),))
+    raw.repeated = raw.well({"itemList": [{"itemId": f"item-{n}", "score": 0.5} for n in range(rows)]})
+    async with raw, once(raw) as runtime:
+        assert len(await ask(runtime)) == rows
+    assert threads == [beside]
 
 
 @pytest.mark.parametrize("how", ["close header", "stray bytes", "no length", "no HTTP"])
@@ -232,6 +262,114 @@ async def test_bytes_that_come_when_the_time_is_just_over_are_no_error_of_the_lo
     await asyncio.wait([waiting])
     assert isinstance(waiting.exception(), TimeoutError)
     assert heard == []
+
+
+@pytest.fixture
+def opened(monkeypatch: Any) -> Any:
+    """A connection whose transport counts what is asked of it, and a clock that a millisecond passes on for a piece."""
+    turns, calls = _Turns(), []
+    connection = _Connection(turns)
+    transport = SimpleNamespace(
+        write=lambda _: None,
+        is_closing=lambda: False,
+        abort=lambda: calls.append("abort"),
+        pause_reading=lambda: calls.append("pause"),
+        resume_reading=lambda: calls.append("resume"),
+        get_write_buffer_size=lambda: 0,
+    )
+    connection.connection_made(transport)  # type: ignore[arg-type]  # what is used of it
+    take, now = _Connection._take, [0.0]
+
+    def slow_take(self: Any, data: bytes) -> None:
+        now[0] += 0.001
+        take(self, data)
+
+    monkeypatch.setattr(_Connection, "_take", slow_take)
+    monkeypatch.setattr("personalize_rt.transport.asynchronous_sender.time", SimpleNamespace(monotonic=lambda: now[0]))
+    return SimpleNamespace(connection=connection, calls=calls, now=now, turns=turns, transport=transport)
+
+
+REFUSED = b"HTTP/1.1 503 Busy\r\ncontent-length: 2\r\n\r\n{}"
+CHUNKS = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 40_000
+
+
+async def test_reading_takes_no_more_than_its_part_of_a_turn_of_the_loop(opened: Any) -> None:
+    """Over all connections, and whatever they are sent at once: 4 ms, and the piece at which they are over."""
+    others = [_Connection(opened.turns) for _ in range(3)]
+    for other in others:
+        other.connection_made(opened.transport)
+    connections = [opened.connection, *others]
+    reading = [asyncio.ensure_future(each.exchange(b"", None)) for each in connections]
+    await asyncio.sleep(0)
+    turns = []
+    for each in connections:
+        each.data_received(CHUNKS + b"0\r\n\r\n")
+    while not all(each.done() for each in reading):
+        before = opened.now[0]
+        await asyncio.sleep(0)
+        turns.append(opened.now[0] - before)
+    assert max(turns) < 0.0055
+    assert len(turns) > 4 * len(CHUNKS) / 4096 / 5
+    assert {len(each.result().body) for each in reading} == {40_000}
+    assert opened.calls.count("pause") == opened.calls.count("resume") == 4
+    assert all(each.reusable for each in connections)
+
+
+async def test_the_deadline_comes_in_between_the_turns(opened: Any) -> None:
+    reading = asyncio.ensure_future(opened.connection.exchange(b"", None))
+    await asyncio.sleep(0)
+    opened.connection.data_received(CHUNKS)
+    reading.cancel()
+    await asyncio.wait([reading])
+    assert opened.now[0] < 0.02
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not opened.turns._readers
+
+
+@pytest.mark.parametrize("end", ["close", "reset"])
+async def test_the_end_of_a_connection_comes_after_what_is_still_to_be_read(end: str, opened: Any) -> None:
+    reading = asyncio.ensure_future(opened.connection.exchange(b"", None))
+    await asyncio.sleep(0)
+    opened.connection.data_received(b"HTTP/1.1 403 x\r\n\r\n" + b"y" * 60_000)
+    if end == "close":
+        opened.connection.eof_received()
+    opened.connection.connection_lost(None if end == "close" else ConnectionResetError())
+    answer = await reading
+    assert (answer.status, len(answer.body), opened.connection.reusable) == (403, 60_000, False)
+
+
+async def test_bytes_after_an_answer_that_wait_for_their_turn_are_not_the_start_of_the_next(opened: Any) -> None:
+    reading = asyncio.ensure_future(opened.connection.exchange(b"", None))
+    await asyncio.sleep(0)
+    opened.connection.data_received(REFUSED + b" " * (4096 - len(REFUSED)) + REFUSED)
+    await reading
+    assert not opened.connection.reusable
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_a_server_that_refuses_a_connection_as_soon_as_it_is_open_is_heard(ends: bool, opened: Any) -> None:
+    opened.connection.data_received(REFUSED)
+    if ends:
+        opened.connection.eof_received()
+        opened.connection.connection_lost(None)
+    answer = await asyncio.wait_for(opened.connection.exchange(b"", None), 5)
+    assert (answer.status, answer.body) == (503, b"{}")
+
+
+async def test_a_connection_that_is_closed_before_it_is_used_is_found_so_at_once(opened: Any) -> None:
+    opened.connection.connection_lost(ConnectionResetError())
+    with pytest.raises(ConnectionResetError):
+        await asyncio.wait_for(opened.connection.exchange(b"", None), 5)
+
+
+async def test_a_connection_with_half_a_request_in_it_is_not_used_again(opened: Any) -> None:
+    opened.transport.get_write_buffer_size = lambda: 100
+    reading = asyncio.ensure_future(opened.connection.exchange(b"", None))
+    await asyncio.sleep(0)
+    opened.connection.data_received(REFUSED)
+    assert (await reading).status == 503
+    assert not opened.connection.reusable
 
 
 async def test_a_header_with_a_line_break_is_refused(raw: Any) -> None:

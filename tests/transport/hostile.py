@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections import Counter
@@ -427,5 +428,57 @@ class HostileServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+# Refusals that come before a request is read
+
+TOO_LARGE = b"HTTP/1.1 413 Content Too Large\r\n%b\r\n{}"
+REFUSALS = {
+    "counted": TOO_LARGE % b"content-length: 2\r\n",
+    "counted, and short": TOO_LARGE % b"content-length: 20\r\n",
+    "chunked": TOO_LARGE.replace(b"{}", b"2\r\n{}\r\n0\r\n\r\n") % b"transfer-encoding: chunked\r\n",
+    "until the end": TOO_LARGE % b"",
+}
+MANY = [f"{n:04}" + "x" * 252 for n in range(500)]  # more than fits into the buffers of a server that does not read
+
+
+class RefusingServer:
+    """Answers each connection after so many bytes of its request, of which it reads no more; then resets it."""
+
+    def __init__(self, answer: bytes, *, after: int, stays: bool = False, tls: ssl.SSLContext | None = None) -> None:
+        self.connections = 0
+        self._answer, self._after, self._stays, self._tls = answer, after, stays, tls
+        self._over = threading.Event()
+        self._listener = socket.socket()
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen(8)
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            with suppress(OSError):
+                secure = self._tls.wrap_socket(connection, server_side=True) if self._tls else connection
+                if self._after:
+                    secure.recv(self._after)
+                secure.sendall(self._answer)
+                if self._stays:
+                    self._over.wait(10)
+                secure.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                secure.close()
+
+    def __enter__(self) -> RefusingServer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()

@@ -305,3 +305,40 @@ def test_deep_json_is_an_error_of_ours(runtime: Any, server: Any) -> None:
     server.script(server.answer(200, b"[" * 100_000))
     with pytest.raises(PersonalizeError):
         runtime(retry={"attempts": 1}).get_recommendations(campaign_arn=ARN)
+
+
+# Answers that are too much
+
+
+@pytest.mark.fast_path
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'{"itemList":[%b]}' % b",".join([b"[]"] * 100_000), "has more lists and objects than any of the service"),
+        (b'{"itemList":[%b]}' % b",".join([b'{"itemId":"a"}'] * 10_001), "more than 10,000 rows"),
+        (b'{"itemList":[%b]}' % b",".join([b'{"itemId":"a","score":1}'] * 10_001), "more than 10,000 rows"),
+    ],
+    ids=["lists", "rows", "plain rows"],
+)
+def test_an_answer_of_more_than_the_service_ever_gives_is_refused(
+    body: bytes, told: str, runtime: Any, server: Any
+) -> None:
+    server.always(server.answer(200, body))
+    with pytest.raises(ResponseError, match=told):
+        runtime().get_recommendations(campaign_arn=ARN)
+
+
+def test_a_large_answer_is_read(runtime: Any, server: Any) -> None:
+    rows = [{"itemId": f"i{n}", "score": 0.5, "metadata": {"plot": "[Verse] {x}, " * 100}} for n in range(500)]
+    server.always({"itemList": rows, "recommendationId": "R"})
+    result = runtime().get_recommendations(campaign_arn=ARN)
+    assert len(result) == 500
+    assert result[499].metadata["plot"] == "[Verse] {x}, " * 100
+
+
+@pytest.mark.fast_path
+def test_a_large_page_of_a_proxy_is_an_error_by_its_status(runtime: Any, server: Any) -> None:
+    server.always(server.answer(503, b'{"message": "%b"}' % (b"m" * 1_000_000)))
+    with pytest.raises(ServerError) as caught:
+        runtime(retry={"attempts": 1}).get_recommendations(campaign_arn=ARN)
+    assert (caught.value.status_code, len(caught.value.message) < 200) == (503, True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from personalize_rt.transport.http_answer import Answer, BrokenOffError, Reading, request_message
+from personalize_rt.transport.http_answer import Answer, BrokenOffError, Reading, content_length, request_message
 
 BODY = b'{"itemList": [{"itemId": "i1", "score": 0.5}], "recommendationId": "RID-1"}'
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(BODY), BODY)
@@ -153,6 +154,115 @@ def test_any_bytes_are_an_answer_or_broken_off(sent: bytes) -> None:
 def test_numbers_that_only_look_like_some_are_refused(answer: bytes) -> None:
     with pytest.raises(BrokenOffError):
         read(answer, [])
+
+
+@pytest.mark.parametrize("length", [b"9" * 5000, b"9" * 4301, b"9" * 17, b"0" * 5000, b"\xb2", b"5, 5", b""])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_length_that_is_none_is_refused_or_not_looked_at(length: bytes, chunked: bool) -> None:
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: %b\r\n" % length
+    if chunked:
+        whole = read(answer + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", [])
+        assert whole is not None
+        assert (whole.body, whole.reusable) == (b"{}", False)
+    else:
+        with pytest.raises(BrokenOffError):
+            read(answer + b"\r\n{}", [])
+    assert content_length(length.decode("latin-1")) is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 2000 OK\r\n\r\n",
+        b"HTTP/1.1 099 OK\r\n\r\n" + OK,
+        b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + OK,
+        chunked(BODY, 7).replace(b"7\r\n", b"%b\r\n" % (b"f" * 17), 1),
+        chunked(BODY, 7).replace(b"7\r\n", b"%b\r\n" % (b"0" * 5000 + b"7"), 1),
+        chunked(BODY, 7).replace(b"7\r\n", b"6\r\n", 1),
+        chunked(BODY, 7).replace(b"7\r\n", b"5\r\n", 1),
+    ],
+    ids=["four digits", "below 100", "another protocol", "17 digits", "5,001 digits", "longer by 1", "longer by 2"],
+)
+@given(CUTS)
+def test_what_is_almost_http_is_refused(answer: bytes, cuts: list[int]) -> None:
+    with pytest.raises(BrokenOffError):
+        read(answer, cuts)
+
+
+INFORMATIONAL = b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"
+BOUNDED = {
+    "headers": (lambda n: with_head(*(b"x: y" for _ in range(n))), 250, 256),
+    "informational answers": (lambda n: INFORMATIONAL * n + OK, 120, 128),
+    "trailers": (lambda n: chunked(BODY, 7, trailers=b"x: y\r\n" * n), 250, 256),
+    "bytes of a head": (lambda n: with_head(b"x: " + b"y" * n), 65_000, 65_536),
+    "bytes of heads": (lambda n: INFORMATIONAL.replace(b"x", b"x" * n) * 3 + OK, 21_000, 22_000),
+    "bytes of trailers": (lambda n: chunked(BODY, 7, trailers=b"x: %b\r\n" % (b"y" * n) * 4), 16_000, 16_384),
+    "bytes of a chunk's extension": (lambda n: chunked(BODY, 100, extension=b";" + b"x" * n), 65_000, 65_536),
+}
+
+
+@pytest.mark.parametrize("what", BOUNDED)
+@given(cuts=CUTS)
+def test_what_surrounds_a_body_has_a_bound(what: str, cuts: list[int]) -> None:
+    answer, fits, too_much = BOUNDED[what]
+    whole = read(answer(fits), cuts)
+    assert whole is not None
+    assert whole.body == BODY
+    with pytest.raises(BrokenOffError):
+        read(answer(too_much), cuts)
+
+
+LONG = {
+    "chunks of one byte": lambda n: chunked(b"x" * (n // 6), 1),
+    "a head": lambda n: b"HTTP/1.1 200 OK\r\nx: " + b"y" * min(n, 65_000),
+    "a body": lambda n: b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * n,
+    "a counted body": lambda n: b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (n, b"x" * n),
+    "a chunk": lambda n: chunked(b"x" * n, n),
+    "a chunk's extension": lambda n: chunked(b"x", 1, extension=b";" + b"x" * min(n, 65_000)),
+}
+
+
+def cost(sent: bytes, piece: int) -> float:
+    """Seconds of this process, the best of three."""
+    best = 1e9
+    for _ in range(3):
+        reading, start = Reading(), time.process_time()
+        for at in range(0, len(sent), piece):
+            reading.feed(sent[at : at + piece])
+        best = min(best, time.process_time() - start)
+    return best
+
+
+@pytest.mark.parametrize("form", LONG)
+def test_what_is_not_read_yet_costs_nothing(form: str) -> None:
+    sent = LONG[form](800_000)
+    assert cost(sent, 1 << 30) < 4 * cost(sent, 4096) + 0.02
+
+
+@pytest.mark.parametrize("form", LONG)
+def test_reading_byte_by_byte_is_linear_in_the_bytes(form: str) -> None:
+    # Four times as many bytes take four times as long; in squares it would be sixteen.
+    assert cost(LONG[form](100_000), 1) < 9 * cost(LONG[form](25_000), 1) + 0.02
+
+
+@pytest.mark.parametrize("length", [b"content-length: 20\r\n", b"transfer-encoding: chunked\r\n", b""])
+def test_a_refusal_is_heard_though_the_connection_broke(length: bytes) -> None:
+    reading = Reading()
+    assert reading.feed(b"HTTP/1.1 413 Content Too Large\r\n" + length) is None
+    told = reading.refusal(b"\r\n{}")
+    if b"chunked" in length:
+        assert told is None  # "{}" is no size of a chunk
+    else:
+        assert told is not None
+        assert (told.status, told.body, told.reusable) == (413, b"{}", False)
+
+
+def test_only_a_refusal_counts_when_the_connection_broke() -> None:
+    assert Reading().refusal(OK) is None
+    assert Reading().refusal(b"HTTP/1.1 200 OK\r\n\r\n{}") is None
+    assert Reading().refusal(b"HTTP/1.1 413 x\r\ncontent-le") is None
+    assert Reading().refusal() is None
+    assert Reading().refusal(b"HTTP/1.1 413 x\r\n\r\n", ended=False) is None  # its body may go on
 
 
 START = b"POST / HTTP/1.1\r\nHost: x\r\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import gc
+import importlib.util
 import ipaddress
 import json
 import socket
@@ -22,6 +23,7 @@ from botocore.config import Config
 
 from personalize_rt import (
     ConfigurationError,
+    InvalidInputError,
     PersonalizeError,
     PersonalizeRuntime,
     ResponseError,
@@ -29,6 +31,12 @@ from personalize_rt import (
     ServerError,
     TransportError,
 )
+
+spec = importlib.util.spec_from_file_location("hostile_for_sender", Path(__file__).with_name("hostile.py"))
+assert spec is not None
+assert spec.loader is not None
+hostile = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(hostile)
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
 BODY = b'{"itemList": [{"itemId": "i1", "score": 0.5}], "recommendationId": "RID-1"}'
@@ -302,6 +310,57 @@ def test_an_interrupt_while_an_answer_is_read_does_not_leave_it_to_the_next(once
     assert ask(once) == ("i1",)
 
 
+# Answers that come before the request is read
+
+
+@pytest.fixture
+def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sending takes until the server reads: no request fits into what this machine keeps of it."""
+    connect = socket.socket.connect
+
+    def connect_small(connection: socket.socket, address: Any) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        connect(connection, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect_small)
+
+
+def send_much(url: str, session: Any, **config: Any) -> Any:
+    with PersonalizeRuntime(
+        session=session, endpoint_url=url, config=Config(**config), deadline=None, retry=RetryPolicy(3, base=0)
+    ) as runtime:
+        return runtime.get_personalized_ranking(campaign_arn=ARN, user_id="u", input_list=hostile.MANY)
+
+
+@pytest.mark.parametrize("form", hostile.REFUSALS)
+@pytest.mark.parametrize("after", [50, 20_000])
+def test_a_refusal_that_comes_before_the_request_is_read_is_told_and_not_sent_again(
+    form: str, after: int, session: Any, small_buffers: None
+) -> None:
+    with hostile.RefusingServer(hostile.REFUSALS[form], after=after) as server:
+        with pytest.raises(InvalidInputError) as caught:
+            send_much(server.url, session)
+        assert (caught.value.status_code, caught.value.attempts, server.connections) == (413, 1, 1)
+
+
+@pytest.mark.fast_path
+def test_a_refusal_of_a_server_that_stays_is_told_when_the_time_is_over(session: Any, small_buffers: None) -> None:
+    with hostile.RefusingServer(hostile.REFUSALS["counted"], after=50, stays=True) as server:
+        with pytest.raises(InvalidInputError) as caught:
+            send_much(server.url, session, read_timeout=0.2)
+        assert (caught.value.status_code, server.connections) == (413, 1)
+
+
+@pytest.mark.fast_path
+def test_half_a_request_has_no_good_answer(session: Any, small_buffers: None) -> None:
+    body = BODY.replace(b"itemList", b"personalizedRanking")
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+    with hostile.RefusingServer(answer, after=50) as server:
+        with pytest.raises(TransportError) as caught:
+            send_much(server.url, session)
+        assert (caught.value.attempts, server.connections) == (3, 3)
+
+
 # Connections
 
 
@@ -541,6 +600,20 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_and_nothing_is_sent(
         ask(runtime, user_id="ada@example.org")
     assert (caught.value.phase, caught.value.attempts) == ("tls", 1)
     assert (tls.requests, fake_time.slept) == ([], [])
+
+
+@pytest.mark.fast_path  # urllib3 takes the reset for a failure of TLS
+@pytest.mark.parametrize("form", hostile.REFUSALS)
+def test_a_refusal_that_comes_before_the_request_is_read_is_told_under_tls_too(
+    form: str, certificate: Path, monkeypatch: Any, small_buffers: None
+) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with hostile.RefusingServer(hostile.REFUSALS[form], after=50, tls=context) as server:
+        with pytest.raises(InvalidInputError) as caught:
+            send_much(server.url, None, region_name="eu-west-1")
+        assert (caught.value.status_code, caught.value.attempts, server.connections) == (413, 1, 1)
 
 
 def test_a_ca_bundle_of_the_environment_is_honoured(tls: RawServer, certificate: Path, monkeypatch: Any) -> None:
