@@ -15,14 +15,15 @@ from botocore.config import Config
 
 import personalize_rt.local.faults
 from personalize_rt import DeadlineExceededError, PersonalizeError, PersonalizeRuntime, Ranking, RetryPolicy
+from personalize_rt.errors import ValidationError
 from personalize_rt.local import LocalPersonalize
 from personalize_rt.local.faults import FaultRule, Faults, Seen, as_seen_by_client, effects
 from personalize_rt.local.faults.effects import WHERE, Fault
 from personalize_rt.local.faults.kinds import KINDS
 from personalize_rt.local.wire import HttpRequest, HttpResponse
 
-# A new kind needs a line here if it has a parameter without a default. A delay is longer than DEADLINE, which ends calls
-# over HTTP, and shorter than the read time-out of clients in process.
+# A new kind needs a line here if it has a parameter without a default. A delay is longer than DEADLINE, which ends a
+# call over HTTP, and shorter than the read time-out in process.
 NEEDED: dict[str, dict[str, Any]] = {"latency": {"seconds": 0.5}}
 
 REQUESTS = 3  # as many as a kind may let pass before it has its effect
@@ -88,11 +89,13 @@ def test_a_kind_is_made_alike_from_json_and_by_its_method(kind: type[Fault]) -> 
 
 
 @every_kind
-def test_a_kind_refuses_what_is_no_value_of_a_parameter(kind: type[Fault]) -> None:
+def test_every_parameter_reaches_a_kind_and_is_checked_there(kind: type[Fault]) -> None:
     for parameter in kind.parameters():
-        for value in (["a list"], {}):
-            with pytest.raises(PersonalizeError, match=parameter):
-                Faults().add({"fault": kind.name, **NEEDED.get(kind.name, {}), parameter: value})
+        given = {**NEEDED.get(kind.name, {}), parameter: ["no value of any parameter"]}
+        with pytest.raises(ValidationError, match=f"^{parameter} must be"):
+            Faults().add({"fault": kind.name, **given})
+        with pytest.raises(ValidationError, match=f"^{parameter} must be"):
+            getattr(Faults(), kind.name)(**given)
 
 
 @every_kind
