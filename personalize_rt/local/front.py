@@ -25,7 +25,7 @@ import traceback
 import uuid
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
-from typing import Any, cast
+from typing import Any, assert_never, cast
 
 import attrs
 import uvicorn
@@ -38,16 +38,9 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from personalize_rt.errors import PersonalizeError, ValidationError
-from personalize_rt.local.faults import (
-    Decision,
-    Drip,
-    Faults,
-    NoAnswer,
-    Reset,
-    WrongLength,
-    error_answer,
-    head_of,
-)
+from personalize_rt.local.faults import Decision, Faults
+from personalize_rt.local.faults.answers import error_answer, head_of
+from personalize_rt.local.faults.effects import Damage, NoAnswer, Piece, Sent, Transmission
 from personalize_rt.local.hosts import ForeignError, HostRule
 from personalize_rt.local.sigv4 import Claim, SignatureError, SignedRequest, Verifier
 from personalize_rt.local.wire import HttpRequest, HttpResponse
@@ -100,12 +93,24 @@ class Line:
         if not self.closed:
             self._transport.write(content)
 
-    async def drip(self, content: bytes, interval: float) -> None:
-        """Send some bytes one by one."""
-        for at in range(len(content)):
+    async def transmit(self, sent: Sent) -> None:
+        """Send what a fault makes of an answer, and end the connection."""
+        for piece in sent.pieces:
+            await self._write_piece(piece)
+        match sent.end:
+            case "close":
+                self.close()
+            case "reset":
+                await self.reset()
+            case _:
+                assert_never(sent.end)
+
+    async def _write_piece(self, piece: Piece) -> None:
+        step = 1 if piece.interval else max(1, len(piece.content))
+        for at in range(0, len(piece.content), step):
             if at:
-                await self.pause(interval)
-            self.write(content[at : at + 1])
+                await self.pause(piece.interval)
+            self.write(piece.content[at : at + step])
 
     async def reset(self) -> None:
         """Send what is written, then reset the connection."""
@@ -472,23 +477,16 @@ class Application:
             await line.pause(decision.delay)
             if line.closed:
                 return True
-        response = _dated(decision.respond(lambda: self._answer(request)))
-        last = _closing(response)
-        match decision.delivery:
-            case Drip(part, interval):
-                await line.drip(head_of(last), interval if part == "head" else 0)
-                await line.drip(last.body, interval if part == "body" else 0)
-            case Reset() as reset:
-                line.write(reset.sent(last))
-                await line.reset()
-            case WrongLength() as wrong:
-                sent = wrong.sent(last)
-                line.write(head_of(sent) + sent.body)
-            case _:
+        response, delivery = _dated(decision.respond(lambda: self._answer(request))), decision.delivery
+        match delivery:
+            case None | Damage():
                 await _send(send, response)
                 return False
-        line.close()
-        return True
+            case Transmission():
+                await line.transmit(delivery.sent(_closing(response)))
+                return True
+            case _:
+                assert_never(delivery)
 
     def _answer(self, request: HttpRequest) -> HttpResponse:
         try:

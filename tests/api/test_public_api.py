@@ -31,6 +31,7 @@ MODULES = (
     "personalize_rt.filters",
     "personalize_rt.filters.builder",
     "personalize_rt.local",
+    "personalize_rt.local.faults",
     "personalize_rt.local.moto",
     "personalize_rt.metrics",
     "personalize_rt.notebook",

@@ -14,21 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from personalize_rt.errors import ValidationError
-from personalize_rt.local.faults import (
-    NO_FAULT,
-    Decision,
-    Drip,
-    FaultRule,
-    Faults,
-    InvalidJson,
-    NoAnswer,
-    Reset,
-    Seen,
-    Truncate,
-    WrongLength,
-    as_seen_by_client,
-    head_of,
-)
+from personalize_rt.local.faults import NO_FAULT, Decision, FaultRule, Faults, Seen, as_seen_by_client
+from personalize_rt.local.faults.answers import head_of, read_answer
+from personalize_rt.local.faults.effects import NoAnswer, Piece, Sent
+from personalize_rt.local.faults.kinds import Drip, InvalidJson, Reset, Truncate, WrongLength
 from personalize_rt.local.wire import HttpRequest, HttpResponse
 
 PREFIX = "arn:aws:personalize:eu-west-1:000000000000:"
@@ -154,11 +143,11 @@ def test_latency_is_drawn_between_its_seconds_and_its_jitter_more() -> None:
 @pytest.mark.parametrize(
     ("make", "delivery"),
     [
-        (lambda faults: faults.drip(), Drip("body", 0.1)),
-        (lambda faults: faults.drip("head", bytes_per_second=4), Drip("head", 0.25)),
-        (lambda faults: faults.reset(), Reset("body", None)),
-        (lambda faults: faults.reset(7), Reset("body", 7)),
-        (lambda faults: faults.reset(0, part="head"), Reset("head", 0)),
+        (lambda faults: faults.drip(), Drip("body", 10.0)),
+        (lambda faults: faults.drip("head", bytes_per_second=4), Drip("head", 4)),
+        (lambda faults: faults.reset(), Reset()),
+        (lambda faults: faults.reset(7), Reset(7)),
+        (lambda faults: faults.reset(0, part="head"), Reset(0, "head")),
         (lambda faults: faults.truncate(), Truncate(None)),
         (lambda faults: faults.truncate(5), Truncate(5)),
         (lambda faults: faults.invalid_json(), InvalidJson()),
@@ -194,17 +183,30 @@ def test_invalid_json_is_never_json_and_rightly_announced(content: dict[str, Any
 
 def test_a_reset_sends_part_of_the_answer_and_never_all_of_it() -> None:
     head = head_of(WELL)
-    assert Reset("body", None).sent(WELL) == head + WELL.body[:9]
-    assert Reset("body", 0).sent(WELL) == head
-    assert Reset("body", 99).sent(WELL) == head + WELL.body[:-1]
-    assert Reset("head", 0).sent(WELL) == b""
-    assert Reset("head", None).sent(WELL) == head[: len(head) // 2]
-    assert Reset("head", 9999).sent(WELL) == head[:-1]
+    for reset, content in (
+        (Reset(), head + WELL.body[:9]),
+        (Reset(0), head),
+        (Reset(99), head + WELL.body[:-1]),
+        (Reset(0, "head"), b""),
+        (Reset(None, "head"), head[: len(head) // 2]),
+        (Reset(9999, "head"), head[:-1]),
+    ):
+        assert reset.sent(WELL) == Sent((Piece(content),), "reset")
 
 
 def test_a_head_is_what_http_sends_before_the_body() -> None:
     assert head_of(WELL) == b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 18\r\n\r\n"
     assert head_of(HttpResponse(599)).startswith(b"HTTP/1.1 599 \r\n")
+
+
+def test_an_answer_is_read_from_the_bytes_that_came() -> None:
+    sent = head_of(WELL) + WELL.body
+    assert read_answer(sent) == WELL
+    assert read_answer(sent + b"more than announced") == WELL
+    assert read_answer(sent[:-1]) == HttpResponse(200, WELL.headers, WELL.body[:-1])
+    assert read_answer(head_of(HttpResponse(599)) + b"to the end") == HttpResponse(599, {}, b"to the end")
+    for no_answer in (b"", b"HTTP/1.1 200 OK", head_of(WELL)[:-1], b"SMTP 200\r\n\r\n", b"HTTP/1.1 fine\r\n\r\n"):
+        assert read_answer(no_answer) is None
 
 
 # How rules go together.
@@ -470,7 +472,15 @@ def test_a_parameter_that_means_nothing_is_refused(make: Callable[[Any], Any], p
     assert faults.rules == ()
 
 
-@pytest.mark.parametrize("make", [lambda faults: faults.hang(time=1), lambda faults: faults.latency(1, jiter=1)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda faults: faults.hang(time=1),
+        lambda faults: faults.hang(time=None),
+        lambda faults: faults.latency(1, jiter=1),
+        lambda faults: faults.min_provisioned_tps(times=1),
+    ],
+)
 def test_a_misspelt_parameter_is_refused(make: Callable[[Any], Any]) -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument"):
         make(Faults())
@@ -563,28 +573,28 @@ def test_the_engine_is_not_asked_for_an_answer_that_never_leaves() -> None:
 
 
 def test_a_drip_takes_as_long_as_all_its_bytes_and_ends_when_two_are_too_far_apart() -> None:
-    assert seen(Decision(delivery=Drip("body", 0.5))) == Seen(17 * 0.5, WELL)
-    assert seen(Decision(0.25, None, Drip("head", 0.5))) == Seen(0.25 + (len(head_of(WELL)) - 1) * 0.5, WELL)
+    assert seen(Decision(delivery=Drip("body", 2))) == Seen(17 * 0.5, WELL)
+    assert seen(Decision(0.25, None, Drip("head", 2))) == Seen(0.25 + (len(head_of(WELL)) - 1) * 0.5, WELL)
     assert seen(Decision(0.25, None, Drip("body", 1.0))) == Seen(1.25, "read_timeout")
     one_byte = HttpResponse(200, {}, b"x")
-    assert seen(Decision(answer=one_byte, delivery=Drip("body", 5.0))) == Seen(0.0, one_byte)
+    assert seen(Decision(answer=one_byte, delivery=Drip("body", 0.2))) == Seen(0.0, one_byte)
 
 
 def test_a_reset_is_a_closed_connection() -> None:
-    assert seen(Decision(0.5, None, Reset("body", None))) == Seen(0.5, "connection_closed")
+    assert seen(Decision(0.5, None, Reset())) == Seen(0.5, "connection_closed")
 
 
 @pytest.mark.parametrize(("by", "body"), [(1, WELL.body[:-1]), (99, b"")])
 def test_a_body_that_is_shorter_than_announced_ends_too_soon(by: int, body: bytes) -> None:
     assert seen(Decision(0.5, None, WrongLength(by))) == Seen(0.5, HttpResponse(200, WELL.headers, body))
-    assert WrongLength(by).sent(WELL) == HttpResponse(200, WELL.headers, body)
+    assert WrongLength(by).sent(WELL) == Sent((Piece(head_of(WELL) + body),))
 
 
 @pytest.mark.parametrize(("by", "body"), [(-1, WELL.body[:-1]), (-99, b"")])
 def test_a_body_that_is_longer_than_announced_is_cut(by: int, body: bytes) -> None:
     shorter = {**WELL.headers, "content-length": str(len(body))}
     assert seen(Decision(delivery=WrongLength(by))) == Seen(0.0, HttpResponse(200, shorter, body))
-    assert WrongLength(by).sent(WELL) == HttpResponse(200, shorter, WELL.body)
+    assert WrongLength(by).sent(WELL) == Sent((Piece(head_of(HttpResponse(200, shorter)) + WELL.body),))
 
 
 def test_a_damaged_body_arrives_as_it_is() -> None:

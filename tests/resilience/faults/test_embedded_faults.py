@@ -24,6 +24,8 @@ from personalize_rt import (
     TransportError,
 )
 from personalize_rt.local import LocalPersonalize
+from personalize_rt.local.faults import Faults
+from personalize_rt.local.faults.kinds import KINDS
 
 pytest.importorskip("uvicorn")
 pytest.importorskip("starlette")
@@ -32,19 +34,23 @@ DEADLINE = 0.2  # seconds
 GUARD = 5.0  # seconds beyond it, for a busy machine
 FILMS = ["tt0468569", "tt0111161", "not-a-film", "tt0133093", "tt0120338"]
 
-FAULTS: dict[str, tuple[Callable[[Any], object], tuple[type[PersonalizeError], ...]]] = {
-    "throttle": (lambda faults: faults.throttle(), (ThrottlingError,)),
+Errors = tuple[type[PersonalizeError], ...]
+
+ELSEWHERE = {"deny", "min_provisioned_tps"}  # an error of the caller; not of each request
+NEEDED: dict[str, dict[str, Any]] = {"latency": {"seconds": 2}}
+
+
+def made_from_json(name: str) -> Callable[[Faults], object]:
+    return lambda faults: faults.add({"fault": name, **NEEDED.get(name, {})})
+
+
+FAULTS: dict[str, tuple[Callable[[Faults], object], Errors]] = {
+    **{name: (made_from_json(name), kind.caller_sees) for name, kind in KINDS.items() if name not in ELSEWHERE},
     "throttle, come back in a minute": (lambda faults: faults.throttle(retry_after=60), (ThrottlingError,)),
-    "fail": (lambda faults: faults.fail(), (ServerError,)),
     "fail as a proxy does": (lambda faults: faults.fail(504), (ServerError,)),
-    "hang": (lambda faults: faults.hang(), ()),
-    "latency": (lambda faults: faults.latency(2), ()),
     "drip of the head": (lambda faults: faults.drip("head", bytes_per_second=50), ()),
     "drip of the body": (lambda faults: faults.drip("body", bytes_per_second=50), ()),
     "reset in the head": (lambda faults: faults.reset(0, part="head"), (TransportError,)),
-    "reset in the body": (lambda faults: faults.reset(), (TransportError,)),
-    "truncate": (lambda faults: faults.truncate(), (ResponseError,)),
-    "invalid JSON": (lambda faults: faults.invalid_json(), (ResponseError,)),
     "more announced than sent": (lambda faults: faults.wrong_length(5), (TransportError,)),
     "less announced than sent": (lambda faults: faults.wrong_length(-5), (ResponseError,)),
 }

@@ -9,6 +9,7 @@ from typing import Any, assert_type
 
 from personalize_rt import FilterExpression, PersonalizeRuntime, Ranking
 from personalize_rt.local import Event, HttpRequest, HttpResponse, LocalDataError, LocalPersonalize
+from personalize_rt.local.faults import FaultRule, Faults
 
 try:
     local = LocalPersonalize.from_directory(Path("data"), clock=lambda: 0.0, rng=Random(7))
@@ -36,10 +37,12 @@ local.put_events(session_id="s", user_id="u", events=[Event("tt0468569", "Watch"
 assert_type(local.add_filter("old", "INCLUDE ItemID WHERE Items.YEAR < 1970"), str)
 assert_type(local.filter_expression("old"), FilterExpression)
 assert_type(local.try_filter("old", user_id="u", values={"GENRE": ["Comedy"]}), tuple[tuple[str, ...], tuple[str, ...]])
-local.faults.throttle(times=2)
-local.faults.fail(status=503, rate=0.1)
-local.faults.latency(0.3)
-local.faults.hang()
+assert_type(local.faults, Faults)
+assert_type(local.faults.throttle(times=2), FaultRule)
+assert_type(local.faults.fail(status=503, rate=0.1), FaultRule)
+assert_type(local.faults.latency(0.3), FaultRule)
+assert_type(local.faults.hang(), FaultRule)
+assert_type(local.faults.rules, tuple[FaultRule, ...])
 local.faults.clear()
 with local.serve(port=0, allow_hosts=["host.docker.internal"]) as url:
     assert_type(url, str)

@@ -1,0 +1,433 @@
+"""The rules of one embedded service: the faults that are on, and the requests that each is limited to."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypedDict, Unpack, assert_never, cast
+
+import attrs
+from attrs.validators import optional
+
+from personalize_rt import forks
+from personalize_rt.errors import ValidationError
+from personalize_rt.local.faults.checks import number, text, whole
+from personalize_rt.local.faults.decision import NO_FAULT, Decision
+from personalize_rt.local.faults.effects import Answer, Asked, Damage, Delay, Fault, NoAnswer, Transmission
+from personalize_rt.local.faults.kinds import (
+    KINDS,
+    Deny,
+    Drip,
+    Fail,
+    Hang,
+    InvalidJson,
+    Latency,
+    MinProvisionedTps,
+    Part,
+    Reset,
+    RetryAfterHeader,
+    Throttle,
+    Truncate,
+    WrongLength,
+)
+from personalize_rt.local.wire import HttpRequest, HttpResponse
+from personalize_rt.operations import OPERATIONS
+
+__all__ = ["FaultRule", "Faults", "When", "Where"]
+
+_BY_METHOD = {operation.method: name for name, operation in OPERATIONS.items()}
+_BY_PATH = {operation.path: name for name, operation in OPERATIONS.items()}
+
+
+class Where(TypedDict, total=False):
+    """To which requests a rule is limited: all of them by default.
+
+    ``operation`` is a name of the service or of boto3 (``"GetRecommendations"``, ``"get_recommendations"``);
+    ``campaign`` and ``recommender`` are an ARN or a name.
+    """
+
+    operation: str
+    campaign: str
+    recommender: str
+
+
+class When(Where, total=False):
+    """To which requests a rule is limited, and how many of them: ``times`` in all, a share of ``rate`` (0 to 1)."""
+
+    times: int
+    rate: float
+
+
+ResourceKind = Literal["campaign", "recommender"]
+Resolve = Callable[[ResourceKind, str], str]
+
+
+@attrs.frozen
+class FaultRule:
+    """One rule as it stands.
+
+    Attributes:
+        id: For ``Faults.remove``.
+        fault: The method that made it (``"throttle"``).
+        parameters: The parameters of that method, as given.
+        fired: The number of requests that it befell so far.
+        left: The number of requests that it will still befall, or ``None`` for any number.
+    """
+
+    id: int
+    fault: str
+    parameters: Mapping[str, Any]
+    fired: int
+    left: int | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The rule as JSON has it."""
+        return {"id": self.id, "fault": self.fault, **self.parameters, "fired": self.fired, "left": self.left}
+
+
+def _is_operation(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    text(_, attribute, value)
+    if value not in OPERATIONS:
+        raise ValidationError(f"operation must be one of {', '.join(OPERATIONS)}", parameter="operation")
+
+
+def _is_share(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    number(positive=True)(_, attribute, value)
+    if value > 1:
+        raise ValidationError("rate is a share, above 0 and at most 1", parameter="rate")
+
+
+def _service_name(operation: Any) -> Any:
+    return _BY_METHOD.get(operation, operation) if isinstance(operation, str) else operation
+
+
+@attrs.frozen
+class _Limits:
+    """The requests that a rule is limited to: the parameters of :class:`When`, checked."""
+
+    times: int | None = attrs.field(default=None, validator=optional(whole(1)))
+    rate: float | None = attrs.field(default=None, validator=optional(_is_share))
+    operation: str | None = attrs.field(default=None, converter=_service_name, validator=optional(_is_operation))
+    campaign: str | None = attrs.field(default=None, validator=optional(text))
+    recommender: str | None = attrs.field(default=None, validator=optional(text))
+
+    def cover(self, asked: Asked) -> bool:
+        """Whether a request is of that operation and resource."""
+        if self.operation not in (None, asked.operation):
+            return False
+        for kind, wanted in (("campaign", self.campaign), ("recommender", self.recommender)):
+            arn = asked.resources.get(kind, "")
+            if wanted not in (None, arn, arn.rpartition("/")[2]):
+                return False
+        return True
+
+
+@attrs.define(eq=False)
+class _Rule:
+    """A rule at work; guarded by the lock of its list."""
+
+    id: int
+    fault: Fault
+    limits: _Limits
+    rng: random.Random
+    fired: int = 0
+
+    @property
+    def left(self) -> int | None:
+        return None if self.limits.times is None else self.limits.times - self.fired
+
+    def applies(self, asked: Asked) -> bool:
+        """Whether it is this request's turn; draws its chance."""
+        if self.left == 0 or not self.limits.cover(asked):
+            return False
+        return self.limits.rate is None or self.rng.random() < self.limits.rate
+
+    def shown(self) -> FaultRule:
+        limits = attrs.asdict(self.limits, filter=lambda _, value: value is not None)
+        return FaultRule(self.id, self.fault.name, {**self.fault.shown(), **limits}, self.fired, self.left)
+
+
+class Faults:
+    """The rules of one embedded service. May be used by many threads at once.
+
+    Rules are asked in the order in which they were made. All delays add up; of the faults that decide *what* is
+    answered (``throttle``, ``fail``, ``deny``, ``min_provisioned_tps``, ``hang``) the first one that applies wins, and
+    so it is with those that decide *how* the answer travels (``drip``, ``reset``, ``truncate``, ``invalid_json``,
+    ``wrong_length``). A rule that was not reached keeps its ``times``, so that a script is a list of rules:
+    ``fail(500, times=2)`` and then ``hang(times=1)`` give two errors and a hang.
+
+    Each method takes, beside its own parameters, those of :class:`When`, and returns the new rule.
+
+    Args:
+        seed: Where chance begins. Each rule has chance of its own; after ``clear()`` it begins anew.
+        clock: Seconds that only ever grow, for ``min_provisioned_tps``.
+        resolve: Gives the ARN of a campaign or recommender with that name, and raises when there is none, so that a
+            misspelt name is not a rule that never applies.
+    """
+
+    _lock = forks.lock()
+
+    def __init__(
+        self, *, seed: int = 0, clock: Callable[[], float] = time.monotonic, resolve: Resolve | None = None
+    ) -> None:
+        self._seed = seed
+        self._clock = clock
+        self._resolve = resolve
+        # Replaced, never changed: asking whether there is any rule needs no lock.
+        self._rules: tuple[_Rule, ...] = ()
+        self._made = 0
+        self._ids = random.Random(seed)
+
+    @property
+    def rules(self) -> tuple[FaultRule, ...]:
+        """The rules as they stand, in their order; those that are used up too."""
+        with self._lock:
+            return tuple(rule.shown() for rule in self._rules)
+
+    def clear(self) -> None:
+        """Take out all rules, and let chance begin anew."""
+        with self._lock:
+            self._rules, self._made, self._ids = (), 0, random.Random(self._seed)
+
+    def remove(self, rule: FaultRule | int) -> None:
+        """Take out one rule, by itself or by its id.
+
+        Raises:
+            ValidationError: There is no such rule (any more).
+        """
+        id = rule.id if isinstance(rule, FaultRule) else rule
+        with self._lock:
+            rules = tuple(rule for rule in self._rules if rule.id != id)
+            removed = len(rules) < len(self._rules)
+            self._rules = rules
+        if not removed:
+            raise ValidationError("there is no fault rule with this id (any more)", parameter="rule")
+
+    def decide(self, request: HttpRequest) -> Decision:
+        """Say what happens to a request. Counts, draws chances and reads the clock; nothing else."""
+        if not self._rules:
+            return NO_FAULT
+        asked = _asked(request)
+        delay, delivery = 0.0, None
+        with self._lock:
+            answer = self._answer(asked)
+            if isinstance(answer, NoAnswer):
+                return Decision(answer=answer)
+            for rule in self._rules:
+                fault = rule.fault
+                match fault:
+                    case Answer():
+                        pass  # asked already
+                    case Delay():
+                        if rule.applies(asked):
+                            rule.fired += 1
+                            delay += fault.delay(rule.rng)
+                    case Damage() | Transmission():
+                        if delivery is None and rule.applies(asked):
+                            rule.fired += 1
+                            delivery = fault
+                    case _:
+                        assert_never(fault)
+        return Decision(delay, answer, delivery)
+
+    def _answer(self, asked: Asked) -> HttpResponse | NoAnswer | None:
+        """The answer of the first rule that has one."""
+        for rule in self._rules:
+            if not isinstance(rule.fault, Answer) or not rule.applies(asked):
+                continue
+            answer = rule.fault.answer(asked, self._clock())
+            if answer is not None:
+                rule.fired += 1
+                return self._with_id(answer) if isinstance(answer, HttpResponse) else answer
+        return None
+
+    def _with_id(self, answer: HttpResponse) -> HttpResponse:
+        request_id = str(uuid.UUID(int=self._ids.getrandbits(128), version=4))
+        return attrs.evolve(answer, headers={**answer.headers, "x-amzn-requestid": request_id})
+
+    # Answers in place of the engine's.
+
+    def throttle(
+        self,
+        *,
+        retry_after: float | None = None,
+        header: RetryAfterHeader = "retry-after",
+        **when: Unpack[When],
+    ) -> FaultRule:
+        """Answer with ``ThrottlingException``, status 400 (API reference, "Common errors").
+
+        Args:
+            retry_after: Seconds that the client is told to wait, or ``None`` to tell it nothing.
+            header: ``"retry-after"``, which holds whole seconds, or ``"x-amz-retry-after"``, which holds milliseconds.
+            **when: See :class:`When`.
+        """
+        return self._add(Throttle(retry_after, header), when)
+
+    def fail(
+        self,
+        status: int = 500,
+        *,
+        code: str | None = None,
+        retry_after: float | None = None,
+        header: RetryAfterHeader = "retry-after",
+        **when: Unpack[When],
+    ) -> FaultRule:
+        """Answer with an error.
+
+        Args:
+            status: The HTTP status, 400 to 599.
+            code: The error code. By default the documented one of that status (500 ``InternalFailure``, 503
+                ``ServiceUnavailable``, …); other statuses come without a code, like those of a proxy.
+            retry_after: Seconds that the client is told to wait, or ``None`` to tell it nothing.
+            header: ``"retry-after"``, which holds whole seconds, or ``"x-amz-retry-after"``, which holds milliseconds.
+            **when: See :class:`When`.
+        """
+        return self._add(Fail(status, code, retry_after, header), when)
+
+    def deny(self, *, code: str = "AccessDeniedException", **when: Unpack[When]) -> FaultRule:
+        """Answer with status 403.
+
+        Args:
+            code: The error code, such as ``"ExpiredTokenException"`` or ``"UnrecognizedClientException"``.
+            **when: See :class:`When`.
+        """
+        return self._add(Deny(code), when)
+
+    def min_provisioned_tps(self, tps: int = 1, *, burst: int | None = None, **where: Unpack[Where]) -> FaultRule:
+        """Throttle each campaign and recommender to the capacity that it was given.
+
+        A token bucket for each ARN. The service promises ``minProvisionedTPS`` and may give more; a test wants to see
+        what happens when it does not.
+
+        Args:
+            tps: Requests in a second, from 1.
+            burst: Requests at once after a quiet time; by default as many as in a second.
+            **where: See :class:`Where`.
+        """
+        return self._add(MinProvisionedTps(tps, burst), where)
+
+    def hang(self, **when: Unpack[When]) -> FaultRule:
+        """Do not answer. What other rules would do to the answer is not done, and not counted."""
+        return self._add(Hang(), when)
+
+    # A late answer, and an answer that goes wrong on its way.
+
+    def latency(self, seconds: float, *, jitter: float = 0.0, **when: Unpack[When]) -> FaultRule:
+        """Wait before answering.
+
+        Args:
+            seconds: For so long.
+            jitter: And for so many seconds more at the most, drawn evenly.
+            **when: See :class:`When`.
+        """
+        return self._add(Latency(seconds, jitter), when)
+
+    def drip(self, part: Part = "body", *, bytes_per_second: float = 10.0, **when: Unpack[When]) -> FaultRule:
+        """Send one part of the answer a byte at a time: each read of the client is in time, the whole is not.
+
+        Args:
+            part: ``"head"`` (status line and headers) or ``"body"``.
+            bytes_per_second: How fast.
+            **when: See :class:`When`.
+        """
+        return self._add(Drip(part, bytes_per_second), when)
+
+    def reset(self, after_bytes: int | None = None, *, part: Part = "body", **when: Unpack[When]) -> FaultRule:
+        """Reset the connection in the middle of the answer.
+
+        Args:
+            after_bytes: Bytes of that part which are sent first, though never all; ``None`` means half of them. For
+                a reset before the first byte of an answer: ``reset(0, part="head")``.
+            part: ``"head"`` or ``"body"``; before a part of the body comes the whole head.
+            **when: See :class:`When`.
+        """
+        return self._add(Reset(after_bytes, part), when)
+
+    def truncate(self, keep: int | None = None, **when: Unpack[When]) -> FaultRule:
+        """Cut the body, and announce it as long as it then is: HTTP is well, the JSON ends too soon.
+
+        Args:
+            keep: Bytes that are left, though never all; ``None`` means half of them.
+            **when: See :class:`When`.
+        """
+        return self._add(Truncate(keep), when)
+
+    def invalid_json(self, **when: Unpack[When]) -> FaultRule:
+        """Send a body of the right length that is no JSON."""
+        return self._add(InvalidJson(), when)
+
+    def wrong_length(self, by: int = 1, **when: Unpack[When]) -> FaultRule:
+        """Announce another length than is sent, and close the connection.
+
+        Args:
+            by: Bytes at the end that are announced and not sent (or, when negative, sent and not announced).
+            **when: See :class:`When`.
+        """
+        return self._add(WrongLength(by), when)
+
+    def add(self, document: object) -> FaultRule:
+        """Make a rule from JSON: ``{"fault": "throttle", "times": 2}``.
+
+        ``fault`` is the name of a method of this class; everything else is a parameter of it.
+
+        Raises:
+            ValidationError: It is not an object of this form.
+        """
+        if not isinstance(document, dict):
+            raise ValidationError('a fault is an object such as {"fault": "throttle", "times": 2}', parameter="fault")
+        given = {name: value for name, value in cast("dict[str, Any]", document).items() if name != "fault"}
+        name: object = cast("dict[str, Any]", document).get("fault")
+        kind = KINDS.get(name) if isinstance(name, str) else None
+        if kind is None:
+            raise ValidationError(f"fault must be one of {', '.join(KINDS)}", parameter="fault")
+        parameters = kind.parameters()
+        known = (*parameters, *kind.limits)
+        unknown = sorted(set(given) - set(known))
+        if unknown:
+            raise ValidationError(f"{kind.name} has no parameter {unknown[0]!r}; it has {', '.join(known)}")
+        # null stands for the default.
+        given = {name: value for name, value in given.items() if value is not None}
+        for parameter, required in parameters.items():
+            if required and parameter not in given:
+                raise ValidationError(f"{kind.name} needs {parameter}", parameter=parameter)
+        fault = kind(**{name: given.pop(name) for name in parameters if name in given})
+        return self._add(fault, cast("When", given))
+
+    def _add(self, fault: Fault, limits: When | Where) -> FaultRule:
+        for name in limits:
+            if name not in fault.limits:
+                raise TypeError(f"{fault.name}() got an unexpected keyword argument {name!r}")
+        checked = _Limits(**limits)
+        checked = attrs.evolve(
+            checked,
+            campaign=self._resource("campaign", checked.campaign),
+            recommender=self._resource("recommender", checked.recommender),
+        )
+        with self._lock:
+            self._made += 1
+            rule = _Rule(self._made, fault, checked, random.Random(f"{self._seed}/{self._made}"))
+            self._rules = (*self._rules, rule)
+            return rule.shown()
+
+    def _resource(self, kind: ResourceKind, name: str | None) -> str | None:
+        if name is None or self._resolve is None or name.startswith("arn:"):
+            return name
+        return self._resolve(kind, name)
+
+
+def _asked(request: HttpRequest) -> Asked:
+    """The operation and resources of a request; of one that the engine will refuse, as much as can be read."""
+    try:
+        members: Any = json.loads(request.body or b"{}")
+    except (ValueError, RecursionError):
+        members = None
+    resources: dict[str, str] = {}
+    if isinstance(members, dict):
+        for kind in ("campaign", "recommender"):
+            arn: Any = cast("dict[str, Any]", members).get(f"{kind}Arn")
+            if isinstance(arn, str):
+                resources[kind] = arn
+    return Asked(_BY_PATH.get(request.path.partition("?")[0]), resources)
