@@ -6,8 +6,8 @@ twice. ``Cache(personal=True)`` keeps personal answers too; the user id is part 
 another user.
 
 The key is a digest of the whole canonical request, and of the endpoint, the region and the principal of the client that
-asks: clients may share a cache, and none gets the answer of another endpoint, account or role. Nothing that a store sees
-or lists tells who asked for what.
+asks: clients may share a cache, and none gets the answer of another endpoint, account or role. Nothing that a store
+sees or lists tells who asked for what.
 """
 
 from __future__ import annotations
