@@ -43,6 +43,10 @@ class Holder:
         self.renewed += 1
 
 
+def records_of(holder: object) -> set[Any]:
+    return {key for key, reference in forks._known.items() if reference() is holder}
+
+
 def test_an_attribute_of_a_process_is_made_once_and_anew_in_a_child(forked: Any) -> None:
     holder = Holder()
     flights, lock = holder.flights, holder.lock
@@ -98,26 +102,26 @@ def test_a_function_is_called_with_each_object_that_still_lives(forked: Any) -> 
     holder, dropped = Holder(), Holder()
     for each in (holder, dropped):
         forks.in_child(each, Holder.renew)
-    gone, known = weakref.ref(dropped), len(forks._known)
+    gone, records = weakref.ref(dropped), records_of(dropped)
     del dropped, each
     gc.collect()
     assert gone() is None
-    assert len(forks._known) == known - 1
+    assert len(records) == 1
+    assert not records & forks._known.keys()
     assert forked(lambda: holder.renewed) == "1"
     assert holder.renewed == 0
 
 
 def test_an_object_with_such_attributes_is_not_kept_alive() -> None:
     holder = Holder()
-    known = len(forks._known)
     holder.lock.acquire()
     holder.flights["key"] = 1
-    assert len(forks._known) == known + 2
-    gone = weakref.ref(holder)
+    gone, records = weakref.ref(holder), records_of(holder)
     del holder
     gc.collect()
     assert gone() is None
-    assert len(forks._known) == known
+    assert len(records) == 2
+    assert not records & forks._known.keys()
 
 
 # Everything that holds a lock
