@@ -12,7 +12,6 @@ import html
 import json
 import logging
 import pickle
-import re
 import traceback
 import urllib.parse
 from collections.abc import Callable, Iterator

@@ -27,8 +27,8 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 from personalize_rt.errors import ConfigurationError, PersonalizeError, ValidationError
-from personalize_rt.masking import without_logins
 from personalize_rt.operations import Request
+from personalize_rt.redaction import without_logins
 from personalize_rt.transport import fast, sending
 from personalize_rt.transport.asynchronous_sender import AsyncSender
 from personalize_rt.transport.attempt import Attempt, under_way

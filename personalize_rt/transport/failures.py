@@ -20,8 +20,8 @@ from personalize_rt.errors import (
     TransportError,
     ValidationError,
 )
-from personalize_rt.masking import mask, mask_id, without_logins
 from personalize_rt.operations import Request, argument_name
+from personalize_rt.redaction import mask, mask_id, without_logins
 from personalize_rt.transport.untyped import untyped
 
 __all__ = ["configured", "forget_frames", "service_error", "shown_code", "shown_request_id", "translated"]
