@@ -27,81 +27,32 @@ from contextlib import suppress
 from typing import NamedTuple
 from unicodedata import combining, normalize
 
-__all__ = ["MASK", "mask", "mask_id", "without_logins"]
-
-MASK = "***"
+__all__ = ["parts_in_common"]
 
 _RUN = 4  # characters in common that are no coincidence
-_RUN_OF_UUID = 8  # of hexadecimal digits, four in a row are one
 _LAYERS = 8
 _PACKED = 2  # layers of base64 or hexadecimal digits
 _MOST = 30  # layers of any kind, however cunningly a text was made
 
 
-def mask(text: str, secrets: Iterable[str], shown: Iterable[str] = (), *, run: int = _RUN) -> str:
-    """Replace by ``***`` every token that has something in common with a value; see the module for the rule.
+def parts_in_common(
+    text: str, secrets: Iterable[str], shown: Iterable[str], run: int | None = None
+) -> list[tuple[int, int]]:
+    """The parts of a text to hide, from left to right; some overlap. See the module for the rule.
 
     Takes time in proportion to the text and the values together.
 
     Args:
         text: A message of somebody else, which may repeat what it was given.
         secrets: The values to hide; those of nothing but white space are passed over.
-        shown: What stays whole: ARNs, item ids, names of parameters. A user called "1" is not in ``eu-west-1``.
-        run: Characters in common from which on a token is hidden.
+        shown: What stays whole: ARNs, item ids, names of parameters.
+        run: Characters in common from which on a token is hidden, by default four.
     """
-    values = _Values(secrets, run)
+    values = _Values(secrets, run or _RUN)
     if not values:
-        return text
+        return []
     may_stay = _Shown(shown)
-    spans = sorted(span for layer in _layers(text, values) for span in layer.hidden(values, may_stay))
-    parts: list[str] = []
-    done = 0
-    for start, end in spans:
-        if start >= done:
-            parts += text[done:start], MASK
-        done = max(done, end)
-    return "".join((*parts, text[done:]))
-
-
-def mask_id(id: str, secrets: Iterable[str]) -> str:
-    """An id that the service made up, without what it may have been made of.
-
-    Args:
-        id: The id; of a UUID, which AWS's are, eight characters in common are needed.
-        secrets: The values to hide.
-    """
-    secrets = list(secrets)
-    if not _UUID.fullmatch(id):
-        return mask(id, secrets)
-    # Every call comes here, and hardly any id has something in common with a value.
-    if not any(_may_share(value.lower(), id.lower()) for value in secrets if value):
-        return id
-    return mask(id, secrets, run=_RUN_OF_UUID)
-
-
-def _may_share(value: str, uuid: str) -> bool:
-    if not value.isascii() or _ESCAPED.search(value) or value in uuid:
-        return True
-    return _OF_UUID.search(value) is not None and any(
-        uuid[n : n + _RUN_OF_UUID] in value for n in range(len(uuid) - _RUN_OF_UUID + 1)
-    )
-
-
-_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_OF_UUID = re.compile(rf"[0-9a-f-]{{{_RUN_OF_UUID}}}")
-_ESCAPED = re.compile(r"[%&\\]")
-
-
-def without_logins(text: str) -> str:
-    """A text without the user names and passwords of URLs: nothing from the first ``://`` to the last ``@``."""
-    if "@" not in text:
-        return text
-    return _LOGIN.sub("", _URL_LOGIN.sub("://", text))
-
-
-# If it was not escaped as it should have been, a password may have any character in it.
-_URL_LOGIN = re.compile(r"://.*@", re.DOTALL)
-_LOGIN = re.compile(r"[^\s:@]+:[^\s@]*@")
+    return sorted(span for layer in _layers(text, values) for span in layer.hidden(values, may_stay))
 
 
 class _Values:

@@ -19,8 +19,7 @@ import attrs
 
 from personalize_rt.decoding import Columns
 from personalize_rt.errors import PersonalizeError, ResponseError
-from personalize_rt.masking import MASK
-from personalize_rt.redaction import describe
+from personalize_rt.redaction import MASK, describe
 
 if TYPE_CHECKING:
     from personalize_rt.notebook.compare import Comparison
@@ -242,7 +241,7 @@ def _score_column(values: Iterable[float | None] | Callable[[], Scores]) -> Scor
 RowT = TypeVar("RowT")
 
 # service.md section 3.10, and the ids of the embedded service
-_RECOMMENDATION_ID = re.compile(r"RID(?:-[0-9A-Za-z]+)*")
+_RECOMMENDATION_ID = "RID(?:-[0-9A-Za-z]+)*"
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -337,7 +336,7 @@ class _Answer(Sequence[RowT]):
             shown.append(f"… {len(self) - len(shown)} more")
         degraded = ", degraded" if self.degraded else ""
         recommendation_id = self.recommendation_id
-        if recommendation_id is not None and not _RECOMMENDATION_ID.fullmatch(recommendation_id):
+        if recommendation_id is not None and not re.fullmatch(_RECOMMENDATION_ID, recommendation_id):
             recommendation_id = MASK
         return f"{type(self).__name__}([{', '.join(shown)}], recommendation_id={recommendation_id!r}{degraded})"
 

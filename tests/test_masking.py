@@ -16,7 +16,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from personalize_rt.masking import MASK, mask, mask_id, without_logins
+from personalize_rt.redaction import MASK, mask, mask_id, without_logins
 
 
 @pytest.mark.parametrize(

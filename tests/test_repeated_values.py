@@ -12,7 +12,6 @@ import html
 import json
 import logging
 import pickle
-import re
 import traceback
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -280,13 +279,14 @@ def test_a_code_that_is_masked_still_decides_the_class(ask: Ask, server: Any) ->
 
 @pytest.mark.parametrize("world", ["sync"])
 def test_what_is_left_of_a_long_message_has_no_part_of_a_value(ask: Ask, server: Any, sinks: Sinks) -> None:
-    for filler in ("x ", "y" * 99 + " ", f"{USER} "):
-        for more in range(12):
-            text = (filler * 4000)[: 4000 - more] + USER
-            server.always(server.failure(400, message=text))
-            message = str(ask(USER))
-            assert len(message) < 700
-            assert not re.search(r"ann\b|ann&", message)
+    for size in range(1, 12):
+        # The text is cut within the last one, and what is left of it would not be recognised.
+        text = f"{USER} " * 99 + "z" * (19 - size) + " " + USER
+        server.always(server.failure(400, message=text))
+        message = str(ask(USER))
+        assert "***" in message
+        assert len(message) < 700
+        assert "an" not in message.rpartition(": ")[2]
     sinks.assert_hide(USER)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from personalize_rt.cli.output import printable
 from personalize_rt.errors import ConfigurationError, PersonalizeError, ValidationError
 from personalize_rt.local import LocalDataError
-from personalize_rt.masking import MASK, mask
+from personalize_rt.redaction import MASK, mask
 
 __all__ = ["SERVICE", "exit_status", "in_one_line", "on_command_line"]
 

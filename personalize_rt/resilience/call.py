@@ -21,7 +21,7 @@ from personalize_rt.errors import (
 )
 from personalize_rt.limits import Limits
 from personalize_rt.operations import Request
-from personalize_rt.redaction import describe
+from personalize_rt.redaction import describe, mask
 from personalize_rt.resilience.budget import RetryBudget
 from personalize_rt.resilience.retry import RetryPolicy, is_seconds
 from personalize_rt.results import Ranking, ResponseInfo
@@ -250,8 +250,6 @@ class Call(Generic[ResultT]):
 
     def _without_names(self, message: str) -> str:
         """What is wrong with an answer; a member of it may be named after somebody."""
-        from personalize_rt.masking import mask
-
         values, shown = list(self.request.personal_values()), list(self.request.shown())
         return re.sub(r"(?<=metadata\[').*(?='\])", lambda name: mask(name[0], values, shown), message)
 

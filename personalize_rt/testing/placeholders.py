@@ -17,8 +17,8 @@ from typing import Any, cast
 
 import attrs
 
-from personalize_rt.masking import MASK, mask
 from personalize_rt.operations import GET_RECOMMENDATIONS, Request
+from personalize_rt.redaction import MASK, mask
 from personalize_rt.transport.failures import shown_code
 
 __all__ = ["Placeholders", "personal_values"]

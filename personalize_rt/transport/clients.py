@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 
 from personalize_rt._version import __version__
 from personalize_rt.errors import ValidationError
-from personalize_rt.masking import without_logins
-from personalize_rt.redaction import describe
+from personalize_rt.redaction import describe, without_logins
 from personalize_rt.transport.untyped import untyped
 
 __all__ = [

@@ -15,8 +15,8 @@ from typing import Any, Literal
 import attrs
 
 from personalize_rt.errors import ConfigurationError, PersonalizeError, ResponseError, ServiceError, TransportError
-from personalize_rt.masking import without_logins
 from personalize_rt.operations import GET_RECOMMENDATIONS, Request
+from personalize_rt.redaction import without_logins
 from personalize_rt.results import ResponseInfo
 from personalize_rt.transport.credential_failures import credentials_error
 from personalize_rt.transport.sending import Transport

@@ -18,8 +18,8 @@ from personalize_rt.errors import (
     TransportError,
     ValidationError,
 )
-from personalize_rt.masking import mask, mask_id, without_logins
 from personalize_rt.operations import Request, argument_name
+from personalize_rt.redaction import mask, mask_id, without_logins
 from personalize_rt.transport.attempt import Attempt
 from personalize_rt.transport.codes import CODES, service_error_class
 from personalize_rt.transport.given import unknown_member
@@ -239,10 +239,10 @@ _LONGEST_CODE = 100
 
 def _cut(said: str, secrets: Sequence[str], shown: Sequence[str], limit: int) -> str:
     """A text of the service without personal values, and without what is too long: a proxy's page, for one."""
-    whole = len(said) <= 8 * limit
-    masked = mask(said[: 8 * limit], secrets, shown)
+    whole = len(said) <= 4 * limit
+    masked = mask(said[: 4 * limit], secrets, shown)
     if not whole:  # the last word was cut, maybe to less of a value than is recognised
-        masked = re.sub(r"\S*\Z", "", masked)
+        masked = masked.rpartition(" ")[0]
     return masked if whole and len(masked) <= limit else f"{masked[:limit]}…"
 
 

@@ -17,8 +17,8 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from personalize_rt.masking import MASK, mask, without_logins
 from personalize_rt.operations import GET_RECOMMENDATIONS, Request
+from personalize_rt.redaction import MASK, mask, without_logins
 from personalize_rt.transport.attempt import Attempt, under_way
 
 __all__ = ["mask_log", "without_credentials"]
