@@ -400,7 +400,7 @@ class Faults:
         for name in limits:
             if name not in fault.limits:
                 raise TypeError(f"{fault.name}() got an unexpected keyword argument {name!r}")
-        checked = _Limits(**limits)
+        checked = _Limits(**cast("Mapping[str, Any]", limits))
         checked = attrs.evolve(
             checked,
             campaign=self._resource("campaign", checked.campaign),
