@@ -30,7 +30,6 @@ from personalize_rt import forks
 from personalize_rt.decoding import LARGE, decoded_in_background
 from personalize_rt.errors import ConfigurationError, PersonalizeError, ValidationError
 from personalize_rt.operations import Request
-from personalize_rt.redaction import without_logins
 from personalize_rt.transport import fast, sending
 from personalize_rt.transport.asynchronous_credentials import AsyncCredentials
 from personalize_rt.transport.asynchronous_sender import AsyncSender
