@@ -1,6 +1,7 @@
 """Filters: the whole filter language of the service, parsed, checked, written and evaluated.
 
 * ``values``: what parameters are given, as the service wants it written.
+* ``terms``: clauses, conditions, fields and placeholders.
 * ``expression``: :class:`Filter`, :class:`FilterExpression`, :class:`BoundFilter`.
 * ``builder``: expressions in Python operators.
 * ``lexer``, ``parser``, ``diagnostics``: text to expression; ``grammar.md`` is the grammar for readers.

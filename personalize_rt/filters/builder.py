@@ -24,19 +24,9 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar, cast
 
 from personalize_rt.errors import FilterSyntaxError, ValidationError
-from personalize_rt.filters.expression import (
-    Action,
-    Clause,
-    Condition,
-    Field,
-    FilterExpression,
-    Operator,
-    Param,
-    Target,
-    Value,
-    checked,
-)
+from personalize_rt.filters.expression import FilterExpression, checked
 from personalize_rt.filters.parser import is_quoted_parameter
+from personalize_rt.filters.terms import Action, Clause, Condition, Field, Operator, Param, Target, Value
 from personalize_rt.filters.values import check_name, decode, encode
 from personalize_rt.limits import Limits
 from personalize_rt.redaction import describe

@@ -21,7 +21,7 @@ import attrs
 
 from personalize_rt import forks
 from personalize_rt.errors import FilterValuesError, ValidationError
-from personalize_rt.filters.expression import Target
+from personalize_rt.filters.terms import Target
 from personalize_rt.filters.values import bare_digits
 from personalize_rt.interactions import Interaction
 from personalize_rt.redaction import describe

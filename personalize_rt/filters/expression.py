@@ -17,21 +17,30 @@ documentation (``docs/explanation/filter-semantics.md``).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import attrs
 
 from personalize_rt.errors import FilterValuesError, ValidationError
 from personalize_rt.filters.diagnostics import mask, near
+from personalize_rt.filters.terms import (
+    EVENT_DATASETS,
+    ORDERING,
+    Clause,
+    Condition,
+    Field,
+    Param,
+    Target,
+    Value,
+    write,
+)
 from personalize_rt.filters.values import LEAVE_OUT, FilterValue, RawFilterValue, check_name, decode, encode
 from personalize_rt.limits import Limits
 from personalize_rt.redaction import describe
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     from personalize_rt.filters.catalogue import Catalogue, Row
     from personalize_rt.filters.selection import Explanation, Selector
     from personalize_rt.interactions import Interaction
@@ -47,107 +56,8 @@ __all__ = [
     "Parameter",
 ]
 
-Action = Literal["INCLUDE", "EXCLUDE"]
-Target = Literal["ItemID", "ActionID", "UserID"]
-Operator = Literal["IN", "NOT IN", "=", "!=", "<", "<=", ">", ">="]
-
-ORDERING = frozenset({"<", "<=", ">", ">="})
-EVENT_DATASETS = frozenset({"Interactions", "Action_Interactions"})
 _ARN = re.compile(r"arn:([a-z\d-]+):personalize:.*:.*:.+")
 _LIMITS = Limits()
-
-
-@attrs.frozen
-class Field:
-    """A column of a dataset.
-
-    Attributes:
-        dataset: ``"Items"``, ``"Interactions"``, ``"Users"``, ``"Actions"``, ``"Action_Interactions"``,
-            ``"CurrentUser"`` or ``"CurrentItem"``.
-        name: The column, as the expression spells it. The service ignores its case.
-    """
-
-    dataset: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.dataset}.{self.name}"
-
-
-@attrs.frozen
-class Param:
-    """A placeholder, ``$GENRE``, whose value comes with each request.
-
-    Attributes:
-        name: Without ``$``; its case counts.
-    """
-
-    name: str
-
-    def __str__(self) -> str:
-        return f"${self.name}"
-
-
-Value: TypeAlias = "str | int | Decimal | Param"
-"""What a field is compared with: a literal or a placeholder."""
-
-
-@attrs.frozen(repr=False)
-class Condition:
-    """One comparison.
-
-    Attributes:
-        field: The left side.
-        operator: ``"IN"``, ``"NOT IN"``, ``"="``, ``"!="``, ``"<"``, ``"<="``, ``">"`` or ``">="``.
-        operand: The values of the right side (one, unless the operator is IN or NOT IN), or the field of the
-            current item.
-    """
-
-    field: Field
-    operator: Operator
-    operand: tuple[Value, ...] | Field
-
-    @property
-    def params(self) -> tuple[Param, ...]:
-        """The placeholders, in order."""
-        operand = self.operand
-        return () if isinstance(operand, Field) else tuple(value for value in operand if isinstance(value, Param))
-
-    def __str__(self) -> str:
-        return "".join(_condition(self, " ", str))
-
-    def __repr__(self) -> str:
-        return f"<Condition {mask(f'WHERE {self}')[6:]}>"
-
-
-@attrs.frozen(repr=False)
-class Clause:
-    """One expression of a chain.
-
-    Attributes:
-        action: ``"INCLUDE"`` keeps only what matches, ``"EXCLUDE"`` drops what matches.
-        target: ``"ItemID"``, ``"ActionID"`` or ``"UserID"``.
-        where: Alternatives (OR), each with the conditions that must hold together (AND).
-        only_if: Conditions on ``CurrentUser`` that must all hold for the clause to apply.
-    """
-
-    action: Action
-    target: Target
-    where: tuple[tuple[Condition, ...], ...]
-    only_if: tuple[Condition, ...] = ()
-
-    @property
-    def conditions(self) -> Iterator[Condition]:
-        """All conditions, those of the IF part last."""
-        for alternative in self.where:
-            yield from alternative
-        yield from self.only_if
-
-    def __str__(self) -> str:
-        return "".join(_clause(self, " ", str))
-
-    def __repr__(self) -> str:
-        return f"<Clause {mask(str(self))}>"
 
 
 @attrs.frozen
@@ -413,11 +323,7 @@ class FilterExpression:
         return checked(cls(clauses))
 
     def __str__(self) -> str:
-        text = "".join(_chain(self, " ", str))
-        if len(text) > _LONGEST:
-            # As short as it can be written, so that the canonical text of any expression within the limit is too.
-            text = "".join(_chain(self, "", _shortest))
-        return text
+        return write(self.clauses)
 
     def __repr__(self) -> str:
         return f"<FilterExpression {mask(str(self))}>"
@@ -435,7 +341,7 @@ def checked(expression: FilterExpression, limits: Limits = _LIMITS) -> FilterExp
     """
     from personalize_rt.filters.parser import parse
 
-    parsed = parse(str(expression), limits=limits)
+    parsed = FilterExpression(parse(str(expression), limits=limits))
     if parsed != expression:
         raise ValidationError(
             "a name or a string in this expression cannot be written in the filter language", parameter="expression"
@@ -509,7 +415,7 @@ class Filter:
         """
         from personalize_rt.filters.parser import parse
 
-        return parse(text, limits=limits)
+        return FilterExpression(parse(text, limits=limits))
 
     @property
     def parameters(self) -> Mapping[str, Parameter]:
@@ -652,80 +558,6 @@ def _advice(name: str, parameters: Mapping[str, Parameter]) -> str:
     if same:
         return f"did you mean {same[0]}? The case of a parameter's name counts"
     return near(name, parameters) or f"it has {', '.join(parameters)}"
-
-
-# Writing. Each function yields the pieces of the text; *gap* is the white space where the language needs none.
-
-_LONGEST = cast(int, _LIMITS.filter_expression_length)
-_SINGULAR = {
-    "Items": "Item",
-    "Interactions": "Interaction",
-    "Users": "User",
-    "Actions": "Action",
-    "Action_Interactions": "Action_Interaction",
-}
-
-
-def _shortest(field: Field) -> str:
-    return f"{_SINGULAR.get(field.dataset, field.dataset)}.{field.name}"
-
-
-def _chain(expression: FilterExpression, gap: str, name: Callable[[Field], str]) -> Iterator[str]:
-    for position, clause in enumerate(expression.clauses):
-        if position:
-            yield f"{gap}|{gap}"
-        yield from _clause(clause, gap, name)
-
-
-def _clause(clause: Clause, gap: str, name: Callable[[Field], str]) -> Iterator[str]:
-    yield f"{clause.action} {clause.target} WHERE "
-    previous: Condition | None = None
-    for alternative in clause.where:
-        word = "OR"
-        for condition in alternative:
-            if previous is not None:
-                yield f"{_after(previous, gap)}{word} "
-            yield from _condition(condition, gap, name)
-            previous, word = condition, "AND"
-    word = "IF"
-    for condition in clause.only_if:
-        yield f"{_after(cast(Condition, previous), gap)}{word} "
-        yield from _condition(condition, gap, name)
-        previous, word = condition, "AND"
-
-
-def _condition(condition: Condition, gap: str, name: Callable[[Field], str]) -> Iterator[str]:
-    operator, operand = condition.operator, condition.operand
-    yield name(condition.field)
-    if operator in ("IN", "NOT IN"):
-        yield f" {operator}"
-        if isinstance(operand, Field):
-            yield f" {operand}"
-        else:
-            yield f"{gap}({f',{gap}'.join(map(_literal, operand))})"
-    else:
-        yield f"{gap}{operator}{gap}"
-        yield str(operand) if isinstance(operand, Field) else _literal(operand[0])
-
-
-def _after(condition: Condition, gap: str) -> str:
-    """White space between a condition and the word after it: after a bracket or a quote none is needed."""
-    operand = condition.operand
-    if isinstance(operand, Field):
-        return " "
-    return gap if condition.operator in ("IN", "NOT IN") or isinstance(operand[0], str) else " "
-
-
-def _literal(value: Value) -> str:
-    if isinstance(value, str):
-        if '"' not in value:
-            return f'"{value}"'
-        if "'" in value:
-            raise ValidationError(
-                "a string cannot hold both kinds of quotes: the filter language has no escape", parameter="expression"
-            )
-        return f"'{value}'"
-    return str(value) if isinstance(value, (int, Param)) else format(value, "f")
 
 
 def _condition_to_dict(condition: Condition) -> dict[str, Any]:

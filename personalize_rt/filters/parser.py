@@ -11,20 +11,19 @@ from typing import TYPE_CHECKING, NoReturn, cast
 
 from personalize_rt.errors import FilterValuesError, ValidationError
 from personalize_rt.filters.diagnostics import DATASETS, mask, near, syntax_error
-from personalize_rt.filters.expression import (
+from personalize_rt.filters.lexer import Token, tokenize
+from personalize_rt.filters.terms import (
     EVENT_DATASETS,
     ORDERING,
     Action,
     Clause,
     Condition,
     Field,
-    FilterExpression,
     Operator,
     Param,
     Target,
     Value,
 )
-from personalize_rt.filters.lexer import Token, tokenize
 from personalize_rt.filters.values import read_number
 from personalize_rt.limits import Limits
 
@@ -68,7 +67,7 @@ _OPERATOR_SLIPS = {
 }
 
 
-def parse(text: str, *, limits: Limits = _LIMITS) -> FilterExpression:
+def parse(text: str, *, limits: Limits = _LIMITS) -> tuple[Clause, ...]:
     """Parse and check a filter expression, in time linear in its length.
 
     Args:
@@ -107,7 +106,7 @@ class _Parser:
         self.fields: set[tuple[str, str]] = set()
 
     # filter = expression { "|" expression }
-    def chain(self) -> FilterExpression:
+    def chain(self) -> tuple[Clause, ...]:
         if self.token.kind == "end":
             self.fail(
                 "the expression is empty",
@@ -119,7 +118,7 @@ class _Parser:
             clauses.append(self.clause(clauses[0].target))
         if self.token.kind != "end":
             self.fail_after_clause(bool(clauses[-1].only_if))
-        return FilterExpression(tuple(clauses))
+        return tuple(clauses)
 
     # expression = ( "INCLUDE" | "EXCLUDE" ) id "WHERE" conditions [ "IF" user_conditions ]
     def clause(self, first_target: Target | None) -> Clause:

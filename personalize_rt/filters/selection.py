@@ -34,13 +34,12 @@ from personalize_rt.filters.catalogue import (
     texts,
 )
 from personalize_rt.filters.diagnostics import mask
-from personalize_rt.filters.expression import (
+from personalize_rt.filters.terms import (
     EVENT_DATASETS,
     ORDERING,
     Clause,
     Condition,
     Field,
-    FilterExpression,
     Operator,
     Param,
 )
@@ -50,6 +49,8 @@ from personalize_rt.redaction import describe
 
 if TYPE_CHECKING:
     from decimal import Decimal
+
+    from personalize_rt.filters.expression import FilterExpression
 
 __all__ = ["Allowed", "ClauseOutcome", "Explanation", "Selector", "explain", "matches"]
 

@@ -13,8 +13,8 @@ from typing import Self
 
 from personalize_rt.errors import ValidationError
 from personalize_rt.filters import FilterExpression, FilterValue, encode_values
-from personalize_rt.filters.expression import Target
 from personalize_rt.filters.selection import Explanation
+from personalize_rt.filters.terms import Target
 from personalize_rt.interactions import Interaction
 from personalize_rt.local.datasets import EventLog, Table, load
 from personalize_rt.local.doors import Doors

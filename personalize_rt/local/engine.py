@@ -16,8 +16,8 @@ import attrs
 
 from personalize_rt.errors import FilterValuesError
 from personalize_rt.filters.diagnostics import near
-from personalize_rt.filters.expression import Target
 from personalize_rt.filters.selection import Allowed
+from personalize_rt.filters.terms import Target
 from personalize_rt.local.datasets import Datasets, EventLog, Table
 from personalize_rt.local.filtering import Filters, why_unfit
 from personalize_rt.local.metadata import metadata_of

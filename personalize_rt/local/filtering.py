@@ -20,8 +20,9 @@ from personalize_rt.errors import FilterSyntaxError, ValidationError
 from personalize_rt.filters import Catalogue, Filter, FilterExpression, RawFilterValue, Selector, decode
 from personalize_rt.filters.catalogue import ID_COLUMN, EventIndex, History
 from personalize_rt.filters.diagnostics import mask, near, syntax_error
-from personalize_rt.filters.expression import EVENT_DATASETS, ORDERING, Condition, Field, Parameter, Target
+from personalize_rt.filters.expression import Parameter
 from personalize_rt.filters.selection import Allowed, Explanation
+from personalize_rt.filters.terms import EVENT_DATASETS, ORDERING, Condition, Field, Target
 from personalize_rt.interactions import Interaction
 from personalize_rt.local import schemas
 from personalize_rt.local.datasets import Datasets, EventLog, Table

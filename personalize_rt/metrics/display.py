@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from personalize_rt.metrics.table import Metrics
 from personalize_rt.notebook.markup import page, tag
+
+if TYPE_CHECKING:
+    from personalize_rt.metrics.table import Metrics
 
 __all__ = ["metrics_html", "metrics_lines"]
 

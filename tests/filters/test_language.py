@@ -428,9 +428,9 @@ def test_the_canonical_text_of_an_expression_within_the_limit_is_within_it_too()
 
 @given(EXPRESSIONS)
 def test_the_shortest_spelling_reads_the_same(expression: FilterExpression) -> None:
-    from personalize_rt.filters import expression as module
+    from personalize_rt.filters import terms
 
-    text = "".join(module._chain(expression, "", module._shortest))
+    text = "".join(terms._chain(expression.clauses, "", terms._shortest))
     assume(len(text) <= 2500)
     assert Filter.parse(text) == expression
     assert len(text) <= len(str(expression))
