@@ -1021,6 +1021,7 @@ def test_nothing_optional_is_imported_before_a_server_is_made() -> None:
 
 PROGRAM = """
 import signal
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored by what nohup starts
 from personalize_rt.errors import PersonalizeError
 from personalize_rt.local.faults import Faults
 from personalize_rt.local.server import serve_forever

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,14 @@ def test_contributors_are_told_the_sessions_that_there_are() -> None:
     names = {one or other for one, other in named}
     assert names <= sessions
     assert sessions - names == {"ci"}
+    (left_out,) = re.findall(r"^LEFT_OUT = \((.*?)^\)", text_of("noxfile.py"), re.M | re.S)
+    assert "aio" in (elsewhere := set(re.findall(r"nox -s ([\w-]+)", left_out)))
+    assert elsewhere <= sessions
+
+
+def test_tests_run_in_one_process_unless_told_otherwise() -> None:
+    options = tomllib.loads(text_of("pyproject.toml"))["tool"]["pytest"]["ini_options"]["addopts"]
+    assert not [option for option in options if re.match("-n|--numprocesses|--maxprocesses|--cov", option)]
 
 
 def test_the_oldest_versions_are_those_of_pyproject() -> None:
@@ -54,6 +63,13 @@ def test_the_oldest_versions_are_those_of_pyproject() -> None:
     for name, floor in floors.items():
         assert pinned[name].removesuffix(".0").startswith(floor), (name, floor)
     assert pinned["boto3"] == pinned["botocore"]
+
+
+def test_hooks_have_the_versions_of_ci() -> None:
+    tools = re.findall(r'"((?:ruff|mypy)[<>=][^"]+)"', text_of(".pre-commit-config.yaml"))
+    assert {re.split("[<>=]", tool)[0] for tool in tools} == {"mypy", "ruff"}
+    of_ci = text_of("pyproject.toml")
+    assert not [tool for tool in tools if f'"{tool}"' not in of_ci]
 
 
 def test_rooms_that_can_be_deleted_are_there() -> None:
