@@ -68,8 +68,9 @@ def look_at(output: Path, reader: Reader, errors: Path | None) -> Summary:
                     file.write(reader.again(row) + b"\n")
         if errors is not None and new.exists():
             os.replace(new, errors)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, ValidationError):
+    except (ValueError, LookupError, TypeError, AttributeError, RuntimeError, OSError) as error:
+        # pyarrow has many errors for damaged Parquet, OSError too, then without the number that one of the system has.
+        if isinstance(error, ValidationError) or (isinstance(error, OSError) and error.errno is not None):
             raise
         raise ValidationError(
             f"{output} is there already, and is no output of such a job: name another one, or remove it",
