@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from personalize_rt.bulk.disk import replace_file
 from personalize_rt.errors import ValidationError
+from personalize_rt.redaction import describe
 
 __all__ = ["Checkpoint"]
 
 VERSION = 1
+# Bytes that a checkpoint may have: positions beyond the first gap are those of a run's window, some thousands at the
+# most. More is not read, so that no file takes more than some hundred MB.
+_LARGEST = 8 << 20
 
 
 class Checkpoint:
@@ -26,23 +30,32 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        given: Any = path
+        if not isinstance(given, str | os.PathLike):
+            raise ValidationError(f"checkpoint is {describe(given)}, not a str or a path", parameter="checkpoint")
         self.path: Path = Path(path)
         self._before = 0
         self._beyond: set[int] = set()
         self._changed = False
         try:
-            text = self.path.read_text("utf-8")
+            with open(self.path, "rb") as file:
+                content = file.read(_LARGEST + 1)
         except FileNotFoundError:
             return
-        except (OSError, UnicodeDecodeError) as error:
-            raise self._unreadable(getattr(error, "strerror", None) or "it is not UTF-8") from None
+        except (OSError, ValueError) as error:  # ValueError: a path with a null character
+            raise self._unreadable(getattr(error, "strerror", None) or "it is no path of a file") from None
+        if len(content) > _LARGEST:
+            raise self._unreadable(f"it is larger than {_LARGEST:,} bytes, so no run has written it")
         try:
-            state: Any = json.loads(text)
-            if state["version"] != VERSION:
-                raise self._unreadable(f"it is of version {state['version']}")
-            self._before, self._beyond = int(state["before"]), set(map(int, state["beyond"]))
-        except (ValueError, KeyError, TypeError):
+            state: Any = json.loads(content)
+            (version,) = _numbers([state["version"]], VERSION)
+            if version == VERSION:
+                (self._before,) = _numbers([state["before"]], 0)
+                self._beyond = _numbers(state["beyond"], self._before + 1)
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise self._unreadable("it is not what a run has written") from None
+        if version != VERSION:
+            raise self._unreadable("it is of a newer version of personalize-rt")
 
     def _unreadable(self, why: str) -> ValidationError:
         return ValidationError(f"checkpoint {self.path} cannot be read: {why}", parameter="checkpoint")
@@ -82,3 +95,15 @@ class Checkpoint:
         """All is done: the next run begins anew."""
         self._changed = False
         self.path.unlink(missing_ok=True)
+
+
+def _numbers(values: Any, lowest: int) -> set[int]:
+    """The numbers of a list.
+
+    Raises:
+        ValueError: It is no list of whole numbers from ``lowest``.
+    """
+    numbers = cast("list[int]", values)
+    if type(values) is not list or set(map(type, numbers)) - {int} or min(numbers, default=lowest) < lowest:
+        raise ValueError("not a list of such numbers")
+    return set(numbers)

@@ -74,19 +74,15 @@ def look_at(output: Path, reader: Reader, errors: Path | None) -> Summary:
             except OSError as error:
                 why = error.strerror or type(error).__name__
                 raise StorageError(f"cannot write {errors}: {why}") from None
-    except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
-        if isinstance(error, ValidationError):
-            raise
-        raise ValidationError(
-            f"{output} is there already, and is no output of such a job: name another one, or remove it",
-            parameter="output",
-        ) from None
-    except OSError as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RuntimeError, OSError) as error:
         if isinstance(error, PersonalizeError):
             raise
-        raise ValidationError(
-            f"cannot read {output}: {error.strerror or type(error).__name__}", parameter="output"
-        ) from None
+        # pyarrow has many errors for damaged Parquet, OSError too, then without the number that one of the system has.
+        if isinstance(error, OSError) and error.errno is not None:
+            problem = f"cannot read {output}: {error.strerror or type(error).__name__}"
+        else:
+            problem = f"{output} is there already, and is no output of such a job: name another one, or remove it"
+        raise ValidationError(problem, parameter="output") from None
     return Summary(rows - failed.total(), dict(failed), 0, None, None, 0.0, examples)
 
 

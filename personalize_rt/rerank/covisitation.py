@@ -25,6 +25,9 @@ _RESCALE = 256.0
 
 _COSINE = 0.5
 
+# Above what any count comes to, which is events times 2 ** _RESCALE. A file with more would make logits of 0 / 0.
+_MOST = 1e100
+
 
 @attrs.define(eq=False, repr=False)
 class _CoVisits:
@@ -104,10 +107,15 @@ class _CoVisits:
         self.totals = dict(zip(items, storage.nonnegative(columns["rows.totals"], len(items)), strict=True))
         clock = columns["clock"]
         if len(clock) or items:
-            self.now, self.total, self._newest, self._start = storage.finite(clock, 4)
-            # What is old enough has aged to nothing, so that rows may well have a total of 0.
-            if not self.now > 0.0 or self.total < 0.0 or (any(self.totals.values()) and not self.total):
+            self.now, self.total, self._newest, start = storage.finite(clock, 4)
+            if not 1.0 <= self.now <= 2.0 ** (_RESCALE + 1.0) or start > self._newest:
                 raise ValueError("the clock is wrong")
+            self._start = start
+            # What is old enough has aged to nothing, so that rows may well have a total of 0. The total is a sum of the
+            # others that was rounded on the way.
+            most = max(self.totals.values(), default=0.0)
+            if max(counts, default=0.0) > _MOST or not most / 2 <= self.total <= _MOST:
+                raise ValueError("the counts are wrong")
 
     def _rescale(self, factor: float) -> None:
         rows = self.rows.items()

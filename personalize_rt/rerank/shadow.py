@@ -28,7 +28,6 @@ import attrs
 from attrs.setters import frozen
 
 from personalize_rt import forks
-from personalize_rt.errors import ValidationError
 from personalize_rt.rerank import storage
 from personalize_rt.rerank.scale import Part
 from personalize_rt.rerank.training import whole
@@ -203,22 +202,22 @@ class ShadowScorer:
             ValidationError: The file is no saved ShadowScorer, is damaged, or was written by a newer version.
             OSError: The file cannot be read.
         """
-        stored = storage.load(path, cls.__name__)
-        try:
-            return cls._restored(stored)
-        except (KeyError, TypeError, ValueError, AttributeError):
-            pass
-        raise ValidationError("the file does not hold what a ShadowScorer saves: save it again", parameter="path")
+        return storage.taken(storage.load(path, cls.__name__), cls._restored)
 
     @classmethod
     def _restored(cls, stored: storage.Stored) -> Self:
         content: dict[str, Any] = stored.content
         size: int = content["factors"]
-        scorer = cls(factors=size, max_users=content["max_users"], max_items=content["max_items"])
         columns = stored.columns
+        # Before so many numbers are made.
+        if len(columns["average"]) != size:
+            raise ValueError("not as many numbers as factors")
+        scorer = cls(factors=size, max_users=content["max_users"], max_items=content["max_items"])
         if not all(isfinite(number) for column in columns.values() for number in column):
             raise ValueError("a number that is not finite")
-        scorer._answers = int(content["answers"])
+        scorer._answers = content["answers"]
+        if type(scorer._answers) is not int or scorer._answers < 0:
+            raise ValueError("not a number of answers")
         (scorer._average,) = _vectors(columns["average"], 1, size)
         for ids, into in ((content["users"], scorer._users), (content["items"], scorer._items)):
             column = columns["users" if into is scorer._users else "items"]

@@ -7,6 +7,7 @@ import inspect
 import itertools
 import json
 import pickle
+import random
 import signal
 import threading
 import tracemalloc
@@ -535,6 +536,73 @@ def test_a_file_that_is_no_checkpoint_is_refused(runtime: PersonalizeRuntime, tm
     with pytest.raises(ValidationError, match="cannot be read: it is"):
         bulk.run(runtime, requests([1]), checkpoint=tmp_path / "c")
     assert (tmp_path / "c").read_text("latin-1") == content
+
+
+GOOD: Any = {"version": 1, "before": 3, "beyond": [5, 8]}
+HOSTILE: list[Any] = [
+    None,
+    True,
+    -1,
+    0.5,
+    1e400,
+    10**300,
+    "",
+    "3",
+    "\ud800",
+    [],
+    {},
+    [[]],
+    [1],
+    [7, "7"],
+    [4.0],
+    {"a": 1},
+]
+
+
+def test_a_checkpoint_that_was_tampered_with_is_refused_or_holds_positions(tmp_path: Path) -> None:
+    chance, path = random.Random(16), tmp_path / "c"
+    for _ in range(3_000):
+        state: Any = dict(GOOD)
+        if chance.random() < 0.5:
+            state[chance.choice(list(GOOD))] = chance.choice(HOSTILE)
+        content = bytearray(json.dumps(chance.choice([state, state, [state], state["beyond"]])).encode())
+        for _ in range(chance.choice([0, 1, 2])):
+            place = chance.randrange(len(content) + 1)
+            content[place : place + chance.choice([0, 1, 1, 9])] = chance.choice(
+                [b"", b"[", b"9", b"-", b"\xff", b"e9"]
+            )
+        path.write_bytes(content)
+        try:
+            checkpoint = Checkpoint(path)
+        except ValidationError as refused:
+            assert "cannot be read" in refused.message  # noqa: PT017 - not each of them is refused
+            continue
+        assert all(type(n) is int for n in (checkpoint.count, checkpoint._before, *checkpoint._beyond))
+        assert checkpoint._before >= 0
+        assert all(n > checkpoint._before for n in checkpoint._beyond)
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"a":' * 100_000, "9" * 5_000, "[]," * 5_000_000])
+def test_a_checkpoint_that_was_made_to_harm_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "c").write_text(content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValidationError, match="cannot be read: it is"):
+            Checkpoint(tmp_path / "c")
+        assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_endless_file_is_no_checkpoint() -> None:
+    with pytest.raises(ValidationError, match="larger than 8,388,608 bytes"):
+        Checkpoint("/dev/zero")
+
+
+@pytest.mark.parametrize("path", [7, True, b"c", ["c"], "c\0"])
+def test_a_checkpoint_is_named_by_a_path(runtime: PersonalizeRuntime, path: Any) -> None:
+    with pytest.raises(ValidationError, match="checkpoint"):
+        bulk.run(runtime, requests([1]), checkpoint=path)
 
 
 # Ctrl-C.
