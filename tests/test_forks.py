@@ -167,7 +167,7 @@ def of_mapping() -> Any:
 
 def of_flights() -> Any:
     flights = Flights[object]()
-    return flights._lock, lambda: flights.join("k", object)
+    return flights._lock, lambda: flights.join("k", object, bool)
 
 
 def of_breaker() -> Any:

@@ -263,21 +263,21 @@ class Flights(Generic[FlightT]):
     _in_flight: forks.PerProcess[dict[str, FlightT]] = forks.PerProcess(dict)
 
     def join(
-        self, key: str, start: Callable[[], FlightT], is_ours: Callable[[FlightT], bool] | None = None
+        self, key: str, start: Callable[[], FlightT], may_be_joined: Callable[[FlightT], bool]
     ) -> tuple[FlightT, bool]:
         """Join the flight of a key, or start one.
 
         Args:
             key: The key of the request.
             start: Makes a flight.
-            is_ours: Tells whether the caller would see a flight land; one that it would not is replaced.
+            may_be_joined: Tells whether the caller can use the answer of a flight; one that it cannot is replaced.
 
         Returns:
             The flight, and whether the caller leads it.
         """
         with self._lock:
             flight = self._in_flight.get(key)
-            if flight is not None and (is_ours is None or is_ours(flight)):
+            if flight is not None and may_be_joined(flight):
                 return flight, False
             flight = self._in_flight[key] = start()
             return flight, True

@@ -479,9 +479,9 @@ class Crowd:
         self.joined = threading.Semaphore(0)
         join = Flights.join
 
-        def joins(flights: Any, key: str, start: Any) -> Any:
+        def joins(flights: Any, *arguments: Any) -> Any:
             try:
-                return join(flights, key, start)
+                return join(flights, *arguments)
             finally:
                 self.joined.release()
 
