@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import random
 from pathlib import Path
@@ -50,6 +49,5 @@ def test_an_output_that_was_tampered_with_is_refused_or_counted(
 
 def test_a_disk_that_cannot_be_read_is_not_called_a_foreign_file(tmp_path: Path) -> None:
     (tmp_path / "out.jsonl").symlink_to("out.jsonl")
-    with pytest.raises(OSError, match="symbolic links") as caught:
+    with pytest.raises(ValidationError, match=r"cannot read .*symbolic links"):
         finished.look_at(tmp_path / "out.jsonl", None, None)  # type: ignore[arg-type] - it is not asked
-    assert caught.value.errno == errno.ELOOP
