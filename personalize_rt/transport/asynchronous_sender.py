@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from personalize_rt.transport.http_answer import Answer, BrokenOffError, Reading, request_message
+from personalize_rt.transport.sender import left_by
 from personalize_rt.transport.untyped import untyped
 
 __all__ = ["AsyncSender", "Body"]
@@ -134,7 +135,7 @@ class AsyncSender:
             raise
         # From here on the socket is the loop's.
         _, connection = await loop.create_connection(
-            lambda: _Connection(self._turns),
+            lambda: _Connection(self._turns, None if context else sock),
             sock=sock,
             ssl=context,
             server_hostname=place.address.host if context else None,
@@ -220,10 +221,12 @@ class _Connection(asyncio.Protocol):
 
     Args:
         turns: When to read what comes.
+        sock: The socket, if what comes over it is read as it is (no TLS).
     """
 
-    def __init__(self, turns: _Turns) -> None:
+    def __init__(self, turns: _Turns, sock: socket.socket | None = None) -> None:
         self._turns = turns
+        self._sock = sock
         self._transport: Any = None
         self._reading: Reading | None = None
         self._whole: asyncio.Future[Answer] | None = None
@@ -256,7 +259,8 @@ class _Connection(asyncio.Protocol):
             self._reading = self._whole = self._timer = None
         # Bytes after the answer, or of the request that nobody has read, would be taken for the next ones.
         clean = not self._unread and not self._transport.get_write_buffer_size()
-        self.reusable = answer.reusable and clean and not self._transport.is_closing()
+        open_ = self._end is None and not self._transport.is_closing()
+        self.reusable = answer.reusable and clean and open_
         self.idle_since = loop.time()
         return answer
 
@@ -290,6 +294,9 @@ class _Connection(asyncio.Protocol):
         self._ends(lambda: self._take(b""))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None and self._sock is not None and self._waiting:
+            # When writing fails, the loop does not read what came in the same moment.
+            self._read_in_turns(left_by(self._sock))
         self._ends(lambda: self._broken(exc or ConnectionResetError("the connection was closed")))
 
     # Reading.
