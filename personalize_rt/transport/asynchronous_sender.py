@@ -235,6 +235,7 @@ class _Connection(asyncio.Protocol):
         self._timer: asyncio.Timeout | None = None
         self._read_timeout: float | None = None
         self._asked = False
+        self._paused = False
         self.reusable = False
         self.idle_since = 0.0
 
@@ -304,9 +305,11 @@ class _Connection(asyncio.Protocol):
     def _read_in_turns(self, data: bytes) -> None:
         pending = bool(self._unread)
         self._unread.extend(data[at : at + _PIECE] for at in range(0, len(data), _PIECE))
-        self._transport.pause_reading()
         if self._waiting and not pending:
             self._turns.add(self._read_on)
+        if self._unread and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
 
     def _read_on(self) -> bool:
         """Read a piece. Returns whether that was all."""
@@ -314,7 +317,9 @@ class _Connection(asyncio.Protocol):
             self._take(self._unread.popleft())
         if self._unread:
             return not self._waiting  # bytes after an answer are nobody's
-        self._transport.resume_reading()
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
         if self._waiting and self._end is not None:
             self._end()
         return True
