@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from personalize_rt.transport.http_answer import Answer, BrokenOffError, Reading, request_message
+from personalize_rt.transport.sender import left_by
 from personalize_rt.transport.untyped import untyped
 
 __all__ = ["AsyncSender", "Body"]
@@ -134,7 +135,7 @@ class AsyncSender:
             raise
         # From here on the socket is the loop's.
         _, connection = await loop.create_connection(
-            lambda: _Connection(self._turns),
+            lambda: _Connection(self._turns, None if context else sock),
             sock=sock,
             ssl=context,
             server_hostname=place.address.host if context else None,
@@ -220,10 +221,12 @@ class _Connection(asyncio.Protocol):
 
     Args:
         turns: When to read what comes.
+        sock: The socket, if what comes over it is read as it is (no TLS).
     """
 
-    def __init__(self, turns: _Turns) -> None:
+    def __init__(self, turns: _Turns, sock: socket.socket | None = None) -> None:
         self._turns = turns
+        self._sock = sock
         self._transport: Any = None
         self._reading: Reading | None = None
         self._whole: asyncio.Future[Answer] | None = None
@@ -232,6 +235,7 @@ class _Connection(asyncio.Protocol):
         self._timer: asyncio.Timeout | None = None
         self._read_timeout: float | None = None
         self._asked = False
+        self._paused = False
         self.reusable = False
         self.idle_since = 0.0
 
@@ -256,7 +260,8 @@ class _Connection(asyncio.Protocol):
             self._reading = self._whole = self._timer = None
         # Bytes after the answer, or of the request that nobody has read, would be taken for the next ones.
         clean = not self._unread and not self._transport.get_write_buffer_size()
-        self.reusable = answer.reusable and clean and not self._transport.is_closing()
+        open_ = self._end is None and not self._transport.is_closing()
+        self.reusable = answer.reusable and clean and open_
         self.idle_since = loop.time()
         return answer
 
@@ -290,6 +295,9 @@ class _Connection(asyncio.Protocol):
         self._ends(lambda: self._take(b""))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None and self._sock is not None and self._waiting:
+            # When writing fails, the loop does not read what came in the same moment.
+            self._read_in_turns(left_by(self._sock))
         self._ends(lambda: self._broken(exc or ConnectionResetError("the connection was closed")))
 
     # Reading.
@@ -297,9 +305,11 @@ class _Connection(asyncio.Protocol):
     def _read_in_turns(self, data: bytes) -> None:
         pending = bool(self._unread)
         self._unread.extend(data[at : at + _PIECE] for at in range(0, len(data), _PIECE))
-        self._transport.pause_reading()
         if self._waiting and not pending:
             self._turns.add(self._read_on)
+        if self._unread and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
 
     def _read_on(self) -> bool:
         """Read a piece. Returns whether that was all."""
@@ -307,7 +317,9 @@ class _Connection(asyncio.Protocol):
             self._take(self._unread.popleft())
         if self._unread:
             return not self._waiting  # bytes after an answer are nobody's
-        self._transport.resume_reading()
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
         if self._waiting and self._end is not None:
             self._end()
         return True

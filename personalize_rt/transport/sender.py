@@ -23,7 +23,7 @@ from personalize_rt.transport.connections import Connections
 from personalize_rt.transport.http_answer import Answer, BrokenOffError, Reading, request_message
 from personalize_rt.transport.untyped import untyped
 
-__all__ = ["Sender"]
+__all__ = ["Sender", "left_by"]
 
 _CHUNK = 65536
 _MOST_PARTS = 16  # of an answer that is no more than read in passing: a refusal is short
@@ -167,7 +167,7 @@ class Sender:
                     if answer is not None:
                         return answer
             except OSError as error:
-                refusal = reading.refusal(_left_by(sock), ended=not isinstance(error, TimeoutError))
+                refusal = reading.refusal(left_by(sock), ended=not isinstance(error, TimeoutError))
                 if refusal is None:
                     raise
                 return refusal
@@ -177,7 +177,7 @@ class Sender:
             raise self._errors.ConnectionClosedError(endpoint_url=url, error=error, request=None) from error
 
 
-def _left_by(sock: Any) -> bytes:
+def left_by(sock: Any) -> bytes:
     """The bytes that came before a connection broke or sending was given up. Waits for none."""
     parts: list[bytes] = []
     with suppress(OSError):

@@ -357,6 +357,22 @@ async def test_a_server_that_refuses_a_connection_as_soon_as_it_is_open_is_heard
     assert (answer.status, answer.body) == (503, b"{}")
 
 
+@pytest.mark.parametrize("left", [REFUSED, REFUSED[:-1], b""], ids=["whole", "short", "nothing"])
+async def test_what_came_in_the_moment_in_which_writing_failed_is_read(left: bytes, opened: Any) -> None:
+    pieces = [left, b""]
+    sock = SimpleNamespace(settimeout=lambda _: None, recv=lambda _: pieces.pop(0))
+    connection = _Connection(opened.turns, sock)  # type: ignore[arg-type]  # what is used of it
+    connection.connection_made(opened.transport)
+    reading = asyncio.ensure_future(connection.exchange(b"", None))
+    await asyncio.sleep(0)
+    connection.connection_lost(BrokenPipeError())
+    await asyncio.wait([reading])
+    if left:
+        assert (reading.result().status, connection.reusable) == (503, False)
+    else:
+        assert isinstance(reading.exception(), BrokenPipeError)
+
+
 async def test_a_connection_that_is_closed_before_it_is_used_is_found_so_at_once(opened: Any) -> None:
     opened.connection.connection_lost(ConnectionResetError())
     with pytest.raises(ConnectionResetError):
