@@ -7,6 +7,7 @@ Beside what the package's docstring names of botocore, this relies on:
   ``_proxy_config``; it opens its connector with the first request, in ``_get_session(proxy_url)``, and makes TLS
   contexts in ``_build_ssl_contexts(proxy_url)``.
 * ``client._get_credentials().get_frozen_credentials()`` is a coroutine.
+* What a handler of ``before-parse`` returns is awaited before the answer is parsed.
 * aiohttp's exceptions arrive in those of botocore, in ``kwargs["error"]``, some in one that says less than it could
   (:func:`_sharpened`).
 

@@ -155,6 +155,20 @@ async def test_a_before_parse_handler_may_take_the_body() -> None:
     assert "itemList" not in reply
 
 
+async def test_what_a_before_parse_handler_returns_is_awaited() -> None:
+    async def later(kept: dict[str, Any]) -> None:
+        await asyncio.sleep(0)
+        kept[REPLY] = "late"
+
+    async with opened(config=once()) as client:
+        client.meta.events.register(SENT, answers(200, b"{}"))
+        client.meta.events.register(
+            "before-parse.personalize-runtime", lambda customized_response_dict, **_: later(customized_response_dict)
+        )
+        reply = await client.get_recommendations(campaignArn=ARN)
+        assert reply[REPLY] == "late"
+
+
 async def test_credentials_are_the_ones_that_the_client_signs_with() -> None:
     async with opened() as client:
         frozen = await client._get_credentials().get_frozen_credentials()
