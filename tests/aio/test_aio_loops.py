@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 from collections.abc import Callable, Coroutine
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from personalize_rt.aio import AsyncPersonalizeRuntime
 from personalize_rt.resilience import asynchronous_racing
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
+needs_aio = pytest.mark.skipif(find_spec("aiobotocore") is None, reason="needs aiobotocore")
 SHORT = 0.5  # seconds; what a key that is dead costs here
 
 # asyncio logs tasks that a closed loop leaves behind, and warns of their connections.
@@ -168,6 +170,7 @@ def test_revalidations_left_behind_in_closed_loops_are_forgotten(
 
 
 # aiobotocore, too, resets a context variable where a task that is dropped has no context any more.
+@needs_aio
 @pytest.mark.filterwarnings("ignore:.*Exception ignored in. <coroutine:pytest.PytestUnraisableExceptionWarning")
 def test_a_client_of_ours_answers_in_the_loop_after_one_that_was_closed_at_work(
     server: Any, left_behind: LeftBehind
@@ -196,6 +199,7 @@ def test_a_client_of_ours_answers_in_the_loop_after_one_that_was_closed_at_work(
     gc.collect()
 
 
+@needs_aio
 def test_a_forked_child_answers_in_a_loop_of_its_own(server: Any, forked: Any) -> None:
     asked, over = threading.Event(), threading.Event()
 
