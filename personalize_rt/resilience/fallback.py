@@ -87,7 +87,7 @@ class Fallback(Protocol):
 class _Chainable:
     """A fallback that refuses everything, and can be combined with ``|``."""
 
-    keeps_answers = False
+    keeps_answers: bool = False
     """Whether answers are kept for later, and so must be told apart by who may have them."""
 
     def ranking(self, request: Request[Ranking], /) -> Ranking | None:
@@ -122,7 +122,7 @@ class FallbackChain(_Chainable):
         self._links = tuple(links)
         for link in self._links:
             _check_link(link)
-        self.keeps_answers = any(getattr(link, "keeps_answers", False) for link in self._links)
+        self.keeps_answers: bool = any(getattr(link, "keeps_answers", False) for link in self._links)
 
     def ranking(self, request: Request[Ranking], /) -> Ranking | None:
         """The first answer to GetPersonalizedRanking."""
@@ -172,7 +172,7 @@ class Listener(_Chainable):
 
     def __init__(self, fallback: Fallback) -> None:
         self._fallback = fallback
-        self.keeps_answers = getattr(fallback, "keeps_answers", False)
+        self.keeps_answers: bool = bool(getattr(fallback, "keeps_answers", False))
 
     def remember(self, request: Request[Any], answer: Answer, /) -> None:
         """Pass on an answer of the service."""
@@ -388,7 +388,7 @@ class StaleFallback(_Chainable):
         max_entries: Answers to remember, the least recently used forgotten first.
     """
 
-    keeps_answers = True
+    keeps_answers: bool = True
 
     def __init__(self, max_entries: int = 1024) -> None:
         self._store = MemoryStore(max_entries)

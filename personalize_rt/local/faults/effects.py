@@ -22,12 +22,16 @@ __all__ = [
     "Asked",
     "Damage",
     "Delay",
+    "Errors",
     "Fault",
     "NoAnswer",
     "Piece",
     "Sent",
     "Transmission",
 ]
+
+Errors = tuple[type[PersonalizeError], ...]
+"""Classes of errors; the type of ``caller_sees``."""
 
 WHERE = ("operation", "campaign", "recommender")
 WHEN = ("times", "rate", *WHERE)
@@ -61,7 +65,7 @@ class _Kind(ABC):
     """
 
     name: ClassVar[str]
-    caller_sees: ClassVar[tuple[type[PersonalizeError], ...]]
+    caller_sees: ClassVar[Errors]
     limits: ClassVar[tuple[str, ...]] = WHEN
 
     @classmethod

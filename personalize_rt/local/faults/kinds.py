@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import attrs
 from attrs.validators import optional
@@ -29,6 +29,7 @@ from personalize_rt.local.faults.effects import (
     Asked,
     Damage,
     Delay,
+    Errors,
     Fault,
     NoAnswer,
     Piece,
@@ -82,7 +83,7 @@ class Throttle(Answer):
     """``ThrottlingException`` with status 400, with or without a time to come back."""
 
     name = "throttle"
-    caller_sees = (ThrottlingError,)
+    caller_sees: ClassVar[Errors] = (ThrottlingError,)
 
     retry_after: float | None = attrs.field(default=None, validator=optional(number()))
     header: RetryAfterHeader = attrs.field(default="retry-after", validator=_is_header)
@@ -102,7 +103,7 @@ class Fail(Answer):
     """An error with any status from 400 to 599."""
 
     name = "fail"
-    caller_sees = (ServerError,)
+    caller_sees: ClassVar[Errors] = (ServerError,)
 
     status: int = attrs.field(default=500, validator=whole(400, 599))
     code: str | None = attrs.field(default=None, validator=optional(text))
@@ -125,7 +126,7 @@ class Deny(Answer):
     """An error with status 403."""
 
     name = "deny"
-    caller_sees = (AccessDeniedError,)
+    caller_sees: ClassVar[Errors] = (AccessDeniedError,)
 
     code: str = attrs.field(default="AccessDeniedException", validator=text)
 
@@ -142,8 +143,8 @@ class MinProvisionedTps(Answer):
     """
 
     name = "min_provisioned_tps"
-    caller_sees = (ThrottlingError,)
-    limits = WHERE
+    caller_sees: ClassVar[Errors] = (ThrottlingError,)
+    limits: ClassVar[tuple[str, ...]] = WHERE
 
     tps: int = attrs.field(default=1, validator=whole(1))
     burst: int | None = attrs.field(default=None, validator=optional(whole(1)))
@@ -165,7 +166,7 @@ class Hang(Answer):
     """No answer, ever."""
 
     name = "hang"
-    caller_sees = (TransportError,)
+    caller_sees: ClassVar[Errors] = (TransportError,)
 
     def answer(self, asked: Asked, now: float) -> NoAnswer:
         return NoAnswer()
@@ -179,7 +180,7 @@ class Latency(Delay):
     """An answer that comes late, by ``seconds`` and an evenly drawn part of ``jitter`` seconds."""
 
     name = "latency"
-    caller_sees = ()
+    caller_sees: ClassVar[Errors] = ()
 
     seconds: float = attrs.field(validator=number())
     jitter: float = attrs.field(default=0.0, validator=number())
@@ -196,7 +197,7 @@ class Truncate(Damage):
     """A body that ends after ``keep`` bytes (``None``: half of them); content-length says so."""
 
     name = "truncate"
-    caller_sees = (ResponseError,)
+    caller_sees: ClassVar[Errors] = (ResponseError,)
 
     keep: int | None = attrs.field(default=None, validator=optional(whole(0)))
 
@@ -209,7 +210,7 @@ class InvalidJson(Damage):
     """A body that is no JSON; content-length is right."""
 
     name = "invalid_json"
-    caller_sees = (ResponseError,)
+    caller_sees: ClassVar[Errors] = (ResponseError,)
 
     def damaged(self, response: HttpResponse) -> HttpResponse:
         return with_body(response, b"{" + response.body)
@@ -223,7 +224,7 @@ class Drip(Transmission):
     """One part of the answer comes a byte at a time."""
 
     name = "drip"
-    caller_sees = ()
+    caller_sees: ClassVar[Errors] = ()
 
     part: Part = attrs.field(default="body", validator=_is_part)
     bytes_per_second: float = attrs.field(default=10.0, validator=number(positive=True))
@@ -239,7 +240,7 @@ class Reset(Transmission):
     """The connection is reset after ``after_bytes`` of one part of the answer (``None``: half of them)."""
 
     name = "reset"
-    caller_sees = (TransportError,)
+    caller_sees: ClassVar[Errors] = (TransportError,)
 
     after_bytes: int | None = attrs.field(default=None, validator=optional(whole(0)))
     part: Part = attrs.field(default="body", validator=_is_part)
@@ -257,7 +258,7 @@ class WrongLength(Transmission):
 
     name = "wrong_length"
     # The second where botocore hands on a body that is shorter than announced.
-    caller_sees = (TransportError, ResponseError)
+    caller_sees: ClassVar[Errors] = (TransportError, ResponseError)
 
     by: int = attrs.field(default=1, validator=whole())
 
