@@ -164,7 +164,7 @@ class ServiceError(PersonalizeError, ClientError):
 
     Args:
         message: Code, status, request id, attempts, advice, and the service's own message without words that
-            have something in common with a value of the request (:mod:`personalize_rt.masking`).
+            have something in common with a value of the request (``personalize_rt.masking``).
         response: Exactly what botocore's ``ClientError.response`` would hold: unmasked, and in no text of the error.
         operation_name: The operation, as the service spells it (``"GetRecommendations"``).
         code: The error code (``"ThrottlingException"``); one that AWS does not document is masked like the message.
