@@ -13,9 +13,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
-from personalize_rt.redaction import mask
+from personalize_rt.redaction import describe, mask
 
-__all__ = ["Placeholders", "personal_values"]
+__all__ = ["Placeholders", "described", "personal_values"]
 
 Replace = Callable[[str, Any], Any]
 """Given the kind of a value and the value, says what stands there instead."""
@@ -82,6 +82,17 @@ class Placeholders:
         number = numbers.setdefault(json.dumps(value), len(numbers) + 1)
         # Of the service's form, which has 40 characters; what it was would be another one the next time.
         return f"RID-00000000-0000-4000-8000-{number:012}" if kind == "recommendation" else f"{{{kind}-{number}}}"
+
+
+def described(request: Mapping[str, Any]) -> dict[str, Any]:
+    """A request of a cassette, with kind and size in place of what is personal and is no placeholder."""
+
+    def replace(_kind: str, value: Any) -> Any:
+        hidden = isinstance(value, str | int | float) and not isinstance(value, bool) and value != ""
+        is_one = isinstance(value, str) and _PLACEHOLDER.fullmatch(value)
+        return f"<{describe(value)}>" if hidden and not is_one else value
+
+    return _rewritten({name: value for name, value in request.items() if value is not None}, replace)
 
 
 def personal_values(request: Mapping[str, Any]) -> set[str]:
