@@ -13,17 +13,17 @@ import attrs
 from personalize_rt import forks
 from personalize_rt.local.wire import HttpResponse
 from personalize_rt.operations import OPERATIONS, Operation
+from personalize_rt.testing.differences import Differences
 from personalize_rt.testing.endpoint import CassetteError, Endpoint, UnrecordedRequestError, response_of
-from personalize_rt.testing.placeholders import Placeholders
+from personalize_rt.testing.placeholders import Placeholders, described
 
 if TYPE_CHECKING:
     from personalize_rt.client import PersonalizeRuntime
 
-__all__ = ["Cassette", "Exchange"]
+__all__ = ["Cassette", "Exchange", "beside"]
 
 _VERSION = 1
 _WIDTH = 120
-_SHOWN = 60  # characters of a value in a message
 
 
 @attrs.frozen
@@ -116,15 +116,22 @@ class Cassette(Endpoint):
         return cls(_read(Path(path)), users=users)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the cassette, all of it or nothing; equal exchanges make equal files, to the byte."""
+        """Write the cassette, all of it or nothing; equal exchanges make equal files, to the byte.
+
+        Args:
+            path: Where to write; an existing file is replaced.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
         document = {"cassette": _VERSION, "exchanges": [exchange.to_dict() for exchange in self._exchanges]}
         path = Path(path)
-        beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+        new = beside(path)
         try:
-            beside.write_text(_layout(document) + "\n", encoding="utf-8", newline="\n")
-            beside.replace(path)
+            new.write_text(_layout(document) + "\n", encoding="utf-8", newline="\n")
+            new.replace(path)
         finally:
-            beside.unlink(missing_ok=True)
+            new.unlink(missing_ok=True)
 
     @property
     def exchanges(self) -> tuple[Exchange, ...]:
@@ -168,13 +175,14 @@ class Cassette(Endpoint):
         recorded = [exchange.request for exchange in self._exchanges if exchange.operation == operation]
         if not recorded:
             return f"the cassette has no {operation}: record again"
-        differences = min((_differences(request, known) for known in recorded), key=len)
+        # A cassette that was written by hand may hold what a recording would not.
+        differences = min((Differences(request, described(known)) for known in recorded), key=lambda each: each.size)
         advice = (
             "give users=, in the recorded order, or record it again" if "userId" in differences else "record it again"
         )
         return (
             f"the cassette has no reply to this {operation}; the recorded request that is most like it differs in "
-            f"{', '.join(differences.values())}: {advice}"
+            f"{differences}: {advice}"
         )
 
     def __repr__(self) -> str:
@@ -182,23 +190,13 @@ class Cassette(Endpoint):
 
 
 def _key(operation: str, request: Mapping[str, Any]) -> str:
-    return operation + json.dumps(request, sort_keys=True)
+    given = {name: value for name, value in request.items() if value is not None}
+    return operation + json.dumps(given, sort_keys=True)
 
 
-def _differences(asked: Mapping[str, Any], recorded: Mapping[str, Any]) -> dict[str, str]:
-    """The members that differ, each with what is asked and what was recorded."""
-    return {
-        name: f"{name} ({_shown(asked, name)} instead of {_shown(recorded, name)})"
-        for name in sorted({*asked, *recorded})
-        if asked.get(name) != recorded.get(name)
-    }
-
-
-def _shown(request: Mapping[str, Any], name: str) -> str:
-    if name not in request:
-        return "nothing"
-    text = json.dumps(request[name])
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+def beside(path: Path) -> Path:
+    """The name under which a cassette is written, until it is whole."""
+    return path.with_name(f"{path.name}.{os.getpid()}.part")
 
 
 def _read(path: Path) -> list[Exchange]:

@@ -18,10 +18,10 @@ from typing import Any, cast
 import attrs
 
 from personalize_rt.operations import GET_RECOMMENDATIONS, Request
-from personalize_rt.redaction import MASK, mask
+from personalize_rt.redaction import MASK, describe, mask
 from personalize_rt.transport.failures import shown_code
 
-__all__ = ["Placeholders", "personal_values"]
+__all__ = ["Placeholders", "described", "personal_values"]
 
 Replace = Callable[[str, Any], Any]
 """Given the kind of a value and the value, says what stands there instead."""
@@ -115,6 +115,18 @@ class _OfService:
 
     def name(self, name: str) -> str:
         return name if name in _REPLY or name in _ROWS else self.masked("text", name)
+
+
+def described(request: Mapping[str, Any]) -> dict[str, Any]:
+    """A request of a cassette, with kind and size in place of what is personal and is no placeholder."""
+
+    def replace(_kind: str, value: Any) -> Any:
+        hidden = isinstance(value, str | int | float) and not isinstance(value, bool) and value != ""
+        is_one = isinstance(value, str) and _PLACEHOLDER.fullmatch(value)
+        return f"<{describe(value)}>" if hidden and not is_one else value
+
+    given = {name: value for name, value in request.items() if value is not None}
+    return _Rewriting(_REQUEST, replace).members(given)
 
 
 def personal_values(request: Mapping[str, Any]) -> set[str]:

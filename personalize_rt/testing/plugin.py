@@ -1,7 +1,7 @@
 """pytest fixtures with the embedded Personalize; pytest finds them by itself once this package is installed.
 
-``local_personalize``, ``personalize_client``, ``personalize_runtime``, ``personalize_endpoint`` and
-``personalize_data``; see the docstrings, or ``pytest --fixtures``.
+``local_personalize``, ``personalize_client``, ``personalize_runtime``, ``personalize_endpoint``, ``personalize_data``,
+``personalize_cassette`` and ``personalize_cassette_options``; see the docstrings, or ``pytest --fixtures``.
 
 Loaded by every run of pytest, whether it needs Personalize or not. So it imports nothing but pytest, and everything
 else when a fixture is used.
@@ -19,15 +19,22 @@ if TYPE_CHECKING:
 
     from personalize_rt.client import PersonalizeRuntime
     from personalize_rt.local import LocalPersonalize
+    from personalize_rt.testing.record import Cassette, Recorder
 
 _LOCAL = pytest.StashKey["Any"]()
+_PASSED = pytest.StashKey[bool]()
+_MODES = ("none", "once", "rewrite")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of this plug-in."""
     text = "the data directory of the embedded Personalize, instead of its bundled sample"
-    parser.getgroup("personalize", "Amazon Personalize").addoption("--personalize-data", metavar="DIR", help=text)
+    group = parser.getgroup("personalize", "Amazon Personalize")
+    group.addoption("--personalize-data", metavar="DIR", help=text)
     parser.addini("personalize_data", f"{text}; relative to this file", default="")
+    text = "none: only replay cassettes (the default); once: record those that are not there; rewrite: record all anew"
+    group.addoption("--personalize-record", choices=_MODES, help=text)
+    parser.addini("personalize_record", text, default="none")
 
 
 @pytest.fixture(scope="session")
@@ -84,6 +91,60 @@ def personalize_endpoint(local_personalize: LocalPersonalize) -> Generator[str, 
     """The URL of the embedded Personalize, for any AWS SDK; needs the extra ``[server]``."""
     with local_personalize.serve(port=0) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def personalize_cassette_options() -> dict[str, Any]:
+    """The arguments of ``record()`` that reach the service, such as ``{"region_name": "eu-west-1"}``; by default none.
+
+    A project defines a fixture of this name, of any scope. It is asked for only when something is recorded.
+    """
+    return {}
+
+
+@pytest.fixture
+def personalize_cassette(request: pytest.FixtureRequest) -> Generator[Recorder | Cassette, None, None]:
+    """The recorded service of a test: ``personalize_cassette.runtime()`` and its other clients.
+
+    The file is ``cassettes/MODULE/TEST.json`` beside the test's module. By default it is only replayed;
+    ``--personalize-record=once`` (or ``personalize_record`` of the ini-file) records those that are not there, and
+    ``rewrite`` all. What a test that fails has recorded is not kept.
+    """
+    from personalize_rt.testing.files import cassette_path
+    from personalize_rt.testing.record import record
+
+    config, test = request.config, request.node
+    mode: Any = config.getoption("--personalize-record") or config.getini("personalize_record")
+    if mode not in _MODES:
+        raise pytest.UsageError(f"personalize_record must be one of {', '.join(_MODES)}, not {mode}")
+    names = [each.name for each in test.listchain() if isinstance(each, pytest.Class | pytest.Item)]
+    path = cassette_path(test.path, ".".join(names))
+    replays = path.is_file() and mode != "rewrite"
+    if not replays and mode == "none":
+        pytest.fail(f"{path} is not there; to record it: pytest --personalize-record=once", pytrace=False)
+    options: dict[str, Any] = {}
+    if not replays:
+        options = request.getfixturevalue("personalize_cassette_options")
+        path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with record(path, mode=mode, **options) as service:
+            yield service
+            if not test.stash.get(_PASSED, False):
+                raise _NotPassedError
+    except _NotPassedError:
+        pass
+
+
+class _NotPassedError(Exception):
+    """Ends the block of a recording without writing it: the test failed or was skipped."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Remember that a test passed."""
+    result = yield
+    item.stash[_PASSED] = True
+    return result
 
 
 @pytest.hookimpl(wrapper=True)

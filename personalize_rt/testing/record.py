@@ -8,6 +8,9 @@
     cassette = Cassette.load("films.json")                                # in tests, without a network
     top_films(cassette.runtime(), "anybody")
 
+    with record("films.json", mode="once", region_name="eu-west-1") as service:  # or both: recorded if it is not there
+        top_films(service.runtime(), "anybody")
+
 What is personal never reaches the file: user ids, context values, filter values and item metadata are replaced by
 numbered placeholders (``{user-1}``) before anything is kept. The file is JSON to be read and reviewed, and the same
 traffic gives the same file: it holds no times, request ids are left out, and recommendation ids are numbered.
@@ -19,39 +22,72 @@ import json
 import os
 import re
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
-from typing import Any, cast
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Literal, cast, overload
 
 from personalize_rt import forks
 from personalize_rt.client import PersonalizeRuntime
 from personalize_rt.errors import ValidationError
 from personalize_rt.local.wire import HttpResponse
 from personalize_rt.operations import Operation
-from personalize_rt.testing.cassette import Cassette, Exchange
+from personalize_rt.testing.cassette import Cassette, Exchange, beside
 from personalize_rt.testing.endpoint import CassetteError, Endpoint, UnrecordedRequestError
 from personalize_rt.testing.placeholders import Placeholders
 from personalize_rt.transport.forwarding import Answer, Forwarder
 
-__all__ = ["Cassette", "CassetteError", "Exchange", "Recorder", "UnrecordedRequestError", "record"]
+__all__ = ["Cassette", "CassetteError", "Exchange", "Mode", "Recorder", "UnrecordedRequestError", "record"]
+
+Mode = Literal["rewrite", "once", "none"]
+
+
+@overload
+def record(
+    path: str | os.PathLike[str],
+    *,
+    mode: Literal["rewrite"] = "rewrite",
+    client: Any = None,
+    region_name: str | None = None,
+    session: Any = None,
+    endpoint_url: str | None = None,
+    config: Any = None,
+) -> AbstractContextManager[Recorder]: ...
+
+
+@overload
+def record(
+    path: str | os.PathLike[str],
+    *,
+    mode: Mode,
+    client: Any = None,
+    region_name: str | None = None,
+    session: Any = None,
+    endpoint_url: str | None = None,
+    config: Any = None,
+) -> AbstractContextManager[Recorder | Cassette]: ...
 
 
 @contextmanager
 def record(
     path: str | os.PathLike[str],
     *,
+    mode: Mode = "rewrite",
     client: Any = None,
     region_name: str | None = None,
     session: Any = None,
     endpoint_url: str | None = None,
     config: Any = None,
-) -> Generator[Recorder, None, None]:
+) -> Generator[Any, None, None]:
     """Record what is asked and answered while a ``with`` block lasts, and write it when the block ends well.
 
     Requests that are to be recorded go through a client, runtime or URL of the :class:`Recorder`, so that no client of
-    yours is changed.
+    yours is changed. A place where the cassette cannot be written is refused before anything is asked.
 
     Args:
-        path: Where to write the cassette; a file that is there is replaced.
+        path: Where to write the cassette.
+        mode: ``"rewrite"``, the default, records and replaces a file that is there. ``"once"`` records if there is no
+            file, and replays it if there is one: the block gets a :class:`Cassette` then, which has the same clients,
+            runtime and URL, and no client is built or called. ``"none"`` only replays.
         client: Your own boto3 ``personalize-runtime`` client, to be called for each request: under moto, with a
             stubber, with handlers. Its own retries happen beneath the recording. Replies are kept as it parsed them.
         region_name: Without a client, the region of the one to build; by default the session's. Replies are kept as
@@ -63,14 +99,21 @@ def record(
     Raises:
         ValidationError: Arguments that do not go together.
         ConfigurationError: No client can be built: no region, no such profile.
-        CassetteError: Nothing was asked in the block.
+        CassetteError: The cassette cannot be written, or replayed; or nothing was asked in the block.
     """
+    if mode not in ("rewrite", "once", "none"):
+        raise ValidationError('mode must be "rewrite", "once" or "none"', parameter="mode")
     if isinstance(client, PersonalizeRuntime):
         raise ValidationError(
             "client is a PersonalizeRuntime: give the boto3 client that it uses, or region_name, and take "
             "recorder.runtime() for the calls",
             parameter="client",
         )
+    path = Path(path)
+    if mode == "none" or (mode == "once" and os.path.isfile(path)):
+        yield Cassette.load(path)
+        return
+    _check_place(path)
     forwarder = Forwarder(client, region_name=region_name, session=session, endpoint_url=endpoint_url, config=config)
     try:
         recorder = Recorder(forwarder)
@@ -78,9 +121,33 @@ def record(
         cassette = recorder.cassette()
         if not cassette.exchanges:
             raise CassetteError("nothing was recorded: ask through recorder.runtime() or recorder.boto3_client()")
-        cassette.save(path)
+        try:
+            cassette.save(path)
+        except OSError as error:
+            raise CassetteError(
+                f"{path} cannot be written: {error.strerror}. What was recorded is still there: "
+                "recorder.cassette().save(…) writes it to another place"
+            ) from None
     finally:
         forwarder.close()
+
+
+def _check_place(path: Path) -> None:
+    """Try to write a file beside a path: calls cost money, and must not be made in vain.
+
+    Raises:
+        CassetteError: That is not possible.
+    """
+    if os.path.isdir(path):
+        raise CassetteError(f"{path} is a directory: name a file in it")
+    trial = beside(path)
+    try:
+        trial.touch()
+        trial.unlink()
+    except FileNotFoundError:
+        raise CassetteError(f"there is no directory {path.parent} for the cassette: make it first") from None
+    except OSError as error:
+        raise CassetteError(f"the cassette cannot be written to {path.parent}: {error.strerror}") from None
 
 
 class Recorder(Endpoint):

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import personalize_rt.testing.plugin as plugin
+from personalize_rt.testing.files import cassette_path
 
 pytest_plugins = ["pytester"]
 
@@ -168,6 +169,114 @@ def test_a_project_may_have_a_service_of_its_own_and_the_option_counts_before_th
     (pytester.path / "pytest.ini").write_text("[pytest]\npersonalize_data = nowhere\n", encoding="utf-8")
     data.rename(pytester.path / "there")
     run(OWN, "--personalize-data=there").assert_outcomes(passed=2)
+
+
+SHELF = """
+import pytest
+
+
+@pytest.fixture
+def personalize_cassette_options(request):
+    %s
+    return {"client": request.getfixturevalue("personalize_client")}
+
+
+def shelf(service, user, count=3):
+    arn = "arn:aws:personalize:eu-west-1:000000000000:campaign/popular"
+    return service.runtime().get_recommendations(campaign_arn=arn, user_id=user, num_results=count).item_ids
+
+
+class TestShelf:
+    def test_it(self, personalize_cassette):
+        assert len(shelf(personalize_cassette, "42")) == 3
+
+
+@pytest.mark.parametrize("user", ["a/b", "a:b"])
+def test_anybody(personalize_cassette, user):
+    assert len(shelf(personalize_cassette, user)) == 3
+"""
+
+
+def cassettes(pytester: pytest.Pytester) -> list[str]:
+    return sorted(str(path.relative_to(pytester.path)) for path in pytester.path.glob("cassettes/**/*.json"))
+
+
+@pytest.fixture
+def run_here(pytester: pytest.Pytester, data: Path) -> Run:
+    """Runs pytest on a file in this process, with a small service that stands for the real one."""
+    from_checkout = [] if installed() else ["-p", plugin.__name__]
+
+    def run(code: str, *args: str) -> pytest.RunResult:
+        pytester.path.joinpath("test_it.py").write_text(code, encoding="utf-8")
+        options = ["-p", "no:cacheprovider", "--import-mode=importlib", f"--personalize-data={data}"]
+        return pytester.runpytest_inprocess(*from_checkout, *options, *args)
+
+    return run
+
+
+def test_a_cassette_of_each_test_is_recorded_once_when_that_is_asked_for_and_replayed_after(
+    run_here: Run, pytester: pytest.Pytester
+) -> None:
+    run = run_here
+    result = run(SHELF % "pass")
+    result.assert_outcomes(errors=3)
+    result.stdout.fnmatch_lines(["*TestShelf.test_it.json is not there; to record it: *--personalize-record=once*"])
+    assert cassettes(pytester) == []
+    run(SHELF % "pass", "--personalize-record=once").assert_outcomes(passed=3)
+    recorded = {name: (pytester.path / name).read_bytes() for name in cassettes(pytester)}
+    assert len(recorded) == 3
+    assert "cassettes/test_it/TestShelf.test_it.json" in recorded
+    # From now on nothing is asked, and no client is needed.
+    replayed = SHELF % "pytest.fail('it was asked for')"
+    for arguments in (["--personalize-record=once"], []):
+        run(replayed, *arguments).assert_outcomes(passed=3)
+    result = run(replayed.replace("count=3", "count=2"))
+    result.assert_outcomes(failed=3)
+    result.stdout.fnmatch_lines(["*UnrecordedRequestError: *differs in numResults (2 instead of 3): record it again"])
+    assert {name: (pytester.path / name).read_bytes() for name in cassettes(pytester)} == recorded
+
+
+def test_cassettes_are_recorded_anew_when_that_is_asked_for(run_here: Run, pytester: pytest.Pytester) -> None:
+    run = run_here
+    pytester.makeini("[pytest]\npersonalize_record = once")
+    code = SHELF % "pass"
+    run(code).assert_outcomes(passed=3)
+    code = code.replace("count=3", "count=2").replace("== 3", "== 2")
+    run(code, "--personalize-record=rewrite").assert_outcomes(passed=3)
+    text = (pytester.path / "cassettes/test_it/TestShelf.test_it.json").read_text(encoding="utf-8")
+    assert '"numResults": 2' in text
+    pytester.makeini("[pytest]\npersonalize_record = sometimes")
+    result = run(code)
+    result.assert_outcomes(errors=3)
+    result.stdout.fnmatch_lines(["*UsageError: personalize_record must be one of none, once, rewrite, not sometimes"])
+
+
+def test_what_a_test_that_fails_or_asks_nothing_has_recorded_is_not_kept(
+    run_here: Run, pytester: pytest.Pytester
+) -> None:
+    run = run_here
+    code = SHELF % "pass" + (
+        "    assert user == 'a/b'\n\ndef test_skipped(personalize_cassette):\n    shelf(personalize_cassette, 'u')\n"
+        "    pytest.skip('for a reason')\n\ndef test_silent(personalize_cassette):\n    pass\n"
+    )
+    run(code, "--personalize-record=once").assert_outcomes(passed=3, failed=1, skipped=1, errors=1)
+    assert len(cassettes(pytester)) == 2
+
+
+@pytest.mark.parametrize(
+    ("test", "name"),
+    [
+        ("test_a", "test_a.json"),
+        ("TestA.test_b[1-x]", "TestA.test_b[1-x].json"),
+        ("test_a[ü]", r"test_a\[-\]-[0-9a-f]{8}\.json"),
+        ("test_a[" + "x" * 300 + "]", r"test_a\[x{193}-[0-9a-f]{8}\.json"),
+        ("test_a[../../etc]", r"test_a\[\.\.-\.\.-etc\]-[0-9a-f]{8}\.json"),
+    ],
+)
+def test_a_cassette_has_a_name_that_every_file_system_takes(test: str, name: str) -> None:
+    path = cassette_path(Path("tests/test_it.py"), test)
+    assert path.parent == Path("tests/cassettes/test_it")
+    assert path.name == name or re.fullmatch(name, path.name)
 
 
 def test_a_directory_that_cannot_be_loaded_is_one_clear_error(run: Run, data: Path) -> None:

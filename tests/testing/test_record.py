@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,7 +23,7 @@ from personalize_rt import PersonalizeError, PersonalizeRuntime, RetryPolicy, Se
 from personalize_rt.errors import ConfigurationError, TransportError, ValidationError
 from personalize_rt.local import HttpRequest, HttpResponse, LocalPersonalize
 from personalize_rt.local.moto import mock_personalize
-from personalize_rt.testing.record import Cassette, CassetteError, Exchange, UnrecordedRequestError, record
+from personalize_rt.testing.record import Cassette, CassetteError, Exchange, Recorder, UnrecordedRequestError, record
 
 PREFIX = "arn:aws:personalize:eu-west-1:000000000000:campaign/"
 RANKING, FOR_YOU, POPULAR = (PREFIX + name for name in ("ranking", "for-you", "popular"))
@@ -154,6 +156,85 @@ def test_a_request_that_was_not_recorded_is_an_error_that_says_how_it_differs(tm
         runtime.get_recommendations(campaign_arn=FOR_YOU, user_id="{user-3}", num_results=2)
 
 
+ONE = {"campaignArn": POPULAR, "inputList": [f"item-{n}" for n in range(300)], "userId": "{user-1}"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        (
+            {"inputList": [*ONE["inputList"][:200], "other", *ONE["inputList"][201:]]},
+            ['inputList[200] ("other" instead of "item-200")'],
+        ),
+        ({"inputList": ONE["inputList"][:299]}, ['inputList[299] (nothing instead of "item-299")']),
+        ({"inputList": [*ONE["inputList"], "x"]}, ['inputList[300] ("x" instead of nothing)']),
+        (
+            {"campaignArn": POPULAR[:-1] + "s"},
+            [
+                'campaignArn ("arn:aws:personalize:eu-west-1:000000000000:campaign/populas" instead of '
+                '"arn:aws:personalize:eu-west-1:000000000000:campaign/popular", which differ from character 59 on)'
+            ],
+        ),
+        ({"filterArn": "arn"}, ['filterArn ("arn" instead of nothing)']),
+        ({"userId": "secret"}, ['userId ("{user-1}" instead of "<a str of 10 characters>"): give users=']),
+        (
+            {"context": {"CITY": "secret", "DEVICE": "secret too"}, "inputList": ["secret item"]},
+            [
+                'context ({"CITY": "{context-1}", "DEVICE": "{context-2}"} instead of nothing)',
+                'inputList[0] ("secret item" instead of "item-0")',
+            ],
+        ),
+        (
+            {"filterValues": {"GENRES": '"secret"'}},
+            ['filterValues ({"GENRES": "{filter-value-1}"} instead of nothing)'],
+        ),
+    ],
+)
+def test_an_unrecorded_request_says_where_it_differs_and_shows_nothing_personal(asked: Any, shown: list[str]) -> None:
+    by_hand = {**ONE, "userId": "secret ann"} if "userId" in asked else ONE
+    cassette = Cassette([Exchange("GetPersonalizedRanking", by_hand, {})])
+    with pytest.raises(UnrecordedRequestError) as failure:
+        cassette.boto3_client().get_personalized_ranking(**{**ONE, **asked})
+    message = str(failure.value)
+    assert all(part in message for part in shown), message
+    assert "secret" not in message.replace("secret item", "")
+    # Of the members that are alike nothing is said.
+    assert message.count(" instead of ") == len(shown)
+
+
+def test_the_first_character_that_differs_is_shown_of_long_texts() -> None:
+    long = "x" * 200
+    cassette = Cassette([Exchange("GetRecommendations", {"campaignArn": POPULAR, "itemId": long + "a" + long}, {})])
+    with pytest.raises(UnrecordedRequestError) as failure:
+        cassette.boto3_client().get_recommendations(campaignArn=POPULAR, itemId=long + "b" + long)
+    around = "x" * 20
+    assert (
+        f'itemId (…"{around}b{around[:-1]}"… instead of …"{around}a{around[:-1]}"…, which differ from character 201 on)'
+        in str(failure.value)
+    )
+
+
+def test_the_recorded_request_that_is_most_like_it_is_the_one_with_the_fewest_differences() -> None:
+    lists = (["a", "b", "c", "d"], ["a", "x", "c", "e"], ["w", "x", "y", "z"])
+    exchanges = [Exchange("GetPersonalizedRanking", {**ONE, "inputList": each}, {}) for each in lists]
+    with pytest.raises(UnrecordedRequestError, match=r'inputList\[3\] \("f" instead of "e"\)'):
+        Cassette(exchanges).boto3_client().get_personalized_ranking(**{**ONE, "inputList": ["a", "x", "c", "f"]})
+
+
+@pytest.mark.parametrize(("recorded", "asked"), [(True, 1), (1, True), (3.0, 3), ("3", 3)])
+def test_values_that_are_equal_in_python_and_not_in_json_are_told_apart(recorded: Any, asked: Any) -> None:
+    cassette = Cassette([Exchange("GetRecommendations", {"campaignArn": POPULAR, "numResults": recorded}, {})])
+    body = json.dumps({"campaignArn": POPULAR, "numResults": asked}).encode()
+    answer = cassette.handle(HttpRequest("POST", "/recommendations", {}, body))
+    expected = f"numResults ({json.dumps(asked)} instead of {json.dumps(recorded)})"
+    assert expected in json.loads(answer.body)["message"]
+
+
+def test_members_that_are_null_in_a_cassette_count_as_absent() -> None:
+    cassette = Cassette([Exchange("GetRecommendations", {"campaignArn": POPULAR, "itemId": None}, {"itemList": []})])
+    assert cassette.boto3_client().get_recommendations(campaignArn=POPULAR)["itemList"] == []
+
+
 def test_neither_a_fallback_nor_the_code_under_test_hides_that_error(tmp_path: Path, load: Load) -> None:
     with record(tmp_path / "c.json", client=load(1).boto3_client()) as recorder:
         traffic(recorder.runtime())
@@ -284,6 +365,108 @@ def test_a_block_that_fails_or_asks_nothing_writes_nothing(tmp_path: Path, load:
     with pytest.raises(CassetteError, match="nothing was recorded"), record(path, client=load(1).boto3_client()):
         pass
     assert [(each.name, each.read_text()) for each in tmp_path.iterdir() if each.is_file()] == [("c.json", "as it was")]
+
+
+# Where it is written.
+
+
+class Counting:
+    """A client of the caller that counts its calls."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def get_recommendations(self, **members: Any) -> Any:
+        self.calls += 1
+        return {"itemList": [{"itemId": "a"}], "recommendationId": "RID-1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("nowhere/c.json", "there is no directory .*nowhere for the cassette: make it first"),
+        ("file/c.json", "the cassette cannot be written to .*file: Not a directory"),
+        ("directory", "directory is a directory: name a file in it"),
+        ("x" * 300, "the cassette cannot be written to .*: File name too long"),
+        (
+            "read-only/c.json",
+            "the cassette cannot be written to .*read-only: (Permission denied|Read-only file system)",
+        ),
+    ],
+)
+def test_a_place_where_nothing_can_be_written_is_refused_before_the_first_call(
+    tmp_path: Path, name: str, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "read-only").mkdir(mode=0o555)
+    if name.startswith("read-only") and os.access(tmp_path / "read-only", os.W_OK):  # for root nothing is
+        monkeypatch.setattr(Path, "touch", refuse)
+    client = Counting()
+    for mode in ("rewrite", "once"):
+        with pytest.raises(CassetteError, match=problem):
+            with record(tmp_path / name, mode=mode, client=client) as service:
+                service.runtime().get_recommendations(campaign_arn=POPULAR)
+    assert client.calls == 0
+
+
+def refuse(_: Path) -> None:
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def test_looking_at_the_place_leaves_nothing_there(tmp_path: Path) -> None:
+    (tmp_path / "c.json").write_text("as it was")
+    with suppress(CassetteError), record(tmp_path / "c.json", client=Counting()):
+        assert [path.name for path in tmp_path.iterdir()] == ["c.json"]
+    assert (tmp_path / "c.json").read_text() == "as it was"
+
+
+def test_what_cannot_be_written_in_the_end_is_not_lost(tmp_path: Path) -> None:
+    directory = tmp_path / "there"
+    directory.mkdir()
+    recording = record(directory / "c.json", client=Counting())
+    recorder = recording.__enter__()
+    recorder.runtime().get_recommendations(campaign_arn=POPULAR)
+    directory.rmdir()
+    with pytest.raises(CassetteError, match=r"cannot be written: .* recorder\.cassette\(\)\.save"):
+        recording.__exit__(None, None, None)
+    recorder.cassette().save(tmp_path / "c.json")
+    assert len(Cassette.load(tmp_path / "c.json").exchanges) == 1
+
+
+# Once.
+
+
+def test_with_mode_once_it_is_recorded_if_it_is_not_there_and_replayed_after(tmp_path: Path, load: Load) -> None:
+    path, seen = tmp_path / "c.json", []
+    for client in (load(1).boto3_client(), Counting(), None):
+        with record(path, mode="once", client=client) as service:
+            seen.append(shown(traffic(service.runtime())))
+    assert seen[0] == seen[1] == seen[2]
+    assert isinstance(service, Cassette)
+    assert service.unplayed == ()
+    with record(path, mode="once") as service, pytest.raises(UnrecordedRequestError):
+        service.runtime().get_recommendations(campaign_arn=POPULAR, num_results=1)
+
+
+def test_with_mode_once_a_block_that_fails_is_recorded_the_next_time(tmp_path: Path, load: Load) -> None:
+    path = tmp_path / "c.json"
+    with suppress(LookupError), record(path, mode="once", client=load(1).boto3_client()) as service:
+        traffic(service.runtime())
+        raise LookupError
+    with record(path, mode="once", client=load(1).boto3_client()) as service:
+        traffic(service.runtime())
+    assert isinstance(service, Recorder)
+    assert len(Cassette.load(path).exchanges) == 4
+
+
+def test_with_mode_none_nothing_is_recorded(tmp_path: Path) -> None:
+    client = Counting()
+    with pytest.raises(CassetteError, match="Was it recorded"), record(tmp_path / "c.json", mode="none", client=client):
+        pass
+    with pytest.raises(ValidationError, match='"rewrite", "once" or "none"'), record("c.json", mode="all"):  # type: ignore[call-overload] - it is refused
+        pass
+    assert client.calls == 0
 
 
 def test_arguments_that_do_not_go_together_are_refused(tmp_path: Path, load: Load) -> None:

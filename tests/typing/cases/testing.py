@@ -20,6 +20,11 @@ with record("cassette.json", client=object()) as recorder:
     assert_type(recorder, Recorder)
     assert_type(recorder.runtime(deadline=None), PersonalizeRuntime)
     assert_type(recorder.boto3_client(), Any)
+with record("cassette.json", mode="once", region_name="eu-west-1") as service:
+    assert_type(service, Recorder | Cassette)
+    assert_type(service.runtime(), PersonalizeRuntime)
+with record("cassette.json", mode="rewrite") as again:
+    assert_type(again, Recorder)
 cassette = Cassette.load(Path("cassette.json"), users=["u"])
 assert_type(cassette, Cassette)
 assert_type(cassette.runtime(), PersonalizeRuntime)
@@ -33,7 +38,11 @@ with mock_personalize(LocalPersonalize.sample()):
 
 # The fixtures, as a test names their types.
 def test_a_page(
-    personalize_runtime: PersonalizeRuntime, local_personalize: LocalPersonalize, personalize_endpoint: str
+    personalize_runtime: PersonalizeRuntime,
+    local_personalize: LocalPersonalize,
+    personalize_endpoint: str,
+    personalize_cassette: Recorder | Cassette,
 ) -> None:
+    assert_type(personalize_cassette.runtime(), PersonalizeRuntime)
     assert_type(personalize_runtime.campaign(local_personalize.campaign_arn("movies-ranking")).arn, str)
     assert_type(personalize_endpoint, str)
