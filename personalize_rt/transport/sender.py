@@ -26,6 +26,7 @@ from personalize_rt.transport.untyped import untyped
 __all__ = ["Sender", "left_by"]
 
 _CHUNK = 65536
+_PIECE = 4096
 _MOST_PARTS = 16  # of an answer that is no more than read in passing: a refusal is short
 
 
@@ -159,15 +160,19 @@ class Sender:
         try:
             attempt.waits_for(sock)
             sock.settimeout(attempt.left(timeout))
+            sent = False
             try:
                 sock.sendall(message)
+                sent = True
                 while True:
                     sock.settimeout(attempt.left(timeout))
-                    answer = reading.feed(sock.recv(_CHUNK))
+                    answer = _fed(reading, sock.recv(_CHUNK), attempt)
                     if answer is not None:
                         return answer
             except OSError as error:
-                refusal = reading.refusal(left_by(sock), ended=not isinstance(error, TimeoutError))
+                late = isinstance(error, TimeoutError)
+                # Of a request that was sent whole, all that came in time has been read.
+                refusal = None if sent and late else reading.refusal(left_by(sock), ended=not late)
                 if refusal is None:
                     raise
                 return refusal
@@ -175,6 +180,18 @@ class Sender:
             raise self._errors.ReadTimeoutError(endpoint_url=url, error=error) from error
         except (OSError, BrokenOffError) as error:
             raise self._errors.ConnectionClosedError(endpoint_url=url, error=error, request=None) from error
+
+
+def _fed(reading: Reading, data: bytes, attempt: Attempt) -> Answer | None:
+    """Read what came, in pieces that take a millisecond at the most, and look at the clock between them."""
+    if len(data) <= _PIECE:
+        return reading.feed(data)
+    for at in range(0, len(data), _PIECE):
+        attempt.left(None)
+        answer = reading.feed(data[at : at + _PIECE])
+        if answer is not None:  # what goes on after it is of no request
+            return answer if at + _PIECE >= len(data) else answer._replace(reusable=False)
+    return None
 
 
 def left_by(sock: Any) -> bytes:
