@@ -64,7 +64,25 @@ class Sender:
         message = request_message(start, request.headers, body)
         if message is None:
             return self._by_botocore(request)
-        attempt = under_way.get() or Attempt()
+        answer = self._roundtrip(connections, message, url, under_way.get() or Attempt())
+        response = self._response(url, answer.status, answer.headers, _Raw())
+        response._content = answer.body
+        return response
+
+    def exchange(self, url: str, message: bytes, attempt: Attempt) -> Answer:
+        """Send a whole request and read the whole answer.
+
+        Args:
+            url: Where it goes; its connections are used.
+            message: The request as bytes.
+            attempt: The attempt that it belongs to.
+
+        Raises:
+            Exception: What botocore's session would raise.
+        """
+        return self._roundtrip((self._targets.get(url) or self._target(url))[0], message, url, attempt)
+
+    def _roundtrip(self, connections: Connections, message: bytes, url: str, attempt: Attempt) -> Answer:
         try:
             connection = connections.take(attempt)
         except Exception as error:
@@ -82,9 +100,7 @@ class Sender:
         finally:
             attempt.waits_for(None)
             connections.give_back(connection, reusable=reusable and not attempt.broken_off)
-        response = self._response(url, answer.status, answer.headers, _Raw())
-        response._content = answer.body
-        return response
+        return answer
 
     def _by_botocore(self, request: Any) -> Any:
         """Send by botocore's own session; on a thread that is left behind when the time of the attempt is over."""

@@ -68,6 +68,7 @@ class Transport:
         self._options = options
         self._lock = threading.Lock()
         self._closed = False
+        self._direct: Any = None
         self._warned = False
         self._bounded = False
         if self._owned:
@@ -169,6 +170,16 @@ class Transport:
             attempt = Attempt()
         attempt.ends = ends
         attempt.request = request if self._redact else None
+        if self._direct is None and self._owned:
+            from personalize_rt.transport.direct import Direct
+            self._direct = Direct(client, client._endpoint.http_session)
+        if self._direct is not None:
+            try:
+                reply, request_id = self._direct.send(request, attempt)
+                return Reply(reply, request_id, 1)
+            except Exception as error:
+                ours = translated(error, request, sent_before)
+            raise ours
         token = under_way.set(attempt)
         try:
             members = call(**request.members)
