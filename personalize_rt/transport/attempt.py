@@ -4,13 +4,37 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
-__all__ = ["REPLY", "Attempt", "under_way"]
+__all__ = ["Attempt", "Reply", "reply_of", "under_way"]
 
-REPLY = "personalize_rt.reply"
-"""The member of a parsed reply that holds the body as the fast path decoded it."""
+
+class Reply:
+    """One answer of the service.
+
+    Attributes:
+        members: The members of the reply.
+        request_id: The service's id of the request, or ``None``.
+        sent: Requests that this answer took; more than one where a caller's client retries by itself.
+    """
+
+    __slots__ = ("members", "request_id", "sent")
+
+    def __init__(self, members: Mapping[str, Any], request_id: str | None, sent: int) -> None:
+        self.members: Mapping[str, Any] = members
+        self.request_id: str | None = request_id
+        self.sent: int = sent
+
+
+def reply_of(parsed: Any) -> Reply:
+    """The reply that a client's method returned, as botocore parsed it."""
+    head = parsed.get("ResponseMetadata") if isinstance(parsed, dict) else None
+    if not isinstance(head, dict):
+        return Reply(parsed, None, 1)  # a test double's; reading it says what is wrong
+    head = cast("dict[str, Any]", head)
+    return Reply(cast("dict[str, Any]", parsed), head.get("RequestId"), 1 + head.get("RetryAttempts", 0))
 
 
 class Attempt:

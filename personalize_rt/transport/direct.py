@@ -7,17 +7,18 @@ botocore's own code, so that it is told as on the other ways.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from personalize_rt.decoding import decoded
+from personalize_rt.errors import ResponseError, TransportError
 from personalize_rt.operations import Request
-from personalize_rt.transport.attempt import Attempt
-from personalize_rt.transport.fast import _unreadable
+from personalize_rt.transport.attempt import Attempt, Reply
 from personalize_rt.transport.plan import Plan
 from personalize_rt.transport.rehearsal import read_by_botocore
 from personalize_rt.transport.sender import Sender
 
-__all__ = ["Direct"]
+__all__ = ["Direct", "unreadable"]
 
 _encode = json.JSONEncoder().encode
 
@@ -51,11 +52,16 @@ class Direct:
         self._plan = frozen, plan
         return plan
 
-    def send(self, request: Request[Any], attempt: Attempt) -> tuple[Any, str | None]:
+    def send(self, request: Request[Any], attempt: Attempt) -> Reply:
         """Send a request once.
 
-        Returns:
-            The members of the reply, and the service's id of the request.
+        Args:
+            request: What to send.
+            attempt: When it must be over; a handle to break it off.
+
+        Raises:
+            NoPlanError: It cannot be made here.
+            Exception: What botocore raises.
         """
         operation = request.operation
         members = dict(request.members)
@@ -69,5 +75,13 @@ class Direct:
         except (ValueError, RecursionError):
             reply = None
         if not isinstance(reply, dict):
-            raise _unreadable(body, headers)
-        return reply, headers.get("x-amzn-requestid")
+            raise unreadable(body, headers)
+        return Reply(reply, headers.get("x-amzn-requestid"), 1)
+
+
+def unreadable(body: bytes, headers: Mapping[str, str]) -> Exception:
+    """The error for a body that is no JSON object."""
+    length = headers.get("content-length")
+    if length is not None and length.isdigit() and len(body) < int(length):
+        return TransportError(f"the answer broke off after {len(body):,} of {int(length):,} bytes", phase="read")
+    return ResponseError(f"the answer ({len(body):,} bytes) is not a JSON object: is the endpoint Personalize?")

@@ -11,7 +11,7 @@ from typing import Any
 
 from personalize_rt.errors import ConfigurationError, ValidationError
 from personalize_rt.operations import Request
-from personalize_rt.transport.attempt import REPLY, Attempt, under_way
+from personalize_rt.transport.attempt import Attempt, Reply, reply_of, under_way
 from personalize_rt.transport.clients import (
     build_client,
     check_client_options,
@@ -22,31 +22,6 @@ from personalize_rt.transport.clients import (
 from personalize_rt.transport.failures import configured, forget_frames, translated
 
 __all__ = ["Attempt", "Reply", "Transport"]
-
-
-class Reply:
-    """One answer of the service.
-
-    Attributes:
-        members: The reply as botocore parsed it.
-        request_id: The service's id of the request, or ``None``.
-        sent: Requests that this answer took; more than one where a caller's client retries by itself.
-    """
-
-    __slots__ = ("members", "request_id", "sent")
-
-    def __init__(self, members: Mapping[str, Any], request_id: str | None, sent: int) -> None:
-        self.members: Mapping[str, Any] = members
-        self.request_id: str | None = request_id
-        self.sent: int = sent
-
-
-def _reply(reply: Any) -> Reply:
-    members: Any = reply
-    if not isinstance(reply, dict) or not isinstance(reply.get("ResponseMetadata"), dict):  # pyright: ignore[reportUnknownMemberType]
-        return Reply(members, None, 1)  # a test double's; reading it says what is wrong
-    head: dict[str, Any] = members["ResponseMetadata"]
-    return Reply(members.get(REPLY, members), head.get("RequestId"), 1 + head.get("RetryAttempts", 0))
 
 
 class Transport:
@@ -68,9 +43,8 @@ class Transport:
         self._options = options
         self._lock = threading.Lock()
         self._closed = False
-        self._direct: Any = None
+        self._ways: Any = None
         self._warned = False
-        self._bounded = False
         if self._owned:
             check_client_options(options)
             _owned.add(self)
@@ -92,9 +66,7 @@ class Transport:
         Raises:
             ConfigurationError: The client cannot be built.
         """
-        if self._owned and self._client is None:
-            self._build()
-        return self._bounded
+        return self._owned
 
     def client(self) -> Any:
         """The client, built now if there is none yet.
@@ -111,9 +83,9 @@ class Transport:
                 raise ConfigurationError("this runtime is closed: build a new one")
             if self._client is None:
                 client = configured(lambda: build_client(**self._options))
-                from personalize_rt.transport.fast import install
+                from personalize_rt.transport.ways import Ways
 
-                self._bounded = install(client)
+                self._ways = Ways(client)
                 if self._redact:
                     from personalize_rt.transport.redacting import mask_log
 
@@ -170,23 +142,11 @@ class Transport:
             attempt = Attempt()
         attempt.ends = ends
         attempt.request = request if self._redact else None
-        if self._direct is None and self._owned:
-            from personalize_rt.transport.direct import Direct
-            self._direct = Direct(client, client._endpoint.http_session)
-        if self._direct is not None:
-            try:
-                reply, request_id = self._direct.send(request, attempt)
-                return Reply(reply, request_id, 1)
-            except Exception as error:
-                ours = translated(error, request, sent_before)
-            raise ours
         token = under_way.set(attempt)
         try:
-            members = call(**request.members)
+            return self._ways.send(request, attempt) if self._ways is not None else reply_of(call(**request.members))
         except Exception as error:
             failure = error
-        else:
-            return _reply(members)
         finally:
             under_way.reset(token)
         # Outside of the except block: botocore's text, which may repeat what was sent, must not hang on ours.

@@ -136,6 +136,7 @@ class Watching:
         self._places: list[tuple[Mapping[str, Any], Callable[[Any], tuple[Any, ...]]]] = [
             (_names_of(place), itemgetter(place.names[0], *place.names)) for place in (*_CALLS, *_NETWORK)
         ]
+        self._never_direct: str | None = None
         self._last: tuple[list[Any], Verdict] | None = None
         self._proxied = bool(self._session._proxy_config.proxy_url_for(client.meta.endpoint_url))
         self.verdict()
@@ -150,6 +151,10 @@ class Watching:
         verdict = self._judged()
         self._last = seen, verdict
         return verdict
+
+    def without_direct(self, reason: str) -> None:
+        """From now on nothing is sent directly."""
+        self._never_direct, self._last = reason, None
 
     def _seen(self) -> list[Any]:
         """What a patch, a handler or a log level would change; held, so that no other object takes its place."""
@@ -173,6 +178,8 @@ class Watching:
                 return Verdict(Way.PLAIN, f"{name} is not the library's own")
         if self._forced is Way.THROUGH:
             return Verdict(Way.THROUGH, "PERSONALIZE_RT_SEND says so")
+        if self._never_direct is not None:
+            return Verdict(Way.THROUGH, self._never_direct)
         for place in _CALLS:
             if (name := _foreign(place)) is not None:
                 return Verdict(Way.THROUGH, f"{name} is not botocore's own")
