@@ -148,7 +148,7 @@ def test_an_answer_that_breaks_the_model_is_a_response_error_of_both(body: bytes
             runtime.get_recommendations(campaign_arn=ARN)
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 def test_the_member_that_breaks_the_model_is_named(both: Any, server: Any) -> None:
     server.always({"itemList": [{"itemId": "a", "score": "high"}]})
     with pytest.raises(ResponseError, match=r"itemList\[0\].score"):
@@ -181,7 +181,7 @@ def test_each_part_may_be_left_out(left: list[Any], runtime: Any, server: Any, m
             ours.get_recommendations(campaign_arn=ARN)
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 @pytest.mark.parametrize(
     "missing", ["_serializer", "_user_agent_creator", "_endpoint", "_endpoint._response_parser_factory"]
 )
@@ -205,7 +205,7 @@ def test_nothing_is_left_out_with_this_botocore(session: Any, caplog: Any) -> No
     client.close()
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 def test_each_part_is_in_place(runtime: Any, session: Any, server: Any) -> None:
     plain = session.client("personalize-runtime")
     ours = runtime()._transport.client()
@@ -292,7 +292,7 @@ def test_what_a_strict_decoder_refuses_json_decides(name: str, monkeypatch: Any)
         decoded(b"nonsense")
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 def test_a_server_error_of_any_body_is_retried(runtime: Any, server: Any) -> None:
     server.script(server.answer(503, b"[]"), server.answer(500, b"\xff"))
     assert runtime().get_recommendations(campaign_arn=ARN).info.attempts == 3

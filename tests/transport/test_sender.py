@@ -125,7 +125,7 @@ def ask(runtime: PersonalizeRuntime, **arguments: Any) -> tuple[str, ...]:
 # Whole answers, in every form
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 @pytest.mark.parametrize(
     ("answer", "close", "reused"),
     [
@@ -205,7 +205,7 @@ def test_an_answer_without_content_is_none(once: Any, raw: RawServer) -> None:
 # Answers that break off, or are none
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 @pytest.mark.parametrize(
     "answer",
     [
@@ -261,7 +261,7 @@ def test_what_is_not_http_is_an_error_of_ours_and_the_connection_is_dropped(
     assert raw.connections == 2
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 def test_bytes_after_an_answer_are_not_the_start_of_the_next(once: Any, raw: RawServer) -> None:
     stray = OK.replace(b"i1", b"XX")
     raw.outcomes.append((OK + stray, False))
@@ -354,7 +354,7 @@ def test_closing_closes_connections_and_those_under_way_end(session: Any, raw: R
     assert connection.fileno() == -1
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 @pytest.mark.parametrize(
     "answer",
     [
@@ -387,7 +387,7 @@ def test_a_connection_that_cannot_be_used_again_is_closed_before_others_can_take
     assert put_back[-1]
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 def test_a_pool_that_was_closed_meanwhile_is_no_error_of_urllib3s(once: Any, raw: RawServer) -> None:
     raw.outcomes.append((OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1), True))
     ask(once)  # no connection is kept
@@ -551,7 +551,7 @@ def test_a_ca_bundle_of_the_environment_is_honoured(tls: RawServer, certificate:
     assert tls.connections == 1
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 def test_certificates_are_loaded_with_the_client_and_not_for_each_connection(
     tls: RawServer, certificate: Path, monkeypatch: Any
 ) -> None:

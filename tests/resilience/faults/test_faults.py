@@ -145,7 +145,7 @@ def test_a_connection_that_breaks_is_tried_again_while_there_is_time(
         assert 1 <= each.error.attempts <= 3
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 @pytest.mark.parametrize("kind", NOT_TRUSTED)
 def test_a_server_that_is_not_trusted_is_not_tried_again(kind: str, sick_server: Any, client_of: Any) -> None:
     for each in outcomes(client_of(sick_server(kind).url), calls=4):
