@@ -169,7 +169,7 @@ async def _answered_in_time(call: Call[Any], transport: AsyncTransport) -> Reply
     try:
         async with timer:
             if call.policies.hedge is None:
-                return await transport.send(call.request, sent_before=call.sent)
+                return await transport.send(call.request, sent_before=call.sent, ends=call.ends())
             from personalize_rt.resilience.asynchronous_racing import hedged
 
             return await hedged(call, transport, call.policies.hedge)

@@ -1,90 +1,65 @@
-"""Sending one request without blocking the event loop, through aiobotocore.
+"""Sending one request without blocking the event loop.
 
-Beside what the package's docstring names of botocore, this relies on:
-
-* The service client comes from an async context manager; ``AioSession.create_client`` makes it.
-* ``client._endpoint.http_session`` is an ``AIOHTTPSession``, with its settings in ``_timeout``, ``_connector_args`` and
-  ``_proxy_config``; it opens its connector with the first request, in ``_get_session(proxy_url)``, and makes TLS
-  contexts in ``_build_ssl_contexts(proxy_url)``.
-* ``client._get_credentials().get_frozen_credentials()`` is a coroutine.
-* aiohttp's exceptions arrive in those of botocore, in ``kwargs["error"]``, some in one that says less than it could
-  (:func:`_sharpened`).
-
-``tests/aio/test_aiobotocore_contract.py`` fails when one of these changes.
+A client that we build is botocore's, as for threads, and its requests take the same three ways
+(:mod:`personalize_rt.transport.watching`): *direct* over connections on the event loop, *through* and *plain* by
+botocore's own blocking call on a bounded pool of threads, in the context of the caller, so that whoever watches sees it.
+A client or session of aiobotocore that a caller hands in is called as it is (:mod:`personalize_rt.transport.aio_clients`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
-import logging
 import os
-import socket
 import sys
 import warnings
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, nullcontext
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from personalize_rt.errors import ConfigurationError, PersonalizeError, ValidationError
 from personalize_rt.operations import Request
-from personalize_rt.transport import fast, sending
-from personalize_rt.transport.asynchronous_sender import AsyncSender
-from personalize_rt.transport.attempt import Attempt, under_way
+from personalize_rt.transport import aio_clients
+from personalize_rt.transport.attempt import Attempt, Reply, reply_of, under_way
 from personalize_rt.transport.clients import (
-    SERVICE,
+    build_client,
     check_client_options,
     check_endpoint,
-    client_config,
     hidden_retries,
-    own_session,
     refuse_options,
+    resolve_credentials,
 )
 from personalize_rt.transport.failures import configured, forget_frames, translated
-from personalize_rt.transport.sending import Reply
-from personalize_rt.transport.untyped import untyped
+from personalize_rt.transport.plan import NoPlanError
+from personalize_rt.transport.streams import Streams
+from personalize_rt.transport.watching import Way
+from personalize_rt.transport.ways import Ways
 
-__all__ = ["AsyncTransport", "aio_config", "aiobotocore"]
-
-_log = logging.getLogger("personalize_rt")
-
-
-def aiobotocore(module: str) -> Any:
-    """A module of aiobotocore, imported when it is needed.
-
-    Raises:
-        ConfigurationError: It is not installed.
-    """
-    try:
-        return untyped(f"aiobotocore.{module}")
-    except ImportError as error:
-        reason = str(error)
-    raise ConfigurationError(f'the async client needs aiobotocore ({reason}): pip install "personalize-rt[aio]"')
+__all__ = ["AsyncTransport"]
 
 
 class AsyncTransport:
     """A client, built when it is first needed, and the sending of requests through it.
 
-    It may be shared by the tasks of one event loop. A client that we build belongs to the loop that it was built in;
-    in another one (the next ``asyncio.run``, a forked child) a new one is built.
+    It may be shared by the tasks of one event loop. Connections belong to the loop that they were opened in; in another
+    one (the next ``asyncio.run``, a forked child) new ones are opened.
 
     Args:
-        client: An aiobotocore client of the caller, which is never changed; or ``None`` to build one.
+        client: An aiobotocore client of the caller, which is never changed; or ``None`` to build one of botocore.
         redact: Keep what a request carries out of botocore's debug log, for a client that we build.
         options: How to build it: ``region_name``, ``session``, ``endpoint_url``, ``config``.
     """
 
     def __init__(self, client: Any = None, *, redact: bool = True, **options: Any) -> None:
+        self._backend: _OfBotocore | _OfAiobotocore | None = None if client is None else _OfAiobotocore(client)
         self._client = client
         self._owned = client is None
         self._redact = redact and self._owned
         self._options = options
-        self._opened: Any = None  # the context manager that our client came from
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
         self._lock = asyncio.Lock()
-        # A caller's client has a pool of its own, of which nothing is known here.
-        self._places: AbstractAsyncContextManager[object] = nullcontext()
         self._background: set[asyncio.Task[None]] = set()
         self._closed = False
         self._warned = False
@@ -100,44 +75,35 @@ class AsyncTransport:
         return self._owned
 
     async def client(self) -> Any:
-        """The client, built now if this event loop has none yet.
+        """The client, built now if there is none yet.
 
         Raises:
-            ConfigurationError: aiobotocore is missing; no region, no such profile, a bad endpoint; the runtime is
-                closed, or another event loop is using it.
+            ConfigurationError: No region, no such profile, a bad endpoint; the runtime is closed, or another event loop
+                is using it.
         """
-        if not self._owned or (self._client is not None and self._loop is asyncio.get_running_loop()):
-            return self._client
+        return (await self._ready()).client
+
+    async def _ready(self) -> _OfBotocore | _OfAiobotocore:
+        backend = self._backend
+        if backend is not None and (not self._owned or self._loop is asyncio.get_running_loop()):
+            return backend
         return await self._build()
 
-    async def _build(self) -> Any:
+    async def _build(self) -> _OfBotocore | _OfAiobotocore:
         self._move_here()
         async with self._lock:
             if self._closed:
                 raise ConfigurationError("this runtime is closed: build a new one")
-            if self._client is None:
-                opened = await _configured(self._create)
-                client = await _configured(opened.__aenter__)
-                try:
-                    configured(lambda: check_endpoint(client))
-                    await self._prepare(client)
-                except BaseException:
-                    await opened.__aexit__(None, None, None)
-                    raise
-                self._client, self._opened = client, opened
-            return self._client
+            if self._backend is None:
+                # Off the loop: it reads files, and more than a megabyte of JSON.
+                client = await asyncio.to_thread(configured, lambda: build_client(**self._options))
+                self._backend = await _opened(client) if hasattr(client, "__aenter__") else _OfBotocore(client)
+                if self._redact:
+                    from personalize_rt.transport.redacting import mask_log
 
-    async def _prepare(self, client: Any) -> None:
-        _install(client)
-        if getattr(self._options["session"], "connects", True):
-            await _open_connector(client)
-        if self._redact:
-            from personalize_rt.transport.redacting import mask_log
-
-            mask_log()  # after the client is built: each of the loggers needs the filter
-        # Who gets no connection waits before its request is made and signed. If a thousand tasks did that first, the
-        # loop would not come round to the connections that are opening, and their time would be up.
-        self._places = asyncio.Semaphore(client.meta.config.max_pool_connections)
+                    mask_log()  # after the client is built: each of the loggers needs the filter
+            await self._backend.here()
+            return self._backend
 
     def _move_here(self) -> None:
         loop = asyncio.get_running_loop()
@@ -145,32 +111,11 @@ class AsyncTransport:
             return
         if self._loop is not None and self._loop.is_running() and self._process == os.getpid():
             raise ConfigurationError("another event loop is using this runtime: build one for each event loop")
-        # The sockets of a loop that is over cannot be closed from this one.
+        if self._process != os.getpid() or isinstance(self._backend, _OfAiobotocore):
+            self._backend = None
         self._loop, self._process = loop, os.getpid()
         self._lock = asyncio.Lock()
-        self._client = self._opened = None
         self._background = set()
-
-    async def _create(self) -> Any:
-        session = self._options["session"]
-        config = aio_config(self._options["config"], parameter_validation=False)
-        if session is None:
-            aiobotocore("session")  # whose absence has an error of its own
-            session = own_session("aiobotocore.session")
-        # What aioboto3 and others put around an aiobotocore session names it client.
-        create = getattr(session, "client", None) or session.create_client
-        opened = create(
-            SERVICE,
-            region_name=self._options["region_name"],
-            endpoint_url=self._options["endpoint_url"],
-            config=config,
-        )
-        if not hasattr(opened, "__aenter__"):
-            raise ValidationError(
-                "session makes clients that block: give what aiobotocore.session.get_session() returns",
-                parameter="session",
-            )
-        return opened
 
     async def connect(self) -> None:
         """Build the client and resolve its credentials.
@@ -178,9 +123,9 @@ class AsyncTransport:
         Raises:
             ConfigurationError: There is no region, profile or credentials, or they cannot be refreshed.
         """
-        client = await self.client()
+        backend = await self._ready()
         if self._owned:
-            await _configured(lambda: _resolve_credentials(client))
+            await _configured(backend.resolve_credentials)
 
     async def close(self) -> None:
         """End what runs in the background, and close the client if we built it. Safe to call twice."""
@@ -194,44 +139,33 @@ class AsyncTransport:
         self._closed = True
         if self._loop is here:
             async with self._lock:  # one that is just being built is closed too
-                opened, self._opened, self._client = self._opened, None, None
-            if opened is not None:
-                await opened.__aexit__(None, None, None)
+                backend, self._backend = self._backend, None
+            if backend is not None:
+                await backend.close()
 
-    async def send(self, request: Request[Any], *, sent_before: int = 0) -> Reply:
+    async def send(self, request: Request[Any], *, sent_before: int = 0, ends: float | None = None) -> Reply:
         """Send a request once.
 
         Args:
             request: What to send.
             sent_before: Requests already sent in this call; errors count from there.
+            ends: When the attempt must be over, by ``time.monotonic()``; for what runs on a thread.
 
         Raises:
-            PersonalizeError: What aiobotocore raised, in our terms.
+            PersonalizeError: What botocore or aiobotocore raised, in our terms.
         """
-        client = await self.client()
-        call = getattr(client, request.operation.method, None)
-        if call is None:
-            raise ValidationError(
-                f"client has no {request.operation.method}: give the client that "
-                "'async with session.create_client(\"personalize-runtime\")' opens",
-                parameter="client",
-            )
-        attempt = Attempt()
+        backend = await self._ready()
+        attempt = Attempt(ends)
         attempt.request = request if self._redact else None
         token = under_way.set(attempt)
         try:
-            async with self._places:
-                members = call(**request.members)
-                if inspect.isawaitable(members):
-                    members = await members
+            return await backend.send(request, attempt)
         except Exception as error:
             failure = error
-        else:
-            return sending._reply(members)  # pyright: ignore[reportPrivateUsage] - one reading of replies for both
         finally:
             under_way.reset(token)
-        # Outside of the except block: aiobotocore's text, which may repeat what was sent, must not hang on ours.
-        ours = translated(_sharpened(failure), request, sent_before)
+        # Outside of the except block: botocore's text, which may repeat what was sent, must not hang on ours.
+        ours = translated(backend.told(failure), request, sent_before)
         try:
             if ours is not failure:
                 forget_frames(failure)
@@ -259,6 +193,124 @@ class AsyncTransport:
                 "or pass retry=RetryPolicy(attempts=1)",
                 stacklevel=stacklevel + 1,
             )
+
+
+class _OfBotocore:
+    """A client of botocore that we built, its three ways, and its connections on the present event loop."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self._ways = Ways(client)
+        self._streams: Streams | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._refreshing: asyncio.Future[Any] | None = None
+        size: int = client.meta.config.max_pool_connections
+        self._threads = ThreadPoolExecutor(size, thread_name_prefix="personalize-rt")
+
+    async def here(self) -> None:
+        """Make ready for the running event loop."""
+        loop = asyncio.get_running_loop()
+        if self._loop is loop:
+            return
+        # The sockets of a loop that is over cannot be closed from this one.
+        self._loop, self._refreshing, self._streams = loop, None, None
+        if self._ways.sender is not None:
+            settings = await asyncio.to_thread(configured, self._ways.settings)
+            self._streams = Streams(settings)
+
+    async def send(self, request: Request[Any], attempt: Attempt) -> Reply:
+        if self._streams is not None and self._ways.verdict().way is Way.DIRECT:
+            direct = self._ways.direct
+            try:
+                if direct.refreshes():
+                    await self._fresh_credentials()
+                answer = await self._streams.exchange(direct.message(request))
+            except NoPlanError as error:
+                self._ways.exclude_direct(error)
+            else:
+                return direct.reply(request, answer)
+        work = self._in_thread(self._ways.send, request, attempt)
+        try:
+            return await work
+        except asyncio.CancelledError:
+            attempt.cancel()
+            raise
+
+    async def _fresh_credentials(self) -> None:
+        """Fetch credentials off the loop, one fetch at a time; an early one delays nobody."""
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = self._in_thread(self._ways.direct.credentials)
+            self._refreshing.add_done_callback(_seen)
+        if self._ways.direct.must_refresh():
+            await asyncio.shield(self._refreshing)
+
+    def _in_thread(self, work: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        context = contextvars.copy_context()
+        return asyncio.get_running_loop().run_in_executor(self._threads, lambda: context.run(work, *args))
+
+    async def resolve_credentials(self) -> None:
+        """Fetch the credentials that the client signs with."""
+        await self._in_thread(resolve_credentials, self.client)
+
+    def told(self, error: Exception) -> Exception:
+        return error
+
+    async def close(self) -> None:
+        if self._streams is not None:
+            self._streams.close()
+            await asyncio.sleep(0)  # the loop closes their sockets
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._ways.close()
+
+
+def _seen(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled():
+        future.exception()  # of an early refresh nobody is told
+
+
+class _OfAiobotocore:
+    """A client of aiobotocore: the caller's, or of a session of the caller's."""
+
+    def __init__(self, client: Any, opened: Any = None) -> None:
+        self.client = client
+        self._opened = opened  # the context manager that it came from
+
+    async def here(self) -> None:
+        pass
+
+    async def send(self, request: Request[Any], attempt: Attempt) -> Reply:
+        call = getattr(self.client, request.operation.method, None)
+        if call is None:
+            raise ValidationError(
+                f"client has no {request.operation.method}: give the client that "
+                "'async with session.create_client(\"personalize-runtime\")' opens",
+                parameter="client",
+            )
+        members = call(**request.members)
+        return reply_of(await members if inspect.isawaitable(members) else members)
+
+    async def resolve_credentials(self) -> None:
+        """Fetch the credentials that the client signs with."""
+        await aio_clients.resolve_credentials(self.client)
+
+    def told(self, error: Exception) -> Exception:
+        return aio_clients.sharpened(error)
+
+    async def close(self) -> None:
+        if self._opened is not None:
+            await self._opened.__aexit__(None, None, None)
+
+
+async def _opened(manager: Any) -> _OfAiobotocore:
+    """The client that a session of aiobotocore gives."""
+    client = await _configured(manager.__aenter__)
+    try:
+        configured(lambda: check_endpoint(client))
+        await aio_clients.open_connector(client)
+    except BaseException:
+        await manager.__aexit__(None, None, None)
+        raise
+    return _OfAiobotocore(client, manager)
 
 
 def _refuse_a_blocking_client(client: Any) -> None:
@@ -291,114 +343,3 @@ def _raising(error: Exception) -> Callable[[], None]:
         raise error
 
     return fail
-
-
-def aio_config(theirs: Any = None, **settings: Any) -> Any:
-    """The ``AioConfig`` of a client that we build: the settings of the sync client, with the caller's merged over."""
-    config = aiobotocore("config").AioConfig().merge(client_config(**settings))
-    if theirs is None:
-        return config
-    extra = getattr(theirs, "user_agent_extra", None)
-    ours, config = config.user_agent_extra, config.merge(theirs)
-    if extra:
-        config = config.merge(untyped("botocore.config").Config(user_agent_extra=f"{ours} {extra}"))
-    return config
-
-
-async def _resolve_credentials(client: Any) -> None:
-    """Fetch the credentials that a client of ours signs with, so that the first call does not."""
-    if client.meta.config.signature_version is untyped("botocore").UNSIGNED:
-        return
-    credentials = client._get_credentials()
-    if credentials is None:
-        raise untyped("botocore.exceptions").NoCredentialsError
-    await credentials.get_frozen_credentials()
-
-
-# What a client that we build is given.
-
-
-def _install_sender(client: Any) -> None:
-    session = client._endpoint.http_session
-    if type(session) is not aiobotocore("httpsession").AIOHTTPSession:
-        return  # http_session_cls: a wish of the caller's
-    as_it_comes = set(session._connector_args) <= {"keepalive_timeout"}
-    keep_alive = client.meta.config.tcp_keepalive
-    if keep_alive:
-        # aiobotocore takes the setting, and does nothing with it.
-        session._connector_args.setdefault("socket_factory", _keep_alive_socket)
-    if as_it_comes:
-        client._endpoint.http_session = AsyncSender(session, keep_alive=keep_alive)
-
-
-def _keep_alive_socket(address: tuple[Any, ...]) -> socket.socket:
-    family, kind, protocol, *_ = address
-    made = socket.socket(family, kind, protocol)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    return made
-
-
-_HOOKS: tuple[fast.Hook, ...] = (
-    fast._install_serializer,  # pyright: ignore[reportPrivateUsage] - the same parts for both clients
-    fast._install_reader,  # pyright: ignore[reportPrivateUsage]
-    fast._install_user_agent,  # pyright: ignore[reportPrivateUsage]
-    fast._install_parser,  # pyright: ignore[reportPrivateUsage]
-    _install_sender,
-)
-
-
-def _install(client: Any) -> None:
-    for hook in _HOOKS:
-        try:
-            hook(client)
-        except (AttributeError, TypeError, ValueError) as error:
-            _log.debug("fast path: %s left out, since aiobotocore has no %s", hook.__name__, error)
-
-
-async def _open_connector(client: Any) -> None:
-    """Load certificates while the client is built, not within the deadline of the first call.
-
-    A deadline that is shorter than the loading would cancel it in each call anew.
-
-    Raises:
-        ConfigurationError: aiohttp refuses the settings.
-    """
-    try:
-        session, url = client._endpoint.http_session, client.meta.endpoint_url
-        if isinstance(session, AsyncSender):
-            await session.open(url)
-        else:
-            await session._get_session(session._proxy_config.proxy_url_for(url))
-        return
-    except (AttributeError, TypeError) as error:
-        _log.debug("the connector is left to the first call, since aiobotocore has no %s", error)
-        return
-    except (OSError, ValueError, untyped("botocore.exceptions").BotoCoreError) as error:
-        reason = f"{type(error).__name__}: {error}"
-    raise ConfigurationError(
-        f"no connection can be opened with these settings: check CA bundle, certificates and proxies ({reason})"
-    )
-
-
-# What aiobotocore raises, as botocore would have said it.
-
-
-def _sharpened(error: Exception) -> Exception:
-    """The same failure, where aiobotocore calls by one name what botocore tells apart."""
-    return _sharper(error) or error
-
-
-def _sharper(error: Any) -> Exception | None:
-    botocore = untyped("botocore.exceptions")
-    aiohttp: Any = sys.modules.get("aiohttp")  # not with every http_session_cls
-    behind = getattr(error, "kwargs", {}).get("error")
-    # Not only "no connection", but also a connection that broke later.
-    if aiohttp is None or not isinstance(error, botocore.EndpointConnectionError):
-        return None
-    kind: Any = botocore.ConnectionClosedError
-    if isinstance(behind, aiohttp.ClientConnectorDNSError):
-        kind, behind = botocore.EndpointConnectionError, socket.gaierror(str(behind))
-    elif isinstance(behind, aiohttp.ClientConnectorError) or not isinstance(behind, aiohttp.ClientError):
-        return None
-    sharper: Exception = kind(endpoint_url=error.kwargs.get("endpoint_url"), error=behind, request=None)
-    return sharper

@@ -92,7 +92,8 @@ def build_client(*, region_name: Any, session: Any, endpoint_url: Any, config: A
         endpoint_url=endpoint_url,
         config=client_config(config, parameter_validation=False),
     )
-    check_endpoint(client)
+    if not hasattr(client, "__aenter__"):  # of aiobotocore, where there is a client only within
+        check_endpoint(client)
     return client
 
 

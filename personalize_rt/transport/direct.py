@@ -13,63 +13,68 @@ from typing import Any
 from personalize_rt.decoding import decoded
 from personalize_rt.errors import ResponseError, TransportError
 from personalize_rt.operations import Request
-from personalize_rt.transport.attempt import Attempt, Reply
+from personalize_rt.transport.attempt import Reply
+from personalize_rt.transport.http_answer import Answer
 from personalize_rt.transport.plan import Plan
 from personalize_rt.transport.rehearsal import read_by_botocore
-from personalize_rt.transport.sender import Sender
 
 __all__ = ["Direct", "unreadable"]
+
+_MANDATORY = 600
+"""Seconds before they expire, from which on botocore signs with no old credentials (its mandatory refresh)."""
 
 _encode = json.JSONEncoder().encode
 
 
 class Direct:
-    """Sends requests of a client that we built, without botocore's part in each of them.
+    """Makes requests of a client that we built and reads answers to them, without botocore's part in each.
 
     Args:
         client: A boto3 client that we built.
-        sender: What writes and reads its bytes.
     """
 
-    def __init__(self, client: Any, sender: Sender) -> None:
+    def __init__(self, client: Any) -> None:
         self._client = client
-        self._sender = sender
         self._plan: tuple[Any, Plan] | None = None
+        _ = client._get_credentials
 
-    def plan(self) -> Plan:
-        """The plan for the credentials of this moment.
-
-        Raises:
-            NoPlanError: There is none for this client.
-            Exception: What botocore raises when it has no credentials, or cannot refresh them.
-        """
+    def refreshes(self) -> bool:
+        """Whether the next request fetches credentials first, which takes as long as it takes."""
         credentials = self._client._get_credentials()
-        frozen = None if credentials is None else credentials.get_frozen_credentials()
-        known = self._plan
-        if known is not None and known[0] == frozen and known[1].fits():
-            return known[1]
-        plan = Plan(self._client, frozen)
-        self._plan = frozen, plan
-        return plan
+        needed = getattr(credentials, "refresh_needed", None)
+        return needed is not None and bool(needed())
 
-    def send(self, request: Request[Any], attempt: Attempt) -> Reply:
-        """Send a request once.
+    def must_refresh(self) -> bool:
+        """Whether the credentials at hand are no good any longer, or soon will not be."""
+        return self._plan is None or bool(self._client._get_credentials().refresh_needed(_MANDATORY))
 
-        Args:
-            request: What to send.
-            attempt: When it must be over; a handle to break it off.
+    def credentials(self) -> Any:
+        """The credentials of this moment, frozen; fetched when it is time to."""
+        credentials = self._client._get_credentials()
+        return None if credentials is None else credentials.get_frozen_credentials()
+
+    def message(self, request: Request[Any]) -> bytes:
+        """A request as bytes, signed just now.
 
         Raises:
             NoPlanError: It cannot be made here.
-            Exception: What botocore raises.
+            Exception: What botocore raises when it has no credentials, or cannot refresh them.
         """
-        operation = request.operation
-        members = dict(request.members)
-        plan = self.plan()
-        message = plan.message(operation.path, _encode(members).encode())
-        status, headers, body, _ = self._sender.exchange(plan.url, message, attempt)
+        frozen = self.credentials()
+        known = self._plan
+        if known is None or known[0] != frozen or not known[1].fits():
+            known = self._plan = frozen, Plan(self._client, frozen)
+        return known[1].message(request.operation.path, _encode(dict(request.members)).encode())
+
+    def reply(self, request: Request[Any], answer: Answer) -> Reply:
+        """The reply that an answer is.
+
+        Raises:
+            Exception: What botocore raises for an error; our own errors for a body that is no reply.
+        """
+        status, headers, body, _ = answer
         if status >= 300:
-            read_by_botocore(self._client, operation.method, members, status, headers, body)
+            read_by_botocore(self._client, request.operation.method, request.members, status, headers, body)
         try:
             reply = decoded(body)
         except (ValueError, RecursionError):

@@ -11,20 +11,45 @@ server that sends a byte now and then never lets a read time out. And it can be 
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextvars import copy_context
-from typing import Any
+from typing import Any, NamedTuple
 
 from personalize_rt.transport.attempt import Attempt, under_way
 from personalize_rt.transport.connections import Connections
 from personalize_rt.transport.http_answer import Answer, BrokenOffError, Reading, request_message
 from personalize_rt.transport.untyped import untyped
 
-__all__ = ["Sender"]
+__all__ = ["Sender", "Settings"]
 
 _CHUNK = 65536
+
+
+class Settings(NamedTuple):
+    """How a client's own session connects to its endpoint.
+
+    Attributes:
+        url: The endpoint.
+        host: Its host, without brackets.
+        port: Its port.
+        tls: The TLS context with CA bundle and client certificate, or ``None`` for plain HTTP.
+        connect_timeout: Seconds for connecting to one address, or ``None``.
+        read_timeout: Seconds without a byte after which an answer is given up, or ``None``.
+        socket_options: What ``setsockopt`` is called with.
+        pool_size: Idle connections to keep at the most.
+    """
+
+    url: str
+    host: str
+    port: int
+    tls: ssl.SSLContext | None
+    connect_timeout: float | None
+    read_timeout: float | None
+    socket_options: Sequence[tuple[Any, ...]]
+    pool_size: int
 
 
 class Sender:
@@ -101,6 +126,26 @@ class Sender:
             attempt.waits_for(None)
             connections.give_back(connection, reusable=reusable and not attempt.broken_off)
         return answer
+
+    def settings(self, url: str) -> Settings:
+        """How connections to an endpoint are made, for those who make their own.
+
+        Raises:
+            OSError: A file with certificates cannot be read.
+        """
+        session = self._session
+        pool = session._manager.connection_from_url(url)
+        session._setup_ssl_cert(pool, url, session._verify)
+        return Settings(
+            url=url,
+            host=pool.host.strip("[]"),
+            port=pool.port or (443 if pool.scheme == "https" else 80),
+            tls=_tls_context(pool, session) if pool.scheme == "https" else None,
+            connect_timeout=self._connect_timeout,
+            read_timeout=self._read_timeout,
+            socket_options=session._socket_options or (),
+            pool_size=self._size,
+        )
 
     def _by_botocore(self, request: Any) -> Any:
         """Send by botocore's own session; on a thread that is left behind when the time of the attempt is over."""
@@ -183,6 +228,23 @@ class Sender:
             raise self._errors.ReadTimeoutError(endpoint_url=url, error=error) from error
         except (OSError, BrokenOffError) as error:
             raise self._errors.ConnectionClosedError(endpoint_url=url, error=error, request=None) from error
+
+
+def _tls_context(pool: Any, session: Any) -> ssl.SSLContext:
+    """What urllib3 would make of a pool's settings when it connects."""
+    context: ssl.SSLContext = session._get_ssl_context()
+    if pool.cert_reqs == "CERT_NONE":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    else:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.check_hostname = True
+    if pool.ca_certs or pool.ca_cert_dir:
+        context.load_verify_locations(pool.ca_certs, pool.ca_cert_dir)
+    if session._cert_file:
+        context.load_cert_chain(session._cert_file, session._key_file)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 class _Raw:

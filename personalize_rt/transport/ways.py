@@ -12,7 +12,7 @@ from personalize_rt.operations import Request
 from personalize_rt.transport.attempt import Attempt, Reply, reply_of, under_way
 from personalize_rt.transport.direct import Direct
 from personalize_rt.transport.plan import NoPlanError
-from personalize_rt.transport.sender import Sender
+from personalize_rt.transport.sender import Sender, Settings
 from personalize_rt.transport.through import through
 from personalize_rt.transport.untyped import untyped
 from personalize_rt.transport.watching import Verdict, Watching, Way
@@ -54,15 +54,16 @@ class Ways:
 
     def __init__(self, client: Any) -> None:
         self._client = client
+        self._url: str = client.meta.endpoint_url
         self._workers = Workers()
         forced = forced_way()
-        self._sender: Sender | None = None
+        self.sender: Sender | None = None
         try:
             self._watching: Watching | None = Watching(client, forced)
-            self._sender = Sender(client._endpoint.http_session)
-            self._double = through(client, self._sender)
-            self._direct = Direct(client, self._sender)
-            self._sender.open(client.meta.endpoint_url)
+            self.sender = Sender(client._endpoint.http_session)
+            self._double = through(client, self.sender)
+            self.direct = Direct(client)
+            self.sender.open(client.meta.endpoint_url)
         except (AttributeError, KeyError, TypeError, ValueError, ImportError) as error:
             self._watching = None
             self._unknown = Verdict(Way.PLAIN, f"botocore is not as it is known here: {type(error).__name__}: {error}")
@@ -91,9 +92,10 @@ class Ways:
         way = self.verdict().way
         if way is Way.DIRECT:
             try:
-                return self._direct.send(request, attempt)
+                message = self.direct.message(request)
+                return self.direct.reply(request, self.sender.exchange(self._url, message, attempt))
             except NoPlanError as error:
-                self._exclude_direct(error)
+                self.exclude_direct(error)
                 way = Way.THROUGH
         token = under_way.set(attempt)
         try:
@@ -104,7 +106,13 @@ class Ways:
         finally:
             under_way.reset(token)
 
-    def _exclude_direct(self, error: NoPlanError) -> None:
+    def settings(self) -> Settings:
+        """How connections to the endpoint are made."""
+        assert self.sender is not None
+        return self.sender.settings(self._url)
+
+    def exclude_direct(self, error: NoPlanError) -> None:
+        """From now on nothing is sent directly."""
         assert self._watching is not None
         self._watching.without_direct(f"botocore's request cannot be made here: {error}")
 
@@ -115,17 +123,11 @@ class Ways:
         try:
             return self._workers.run(work, attempt.ends)
         except TimeoutError as error:
-            raise untyped("botocore.exceptions").ReadTimeoutError(endpoint_url=self.url, error=error) from error
-
-    @property
-    def url(self) -> str:
-        """The endpoint."""
-        url: str = self._client.meta.endpoint_url
-        return url
+            raise untyped("botocore.exceptions").ReadTimeoutError(endpoint_url=self._url, error=error) from error
 
     def close(self) -> None:
         """Close idle connections, and end idle threads."""
         self._workers.close()
-        if self._sender is not None:
-            self._sender.close()
+        if self.sender is not None:
+            self.sender.close()
         self._client.close()
