@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, cast
 
-__all__ = ["Attempt", "Reply", "reply_of", "under_way"]
+__all__ = ["Attempt", "Reply", "reply_of", "time_left", "under_way"]
 
 
 class Reply:
@@ -91,3 +91,9 @@ class Attempt:
 
 under_way: ContextVar[Attempt | None] = ContextVar("under_way", default=None)
 """The attempt that the request being sent in this thread or task belongs to."""
+
+
+def time_left() -> float | None:
+    """Seconds until the request being sent in this thread must be over; ``None`` when nothing ends it."""
+    attempt = under_way.get()
+    return None if attempt is None or attempt.ends is None else max(0.0, attempt.ends - time.monotonic())
