@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import quote, unquote_to_bytes
 
@@ -69,9 +68,8 @@ def digest(content: bytes) -> bytes:
     return sha256(content).hexdigest().encode()
 
 
-@lru_cache(maxsize=16)
 def signing_key(secret: str, *scope: str) -> bytes:
-    """The key that signs for a scope. It is good for a day, and kept.
+    """The key that signs for a scope. It is good for a day.
 
     Args:
         secret: The secret access key.

@@ -62,7 +62,6 @@ async def resolve_credentials(client: Any) -> None:
     await credentials.get_frozen_credentials()
 
 
-
 async def open_connector(client: Any) -> None:
     """Load certificates while the client is built, not within the deadline of the first call.
 
@@ -83,7 +82,6 @@ async def open_connector(client: Any) -> None:
     raise ConfigurationError(
         f"no connection can be opened with these settings: check CA bundle, certificates and proxies ({reason})"
     )
-
 
 
 def sharpened(error: Exception) -> Exception:

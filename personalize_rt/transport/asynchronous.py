@@ -2,8 +2,9 @@
 
 A client that we build is botocore's, as for threads, and its requests take the same three ways
 (:mod:`personalize_rt.transport.watching`): *direct* over connections on the event loop, *through* and *plain* by
-botocore's own blocking call on a bounded pool of threads, in the context of the caller, so that whoever watches sees it.
-A client or session of aiobotocore that a caller hands in is called as it is (:mod:`personalize_rt.transport.aio_clients`).
+botocore's own blocking call on a bounded pool of threads, in the context of the caller, so that whoever watches sees
+it. A client or session of aiobotocore that a caller hands in is called as it is
+(:mod:`personalize_rt.transport.aio_clients`).
 """
 
 from __future__ import annotations
@@ -231,7 +232,8 @@ class _OfBotocore:
                 return direct.reply(request, answer)
         work = self._in_thread(self._ways.send, request, attempt)
         try:
-            return await work
+            reply: Reply = await work
+            return reply
         except asyncio.CancelledError:
             attempt.cancel()
             raise

@@ -39,11 +39,11 @@ class UnansweredError(Exception):
 
 
 class InProcessSession:
-    """Stands for a session of boto3 or botocore; a function answers the requests of its clients instead of the network.
+    """A session whose clients are answered by a function instead of the network.
 
-    Serialiser, signer, parser and typed exceptions all run; only the socket is left out. Clients need no credentials and
-    no region of the caller, read no profile, and work inside ``moto.mock_aws()`` too. A runtime with this session has
-    all that it has with a client of its own, the deadline included.
+    Serialiser, signer, parser and typed exceptions all run; only the socket is left out. Clients need no credentials
+    and no region of the caller, read no profile, and work inside ``moto.mock_aws()`` too. A runtime with this session
+    has all that it has with a client of its own, the deadline included.
 
     Args:
         respond: ``(method, path, headers, body) -> (status, headers, body)``; it may raise :class:`UnansweredError`.

@@ -13,7 +13,6 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,6 +31,7 @@ _REHEARSED = {"campaignArn": "arn:aws:personalize:us-east-1:000000000000:campaig
 # Headers that differ from request to request, in lower case.
 _DATE, _AUTHORIZED, _INVOCATION, _LENGTH = b"x-amz-date", b"authorization", b"amz-sdk-invocation-id", b"content-length"
 _TRACE = b"x-amzn-trace-id"
+_UNKNOWN_IF_SIGNED = {_TRACE, _INVOCATION, _LENGTH, b"x-amz-content-sha256"}
 _SLOTS = {_DATE, _AUTHORIZED, _INVOCATION, _LENGTH, _TRACE}
 # What botocore looks at before it sends a trace id (its add_recursion_detection_header).
 _IN_LAMBDA, _TRACE_ID = "AWS_LAMBDA_FUNCTION_NAME", "_X_AMZN_TRACE_ID"
@@ -58,6 +58,7 @@ class Plan:
 
     def __init__(self, client: Any, credentials: Any) -> None:
         request = prepared_request(client, GET_RECOMMENDATIONS.method, _REHEARSED)
+        self._key = b"", b""  # of a day
         self._secret: str = "" if credentials is None else credentials.secret_key
         self.url: str = request.url
         parts = urlsplit(request.url)
@@ -69,7 +70,7 @@ class Plan:
         self._targets: dict[str, tuple[bytes, bytes]] = {}  # by operation's path: as sent, and as signed
         headers = [(_bytes(name), _bytes(value)) for name, value in request.headers.items()]
         self._read_headers(headers)
-        self._read_authorization(dict((name.lower(), value) for name, value in headers), _bytes(request.body))
+        self._read_authorization({name.lower(): value for name, value in headers}, _bytes(request.body))
 
     def _read_headers(self, headers: list[tuple[bytes, bytes]]) -> None:
         names = [name.lower() for name, _ in headers]
@@ -85,9 +86,7 @@ class Plan:
                 lines.append(b"%b")  # a whole line, or none
                 self._trace_name = name
             else:
-                lines.append(
-                    b"%b: %b\r\n" % (name, b"%b" if name.lower() in _SLOTS else value.replace(b"%", b"%%"))
-                )
+                lines.append(b"%b: %b\r\n" % (name, b"%b" if name.lower() in _SLOTS else value.replace(b"%", b"%%")))
         self._head = b"".join(lines) + b"\r\n"
         self._slots = [name for name in names if name in _SLOTS]
 
@@ -100,11 +99,11 @@ class Plan:
         found = _AUTHORIZATION.fullmatch(headers[_AUTHORIZED])
         if found is None:
             raise NoPlanError("it is signed otherwise than with Signature Version 4")
-        key_id, date, region, service, signed, expected = found.groups()
+        key_id, _, region, service, signed, expected = found.groups()
         self._key_id, self._region, self._service = key_id, region.decode(), service.decode()
         self._signed = signed
         covered = signed.split(b";")
-        if not {b"host", _DATE} <= set(covered) or {_TRACE, _INVOCATION, _LENGTH, b"x-amz-content-sha256"} & set(covered):
+        if not {b"host", _DATE} <= set(covered) or _UNKNOWN_IF_SIGNED & set(covered):
             raise NoPlanError("its signature covers other headers than are known here")
         # The canonical headers of every request, with a slot for the date.
         slots = {**headers, b"host": self._host, _DATE: b"\0"}
@@ -156,7 +155,11 @@ class Plan:
         return b"%b/%b/%b/aws4_request" % (stamp[:8], self._region.encode(), self._service.encode())
 
     def _signature(self, stamp: bytes, target: bytes, body: bytes) -> bytes:
-        key = signing_key(self._secret, stamp[:8].decode(), self._region, self._service, "aws4_request")
+        day, key = self._key
+        if day != stamp[:8]:
+            day = stamp[:8]
+            key = signing_key(self._secret, day.decode(), self._region, self._service, "aws4_request")
+            self._key = day, key
         return signature(key, stamp, self._scope(stamp), self._canonical % (target, stamp, digest(body)))
 
 
@@ -171,7 +174,7 @@ def _trace_id() -> bytes:
     # As botocore writes it: everything but these characters percent-encoded.
     from urllib.parse import quote
 
-    return quote(os.environ[_TRACE_ID], safe='-=;:+&[]{}"\',').encode("ascii")
+    return quote(os.environ[_TRACE_ID], safe="-=;:+&[]{}\"',").encode("ascii")
 
 
 def _bytes(value: Any) -> bytes:

@@ -6,7 +6,6 @@ import os
 import threading
 import warnings
 import weakref
-from collections.abc import Mapping
 from typing import Any
 
 from personalize_rt.errors import ConfigurationError, ValidationError

@@ -61,7 +61,7 @@ class _Serializer:
 
 
 class _Parsers:
-    """botocore's factory of response parsers; its parser of this service's protocol is kept, and reads replies faster."""
+    """botocore's factory of response parsers, whose parsers are kept and read replies faster."""
 
     def __init__(self, factory: Any) -> None:
         self._factory = factory
@@ -125,7 +125,7 @@ def _read(body: Any, name: str, known: frozenset[str]) -> dict[str, Any] | None:
     if rows is not None:
         if type(rows) is not list:
             return None
-        read = members[name] = [_row(row, known) for row in cast("list[Any]", rows)]
+        read = members[name] = [_row(row, known) for row in rows]
         if None in read:
             return None
     recommendation_id = reply.get("recommendationId")
@@ -136,12 +136,12 @@ def _read(body: Any, name: str, known: frozenset[str]) -> dict[str, Any] | None:
 
 def _row(row: Any, known: frozenset[str]) -> dict[str, Any] | None:
     """A row as botocore gives it: known members that are not null; ``None`` where botocore has to look itself."""
-    if type(row) is not dict or type(row.get("score", 0.0)) is not float and row["score"] is not None:
+    if type(row) is not dict or (type(row.get("score", 0.0)) is not float and row["score"] is not None):
         return None
     row = cast("dict[str, Any]", row)
     if not (row.keys() <= known and None not in row.values()):
         row = {name: value for name, value in row.items() if name in known and value is not None}
     metadata, reason = row.get("metadata"), row.get("reason")
-    if metadata is not None and type(metadata) is not dict or reason is not None and type(reason) is not list:
+    if (metadata is not None and type(metadata) is not dict) or (reason is not None and type(reason) is not list):
         return None
-    return row
+    return cast("dict[str, Any]", row)

@@ -200,7 +200,8 @@ class Watching:
 
 def _names_of(place: _Place) -> Mapping[str, Any]:
     module = untyped(place.module)
-    return vars(module if place.owner is None else getattr(module, place.owner))
+    names: Mapping[str, Any] = vars(module if place.owner is None else getattr(module, place.owner))
+    return names
 
 
 def _foreign(place: _Place) -> str | None:
@@ -208,7 +209,9 @@ def _foreign(place: _Place) -> str | None:
     names = _names_of(place)
     for name in place.names:
         thing = names[name]
-        if any(thing is vars(sys.modules[it]).get(name) for it in _COOPERATIVE.get(place.module, ()) if it in sys.modules):
+        if any(
+            thing is vars(sys.modules[it]).get(name) for it in _COOPERATIVE.get(place.module, ()) if it in sys.modules
+        ):
             continue
         qualified = f"{place.owner}.{name}" if place.owner else name
         if issubclass(type(thing), type):
@@ -246,7 +249,8 @@ def _is_own(thing: Any, names: frozenset[str], module: str | None = None) -> boo
     if code.co_qualname == _WITH_CONTEXT and code.co_filename == _file_of("botocore.context"):
         # botocore's own decorator, with what it wraps in its one cell of a function.
         wrapped = getattr(thing, "__wrapped__", None)
-        return _is_own(wrapped, names, module) and any(cell.cell_contents is wrapped for cell in thing.__closure__ or ())
+        closure = thing.__closure__ or ()
+        return any(cell.cell_contents is wrapped for cell in closure) and _is_own(wrapped, names, module)
     if code.co_qualname not in names:
         return False
     if module is not None:

@@ -91,6 +91,7 @@ class Ways:
         """
         way = self.verdict().way
         if way is Way.DIRECT:
+            assert self.sender is not None
             try:
                 message = self.direct.message(request)
                 return self.direct.reply(request, self.sender.exchange(self._url, message, attempt))

@@ -51,8 +51,7 @@ class _Task:
 
 
 class Workers:
-    """A pool of threads, each with one request at a time. Safe for threads; of no use to a forked child, which makes
-    its own.
+    """A pool of threads, each with one request at a time. Safe for threads; a forked child makes its own.
 
     A thread whose request is left behind at the deadline leaves the pool until the request is over.
 
