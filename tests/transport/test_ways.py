@@ -1,4 +1,4 @@
-"""A client that we build does less work for a call; what is sent, answered and raised is what it would be without."""
+"""Three ways to send: whichever a call takes, what is sent, answered and raised is what plain boto3 has."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from personalize_rt import (
     ServiceError,
 )
 from personalize_rt.decoding import decoded
-from personalize_rt.transport import fast
+from personalize_rt.transport.ways import VARIABLE
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
 FILTER = "arn:aws:personalize:eu-west-1:123456789012:filter/unseen"
@@ -50,10 +50,13 @@ REQUESTS = {
 VARY = {"x-amz-date", "authorization", "amz-sdk-invocation-id", "user-agent"}
 
 
-@pytest.fixture
-def both(runtime: Any, plain_client: Any) -> tuple[PersonalizeRuntime, PersonalizeRuntime]:
-    """A runtime with a client of ours, and one with a plain client."""
-    return runtime(retry={"attempts": 1}), runtime(client=plain_client(), retry={"attempts": 1})
+@pytest.fixture(params=["direct", "through", "plain"])
+def both(request: Any, runtime: Any, plain_client: Any, monkeypatch: Any) -> tuple[PersonalizeRuntime, PersonalizeRuntime]:
+    """A runtime with a client of ours, for each way, and one with a plain client."""
+    if request.param != "direct":
+        monkeypatch.setenv(VARIABLE, request.param)
+    ours = runtime(retry={"attempts": 1})
+    return ours, runtime(client=plain_client(), retry={"attempts": 1})
 
 
 @pytest.mark.parametrize("method", REQUESTS)
@@ -164,58 +167,6 @@ def hooks() -> list[Any]:
         pytest.param(list(fast._HOOKS), id="all"),
     ]
 
-
-@pytest.mark.parametrize("left", hooks())
-def test_each_part_may_be_left_out(left: list[Any], runtime: Any, server: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(fast, "_HOOKS", tuple(left))
-    ours = runtime()
-    assert type(ours.get_recommendations(**REQUESTS["get_recommendations"])) is Recommendations
-    assert type(ours.get_personalized_ranking(**REQUESTS["get_personalized_ranking"])) is Ranking
-    assert type(ours.get_action_recommendations(**REQUESTS["get_action_recommendations"])) is ActionRecommendations
-    assert json.loads(server.received[1].body)["inputList"] == ["b", "a", "b"]
-    server.script(503, "close", {"itemList": [{"itemId": "a"}]})
-    assert ours.get_recommendations(campaign_arn=ARN).info.attempts == 3
-    server.script(server.answer(200, b"[]"), server.answer(400, b"[]"))
-    for _ in range(2):
-        with pytest.raises(PersonalizeError):
-            ours.get_recommendations(campaign_arn=ARN)
-
-
-@pytest.mark.direct
-@pytest.mark.parametrize(
-    "missing", ["_serializer", "_user_agent_creator", "_endpoint", "_endpoint._response_parser_factory"]
-)
-def test_what_botocore_no_longer_has_is_left_out_with_a_debug_line(missing: str, session: Any, caplog: Any) -> None:
-    client = session.client("personalize-runtime")
-    *path, name = missing.split(".")
-    delattr(attrgetter(*path)(client) if path else client, name)
-    with caplog.at_level(logging.DEBUG, "personalize_rt"):
-        fast.install(client)
-    assert caplog.records
-    for record in caplog.records:
-        assert record.levelno == logging.DEBUG
-        assert name in record.getMessage()
-
-
-def test_nothing_is_left_out_with_this_botocore(session: Any, caplog: Any) -> None:
-    client = session.client("personalize-runtime")
-    with caplog.at_level(logging.DEBUG, "personalize_rt"):
-        fast.install(client)
-    assert caplog.records == []
-    client.close()
-
-
-@pytest.mark.direct
-def test_each_part_is_in_place(runtime: Any, session: Any, server: Any) -> None:
-    plain = session.client("personalize-runtime")
-    ours = runtime()._transport.client()
-    assert type(ours._serializer) is not type(plain._serializer)
-    assert type(ours._user_agent_creator) is not type(plain._user_agent_creator)
-    assert type(ours._endpoint._response_parser_factory) is not type(plain._endpoint._response_parser_factory)
-    assert type(ours._endpoint.http_session) is not type(plain._endpoint.http_session)
-    assert fast.REPLY in ours.get_recommendations(campaignArn=ARN)
-    assert fast.REPLY not in plain.meta.service_model.operation_model("GetRecommendations").output_shape.members
-    plain.close()
 
 
 def test_a_client_of_the_callers_is_left_alone(plain_client: Any, runtime: Any) -> None:
