@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from personalize_rt.decoding import decoded
 from personalize_rt.errors import ResponseError, TransportError
@@ -18,7 +18,7 @@ from personalize_rt.transport.http_answer import Answer
 from personalize_rt.transport.plan import Plan
 from personalize_rt.transport.rehearsal import read_by_botocore
 
-__all__ = ["Direct", "unreadable"]
+__all__ = ["Direct", "is_readable_error", "unreadable"]
 
 _MANDATORY = 600
 """Seconds before they expire, from which on botocore signs with no old credentials (its mandatory refresh)."""
@@ -74,6 +74,7 @@ class Direct:
         """
         status, headers, body, _ = answer
         if status >= 300:
+            body = body if is_readable_error(body) else b""  # the status says enough
             read_by_botocore(self._client, request.operation.method, request.members, status, headers, body)
         try:
             reply = decoded(body)
@@ -82,6 +83,23 @@ class Direct:
         if not isinstance(reply, dict):
             raise unreadable(body, headers)
         return Reply(reply, headers.get("x-amzn-requestid"), 1)
+
+
+def is_readable_error(body: bytes) -> bool:
+    """Whether botocore can read what an error says: an object in AWS's form, or plain text."""
+    try:
+        error = json.loads(body.decode())
+    except UnicodeDecodeError:
+        return False
+    except ValueError:
+        return True
+    except RecursionError:
+        return False
+    return isinstance(error, dict) and all(
+        isinstance(value, str | None)
+        for name, value in cast("dict[str, Any]", error).items()
+        if name in ("code", "Code", "__type", "message", "Message")
+    )
 
 
 def unreadable(body: bytes, headers: Mapping[str, str]) -> Exception:

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from personalize_rt.operations import OPERATIONS
+from personalize_rt.transport.direct import is_readable_error
 from personalize_rt.transport.rehearsal import double_of
 
 __all__ = ["through"]
@@ -96,6 +97,8 @@ class _Parser:
                 if request_id is not None:
                     head = {"RequestId": request_id, "HTTPStatusCode": response["status_code"], "HTTPHeaders": headers}
                     return {"ResponseMetadata": head, **members}
+        if response["status_code"] >= 300 and not is_readable_error(response["body"]):
+            response = {**response, "body": b""}  # botocore's parser trips over it; the status says enough
         return self._general.parse(response, shape)
 
     def __getattr__(self, name: str) -> Any:

@@ -133,6 +133,8 @@ class Watching:
         self._history: Any = untyped("botocore.history").get_global_history_recorder()
         self._logs = [logging.getLogger(f"botocore{name}").isEnabledFor for name in _LOGGERS]
         # Twice the first name: an itemgetter of one name would give no tuple.
+        # moto stands on every client that is built once it is imported, and answers only within mock_aws().
+        self._moto: Any = getattr(sys.modules.get("moto.core.models"), "botocore_stubber", None)
         self._places: list[tuple[Mapping[str, Any], Callable[[Any], tuple[Any, ...]]]] = [
             (_names_of(place), itemgetter(place.names[0], *place.names)) for place in (*_CALLS, *_NETWORK)
         ]
@@ -164,6 +166,8 @@ class Watching:
             seen += get(names)
         for enabled in self._logs:
             seen.append(enabled(logging.DEBUG))
+        if self._moto is not None:
+            seen.append(self._moto.enabled)
         return seen
 
     def _judged(self) -> Verdict:
@@ -195,7 +199,8 @@ class Watching:
     def _only(self, event: str, own: frozenset[str]) -> bool:
         search: Callable[[str], Any] = self._emitter._handlers.prefix_search
         names = [f"{event}.{SERVICE}.{operation}" for operation in OPERATIONS]
-        return all(_is_own(handler, own) for name in names for handler in search(name))
+        handlers = [handler for name in names for handler in search(name)]
+        return all(_is_own(handler, own) or handler is self._moto and not handler.enabled for handler in handlers)
 
 
 def _names_of(place: _Place) -> Mapping[str, Any]:
