@@ -170,14 +170,16 @@ long_user_ids = st.text(
 @example(user="a&b")
 @example(user="日本")
 @example(user="no such user")
+@example(user="user")
 @example(user=USER)
 def test_a_user_id_is_hidden_however_it_is_written(spell: Callable[[str], str], user: str) -> None:
     spelled = spell(user)
     for text in (f"no ({spelled})", f"no '{spelled}'.", f"no {spelled}", f'{{"userId":"{spelled}"}}'):
         masked = mask(text, [user], ["userId"])
         assert MASK in masked
-        assert not stands_in(spelled, masked)
-        assert not stands_in(user, masked)
+        rest = masked.replace("userId", "")  # the member's name stays, also for a user called "user"
+        assert not stands_in(spelled, rest)
+        assert not stands_in(user, rest)
 
 
 @pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
