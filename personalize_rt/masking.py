@@ -82,6 +82,10 @@ class _Values:
             or any(folded[n : n + self.run] in self.pieces for n in range(len(folded) - self.run + 1))
         )
 
+    def is_part_of(self, token: str) -> bool:
+        """Whether a token has a long value in it."""
+        return any(value in token for value in self.long)
+
     def stands_in(self, token: str) -> bool:
         """Whether a token is a value, or has one in it that stands by itself."""
         return token in self.all or any(
@@ -303,7 +307,9 @@ class _Layer:
             if self._may_stay(folded, first, last, shown):
                 token = chars[first:last]
                 if token not in is_value:
-                    is_value[token] = values.stands_in(token)
+                    # Ordinary words in one, such as RecommendationID, are no ordinary word if one of them is a value.
+                    composed = token not in _ORDINARY and token not in shown.tokens
+                    is_value[token] = values.stands_in(token) or (composed and values.is_part_of(token))
                 if not is_value[token]:
                     continue
             yield self._place(folded, first, last)
