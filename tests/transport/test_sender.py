@@ -31,6 +31,9 @@ from personalize_rt import (
     ServerError,
     TransportError,
 )
+from personalize_rt.transport import sender
+from personalize_rt.transport.attempt import Attempt
+from personalize_rt.transport.http_answer import Reading
 
 spec = importlib.util.spec_from_file_location("hostile_for_sender", Path(__file__).with_name("hostile.py"))
 assert spec is not None
@@ -764,3 +767,20 @@ def test_an_ipv6_endpoint(session: Any) -> None:
         assert ask(runtime) == ("i1",)
     assert b"\r\nHost: [::1]:%d\r\n" % server.port in server.requests[0]
     server.close()
+
+
+# Floods
+
+
+def test_the_clock_is_looked_at_between_small_pieces_of_what_came() -> None:
+    reading = Reading()
+    reading.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    with pytest.raises(TimeoutError):
+        sender._fed(reading, b"1\r\na\r\n" * 10_000, Attempt(ends=time.monotonic() - 1))
+
+
+@pytest.mark.parametrize("more", [b"", b"x", b"x" * 10_000], ids=len)
+def test_bytes_after_an_answer_end_its_connection_however_many_there_are(more: bytes) -> None:
+    answer = sender._fed(Reading(), b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}" + more, Attempt())
+    assert answer is not None
+    assert (answer.body, answer.reusable) == (b"{}", not more)
