@@ -739,6 +739,6 @@ TLS_TROUBLES = (
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test with the argument ``trouble`` runs once for each kind of TLS trouble."""
-    if "trouble" in metafunc.fixturenames:
-        metafunc.parametrize("trouble", TLS_TROUBLES)
+    """A test with the argument ``kind_of_trouble`` runs once for each kind of TLS trouble."""
+    if "kind_of_trouble" in metafunc.fixturenames:
+        metafunc.parametrize("kind_of_trouble", TLS_TROUBLES)

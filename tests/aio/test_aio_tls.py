@@ -35,19 +35,21 @@ def is_of_tls(error: PersonalizeError) -> None:
     assert (error.phase, error.attempts, error.is_retry_safe) == ("tls", 1, False)
 
 
-async def test_the_reason_is_told(trouble: str, tls_trouble: Callable[..., Any], tmp_path: Any) -> None:
-    url, words = tls_trouble(trouble)
+async def test_the_reason_is_told(kind_of_trouble: str, tls_trouble: Callable[..., Any], tmp_path: Any) -> None:
+    url, words = tls_trouble(kind_of_trouble)
     async with AsyncPersonalizeRuntime(region_name="eu-west-1", endpoint_url=url, retry=QUICK) as runtime:
         error = await told(runtime, words)
-    if "CA file" in trouble:  # found when certificates are loaded, which is when the client is built
+    if "CA file" in kind_of_trouble:  # found when certificates are loaded, which is when the client is built
         assert isinstance(error, ConfigurationError)
         assert str(tmp_path) not in str(error)
     else:
         is_of_tls(error)
 
 
-async def test_the_reason_is_told_for_a_client_of_a_caller(trouble: str, tls_trouble: Callable[..., Any]) -> None:
-    url, words = tls_trouble(trouble)
+async def test_the_reason_is_told_for_a_client_of_a_caller(
+    kind_of_trouble: str, tls_trouble: Callable[..., Any]
+) -> None:
+    url, words = tls_trouble(kind_of_trouble)
     once = AioConfig(retries={"total_max_attempts": 1})
     made = get_session().create_client("personalize-runtime", region_name="eu-west-1", endpoint_url=url, config=once)
     async with made as client:

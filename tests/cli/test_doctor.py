@@ -104,9 +104,9 @@ def test_an_unknown_host_is_named_as_such(cli: Callable[..., Any]) -> None:
 
 
 def test_the_reason_why_tls_failed_is_a_problem(
-    trouble: str, cli: Callable[..., Any], tls_trouble: Callable[..., Any], tmp_path: Path
+    kind_of_trouble: str, cli: Callable[..., Any], tls_trouble: Callable[..., Any], tmp_path: Path
 ) -> None:
-    url, words = tls_trouble(trouble)
+    url, words = tls_trouble(kind_of_trouble)
     outcome = cli("doctor", "--region", "eu-west-1", "--endpoint-url", url)
     assert "reachable: no (failed to tls)" in outcome.out
     (problem,) = (line for line in outcome.out.splitlines() if line.startswith("problem: no secure connection to"))

@@ -28,14 +28,14 @@ def told(runtime: PersonalizeRuntime, url: str, words: tuple[str, ...]) -> Trans
     return error
 
 
-def test_the_reason_is_told(trouble: str, tls_trouble: Callable[..., Any]) -> None:
-    url, words = tls_trouble(trouble)
+def test_the_reason_is_told(kind_of_trouble: str, tls_trouble: Callable[..., Any]) -> None:
+    url, words = tls_trouble(kind_of_trouble)
     with PersonalizeRuntime(region_name="eu-west-1", endpoint_url=url, retry=RetryPolicy(base=0)) as runtime:
         told(runtime, url, words)
 
 
-def test_the_reason_is_told_for_a_client_of_a_caller(trouble: str, tls_trouble: Callable[..., Any]) -> None:
-    url, words = tls_trouble(trouble)
+def test_the_reason_is_told_for_a_client_of_a_caller(kind_of_trouble: str, tls_trouble: Callable[..., Any]) -> None:
+    url, words = tls_trouble(kind_of_trouble)
     once = Config(retries={"total_max_attempts": 1})
     client = boto3.client("personalize-runtime", region_name="eu-west-1", endpoint_url=url, config=once)
     told(PersonalizeRuntime(client, retry=RetryPolicy(base=0)), url, words)
