@@ -43,8 +43,8 @@ ROOMS = [
 # The oldest that pyproject.toml allows; boto3 1.40.0 with the botocore of its day.
 OLDEST = ["attrs==23.2.0", "boto3==1.40.0", "botocore==1.40.0", "tenacity==8.2.3"]
 NEWEST_BOTOCORE = (1, 44)
-# Percent of the package's lines, but for those that `tool.coverage` in pyproject.toml leaves to other environments: what
-# was measured (98.87 on 30 November 2026), rounded down. A lower figure fails; raise it when there is more.
+# Percent of the package's lines, but for those that `tool.coverage` in pyproject.toml leaves to other environments:
+# what was measured (98.87 on 30 November 2026), rounded down. A lower figure fails; raise it when there is more.
 COVERED = 98
 # What `nox -s check` does not run, and what does.
 LEFT_OUT = (
