@@ -62,7 +62,7 @@ def decoded(body: bytes) -> Any:
 
 
 def decoded_in_background(body: bytes) -> Any:
-    """What :func:`decoded` returns, for a worker thread: other threads run in between.
+    """Decode like :func:`decoded`, on a worker thread: other threads run in between.
 
     A decoder in C holds the interpreter's lock until it is through. ``json`` calls a function of Python for each object
     if it is given one, which is enough: the lock is held for one row at a time.

@@ -74,7 +74,7 @@ class _Values:
         return bool(self.all)
 
     def may_be_in(self, held: str) -> bool:
-        """Whether what a word would hold as base64 is worth a look: some short text is in most words, by chance."""
+        """Tell whether a word is worth a look as base64: most words hold some short text by chance."""
         folded = _fold(held).chars.strip()
         return (
             _size(folded) >= 2 * _RUN
@@ -83,11 +83,11 @@ class _Values:
         )
 
     def is_part_of(self, token: str) -> bool:
-        """Whether a token has a long value in it."""
+        """Tell whether a token has a long value in it."""
         return any(value in token for value in self.long)
 
     def stands_in(self, token: str) -> bool:
-        """Whether a token is a value, or has one in it that stands by itself."""
+        """Tell whether a token is a value, or has one in it that stands by itself."""
         return token in self.all or any(
             _stands_alone(token, match.start(), match.end())
             for value in self.long
@@ -102,7 +102,7 @@ def _size(text: str) -> int:
 
 
 class _Shown:
-    """What stays, as it is compared."""
+    """Texts that stay, in the form in which they are compared."""
 
     def __init__(self, shown: Iterable[str]) -> None:
         whole = {_fold(text).chars for text in shown}
@@ -235,7 +235,7 @@ _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 
 
 def _unpacked(text: str, values: _Values) -> _Folded | None:
-    """What base64 and hexadecimal digits in a text hold, one after the other, not folded; ``None`` for nothing."""
+    """The contents of base64 and hexadecimal digits in a text, joined, not folded; ``None`` for nothing."""
     chars: list[str] = []
     starts: list[int] = []
     ends: list[int] = []
@@ -318,7 +318,7 @@ class _Layer:
         return self.starts[folded.starts[start]], self.ends[folded.ends[end - 1] - 1]
 
     def _may_stay(self, folded: _Folded, start: int, end: int, shown: _Shown) -> bool:
-        """Whether a token is one that may be shown, or a word of a message."""
+        """Tell whether a token is one that may be shown, or a word of a message."""
         token, after = folded.chars[start:end], folded.chars[end : end + 3]
         if after.startswith(("..", "…")):
             return False  # cut off, so it is more than it looks like
@@ -359,7 +359,7 @@ class _Tokens:
 
 
 def _runs(chars: str, values: _Values) -> Iterator[tuple[int, int]]:
-    """What a text has in common with long values: every character of it is in four that a value has, too."""
+    """Parts that a text shares with long values: each character is one of four in a row that a value has, too."""
     run, pieces = values.run, values.pieces
     if not pieces:
         return
@@ -386,7 +386,7 @@ def _stripped(chars: str, start: int, end: int, run: int) -> Iterator[tuple[int,
 
 
 def _short(chars: str, values: _Values) -> Iterator[tuple[int, int]]:
-    """Where short values stand by themselves."""
+    """Places of short values that stand by themselves."""
     for size in values.sizes:
         for start in range(len(chars) - size + 1):
             if chars[start : start + size] not in values.short:
@@ -396,7 +396,7 @@ def _short(chars: str, values: _Values) -> Iterator[tuple[int, int]]:
 
 
 def _stands_alone(chars: str, start: int, end: int) -> bool:
-    """Whether no letter or digit goes on at either end. Of scripts without spaces, none does."""
+    """Tell whether no letter or digit goes on at either end. Of scripts without spaces, none does."""
     return not (
         (start > 0 and _goes_on(chars[start - 1], chars[start]))
         or (end < len(chars) and _goes_on(chars[end - 1], chars[end]))
@@ -408,7 +408,7 @@ def _goes_on(one: str, other: str) -> bool:
 
 
 class _Places:
-    """Where ARNs stand in a text."""
+    """Places of ARNs in a text."""
 
     def __init__(self, chars: str, arns: Iterable[str]) -> None:
         ends: dict[int, int] = {}
@@ -419,7 +419,7 @@ class _Places:
         self._starts = [start for start, _ in self._spans]
 
     def hold(self, start: int, end: int) -> bool:
-        """Whether a part is inside of one. What is the ARN, or more than it, is not."""
+        """Tell whether a part is inside of one. What is the ARN, or more than it, is not."""
         n = bisect_right(self._starts, start) - 1
         return n >= 0 and end <= self._spans[n][1] and self._spans[n] != (start, end)
 

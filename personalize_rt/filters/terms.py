@@ -60,7 +60,7 @@ class Param:
 
 
 Value: TypeAlias = "str | int | Decimal | Param"
-"""What a field is compared with: a literal or a placeholder."""
+"""The right side of a comparison: a literal or a placeholder."""
 
 
 @attrs.frozen(repr=False)

@@ -144,7 +144,7 @@ def _held(field: Field, datasets: Datasets) -> Table | EventLog | None:
 
 
 def _usable(field: Field, column: str) -> bool:
-    """Whether the dataset of a field lets filters use a column."""
+    """Tell whether the dataset of a field lets filters use a column."""
     if field.dataset in EVENT_DATASETS:
         return column == "EVENT_TYPE"
     return not (field.dataset.startswith("Current") and column in schemas.DATASETS[_OPTION[field.dataset]].key)

@@ -115,7 +115,7 @@ def _called(header: bytes) -> tuple[str | None, bool]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or an address is one that only this machine reaches."""
+    """Tell whether a name or an address is one that only this machine reaches."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -46,7 +46,7 @@ _SCALAR = re.compile(r"[^,\]}\n#]*")
 
 
 def excess(text: str) -> tuple[str, int] | None:
-    """What is too deep or too long in TOML or JSON to be given to a parser: what was expected, and the offset.
+    """Find the first part of TOML or JSON that is too deep or too long for a parser: what was expected, and its offset.
 
     In text that is neither, it is right up to the first thing that the parser will refuse.
     """
@@ -206,7 +206,7 @@ class Source:
         return line + 1, offset - (self._breaks[line - 1] if line else -1)
 
     def span(self, *path: str | int) -> tuple[int, int] | None:
-        """Where the value at a path begins, key included, and ends; where there is none, what should have it."""
+        """The start (key included) and end of the value at a path; of what should have it, if there is none."""
         beginnings = (path[:length] for length in range(len(path), 0, -1))
         return next(
             ((self._places[part], self._places.ends[part]) for part in beginnings if part in self._places), None

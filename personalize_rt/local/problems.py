@@ -83,7 +83,7 @@ class Problems:
             self.add(file, message, line=line, column=column)
 
     def full(self, file: str) -> bool:
-        """Whether no more problems of a file are listed, so that nobody needs to look for them."""
+        """Tell whether no more problems of a file are listed, so that nobody needs to look for them."""
         return self._of_file[file] > _LISTED
 
     def raise_if_any(self, directory: str) -> None:

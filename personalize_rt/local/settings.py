@@ -368,7 +368,7 @@ def _add_filter_problem(source: Source, name: str, text: str, error: FilterSynta
 
 
 def _place(source: Source, text: str, *path: str) -> int | None:
-    """Where a text stands in the value that holds it; ``None`` when it is written there in another way."""
+    """The place of a text in the value that holds it; ``None`` when it is written there in another way."""
     start, end = source.span(*path) or (0, 0)
     found = source.text.find(text, start, end)
     return None if found < 0 else found

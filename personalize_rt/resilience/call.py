@@ -135,7 +135,7 @@ class Policies:
 
     @property
     def keeps_answers(self) -> bool:
-        """Whether answers are kept, and so must be told apart by who may have them."""
+        """Tell whether answers are kept, and so must be told apart by who may have them."""
         return self.cache is not None or getattr(self.fallback, "keeps_answers", False)
 
     def leave_behind(self, transport: Transport) -> bool:
@@ -249,7 +249,7 @@ class Call(Generic[ResultT]):
         return answer
 
     def _without_names(self, message: str) -> str:
-        """What is wrong with an answer; a member of it may be named after somebody."""
+        """Describe the fault of an answer; a member of it may be named after somebody."""
         values, shown = list(self.request.personal_values()), list(self.request.shown())
         return re.sub(r"(?<=metadata\[').*(?='\])", lambda name: mask(name[0], values, shown), message)
 

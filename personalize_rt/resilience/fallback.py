@@ -88,7 +88,7 @@ class _Chainable:
     """A fallback that refuses everything, and can be combined with ``|``."""
 
     keeps_answers: bool = False
-    """Whether answers are kept for later, and so must be told apart by who may have them."""
+    """Tell whether answers are kept for later, and so must be told apart by who may have them."""
 
     def ranking(self, request: Request[Ranking], /) -> Ranking | None:
         """An answer to GetPersonalizedRanking, or ``None``."""

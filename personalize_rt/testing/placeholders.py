@@ -187,7 +187,7 @@ class _Rewriting:
 
 
 def _stays(name: str, value: Any) -> bool:
-    """Whether a value is what the name of its member says, where that is a single one."""
+    """Tell whether a value is what the name of its member says, where that is a single one."""
     if name in ("itemId", "actionId"):
         return value is None or isinstance(value, str)
     return name != "score" or value is None or isinstance(value, int | float)

@@ -1,4 +1,4 @@
-"""What the error codes of AWS mean."""
+"""Error codes of AWS and the classes of errors that they become."""
 
 from __future__ import annotations
 
@@ -101,5 +101,5 @@ _PASSING = ("IDPCommunicationError", "PriorRequestNotComplete", "RequestThrottle
 
 
 def is_passing(code: str, status: int | None) -> bool:
-    """Whether a service may answer well the next time: it was throttled, or in trouble itself."""
+    """Tell whether a service may answer well the next time: it was throttled, or in trouble itself."""
     return code in _PASSING or issubclass(service_error_class(code, status), ThrottlingError | ServerError)

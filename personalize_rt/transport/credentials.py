@@ -113,7 +113,7 @@ class Fetch:
 
 
 class Shared:
-    """What both kinds of credentials have in common.
+    """The common part of both kinds of credentials.
 
     Args:
         session: Where the credentials come from.
@@ -153,7 +153,7 @@ class Shared:
         return known
 
     def _is_due(self) -> bool:
-        """Whether the credentials are to be fetched, for the first time or anew."""
+        """Tell whether the credentials are to be fetched, for the first time or anew."""
         is_due = getattr(self._known, "refresh_needed", None)
         return self._known is None or (is_due is not None and is_due())
 

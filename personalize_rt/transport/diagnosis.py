@@ -114,7 +114,7 @@ def _unsigned(timeout: float) -> Any:
 
 
 def _problem(error: Exception) -> str:
-    """Why there are no credentials, in words that name no more than a profile or a variable."""
+    """The reason for missing credentials, in words that name no more than a profile or a variable."""
     known = untyped("botocore.exceptions")
     if isinstance(error, known.ProfileNotFound | known.PartialCredentialsError | known.ConfigNotFound):
         return without_logins(str(error))

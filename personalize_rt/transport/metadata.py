@@ -1,4 +1,4 @@
-"""Whether the metadata service of an EC2 instance is there, when botocore says that there are no credentials.
+"""Tell whether the metadata service of an EC2 instance is there, when botocore says that there are no credentials.
 
 botocore passes over every error of that service. A service that is slow for a moment and a machine without any are the
 same to it: no credentials. The first passes, and the second does not.
@@ -23,7 +23,7 @@ _ROLE = "/latest/meta-data/iam/security-credentials/"
 
 
 def is_troubled(session: Any) -> bool:
-    """Whether a metadata service answers here, and may give credentials that it did not give just now.
+    """Tell whether a metadata service answers here, and may give credentials that it did not give just now.
 
     Args:
         session: The session that found no credentials; it says where the service is.

@@ -39,7 +39,7 @@ _names: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
 
 def credentials_of(client: Any) -> Any:
-    """What a client signs with, not fetched; ``None`` for one that signs nothing, and for a double."""
+    """The credentials object of a client, not fetched; ``None`` if it signs nothing, and for a double."""
     ask = getattr(client, "_get_credentials", None)
     return None if ask is None else ask()
 
@@ -80,7 +80,7 @@ def _principal(client: Any, credentials: Any) -> tuple[str, ...]:
 
 
 def _role(credentials: Any) -> str | None:
-    """What the keys are fetched for, where botocore fetches them and says so."""
+    """The role that keys are fetched for, where botocore fetches them and says so."""
     fetch = getattr(credentials, "_refresh_using", None)
     if not _is_theirs(fetch):
         return None

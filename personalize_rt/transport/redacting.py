@@ -85,7 +85,7 @@ def _without_signatures(text: str) -> str:
 
 
 def _outlined(value: Any) -> Any:
-    """What a line is made of, without the bodies in it: an answer may hold metadata, which no request tells of."""
+    """The arguments of a log line without bodies: an answer may hold metadata, which no request tells of."""
     if isinstance(value, bytes | bytearray):
         return _Outline(f"{len(value):,} bytes")
     if isinstance(value, Mapping):

@@ -70,7 +70,7 @@ _REASONS: Mapping[str, str] = {
 
 
 def tls_reason(error: BaseException) -> str:
-    """Why a secure connection failed, and what to do; names no person and no path.
+    """The reason why a secure connection failed, and advice; names no person and no path.
 
     Args:
         error: What botocore, urllib3, aiohttp or OpenSSL raised.
@@ -95,7 +95,7 @@ def tls_reason(error: BaseException) -> str:
 
 
 def is_of_tls(error: BaseException) -> bool:
-    """Whether an exception that says something else is one of TLS behind.
+    """Tell whether an exception that says something else is one of TLS behind.
 
     aiohttp loads certificates in the midst of a request. And a server may refuse a handshake of TLS 1.3 after this side
     took it for done.

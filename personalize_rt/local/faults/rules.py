@@ -115,7 +115,7 @@ class _Limits:
     recommender: str | None = attrs.field(default=None, validator=optional(text))
 
     def cover(self, asked: Asked) -> bool:
-        """Whether a request is of that operation and resource."""
+        """Tell whether a request is of that operation and resource."""
         if self.operation not in (None, asked.operation):
             return False
         for kind, wanted in (("campaign", self.campaign), ("recommender", self.recommender)):
@@ -140,7 +140,7 @@ class _Rule:
         return None if self.limits.times is None else self.limits.times - self.fired
 
     def applies(self, asked: Asked) -> bool:
-        """Whether it is this request's turn; draws its chance."""
+        """Tell whether it is this request's turn; draws its chance."""
         if self.left == 0 or not self.limits.cover(asked):
             return False
         return self.limits.rate is None or self.rng.random() < self.limits.rate
