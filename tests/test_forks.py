@@ -132,6 +132,7 @@ OTHERS = {
     "bulk/process_lock.py": 1,  # shared by processes on purpose
     "bulk/threads.py": 2,  # of a run, which belongs to one process
     "resilience/racing.py": 1,  # of one request
+    "threads.py": 1,  # of the threads of one process
     "transport/attempt.py": 1,  # of one request
 }
 
@@ -163,7 +164,7 @@ def of_store() -> Any:
 def of_mapping() -> Any:
     cache = Cache(store={})
     store: Any = cache._store
-    return store._lock, lambda: [cache.keep("k", answer()), cache.look_up("k")]
+    return store._threads._state.changed, lambda: [cache.keep("k", answer()), cache.look_up("k")]
 
 
 def of_flights() -> Any:

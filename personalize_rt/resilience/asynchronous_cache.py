@@ -9,9 +9,10 @@ from typing import Any
 
 from personalize_rt.errors import DeadlineExceededError, PersonalizeError
 from personalize_rt.resilience.asynchronous import guarded
-from personalize_rt.resilience.cache import Answer, Cache, Flights, Fresh, Miss, Stale
+from personalize_rt.resilience.cache import Cache, Flights, Fresh, Miss, Stale
 from personalize_rt.resilience.call import Call
 from personalize_rt.resilience.fallback import wants_fallback
+from personalize_rt.resilience.stores import Answer
 from personalize_rt.transport.asynchronous import AsyncTransport
 
 __all__ = ["cached"]
@@ -22,8 +23,6 @@ _log = logging.getLogger("personalize_rt")
 _Outcome = Answer | PersonalizeError | None
 _Flight = asyncio.Future[_Outcome]
 
-_STANDSTILL = 0.01
-
 
 async def cached(call: Call[Any], transport: AsyncTransport, cache: Cache) -> Any:
     """Answer from the cache, or ask the service and keep its answer."""
@@ -31,7 +30,7 @@ async def cached(call: Call[Any], transport: AsyncTransport, cache: Cache) -> An
     if key is None:
         return await guarded(call, transport)
     while True:
-        found = cache.look_up(key, _patience(call))
+        found = await cache.look_up_async(key, call.patience())
         if isinstance(found, Fresh):
             return call.from_cache(found.answer, stale=False)
         if isinstance(found, Stale):
@@ -58,9 +57,14 @@ async def _fetched(
 ) -> Any:
     outcome: _Outcome = None
     try:
+        # Another call may have landed while the store was asked.
+        found = await cache.look_up_async(key, call.patience())
+        if isinstance(found, Fresh):
+            outcome = found.answer
+            return call.from_cache(found.answer, stale=False)
         answer: Answer = await guarded(call, transport)
         outcome = answer
-        cache.keep(key, answer, _patience(call))
+        await cache.keep_async(key, answer, call.patience())
         return answer
     except PersonalizeError as error:
         failure = error
@@ -109,7 +113,7 @@ async def _asked_again(call: Call[Any], transport: AsyncTransport, cache: Cache,
         again.ended(None, error)
         raise
     else:
-        cache.keep(key, answer, _patience(again))
+        await cache.keep_async(key, answer, again.patience())
         again.ended(answer, None)
 
 
@@ -125,12 +129,6 @@ def _is_of_this_loop(flight: _Flight) -> bool:
 def _tell(flight: _Flight, outcome: _Outcome) -> None:
     if not flight.get_loop().is_closed():  # closed: whoever waited there is gone too
         flight.set_result(outcome)
-
-
-def _patience(call: Call[Any]) -> float:
-    """Seconds for which the loop may stand still while other threads use a mapping."""
-    patience = call.patience()
-    return _STANDSTILL if patience is None else min(patience, _STANDSTILL)
 
 
 def _flights(call: Call[Any]) -> Flights[_Flight]:

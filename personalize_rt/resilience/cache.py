@@ -15,115 +15,23 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Generator, MutableMapping
-from contextlib import contextmanager
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, MutableMapping
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
 
 import attrs
 
 from personalize_rt import forks
 from personalize_rt.errors import ValidationError
 from personalize_rt.operations import Request
-from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
+from personalize_rt.resilience.stores import Answer, AskedBeside, CacheStore, Entry, MemoryStore
 
 __all__ = ["Cache", "CacheStore", "Entry", "Fresh", "MemoryStore", "Miss", "Stale", "cache_key"]
 
 _log = logging.getLogger("personalize_rt")
 
-Answer = Ranking | Recommendations | ActionRecommendations
 FlightT = TypeVar("FlightT")
-
-
-class Entry(NamedTuple):
-    """What a store keeps: an answer and when it was given, by the cache's clock."""
-
-    answer: Answer
-    stored: float
-
-
-class CacheStore(Protocol):
-    """Where answers are kept. Safe for threads, or used by one thread only."""
-
-    def get(self, key: str, /) -> Entry | None:
-        """The entry of a key, or ``None``."""
-        ...
-
-    def set(self, key: str, entry: Entry, /) -> None:
-        """Keep an entry; a store may forget it at any time."""
-        ...
-
-
-class MemoryStore:
-    """Answers in this process, the least recently used forgotten first. Locked.
-
-    Args:
-        max_entries: Answers to keep at the most.
-    """
-
-    _lock = forks.lock()
-
-    def __init__(self, max_entries: int = 1024) -> None:
-        if max_entries < 1:
-            raise ValidationError("max_entries must be at least 1", parameter="max_entries", limit=1)
-        self._max_entries = max_entries
-        self._entries: OrderedDict[str, Entry] = OrderedDict()
-
-    def get(self, key: str, /) -> Entry | None:
-        """The entry of a key, or ``None``."""
-        with self._lock:
-            entry = self._entries.get(key)
-            if entry is not None:
-                self._entries.move_to_end(key)
-            return entry
-
-    def set(self, key: str, entry: Entry, /) -> None:
-        """Keep an entry, and forget the one that was not used for the longest time."""
-        with self._lock:
-            self._entries[key] = entry
-            self._entries.move_to_end(key)
-            while len(self._entries) > self._max_entries:
-                self._entries.popitem(last=False)
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-
-class _MappingStore:
-    """A mapping such as ``cachetools.TTLCache`` as a store; such mappings want a lock around them.
-
-    A mapping may be slow (on a disk, over a network), and a call that waits for its turn has a deadline.
-    """
-
-    _lock = forks.lock()
-
-    def __init__(self, mapping: MutableMapping[str, Entry]) -> None:
-        self._mapping = mapping
-
-    def get(self, key: str, /, patience: float | None = None) -> Entry | None:
-        with self._turn(patience):
-            return self._mapping.get(key)
-
-    def set(self, key: str, entry: Entry, /, patience: float | None = None) -> None:
-        with self._turn(patience):
-            self._mapping[key] = entry
-
-    @contextmanager
-    def _turn(self, patience: float | None) -> Generator[None, None, None]:
-        """The lock.
-
-        Raises:
-            TimeoutError: Another call had it for so many seconds.
-        """
-        lock = self._lock
-        if not lock.acquire(timeout=-1 if patience is None else min(patience, threading.TIMEOUT_MAX)):
-            raise TimeoutError("another call is using the mapping")
-        try:
-            yield
-        finally:
-            lock.release()
 
 
 def cache_key(request: Request[Any]) -> str:
@@ -167,8 +75,8 @@ class Cache:
         stale_if_error: Seconds after ``ttl`` for which it is given when the service fails.
         personal: Keep answers to requests with a user id too.
         store: Where to keep them: a :class:`CacheStore`, a mapping such as ``cachetools.LRUCache``, or ``None`` for
-            :class:`MemoryStore`. One call at a time uses a mapping; others wait for it for a tenth of the time that
-            they have left (in an event loop: for 10 ms at the most), and then go on without the cache.
+            :class:`MemoryStore`. It is asked from threads of the cache, a mapping from one alone. A call waits for it
+            for a tenth of the time that it has left, one second at the most, and then goes on without the cache.
         clock: Seconds that only ever grow. A store that outlives the process wants ``time.time``.
     """
 
@@ -194,7 +102,10 @@ class Cache:
         self.stale_if_error = stale_if_error
         self.personal = personal
         self._clock = clock
-        self._store: CacheStore | _MappingStore = _as_store(store)
+        if store is None:
+            store = MemoryStore()
+        # A subclass may do anything.
+        self._store = store if type(store) is MemoryStore else AskedBeside(store)
 
     def key(self, request: Request[Any]) -> str | None:
         """The key of a request, or ``None`` when its answer must not be kept."""
@@ -203,18 +114,34 @@ class Cache:
         return cache_key(request)
 
     def look_up(self, key: str, patience: float | None = None) -> Fresh | Stale | Miss:
-        """What to do about a request. A store that fails, or is not free in time, is taken for one that is empty.
+        """What to do about a request. A store that fails, or does not answer in time, is taken for one that is empty.
 
         Args:
             key: The key of the request.
-            patience: Seconds to wait while other calls use a mapping; ``None`` for as long as it takes.
+            patience: Seconds to wait for a store of the caller's; ``None`` for as long as it takes.
         """
-        store = self._store
+        entry = self._store.get(key)
+        if not isinstance(entry, Future):
+            return self._judged(entry)
         try:
-            entry = store.get(key, patience) if isinstance(store, _MappingStore) else store.get(key)
+            return self._judged(entry.result(patience))
         except Exception as failure:
-            _log.warning("the cache's store failed with %s", type(failure).__name__)
-            entry = None
+            entry.cancel()  # nobody waits: a store that was not asked yet need not be
+            return _nothing(failure)
+
+    async def look_up_async(self, key: str, patience: float | None = None) -> Fresh | Stale | Miss:
+        """:meth:`look_up` for an event loop, which goes on meanwhile."""
+        entry = self._store.get(key)
+        if not isinstance(entry, Future):
+            return self._judged(entry)
+        import asyncio
+
+        try:
+            return self._judged(await asyncio.wait_for(asyncio.wrap_future(entry), patience))
+        except Exception as failure:
+            return _nothing(failure)
+
+    def _judged(self, entry: Entry | None) -> Fresh | Stale | Miss:
         if entry is None:
             return Miss()
         age = self._clock() - entry.stored
@@ -232,24 +159,34 @@ class Cache:
         Args:
             key: The key of the request.
             answer: The answer.
-            patience: As in :meth:`look_up`.
+            patience: As in :meth:`look_up`. A store that needs longer gets the answer all the same.
         """
-        if answer.degraded:
-            return
-        store, entry = self._store, Entry(answer, self._clock())
-        try:
-            if isinstance(store, _MappingStore):
-                store.set(key, entry, patience)
-            else:
-                store.set(key, entry)
-        except Exception as failure:
-            _log.warning("the cache's store failed with %s", type(failure).__name__)
+        done = self._put(key, answer)
+        if done is not None:
+            try:
+                done.result(patience)
+            except Exception as failure:
+                _nothing(failure)
+
+    async def keep_async(self, key: str, answer: Answer, patience: float | None = None) -> None:
+        """:meth:`keep` for an event loop, which goes on meanwhile."""
+        done = self._put(key, answer)
+        if done is not None:
+            import asyncio
+
+            try:
+                # Shielded: the store gets the answer even when nobody waits any longer.
+                await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(done)), patience)
+            except Exception as failure:
+                _nothing(failure)
+
+    def _put(self, key: str, answer: Answer) -> Future[None] | None:
+        return None if answer.degraded else self._store.set(key, Entry(answer, self._clock()))
 
 
-def _as_store(store: CacheStore | MutableMapping[str, Entry] | None) -> CacheStore | _MappingStore:
-    if store is None:
-        return MemoryStore()
-    return _MappingStore(store) if isinstance(store, MutableMapping) else store
+def _nothing(failure: Exception) -> Miss:
+    _log.warning("the cache's store failed with %s", type(failure).__name__)
+    return Miss()
 
 
 class Flights(Generic[FlightT]):
@@ -263,7 +200,7 @@ class Flights(Generic[FlightT]):
     _in_flight: forks.PerProcess[dict[str, FlightT]] = forks.PerProcess(dict)
 
     def join(
-        self, key: str, start: Callable[[], FlightT], may_be_joined: Callable[[FlightT], bool]
+        self, key: str, start: Callable[[], FlightT], may_be_joined: Callable[[FlightT], bool] | None = None
     ) -> tuple[FlightT, bool]:
         """Join the flight of a key, or start one.
 
@@ -277,7 +214,7 @@ class Flights(Generic[FlightT]):
         """
         with self._lock:
             flight = self._in_flight.get(key)
-            if flight is not None and may_be_joined(flight):
+            if flight is not None and (may_be_joined is None or may_be_joined(flight)):
                 return flight, False
             flight = self._in_flight[key] = start()
             return flight, True

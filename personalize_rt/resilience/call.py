@@ -42,6 +42,7 @@ UNSET: Any = object()
 _log = logging.getLogger("personalize_rt")
 
 _PATIENCE = 0.1  # of the time that is left
+_LONGEST_PATIENCE = 1.0  # seconds
 
 Hook = Callable[["Event"], object]
 ResultT = TypeVar("ResultT")
@@ -190,10 +191,10 @@ class Call(Generic[ResultT]):
         deadline = self.policies.deadline
         return None if deadline is None else deadline - self.elapsed()
 
-    def patience(self) -> float | None:
-        """Seconds to wait for what other calls hold, and this one can do without; ``None`` for no end."""
+    def patience(self) -> float:
+        """Seconds to wait for what this call can do without, such as a cache's store."""
         left = self.left()
-        return None if left is None else max(0.0, left * _PATIENCE)
+        return _LONGEST_PATIENCE if left is None else min(max(0.0, left * _PATIENCE), _LONGEST_PATIENCE)
 
     def ends(self) -> float | None:
         """The deadline by ``time.monotonic()``, for sockets."""

@@ -35,7 +35,8 @@ from personalize_rt.operations import Request
 from personalize_rt.redaction import describe
 from personalize_rt.rerank.reranker import LocalReranker
 from personalize_rt.rerank.scorers import Scorer
-from personalize_rt.resilience.cache import Answer, Entry, MemoryStore, cache_key
+from personalize_rt.resilience.cache import cache_key
+from personalize_rt.resilience.stores import Answer, Entry, MemoryStore
 from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
 
 __all__ = [

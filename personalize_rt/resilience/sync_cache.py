@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 import threading
-import time
 from typing import Any
 
 from personalize_rt.errors import DeadlineExceededError, PersonalizeError
@@ -21,9 +20,6 @@ __all__ = ["cached"]
 _log = logging.getLogger("personalize_rt")
 
 
-_KEEPING = 1.0  # seconds for a store to take an answer in, before the next call asks the service again
-
-
 class _Flight:
     """An equal call in flight in another thread."""
 
@@ -31,17 +27,11 @@ class _Flight:
         self.landed = threading.Event()
         self.answer: Any = None
         self.error: PersonalizeError | None = None
-        self.answered_at: float | None = None
 
     def land(self, answer: Any) -> None:
         """Give the answer to whoever waits, and to whoever comes while it is put into the cache."""
         self.answer = answer
-        self.answered_at = time.monotonic()
         self.landed.set()
-
-    def may_be_joined(self) -> bool:
-        """Tells a flight from one whose leader is stuck in a store: its answer grows old."""
-        return self.answered_at is None or time.monotonic() - self.answered_at < _KEEPING
 
 
 def cached(call: Call[Any], transport: Transport, cache: Cache) -> Any:
@@ -57,7 +47,7 @@ def cached(call: Call[Any], transport: Transport, cache: Cache) -> Any:
             if found.revalidate:
                 _revalidate(call, transport, cache, key)
             return call.from_cache(found.answer, stale=True)
-        flight, leads = _flights(call).join(key, _Flight, _Flight.may_be_joined)
+        flight, leads = _flights(call).join(key, _Flight)
         if leads:
             return _fetched(call, transport, cache, key, found, flight)
         if not flight.landed.wait(call.left()):
@@ -104,7 +94,7 @@ def _stale_or_raise(call: Call[Any], miss: Miss, error: PersonalizeError) -> Any
 
 def _revalidate(call: Call[Any], transport: Transport, cache: Cache, key: str) -> None:
     flights = _flights(call)
-    flight, leads = flights.join(key, _Flight, _Flight.may_be_joined)
+    flight, leads = flights.join(key, _Flight)
     if not leads:
         return
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -111,8 +111,7 @@ def _slow_store() -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def _locked_store() -> Iterator[dict[str, Any]]:
-    """A mapping from which one call of another client does not come back, with the lock around it."""
-    from personalize_rt import PersonalizeError, PersonalizeRuntime
+    """A mapping from which one call of another client does not come back."""
     from personalize_rt.resilience.cache import Cache
 
     entered, over = threading.Event(), threading.Event()
@@ -126,14 +125,7 @@ def _locked_store() -> Iterator[dict[str, Any]]:
 
     cache = Cache(personal=True, store=Hangs())
 
-    def hold() -> None:
-        with PersonalizeRuntime(
-            region_name="eu-west-1", endpoint_url="http://127.0.0.1:9", cache=cache, deadline=None
-        ) as other:
-            with suppress(PersonalizeError):
-                other.get_recommendations(campaign_arn="arn:aws:personalize:eu-west-1:123456789012:campaign/other")
-
-    holder = threading.Thread(target=hold, daemon=True)
+    holder = threading.Thread(target=cache.look_up, args=("k",), daemon=True)
     holder.start()
     assert entered.wait(10)
     try:

@@ -1,0 +1,100 @@
+"""Where a cache keeps its answers: in memory, or in a store or mapping of the caller's.
+
+A store of the caller's may be slow: on a disk, over a network, behind a lock. It is asked on threads of our own, so
+that a call waits for it for as long as its deadline allows, and an event loop not at all.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import MutableMapping
+from concurrent.futures import Future
+from typing import NamedTuple, Protocol
+
+from personalize_rt import forks
+from personalize_rt.errors import ValidationError
+from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
+from personalize_rt.threads import KeptThreads
+
+__all__ = ["Answer", "AskedBeside", "CacheStore", "Entry", "MemoryStore"]
+
+Answer = Ranking | Recommendations | ActionRecommendations
+
+_THREADS = 8  # that ask one store at the same time
+_WAITING = 1024  # questions to one store that no thread has taken up; more are refused
+
+
+class Entry(NamedTuple):
+    """What a store keeps: an answer and when it was given, by the cache's clock."""
+
+    answer: Answer
+    stored: float
+
+
+class CacheStore(Protocol):
+    """Where answers are kept. Safe for threads: it is asked from threads of the cache."""
+
+    def get(self, key: str, /) -> Entry | None:
+        """The entry of a key, or ``None``."""
+        ...
+
+    def set(self, key: str, entry: Entry, /) -> None:
+        """Keep an entry; a store may forget it at any time."""
+        ...
+
+
+class MemoryStore:
+    """Answers in this process, the least recently used forgotten first. Locked.
+
+    Args:
+        max_entries: Answers to keep at the most.
+    """
+
+    _lock = forks.lock()
+
+    def __init__(self, max_entries: int = 1024) -> None:
+        if max_entries < 1:
+            raise ValidationError("max_entries must be at least 1", parameter="max_entries", limit=1)
+        self._max_entries = max_entries
+        self._entries: OrderedDict[str, Entry] = OrderedDict()
+
+    def get(self, key: str, /) -> Entry | None:
+        """The entry of a key, or ``None``."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is not None:
+                self._entries.move_to_end(key)
+            return entry
+
+    def set(self, key: str, entry: Entry, /) -> None:
+        """Keep an entry, and forget the one that was not used for the longest time."""
+        with self._lock:
+            self._entries[key] = entry
+            self._entries.move_to_end(key)
+            while len(self._entries) > self._max_entries:
+                self._entries.popitem(last=False)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+class AskedBeside:
+    """A store or mapping of the caller's, asked on threads that a cache keeps for it.
+
+    A mapping such as ``cachetools.TTLCache`` is not safe for threads: one thread alone uses it.
+    """
+
+    def __init__(self, store: CacheStore | MutableMapping[str, Entry]) -> None:
+        self._store = store
+        self._threads = KeptThreads(1 if isinstance(store, MutableMapping) else _THREADS, waiting=_WAITING)
+
+    def get(self, key: str) -> Future[Entry | None]:
+        """The entry of a key, or ``None``."""
+        return self._threads.begin(lambda: self._store.get(key))
+
+    def set(self, key: str, entry: Entry) -> Future[None]:
+        """Keep an entry."""
+        store = self._store
+        if isinstance(store, MutableMapping):
+            return self._threads.begin(lambda: store.__setitem__(key, entry))
+        return self._threads.begin(lambda: store.set(key, entry))
