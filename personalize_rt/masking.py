@@ -24,6 +24,7 @@ from binascii import Error, a2b_base64
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import cached_property
 from typing import NamedTuple
 from unicodedata import combining, normalize
 
@@ -102,12 +103,26 @@ def _size(text: str) -> int:
 
 
 class _Shown:
-    """Texts that stay, in the form in which they are compared."""
+    """Texts that stay, in the form in which they are compared: the ids of 500 items are folded only when needed."""
 
     def __init__(self, shown: Iterable[str]) -> None:
-        whole = {_fold(text).chars for text in shown}
-        self.arns = {text for text in whole if text.startswith("arn:")}
-        self.tokens = whole - self.arns
+        self._shown = shown
+
+    @cached_property
+    def arns(self) -> set[str]:
+        return {text for text in self._whole if text.startswith("arn:")}
+
+    @cached_property
+    def tokens(self) -> set[str]:
+        return self._whole - self.arns
+
+    @cached_property
+    def _whole(self) -> set[str]:
+        shown = set(self._shown)
+        together = "\0".join(shown)
+        if together.isascii() and together.count("\0") == len(shown) - 1:
+            return set(_fold(together).chars.split("\0"))
+        return {_fold(text).chars for text in shown}
 
 
 class _Folded(NamedTuple):
