@@ -1,11 +1,11 @@
 """Filters: the whole filter language of the service, parsed, checked, written and evaluated.
 
-* ``values``: what parameters are given, as the service wants it written.
+* ``values``: the values of parameters, in the form that the service takes.
 * ``terms``: clauses, conditions, fields and placeholders.
 * ``expression``: :class:`Filter`, :class:`FilterExpression`, :class:`BoundFilter`.
 * ``builder``: expressions in Python operators.
 * ``lexer``, ``parser``, ``diagnostics``: text to expression; ``grammar.md`` is the grammar for readers.
-* ``selection``, ``catalogue``: what a filter lets through.
+* ``selection``, ``catalogue``: the candidates that a filter lets through.
 
 The names below are imported when they are first used.
 """

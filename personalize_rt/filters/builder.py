@@ -14,8 +14,8 @@ whole expressions ``|`` chains. The language has no parentheses around condition
 ``a AND c OR b AND c``.
 
 A type checker refuses what the language does: conditions on two datasets in one expression, ``CurrentUser`` outside
-``only_if``, fields of Interactions other than EVENT_TYPE, a parameter after NOT IN. What it cannot see is checked as
-the parser does it, with the same messages.
+``only_if``, fields of Interactions other than EVENT_TYPE, a parameter after NOT IN. The rest is checked when the
+expression is built, by the parser's rules and with its messages.
 """
 
 from __future__ import annotations
@@ -56,13 +56,13 @@ __all__ = [
 ]
 
 Scalar: TypeAlias = "str | int | float | Decimal | datetime | Enum"
-"""What a field is compared with; values are written as :mod:`personalize_rt.filters.values` says."""
+"""A value to compare a field with; :mod:`personalize_rt.filters.values` says how each is written."""
 Number: TypeAlias = "int | float | Decimal | datetime"
 
 any_event: str = "*"
 """Any event type: ``Interactions.EVENT_TYPE.in_(any_event)``."""
 
-# Which dataset a condition looks at, for type checkers only.
+# Markers of the dataset that a condition looks at, for type checkers only.
 
 
 class OfItems:
@@ -100,7 +100,7 @@ _TARGETS: dict[str, Target] = {
 
 
 class _Joined:
-    """Conditions in the only form that the language has: alternatives (OR) of conditions that hold together (AND)."""
+    """Conditions in the only form that the language has: an OR of ANDs."""
 
     __slots__ = ("_alternatives",)
 
@@ -109,7 +109,7 @@ class _Joined:
 
     @property
     def alternatives(self) -> tuple[tuple[Condition, ...], ...]:
-        """The alternatives, each with the conditions that must hold together."""
+        """The groups joined by OR, each with the conditions joined by AND."""
         return self._alternatives
 
     def __bool__(self) -> NoReturn:
@@ -122,7 +122,7 @@ class _Joined:
 
         def __invert__(self) -> NoReturn:
             raise ValidationError(
-                "the language negates nothing but IN: use not_in() or !=, or swap include() and exclude()",
+                "the filter language can negate only IN: use not_in() or !=, or swap include() and exclude()",
                 parameter="expression",
             )
 
@@ -136,12 +136,12 @@ class Conditions(_Joined, Generic[D]):
     __slots__ = ()
 
     def __and__(self, other: Conditions[D]) -> Conditions[D]:
-        """Both hold."""
+        """Require both (AND)."""
         _check_joined(other, Conditions)
         return Conditions(_both(self, other))
 
     def __or__(self, other: Conditions[D]) -> Conditions[D]:
-        """One of them holds."""
+        """Require at least one of the two (OR)."""
         _check_joined(other, Conditions)
         return Conditions(self.alternatives + other.alternatives)
 
@@ -152,7 +152,7 @@ class UserConditions(_Joined):
     __slots__ = ()
 
     def __and__(self, other: UserConditions) -> UserConditions:
-        """Both hold."""
+        """Require both (AND)."""
         _check_joined(other, UserConditions)
         return UserConditions(_both(self, other))
 
@@ -203,7 +203,7 @@ class CurrentItemColumn:
 
 
 class _Fields(Generic[C]):
-    """What all columns share: the conditions that they make."""
+    """Base of all columns: builds conditions from comparisons."""
 
     __slots__ = ("_field", "_make")
 
@@ -238,13 +238,13 @@ class _Fields(Generic[C]):
         if isinstance(value, Param):
             return [value]
         if isinstance(value, (list, tuple, set, frozenset, Iterator)):
-            # Taken once: an iterator may hold placeholders too.
+            # An iterator can be read only once, and is looked at twice below.
             elements = cast("Iterable[object]", value)
             if isinstance(value, Iterator):
                 value = elements = tuple(elements)
             if any(isinstance(one, Param) for one in elements):
                 return [found for one in elements for found in self._values(one)]
-        # The rules of filter values are those of literals: they are written in the same way.
+        # Literals follow the same rules as filter values.
         decoded = decode(encode(cast(Any, value), parameter=str(self._field), limits=_NO_LIMITS))
         values = decoded if isinstance(decoded, tuple) else (decoded,)
         for text in values:
@@ -270,11 +270,11 @@ class EventColumn(_Fields[C]):
     __slots__ = ()
 
     def in_(self, *types: str | Param | Iterable[str | Param]) -> C:
-        """The user has an event of one of these types with the candidate."""
+        """Match candidates with which the user has an event of one of these types."""
         return self._listed("IN", types)
 
     def not_in(self, *types: str | Iterable[str]) -> C:
-        """The user has no event of these types with the candidate. The language takes no parameter here."""
+        """Match candidates with which the user has no event of these types. The language takes no parameter here."""
         return self._listed("NOT IN", types)
 
 
@@ -284,11 +284,11 @@ class Column(_Fields[C]):
     __slots__ = ()
 
     def in_(self, *values: Scalar | Param | Iterable[Scalar | Param]) -> C:
-        """One of the column's values is one of these: ``in_("a", "b")``, ``in_(["a", "b"])``, ``in_(param("X"))``."""
+        """Match when the column has one of these: ``in_("a", "b")``, ``in_(["a", "b"])``, ``in_(param("X"))``."""
         return self._listed("IN", values)
 
     def not_in(self, *values: Scalar | Iterable[Scalar]) -> C:
-        """None of the column's values is one of these. The language takes no parameter here."""
+        """Match when the column has none of these values. The language takes no parameter here."""
         return self._listed("NOT IN", values)
 
     def __eq__(self, value: Scalar | Param) -> C:  # type: ignore[override]  # object's __eq__ answers a bool
@@ -311,16 +311,16 @@ class Column(_Fields[C]):
 
 
 class ItemColumn(_Fields[Conditions[OfItems]]):
-    """A column of Items: it can be compared with the request's item too."""
+    """A column of Items, which can also be compared with the request's item."""
 
     __slots__ = ()
 
     def in_(self, *values: Scalar | Param | CurrentItemColumn | Iterable[Scalar | Param]) -> Conditions[OfItems]:
-        """One of the column's values is one of these, or one of the current item's."""
+        """Match when the column has one of these values, or one of the current item's."""
         return self._listed("IN", values)
 
     def not_in(self, *values: Scalar | CurrentItemColumn | Iterable[Scalar]) -> Conditions[OfItems]:
-        """None of the column's values is one of these. The language takes no parameter here."""
+        """Match when the column has none of these values. The language takes no parameter here."""
         return self._listed("NOT IN", values)
 
     def __eq__(  # type: ignore[override]  # object's __eq__ answers a bool
@@ -367,7 +367,7 @@ class _CurrentItem:
 
 
 class _Dataset(Generic[C]):
-    """A dataset whose columns are named freely: ``Actions.VALUE``, or ``Actions["VALUE"]``."""
+    """A dataset with columns of any name: ``Actions.VALUE``, or ``Actions["VALUE"]``."""
 
     def __init__(self, name: str, make: type[C]) -> None:
         self._name = name
@@ -381,7 +381,7 @@ class _Dataset(Generic[C]):
 
 
 class _Events(Generic[C]):
-    """A dataset of events: of its columns only EVENT_TYPE can be filtered."""
+    """A dataset of events. EVENT_TYPE is the only column that can be filtered."""
 
     def __init__(self, name: str, make: type[C]) -> None:
         self._name = name
@@ -399,7 +399,7 @@ class _Events(Generic[C]):
 
 
 def _public(column: str) -> str:
-    # Python and its tools ask objects for names such as __deepcopy__ and _repr_html_: those are no columns.
+    # Python and its tools look for attributes such as __deepcopy__ and _repr_html_, which are not columns.
     if column.startswith("_"):
         raise AttributeError(column)
     return column
@@ -420,7 +420,7 @@ def param(name: str) -> Param:
     """A placeholder whose value comes with each request: ``param("GENRE")`` is ``$GENRE``.
 
     Raises:
-        FilterValuesError: The name is none.
+        FilterValuesError: The name is not valid.
     """
     check_name(name)
     return Param(name)

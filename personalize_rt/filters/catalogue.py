@@ -1,8 +1,8 @@
 """Candidates, users and events with the indexes that make filters fast.
 
-A set of candidates is one Python ``int``, a bit a row: on 100,000 rows AND and OR of two such sets take less than a
-microsecond, where Python sets take a millisecond. Three kinds of indexes make these ints, each built when a filter
-first needs it and shared by all filters:
+A set of candidates is one Python ``int`` with one bit for each row: on 100,000 rows AND and OR of two such sets take
+less than a microsecond, where Python sets take a millisecond. Three kinds of indexes make these ints, each built when a
+filter first needs it and shared by all filters:
 
 * text: value to the rows that have it, for IN, = and !=;
 * numbers: the rows in the order of their values, with the set of the first *n* rows kept for some *n*;
@@ -32,18 +32,18 @@ Row: TypeAlias = Mapping[str, object]
 """Column name to value: a ``str`` (several categories with ``|`` between them), a number, or ``None``."""
 
 ID_COLUMN: dict[Target, str] = {"ItemID": "ITEM_ID", "ActionID": "ACTION_ID", "UserID": "USER_ID"}
-# How many of a user's events of one type a filter looks at (guide, limits).
+# The number of a user's events of one type that a filter looks at (guide, limits).
 INTERACTIONS_PER_TYPE: dict[Target, int] = {"ItemID": 100, "ActionID": 300, "UserID": 100}
 
 _NUMBER = re.compile(r"-?[0-9]{1,4300}(?:\.[0-9]+)?")
-# Rows with one value, from which on their set is kept. Fewer are quicker to set one by one than sets are big.
+# A value's set is kept when at least so many rows have the value; for fewer, setting the bits again is as quick.
 _KEPT_FROM = 256
-# Sets of first rows that a number index keeps: 128 of them are 1.6 MB for 100,000 rows.
+# The number of sets that a number index keeps: 128 of them are 1.6 MB for 100,000 rows.
 _STEPS = 128
 
 
 def cell(row: Row, column: str) -> object:
-    """The value of a column; the service ignores the case of column names."""
+    """The value of a column. Case of column names is ignored, as by the service."""
     if column in row:
         return row[column]
     wanted = column.upper()
@@ -63,9 +63,9 @@ def row_id(row: Row, target: Target) -> str | None:
 
 
 def texts(value: object) -> tuple[str, ...]:
-    """The elements that a value is compared by as text; none for a missing value.
+    """The elements of a value as text, for comparisons; empty for a missing value.
 
-    Categories are split at ``|``. A number is compared by its digits, for values that come quoted.
+    Categories are split at ``|``. A number becomes its digits, since a filter may compare it with a quoted value.
     """
     if isinstance(value, str):
         if "|" in value:
@@ -80,12 +80,12 @@ def texts(value: object) -> tuple[str, ...]:
 
 
 def _is_column(value: object) -> bool:
-    """Whether a value is an array: so come lists from a Parquet file."""
+    """Tell whether a value is an array, the form in which lists come from a Parquet file."""
     return getattr(value, "ndim", None) == 1 and isinstance(value, Iterable)
 
 
 def number(value: object) -> int | float | None:
-    """The number that a value is compared by; ``None`` for text, booleans and missing values."""
+    """A value as a number, for comparisons; ``None`` for text, booleans and missing values."""
     if isinstance(value, str):
         if not _NUMBER.fullmatch(value):
             return None
@@ -100,7 +100,7 @@ def number(value: object) -> int | float | None:
         return number(_digits(str(value)))
     kind = getattr(getattr(value, "dtype", None), "kind", None)
     if kind in ("i", "u", "f") and getattr(value, "ndim", 1) == 0:
-        # A 32-bit 0.1 is the number that its digits say, as in a filter value, not its neighbour of 64 bits.
+        # By its digits, as in a filter value: a 32-bit 0.1 equals 0.1, and float() would make it 0.10000000149.
         return number(_digits(str(value))) if kind == "f" else number(cast(Any, value).item())
     return None
 
@@ -116,11 +116,11 @@ _HUGE = 10**4300
 
 
 def as_interaction(event: Interaction | Row) -> Interaction:
-    """An event, from a row with the columns of the Interactions or Action interactions schema."""
+    """Convert a row with the columns of the Interactions or Action interactions schema to an event."""
     if isinstance(event, Interaction):
         return event
     if not hasattr(event, "items"):
-        # A whole data frame, for one: iterating over it gives the names of its columns.
+        # Such as a column name: iterating over a data frame gives those.
         raise ValidationError(
             f"interactions holds {describe(event)}: it takes Interaction(user_id, item_id, timestamp, event_type), or "
             "mappings with ITEM_ID, EVENT_TYPE and TIMESTAMP",
@@ -142,9 +142,9 @@ def as_interaction(event: Interaction | Row) -> Interaction:
 
 
 class History:
-    """The events of one user: by event type, in any case, the most recent ones.
+    """The most recent events of one user, by event type without regard to case.
 
-    An event that comes again with the same item, time and value is the same event (guide, PutEvents).
+    Events with the same type, item, time and value are the same event (guide, PutEvents).
     """
 
     def __init__(self, events: Iterable[Interaction], most: int) -> None:
@@ -155,7 +155,7 @@ class History:
             self.add(event)
 
     def add(self, event: Interaction) -> None:
-        """Take one event in; the oldest of its type makes room."""
+        """Add an event; when its type is full, the oldest event of the type is dropped."""
         events = self._by_type.setdefault((event.event_type or "").casefold(), [])
         for position in range(bisect_left(events, (event.timestamp,)), len(events)):
             timestamp, _, item_id, value = events[position]
@@ -169,12 +169,12 @@ class History:
             del events[0]
 
     def items(self, types: Iterable[str] | None) -> set[str]:
-        """The items with an event of one of these types (casefolded), or of any type for ``None``."""
+        """The items with an event of one of these casefolded types; ``None`` stands for any type."""
         chosen = self._by_type if types is None else types
         return {event[2] for kind in chosen for event in self._by_type.get(kind, ())}
 
     def types(self, item_id: str | None) -> set[str]:
-        """The types (casefolded) of the events with an item, or with any item for ``None``."""
+        """The casefolded types of the events with an item; ``None`` stands for any item."""
         return {
             kind
             for kind, events in self._by_type.items()
@@ -183,7 +183,7 @@ class History:
 
 
 class EventIndex:
-    """The histories of all users, each made when it is first asked for. Safe to share between threads."""
+    """The histories of all users, each built when first needed. Safe to share between threads."""
 
     _lock = forks.lock()
 
@@ -194,7 +194,7 @@ class EventIndex:
         self._histories: dict[str, History] = {}
 
     def add(self, event: Interaction) -> None:
-        """Take one event in. It counts from the next request on."""
+        """Add an event, for the requests after this call."""
         with self._lock:
             self._sort_waiting()
             history = self._histories.get(event.user_id)
@@ -219,7 +219,8 @@ class EventIndex:
         if history is None:
             history = History(self._events.get(user_id, ()), self._most)
             self._histories[user_id] = history
-            self._events.pop(user_id, None)  # not before: a child that was forked in between would have neither
+            # Only now: a child forked between the two steps would otherwise have neither.
+            self._events.pop(user_id, None)
         return history
 
     def _sort_waiting(self) -> None:
@@ -230,7 +231,7 @@ class EventIndex:
 
 
 class TextIndex:
-    """Value to the set of rows that have it."""
+    """The set of rows that have each value."""
 
     def __init__(self, cells: Sequence[object]) -> None:
         self._size = len(cells)
@@ -295,7 +296,7 @@ class NumberIndex:
         return equal if operator == "=" else self.present ^ equal
 
     def _first(self, count: int) -> int:
-        """The first rows in order: a kept set, and the few rows that lie between it and *count*."""
+        """The *count* rows with the lowest numbers, made from the nearest kept set and the few rows that differ."""
         nearest = min((count + self._step // 2) // self._step, len(self._kept) - 1)
         at = min(nearest * self._step, len(self._rows))
         if at == count:
@@ -305,7 +306,7 @@ class NumberIndex:
 
 
 def bits(rows: Iterable[int], size: int) -> int:
-    """A set of rows as one ``int``."""
+    """Encode row numbers as one ``int``, a bit for each."""
     buffer = bytearray((size + 7) >> 3)
     for row in rows:
         buffer[row >> 3] |= 1 << (row & 7)
@@ -313,7 +314,7 @@ def bits(rows: Iterable[int], size: int) -> int:
 
 
 class Table:
-    """One state of the candidates. It never changes, except that indexes appear as they are asked for."""
+    """A snapshot of the candidates. Immutable, except that indexes are added when first needed."""
 
     def __init__(self, rows: dict[str, Row], target: Target) -> None:
         self.rows = rows
@@ -321,7 +322,7 @@ class Table:
         self.row_of: dict[str, int] = {row: position for position, row in enumerate(self.ids)}
         self.everything: int = (1 << len(rows)) - 1
         self.constant: dict[Hashable, int] = {}
-        """The sets of conditions whose right side is fixed; selectors keep theirs here."""
+        """The rows that match each condition without parameters, cached by the selectors."""
         self._id_column = ID_COLUMN[target]
         self._texts: dict[str, TextIndex] = {}
         self._numbers: dict[str, NumberIndex] = {}
@@ -343,7 +344,7 @@ class Table:
         return index
 
     def bits(self, ids: Iterable[str]) -> int:
-        """A set of ids as one ``int``; unknown ones are left out."""
+        """Encode known ids as one ``int``, a bit for each; unknown ids are left out."""
         row_of = self.row_of
         return bits([row_of[item_id] for item_id in ids if item_id in row_of], len(self.ids))
 
@@ -357,7 +358,7 @@ class Table:
 class Catalogue:
     """Candidates with their columns, users, and events, for :meth:`FilterExpression.compile`.
 
-    Safe to share between threads: a request sees the state before or after a change, never a half of it.
+    Safe to share between threads: a request sees the state before a change or after it, never in between.
     """
 
     target: Target
@@ -375,12 +376,12 @@ class Catalogue:
         interactions: Iterable[Interaction] = (),
         interactions_per_type: int | None = None,
     ) -> None:
-        """Take the data in. Indexes are built when a filter first needs them.
+        """Load the data. Indexes are built when a filter first needs them.
 
         Args:
-            rows: Candidate id to its columns. Candidates without metadata have an empty row. The rows are not
-                copied: give new ones to :meth:`put_rows` instead of changing them.
-            target: What the candidates are: ``"ItemID"``, ``"ActionID"`` or ``"UserID"``.
+            rows: Candidate id to its columns; an empty row for candidates without metadata. The rows are not copied:
+                call :meth:`put_rows` with new ones instead of changing them.
+            target: The kind of candidates: ``"ItemID"``, ``"ActionID"`` or ``"UserID"``.
             users: User id to columns, for ``CurrentUser``.
             interactions: All events; for actions, ``item_id`` is the action.
             interactions_per_type: How many of a user's most recent events of one type are considered; by default
@@ -393,11 +394,11 @@ class Catalogue:
         self.users = dict(users or {})
 
     def add_interaction(self, interaction: Interaction) -> None:
-        """Take a new event in; filters see it from the next request on."""
+        """Add an event, for the requests after this call."""
         self.events.add(interaction)
 
     def put_rows(self, rows: Mapping[str, Row]) -> None:
-        """Add or replace candidates. The indexes are built anew, so give many at once."""
+        """Add or replace candidates. Every call rebuilds the indexes, so pass many candidates at once."""
         with self._lock:
             self.table = Table({**self.table.rows, **rows}, self.target)
 

@@ -1,7 +1,7 @@
-"""How a wrong filter expression is shown: line, column, the source with a caret, and what to write instead.
+"""Error messages for filter expressions: line, column, the source with a caret, and what to write instead.
 
-What an expression compares with (strings, numbers, words that lack their quotes) may be personal data, so the source
-is shown with every such character as ``•``. Keywords, datasets, fields and parameter names stay readable.
+The values in an expression (strings, numbers, words without their quotes) may be personal data, so each of their
+characters is shown as ``•``. Keywords, datasets, fields and parameter names stay readable.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ DATASETS = {
     "CURRENTUSER": "CurrentUser",
     "CURRENTITEM": "CurrentItem",
 }
-"""Upper-case spelling to the guide's. The guide of 2020 wrote the names in the singular, and filters still do."""
+"""Upper-case spelling to the guide's. The singular names are those of the guide of 2020; filters still use them."""
 
 _SHOWN_AROUND_CARET = 60
 _MASK = "•"
 _PIECE = re.compile(r"\"[^\"]*\"?|'[^']*'?|\$[A-Za-z0-9_]+|[A-Za-z_][A-Za-z0-9_]*|.", re.DOTALL)
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
-# Words that are shown wherever they stand: they belong to this language or to one that it is taken for.
+# Words that are always shown: keywords of this language, and of SQL and others that people mistake it for.
 _VOCABULARY = frozenset(DATASETS) | {
     *("INCLUDE", "EXCLUDE", "ITEMID", "USERID", "ACTIONID", "WHERE", "AND", "OR", "IF", "IN", "NOT"),
     *("LIKE", "BETWEEN", "IS", "NULL", "NOW", "CONTAINS", "TRUE", "FALSE"),
 }
 _OPERATOR = re.compile(r"\s*(?:[.=<>!]|(?:IN|NOT)\b)", re.IGNORECASE)
-# What is compared with a field, from the wrong side, is a value.
+# The rest of a comparison written the wrong way round (3 < Items.PRICE): the word before it is a value.
 _BEFORE_FIELD = re.compile(rf"\s*[=<>!]+\s*(?:{'|'.join(DATASETS)})\s*\.", re.IGNORECASE)
 
 
 def syntax_error(
     text: str, start: int, end: int, problem: str, *, hint: str = "", limit: int | None = None
 ) -> FilterSyntaxError:
-    """The error for *text*, whose offending part lies from *start* to *end*.
+    """Build the error for the part of *text* from *start* to *end*.
 
     Args:
         text: The whole expression.
@@ -52,7 +52,7 @@ def syntax_error(
         end: The character after the part.
         problem: What is wrong, and what was expected.
         hint: What to write instead.
-        limit: The limit that was broken, where there is one.
+        limit: The limit that was exceeded, or ``None``.
     """
     breaks = [match.end() for match in _LINE_BREAK.finditer(text, 0, start)]
     line_start = breaks[-1] if breaks else 0
@@ -74,7 +74,7 @@ def syntax_error(
 
 
 def mask(text: str) -> str:
-    """The expression with every character that may belong to a value hidden. The length stays the same."""
+    """Hide every character of an expression that may belong to a value. The length stays the same."""
     masked: list[str] = []
     place = "head"  # "head" before a WHERE, "name" where a field is due, "value" from a field to the next condition
     depth = 0
@@ -89,7 +89,7 @@ def mask(text: str) -> str:
         if first in "\"'":
             closed = len(piece) > 1 and piece[-1] == first
             shown = first + _MASK * (len(piece) - 1 - closed) + first * closed
-            place = "value"  # after a stray quote, what looks like words may be the inside of strings
+            place = "value"  # after a stray quote, words may be the inside of strings
         elif first == "_" or (first.isascii() and first.isalpha()):
             is_field = last == "." and (before[:1].isalpha() or before[:1] == "_")
             if word in ("WHERE", "AND", "OR", "IF") and not depth:
@@ -123,13 +123,13 @@ def mask(text: str) -> str:
 
 
 def near(word: str, candidates: Iterable[str]) -> str:
-    """``did you mean …?`` when *word* is a slip of the pen for one of *candidates*, else nothing."""
+    """``did you mean …?`` when *word* looks like a misspelling of one of *candidates*; else an empty string."""
     if not 1 < len(word) <= 50:
         return ""
     from difflib import get_close_matches
 
     spellings = {candidate.upper(): candidate for candidate in candidates}
     found = get_close_matches(word.upper(), spellings, n=1, cutoff=0.7)
-    # In a short word, two letters that changed places make too much of a difference.
+    # get_close_matches() misses swapped letters in short words.
     found = found or [spelling for spelling in spellings if sorted(spelling) == sorted(word.upper())]
     return f"did you mean {spellings[found[0]]}?" if found else ""

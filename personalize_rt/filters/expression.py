@@ -1,17 +1,17 @@
-"""Filter expressions as values: what the parser makes of a text, and what a request is given.
+"""Filter expressions as values, and filters with their parameters bound for a request.
 
 ::
 
     Filter(arn, text) ──.expression──> FilterExpression ──.clauses──> Clause ──> Condition ──> Field, Param, literals
        └──.bind(GENRE=["Comedy"])──> BoundFilter (.filter_arn, .filter_values)
 
-An expression is a chain of clauses (joined by ``|``); a clause keeps or drops what meets its conditions. The language
+An expression is a chain of clauses (joined by ``|``); each keeps or drops the candidates that match it. The language
 has no brackets around conditions, so AND binds before OR and a clause is a list of alternatives, each a list of
 conditions that must all hold.
 
 Everything here is immutable and may be shared between threads. ``repr`` hides literals and values; ``str`` of an
-expression is its canonical text. What the guide leaves open is decided in one table: "What filters mean" in the
-documentation (``docs/explanation/filter-semantics.md``).
+expression is its canonical text. Decisions on points that the guide leaves open are in one table: "What filters mean"
+in the documentation (``docs/explanation/filter-semantics.md``).
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _LIMITS = Limits()
 
 @attrs.frozen
 class Parameter:
-    """What a filter wants to know with each request.
+    """A parameter of a filter, whose value comes with each request.
 
     Attributes:
         name: The key in ``filter_values``; its case counts.
@@ -84,7 +84,7 @@ class Parameter:
 
         Args:
             value: The canonical value, as ``decode`` gives it.
-            digits_are_numbers: Whether a string of digits will do as a number: the service is said to take it.
+            digits_are_numbers: Whether a string of digits is accepted as a number, as the service is said to do.
 
         Raises:
             FilterValuesError: With advice, and without the value.
@@ -130,7 +130,7 @@ class FilterExpression:
 
     @property
     def target(self) -> Target:
-        """What the expression selects: ``"ItemID"``, ``"ActionID"`` or ``"UserID"`` (batch segments only)."""
+        """The kind of id that is selected: ``"ItemID"``, ``"ActionID"`` or ``"UserID"`` (batch segments only)."""
         return self.clauses[0].target
 
     @property
@@ -142,7 +142,7 @@ class FilterExpression:
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        """Every field that is used, once each, in order; ``CurrentUser`` and ``CurrentItem`` as they stand."""
+        """The distinct fields, in order, those of ``CurrentUser`` and ``CurrentItem`` included."""
         found: dict[Field, None] = {}
         for clause in self.clauses:
             for condition in clause.conditions:
@@ -153,24 +153,24 @@ class FilterExpression:
 
     @property
     def datasets(self) -> frozenset[str]:
-        """The datasets that are looked at, ``CurrentUser`` and ``CurrentItem`` included."""
+        """The datasets of the fields, ``CurrentUser`` and ``CurrentItem`` included."""
         if self._datasets is None:
             object.__setattr__(self, "_datasets", frozenset(field.dataset for field in self.fields))
         return cast("frozenset[str]", self._datasets)
 
     @property
     def uses_interactions(self) -> bool:
-        """Whether events of the user are looked at: the request then needs a user."""
+        """``True`` if the filter looks at the user's events, so that the request needs a user."""
         return not EVENT_DATASETS.isdisjoint(self.datasets)
 
     @property
     def uses_current_user(self) -> bool:
-        """Whether metadata of the user is looked at: the request then needs a user."""
+        """``True`` if the filter looks at the user's metadata, so that the request needs a user."""
         return "CurrentUser" in self.datasets
 
     @property
     def uses_current_item(self) -> bool:
-        """Whether candidates are compared with the request's item: for related items only."""
+        """``True`` if candidates are compared with the request's item, as only related-items recipes can."""
         return "CurrentItem" in self.datasets
 
     def matches(
@@ -182,13 +182,13 @@ class FilterExpression:
         interactions: Iterable[Interaction | Row] = (),
         values: Mapping[str, FilterValue] | None = None,
     ) -> bool:
-        """Whether the filter lets a candidate through.
+        """Tell whether the filter keeps a candidate.
 
         Args:
             item: The candidate (an item, an action, or for ``UserID`` a user): column name to value, in any case.
                 Several categories are one string with ``|`` between them, or a list. An expression that looks at
                 interactions needs its ``ITEM_ID``, ``ACTION_ID`` or ``USER_ID``.
-            user: The columns of the requesting user. Without it no IF condition holds, save NOT IN.
+            user: The columns of the requesting user. Without it no IF condition holds except NOT IN.
             current_item: The columns of the request's item, for ``CurrentItem``.
             interactions: The events of the requesting user, as :class:`~personalize_rt.interactions.Interaction`
                 or as rows with ``ITEM_ID`` (or ``ACTION_ID``), ``EVENT_TYPE`` and ``TIMESTAMP``. When *user* has a
@@ -197,11 +197,11 @@ class FilterExpression:
             values: The values of the parameters, as for ``bind()``.
 
         Returns:
-            ``True`` when the candidate stays.
+            ``True`` when the candidate is kept.
 
         Raises:
             FilterValuesError: A value is missing in an INCLUDE, unknown, or of a kind that cannot be compared.
-            ValidationError: The candidate has no id, and interactions are looked at.
+            ValidationError: The filter looks at interactions, and the candidate has no id.
         """
         from personalize_rt.filters.selection import matches
 
@@ -216,7 +216,7 @@ class FilterExpression:
         interactions: Iterable[Interaction | Row] = (),
         values: Mapping[str, FilterValue] | None = None,
     ) -> Explanation:
-        """Why the filter keeps or drops a candidate: the same question as ``matches()``, clause by clause.
+        """Explain, clause by clause, why the filter keeps or drops a candidate.
 
         Args, Raises:
             As for :meth:`matches`.
@@ -232,7 +232,7 @@ class FilterExpression:
             catalogue: The candidates, users and events. Its indexes are shared by all selectors.
 
         Returns:
-            A selector that answers in microseconds, whatever the size of the catalogue.
+            A selector that takes microseconds for a request, whatever the size of the catalogue.
 
         Raises:
             ValidationError: The catalogue holds another kind of candidates.
@@ -242,10 +242,10 @@ class FilterExpression:
         return Selector(self, catalogue)
 
     def check_values(self, values: Mapping[str, object], *, require: bool = True) -> None:
-        """Refuse names that the expression does not have and, unless told otherwise, missing required ones.
+        """Refuse unknown parameter names and, by default, missing required ones.
 
         Args:
-            values: Parameter name to anything.
+            values: Parameter name to value; only the names are looked at.
             require: Whether required parameters must be there.
 
         Raises:
@@ -267,10 +267,10 @@ class FilterExpression:
                 )
 
     def __or__(self, other: FilterExpression) -> FilterExpression:
-        """The chain of both: ``include(…) | exclude(…)``.
+        """Chain two expressions: ``include(…) | exclude(…)``.
 
         Raises:
-            FilterSyntaxError: Together they break a rule, such as the limit on fields.
+            FilterSyntaxError: The chain breaks a rule, such as the limit on fields.
         """
         if not isinstance(cast(object, other), FilterExpression):
             return NotImplemented
@@ -333,11 +333,11 @@ class FilterExpression:
 
 
 def checked(expression: FilterExpression, limits: Limits = _LIMITS) -> FilterExpression:
-    """An expression that was put together by hand, after the parser's checks.
+    """Check an expression that was not parsed from text, by the parser's rules, and return it.
 
     Raises:
-        FilterSyntaxError: It breaks a rule; the position is that in its canonical text.
-        ValidationError: A name or a string in it cannot be written.
+        FilterSyntaxError: The expression breaks a rule; the position is that in its canonical text.
+        ValidationError: A name or a string cannot be written in the language.
     """
     from personalize_rt.filters.parser import parse
 
@@ -353,13 +353,13 @@ def checked(expression: FilterExpression, limits: Limits = _LIMITS) -> FilterExp
 class Filter:
     """A filter of the service: its ARN, and the expression that it was created with.
 
-    Filters cost well under a millisecond to make and are meant to stand at module level. A wrong expression fails
-    there, long before a request.
+    A filter takes well under a millisecond to make. Define filters at module level, so that a wrong expression fails on
+    import and not in a request.
 
     Attributes:
         arn: The ARN.
         expression: The expression.
-        limits: The limits that values are checked with.
+        limits: The limits on values.
     """
 
     arn: str
@@ -376,7 +376,7 @@ class Filter:
 
         Raises:
             FilterSyntaxError: The expression does not parse, or breaks a rule that the service checks.
-            ValidationError: The ARN is none.
+            ValidationError: ``arn`` is not the ARN of a filter.
         """
         if not isinstance(cast(object, arn), str) or (limits.patterns and not _ARN.fullmatch(arn)):
             raise ValidationError(
@@ -405,7 +405,7 @@ class Filter:
 
         Args:
             text: The expression.
-            limits: Its longest length and most fields.
+            limits: The limits on its length and number of fields.
 
         Returns:
             The expression, for checking, formatting and local evaluation.
@@ -433,8 +433,8 @@ class Filter:
             The filter, ready for a request.
 
         Raises:
-            FilterValuesError: A name that the filter does not have, a missing value that an INCLUDE needs, or a
-                value that cannot be sent or compared. The message never shows a value.
+            FilterValuesError: A name is unknown, a value that an INCLUDE needs is missing, or a value cannot be sent or
+                compared. The message never shows a value.
         """
         if values is not None and not isinstance(cast(object, values), Mapping):
             raise FilterValuesError(
@@ -482,7 +482,7 @@ def _encoded(value: FilterValue, name: str, required: bool, limits: Limits) -> s
 
 @attrs.frozen(repr=False)
 class BoundFilter:
-    """A filter with its values: what ``filter=`` of a request takes.
+    """A filter with its values, for ``filter=`` of a request.
 
     ``Filter.bind`` makes them. ``repr`` hides the values.
 
@@ -511,7 +511,7 @@ class BoundFilter:
         current_item: Row | None = None,
         interactions: Iterable[Interaction | Row] = (),
     ) -> bool:
-        """Whether the filter, with these values, lets a candidate through: see :meth:`FilterExpression.matches`."""
+        """Tell whether the filter, with these values, keeps a candidate: see :meth:`FilterExpression.matches`."""
         values = {name: RawFilterValue(text) for name, text in self._values}
         return self.filter.expression.matches(
             item, user=user, current_item=current_item, interactions=interactions, values=values

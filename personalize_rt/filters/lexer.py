@@ -1,4 +1,4 @@
-"""The words of the filter language: text to tokens, in one pass, in time linear in the length."""
+"""Lexer of the filter language. Takes time in proportion to the length of the text."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _TOKEN = re.compile(
 _NOT_A_NUMBER = re.compile(r"[-+]?\.?[0-9][A-Za-z0-9_.]*")
 _DOUBLED = re.compile(r"\"\"(?=\w)|''(?=\w)|(?<=\w)\"\"|(?<=\w)''")
 _STRAIGHT_QUOTES = 'write string values in straight double quotes (")'
-# What people type who come from a text processor, a shell, JSON, SQL or a programming language.
+# Habits from word processors, shells, JSON, SQL and programming languages.
 _HINTS = {
-    # The quotes that word processors write: curly, low, angled, primes and accents.
+    # Quotes of word processors: curly, low, angled, primes and accents.
     **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb\u2033", _STRAIGHT_QUOTES),
     **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u00b4`", _STRAIGHT_QUOTES),
     "\\": "the language has no backslash: give the expression as it is, without the escapes of a shell or of JSON",
@@ -53,10 +53,10 @@ class Token(NamedTuple):
     Attributes:
         kind: ``"word"``, ``"number"``, ``"parameter"``, ``"string"``, ``"operator"``, one of ``( ) . , |``,
             or ``"end"``.
-        text: As it is written, quotes and ``$`` included.
-        start: Where it begins.
-        end: Where the next one may begin.
-        upper: A word in upper case; of other kinds an empty text.
+        text: The token as written, quotes and ``$`` included.
+        start: The place of its first character.
+        end: The place after its last character.
+        upper: The text in upper case if it is a word; empty for other kinds.
     """
 
     kind: str
@@ -70,7 +70,7 @@ def tokenize(text: str) -> list[Token]:
     """Split an expression into tokens; the last ones are of kind ``"end"``.
 
     Raises:
-        FilterSyntaxError: A character, string or number that the language does not have.
+        FilterSyntaxError: A character, string or number that is not part of the language.
     """
     tokens: list[Token] = []
     at, length, match_at = 0, len(text), _TOKEN.match
@@ -85,13 +85,13 @@ def tokenize(text: str) -> list[Token]:
                 Token(piece if kind == "mark" else kind, piece, at, end, piece.upper() if kind == "word" else "")
             )
         at = end
-    # Three, so that the parser may look two tokens ahead.
+    # Three, since the parser looks two tokens ahead.
     tokens += [Token("end", "", length, length, "")] * 3
     return tokens
 
 
 def _unknown(text: str, at: int) -> Exception:
-    """Why no token begins here."""
+    """The error for a place where no token begins."""
     character = text[at]
     if character in "\"'":
         doubled = _DOUBLED.search(text)

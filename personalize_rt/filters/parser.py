@@ -1,7 +1,7 @@
-"""From tokens to a checked expression: recursive descent, without recursion, since nothing in the language nests.
+"""Recursive-descent parser of the filter language. It does not recurse, since nothing in the language nests.
 
-The grammar is in ``grammar.md`` beside this file; each method here is one of its rules. What the service checks when
-a filter is created is checked on the way, at the token that breaks the rule. Sources: the guide pages "Filter
+The grammar is in ``grammar.md`` beside this file; each method here is one of its rules. The checks that the service
+makes when a filter is created are made here too, at the token that breaks the rule. Sources: the guide pages "Filter
 expression structure and elements" and "Filter expression guidelines and requirements".
 """
 
@@ -41,7 +41,7 @@ _DATASETS_OF: dict[Target, tuple[str, ...]] = {
 _NOT_FILTERABLE = frozenset({"EXPIRATION_TIMESTAMP", "ACTION_EXPIRATION_TIMESTAMP", "REPEAT_FREQUENCY"})
 _OPERATORS = "IN, NOT IN, =, !=, <, <=, > or >="
 _EVENT_HINT = "compare it with strings: IN, NOT IN, = or != and event types"
-# What other languages have in the place of an operator, and what says it here.
+# Operators of other languages, and what to write instead.
 _FOREIGN = {
     "LIKE": "there are no wildcards: IN and NOT IN compare whole values",
     "CONTAINS": "write IN: a field of several values matches when one of them is in the list",
@@ -72,10 +72,10 @@ def parse(text: str, *, limits: Limits = _LIMITS) -> tuple[Clause, ...]:
 
     Args:
         text: The expression.
-        limits: Its longest length and the most distinct fields in it.
+        limits: The limits on its length and number of distinct fields.
 
     Raises:
-        FilterSyntaxError: The text is no filter expression, or breaks a rule that the service checks.
+        FilterSyntaxError: The text is not a filter expression, or breaks a rule that the service checks.
         ValidationError: *text* is not a ``str``.
     """
     if not isinstance(cast(object, text), str):
@@ -162,7 +162,7 @@ class _Parser:
         return target
 
     def dataset(self, target: Target, first: str | None) -> str:
-        """The dataset of the condition that begins here, checked against the ID and the first condition."""
+        """The dataset of the next condition, checked against the target and the dataset of the first condition."""
         name = self.dataset_name()
         if name == "CurrentUser":
             self.fail(
@@ -236,7 +236,7 @@ class _Parser:
         return Field(dataset, name)
 
     def count(self, dataset: str, token: Token) -> None:
-        # CurrentItem and CurrentUser are other names for a row of Items and of Users.
+        # CurrentItem and CurrentUser are rows of Items and of Users.
         dataset = {"CurrentItem": "Items", "CurrentUser": "Users"}.get(dataset, dataset)
         self.fields.add((dataset, token.upper))
         most = self.limits.filter_fields
@@ -366,7 +366,7 @@ class _Parser:
             self.fail("* stands for any event type: only EVENT_TYPE of Interactions can be compared with it")
         return content
 
-    # What follows is for people: which token was expected, and what the writer may have meant.
+    # Errors: the token that was expected, and what the writer may have meant.
 
     def is_word(self, word: str) -> bool:
         return self.token.upper == word
@@ -505,9 +505,9 @@ class _Parser:
 
 
 def is_quoted_parameter(content: str) -> bool:
-    """Whether a string is a parameter in quotes, as the guide's command line example writes one (``"$CATEGORY"``).
+    """Tell whether a string is a parameter in quotes, like ``"$CATEGORY"`` of the guide's command line example.
 
-    Only names that begin with a letter or underscore: ``"$10"`` is a price.
+    The name has to begin with a letter or underscore: ``"$10"`` is a price.
     """
     name = content[1:]
     return content[:1] == "$" and name.isascii() and name.isidentifier()

@@ -1,14 +1,14 @@
-"""What a filter lets through: candidate by candidate, or on the indexes of a catalogue.
+"""Evaluation of filters, candidate by candidate or on the indexes of a catalogue.
 
 Both ways follow the rules of the guide page "Filter expressions" and, where it is silent, those of "What filters mean"
 in the documentation:
 
-* The INCLUDE expressions of a chain are united, then the EXCLUDE expressions are taken away; the order is of no effect.
-* An expression whose IF does not hold is not applied. When no INCLUDE is applied, everything is let in.
+* The INCLUDE expressions of a chain are united, then the EXCLUDE expressions are taken away, whatever their order.
+* An expression whose IF does not hold is not applied. When no INCLUDE is applied, every candidate is included.
 * In an EXCLUDE, conditions joined by AND are not applied when one of them lacks its value; in an INCLUDE that is an
   error.
-* A field of several values matches when one of them does. Event types are compared in any case, everything else as it
-  is. No comparison holds for a missing value, save NOT IN.
+* A field of several values matches when one of them does. Event types are compared without regard to case, everything
+  else with it. No comparison except NOT IN holds for a missing value.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def matches(
     interactions: Iterable[Interaction | Row],
     values: Mapping[str, FilterValue],
 ) -> bool:
-    """Whether a candidate is let through: see :meth:`FilterExpression.matches`."""
+    """Tell whether a candidate is kept: see :meth:`FilterExpression.matches`."""
     holds = _test(expression, item, user, current_item, interactions, values)
     return _kept((clause, _outcome(clause, holds)) for clause in expression.clauses)
 
@@ -81,7 +81,7 @@ def explain(
     interactions: Iterable[Interaction | Row],
     values: Mapping[str, FilterValue],
 ) -> Explanation:
-    """Why a candidate is let through or not: see :meth:`FilterExpression.explain`."""
+    """Explain why a candidate is kept or dropped: see :meth:`FilterExpression.explain`."""
     holds = _test(expression, item, user, current_item, interactions, values)
     outcomes = tuple(
         ClauseOutcome(
@@ -96,7 +96,7 @@ def explain(
 
 @attrs.frozen(repr=False)
 class ClauseOutcome:
-    """What one expression of a chain says about a candidate.
+    """The outcome of one expression of a chain for a candidate.
 
     Attributes:
         clause: The expression.
@@ -123,11 +123,11 @@ class ClauseOutcome:
 
 @attrs.frozen
 class Explanation:
-    """Why a filter keeps or drops a candidate.
+    """The reasons why a filter keeps or drops a candidate.
 
     Attributes:
-        kept: Whether it is let through.
-        clauses: What each expression of the chain says, in order.
+        kept: Whether the candidate is kept.
+        clauses: The outcome of each expression of the chain, in order.
     """
 
     kept: bool
@@ -135,7 +135,7 @@ class Explanation:
 
 
 def _kept(outcomes: Iterable[tuple[Clause, bool | None]]) -> bool:
-    """Union of the INCLUDEs that apply, minus the EXCLUDEs that apply."""
+    """The union of the INCLUDEs that apply, minus the EXCLUDEs that apply."""
     restricted = included = False
     for clause, matched in outcomes:
         if clause.action == "EXCLUDE":
@@ -147,7 +147,7 @@ def _kept(outcomes: Iterable[tuple[Clause, bool | None]]) -> bool:
 
 
 def _outcome(clause: Clause, holds: Callable[[Condition], bool | None]) -> bool | None:
-    """Whether a clause matches; ``None`` when it is not applied."""
+    """Tell whether a clause matches; ``None`` when it is not applied."""
     if not all(map(holds, clause.only_if)):
         return None
     applied = False
@@ -161,7 +161,7 @@ def _outcome(clause: Clause, holds: Callable[[Condition], bool | None]) -> bool 
 
 
 def given_values(expression: FilterExpression, values: Mapping[str, FilterValue]) -> Given:
-    """The values of a request in canonical form, checked as the service would.
+    """Convert the values of a request to canonical form, and check them as the service would.
 
     Raises:
         FilterValuesError: A value is unknown, missing in an INCLUDE, or of a kind that cannot be compared.
@@ -189,7 +189,7 @@ class _Operand:
 
 
 def _operand(condition: Condition, given: Given, current_item: Row) -> _Operand | None:
-    """The right side; ``None`` when it has no value left."""
+    """The right side of a condition; ``None`` when it has no value."""
     right = condition.operand
     if isinstance(right, Field):
         value = cell(current_item, right.name)
@@ -221,7 +221,7 @@ def _test(
     interactions: Iterable[Interaction | Row],
     values: Mapping[str, FilterValue],
 ) -> Callable[[Condition], bool | None]:
-    """A function that says whether a condition holds for one candidate; ``None`` when a value is missing."""
+    """Make a function that tells whether a condition holds for the candidate; ``None`` when a value is missing."""
     _check_row("item", item)
     if user is not None:
         _check_row("user", user)
@@ -234,7 +234,7 @@ def _test(
 
 
 def _check_row(name: str, row: object) -> None:
-    # A pandas row (Series) is no Mapping, and as good as one.
+    # Not isinstance(Mapping), to which a row of pandas (a Series) does not belong.
     if isinstance(row, type) or not (hasattr(row, "items") and hasattr(row, "__getitem__")):
         raise ValidationError(f"{name} is {describe(row)}, not a mapping of column names to values", parameter=name)
 
@@ -257,7 +257,7 @@ def _conditions(
 def _event_types(
     expression: FilterExpression, item: Row, user: Row | None, interactions: Iterable[Interaction | Row]
 ) -> set[str]:
-    """The types of the considered events that the user has with the candidate."""
+    """The types of the user's most recent events with the candidate."""
     target = expression.target
     candidate = row_id(item, target)
     if candidate is None:
@@ -313,7 +313,7 @@ def _ordered(operator: str, left: int | float, right: int | float) -> bool:
 
 @attrs.frozen
 class Request:
-    """What one request brings, and the state of the catalogue that it sees."""
+    """The arguments of one request, and the snapshot of the catalogue that it sees."""
 
     table: Table
     catalogue: Catalogue
@@ -324,7 +324,7 @@ class Request:
 
 
 class Selector:
-    """A filter expression on the indexes of a catalogue: :meth:`FilterExpression.compile` makes it.
+    """A filter expression compiled for a catalogue by :meth:`FilterExpression.compile`.
 
     Immutable, and safe to share between threads.
 
@@ -349,15 +349,15 @@ class Selector:
         current_item: str | None = None,
         values: Mapping[str, FilterValue] | None = None,
     ) -> Allowed:
-        """The candidates that one request lets through.
+        """The candidates that the filter lets through for one request.
 
         Args:
             user_id: The requesting user. Unknown users, or ``None``, have no events and no metadata.
             current_item: The item of the request, for ``CurrentItem``. Unknown items have no metadata.
-            values: The values of the parameters. Values from the wire go in through ``RawFilterValue``.
+            values: The values of the parameters. Wrap values in wire form in ``RawFilterValue``.
 
         Returns:
-            The candidates, as something to iterate over, or to filter a ranked list with.
+            The candidates, to iterate over or to filter a ranked list with.
 
         Raises:
             FilterValuesError: A value is unknown, missing in an INCLUDE, or of a kind that cannot be compared.
@@ -405,7 +405,7 @@ class Selector:
         return found
 
     def _rows(self, condition: Condition, request: Request) -> int | None:
-        """The candidates for which a condition holds; ``None`` when a value is missing."""
+        """The rows for which a condition holds; ``None`` when a value is missing."""
         table = request.table
         constant = not (
             condition.params or condition.field.dataset in EVENT_DATASETS or isinstance(condition.operand, Field)
@@ -441,7 +441,7 @@ class Selector:
         return _without(table.everything if operator == "NOT IN" else having(None), found)
 
     def judges(self, candidate: str, request: Request) -> bool:
-        """Whether a candidate that the catalogue does not have is let through: it has events, but no metadata."""
+        """Tell whether a candidate outside the catalogue is let through; it may have events, but has no metadata."""
         target = self.expression.target
         types: set[str] = set()
         if target == "UserID":
@@ -477,15 +477,15 @@ def _compared(condition: Condition, operand: _Operand, table: Table) -> int:
 
 
 def _without(rows: int, others: int) -> int:
-    # Not rows & ~others: a negative int of this size costs several times as much.
+    # Not rows & ~others, which takes several times as long: ~ makes a negative int.
     return rows ^ (rows & others)
 
 
 class Allowed:
-    """The candidates that a request lets through.
+    """The candidates that a filter lets through for a request.
 
-    Iterating gives the ids in the order of the catalogue. ``in`` also answers for ids that the catalogue does not
-    have: they are candidates without metadata.
+    Iterating gives the ids in the order of the catalogue. ``in`` also works for ids outside the catalogue, as
+    candidates without metadata.
     """
 
     def __init__(self, selector: Selector, request: Request, rows: int) -> None:
@@ -496,11 +496,11 @@ class Allowed:
 
     @property
     def everything(self) -> bool:
-        """Whether the whole catalogue is let through."""
+        """``True`` if the whole catalogue is let through."""
         return self._rows == self._request.table.everything
 
     def keep(self, ids: Iterable[str]) -> list[str]:
-        """Those of the given ids that are let through, in the given order."""
+        """The given ids that are let through, in the given order."""
         return list(filter(self.__contains__, ids))
 
     def __contains__(self, candidate: object) -> bool:
@@ -517,7 +517,7 @@ class Allowed:
 
     def __iter__(self) -> Iterator[str]:
         ids = self._request.table.ids
-        # bin() writes the last row first; a byte of 0 or 1 a row is what compress() wants.
+        # bin() writes the last row first; compress() takes one byte of 0 or 1 for each row.
         flags = bin(self._rows)[2:].encode().translate(_FLAGS)[::-1]
         return compress(ids, flags)
 

@@ -121,7 +121,7 @@ class Clause:
         return f"<Clause {mask(str(self))}>"
 
 
-# Writing. Each function yields the pieces of the text; *gap* is the white space where the language needs none.
+# Writing. Each function yields the pieces of the text; *gap* is put where white space is optional.
 
 _LONGEST = cast(int, Limits().filter_expression_length)
 _SINGULAR = {
@@ -141,7 +141,7 @@ def write(clauses: tuple[Clause, ...]) -> str:
     """The canonical text of a chain of clauses."""
     text = "".join(_chain(clauses, " ", str))
     if len(text) > _LONGEST:
-        # As short as it can be written, so that the canonical text of any expression within the limit is too.
+        # As short as possible, so that an expression within the limit has a canonical text within the limit.
         text = "".join(_chain(clauses, "", _shortest))
     return text
 
@@ -185,7 +185,7 @@ def _condition(condition: Condition, gap: str, name: Callable[[Field], str]) -> 
 
 
 def _after(condition: Condition, gap: str) -> str:
-    """White space between a condition and the word after it: after a bracket or a quote none is needed."""
+    """The white space between a condition and the next word; optional after a bracket or a quote."""
     operand = condition.operand
     if isinstance(operand, Field):
         return " "

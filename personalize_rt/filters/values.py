@@ -1,4 +1,4 @@
-"""The values of filter parameters, as the service wants them written, and back.
+"""Encoding and decoding of filter values, the values of filter parameters.
 
 A filter value is a string inside a string: the parameter ``GENRE`` with the value ``Comedy`` travels as
 ``{"GENRE": "\\"Comedy\\""}``. Forgetting the inner quotes is the usual mistake, so callers of this package give
@@ -21,14 +21,14 @@ Everything else is a :class:`~personalize_rt.errors.FilterValuesError` that says
 
 Where the guide is silent, this module decides:
 
-* Equal numbers are written alike: ``7``, ``7.0`` and ``Decimal("7.00")`` are all ``7``, and ``-0.0`` is ``0``. A
-  column of whole numbers that pandas turned into floats is still understood by a field of type long. A float has
-  the digits of its ``repr``; a 32-bit one has the digits of its own ``repr``, not those of its 64-bit neighbour.
+* Equal numbers are written alike: ``7``, ``7.0`` and ``Decimal("7.00")`` are all ``7``, and ``-0.0`` is ``0``. So a
+  field of type long takes a column of whole numbers that pandas turned into floats. A float has the digits of its
+  ``repr``; a 32-bit one has those of its own ``repr``, not of the same value in 64 bits.
 * Time fields hold whole Unix seconds, so the fraction of a second of a ``datetime`` is dropped (always towards the
   past): ``datetime.now(UTC) - timedelta(days=30)`` can be sent as it is, and no value is wrong by a second or more.
 * The language has no escape for a double quote inside a string, so such a string is refused, not guessed at.
   Commas, ``|``, backslashes and single quotes are sent as they are.
-* Unpaired surrogates are no text, and are refused.
+* Unpaired surrogates are refused.
 
 Source: the guide page "Filtering recommendations and user segments (real-time)" and the model shapes
 ``FilterValues``, ``FilterAttributeName`` and ``FilterAttributeValue`` of ``personalize-runtime``.
@@ -56,11 +56,11 @@ __all__ = ["FilterScalar", "FilterValue", "RawFilterValue", "decode", "encode", 
 
 _LIMITS = Limits()
 _NO_LIMITS = Limits.off()
-# How many digits Python itself turns into an int unless told otherwise. It matters only when the length limit is off.
+# The most digits that Python converts to an int by default. Matters only when the length limit is off.
 _MOST_DIGITS = 4300
 
-# Compiled when they are first used, and kept by `re`: compiling them costs more than all else in this module, and a
-# program without filters needs none.
+# Compiled when first used, and cached by `re`: compiling takes longer than the rest of this module's import, and a
+# program without filters does not need it.
 _NAME = r"[A-Za-z0-9_]+"
 _NUMBER = r"-?[0-9]+(?:\.[0-9]+)?"
 _NUMBERS = rf"\s*{_NUMBER}\s*(?:,\s*{_NUMBER}\s*)*"
@@ -74,7 +74,7 @@ class RawFilterValue:
     """A filter value that is already written in the service's form. Only its length is checked.
 
     Args:
-        text: What is sent, such as ``'"Comedy","Drama"'``. ``repr`` shows its size only.
+        text: The text to send, such as ``'"Comedy","Drama"'``. ``repr`` shows its size only.
 
     Raises:
         FilterValuesError: *text* is not a ``str``.
@@ -96,15 +96,15 @@ FilterScalar: TypeAlias = "str | SupportsIndex | SupportsFloat | Decimal | datet
 """One value. NumPy and pandas scalars are among ``SupportsIndex`` and ``SupportsFloat``."""
 
 FilterValue: TypeAlias = "FilterScalar | RawFilterValue | Iterable[FilterScalar]"
-"""What a filter parameter takes."""
+"""The value of a filter parameter."""
 
 
 def encode_values(values: Mapping[str, FilterValue], *, limits: Limits = _LIMITS) -> dict[str, str]:
-    """Write all values of one request.
+    """Encode all filter values of one request.
 
     Args:
         values: Parameter name, without ``$``, to value.
-        limits: At most this many entries, characters in a name and in an encoded value.
+        limits: The limits on the number of entries, and on the length of a name and of an encoded value.
 
     Returns:
         The member ``filterValues`` of a request.
@@ -128,11 +128,11 @@ def encode_values(values: Mapping[str, FilterValue], *, limits: Limits = _LIMITS
 
 
 def check_name(name: str, *, limits: Limits = _LIMITS) -> None:
-    """Refuse what cannot be the name of a filter parameter.
+    """Refuse a value that cannot be the name of a filter parameter.
 
     Args:
         name: The name, without ``$``: letters, digits and underscores (model: FilterAttributeName).
-        limits: At most this many characters.
+        limits: The limit on its length.
 
     Raises:
         FilterValuesError: With ``.parameter`` ``"filter_values"``.
@@ -156,19 +156,19 @@ def check_name(name: str, *, limits: Limits = _LIMITS) -> None:
 
 
 def encode(value: FilterValue, *, parameter: str, limits: Limits = _LIMITS) -> str:
-    """Write one filter value in the service's form.
+    """Encode one filter value in the service's form.
 
     Args:
-        value: See the table of this module. An iterator is taken once.
+        value: See the table of this module. An iterator is consumed.
         parameter: The name of the filter parameter, for error messages.
-        limits: At most this many characters once encoded.
+        limits: The limit on the length of the encoded value.
 
     Returns:
         The text for ``filterValues``: ``'"Comedy","Drama"'``, ``'1999'``.
 
     Raises:
-        FilterValuesError: The value cannot be sent. The message says why and what to send instead, and gives
-            of the value only its kind and size.
+        FilterValuesError: The value cannot be sent. The message says why and what to send instead, and shows only the
+            kind and size of the value.
     """
     kind = type(value)
     if kind is str:
@@ -198,7 +198,7 @@ def _string(value: str, parameter: str) -> str:
     if not value:
         _refuse(parameter, "is an empty str, which no field holds", LEAVE_OUT)
     if '"' in value:
-        # Boto3 wants the quotes in the value.
+        # With boto3, callers have to put the quotes into the value.
         written = re.fullmatch(_STRINGS, value)
         _refuse(
             parameter,
@@ -229,7 +229,7 @@ def _has_surrogate(text: str) -> bool:
 
 
 def _scalar(value: Any, parameter: str) -> str:
-    """One value in its written form; an empty text for what is no scalar."""
+    """Encode a scalar; the result is empty for any other value."""
     if isinstance(value, Enum):
         return encode(value.value, parameter=parameter, limits=_NO_LIMITS)
     if value is None or type(value).__name__ == "NAType":
@@ -263,10 +263,10 @@ def _integer(value: int, parameter: str) -> str:
 
 
 def bare_digits(text: str, parameter: str = "") -> str:
-    """The canonical digits of a number that ``repr`` of a float or ``str`` of a Decimal wrote, exponent or not.
+    """Convert ``repr`` of a float or ``str`` of a Decimal to canonical digits without an exponent.
 
     Raises:
-        FilterValuesError: No finite number, or more digits than Python reads.
+        FilterValuesError: The number is not finite, or has more digits than Python reads.
     """
     parts = re.fullmatch(_SCIENTIFIC, text)
     if parts is None:
@@ -285,7 +285,7 @@ def bare_digits(text: str, parameter: str = "") -> str:
 
 
 def _moment(value: object, parameter: str) -> str:
-    """Unix seconds of a datetime; an empty text for anything that is none."""
+    """Encode a datetime as Unix seconds; the result is empty for any other value."""
     from datetime import UTC, date, datetime, timedelta
 
     if isinstance(value, datetime):
@@ -304,7 +304,7 @@ def _moment(value: object, parameter: str) -> str:
 
 
 def _array_scalar(value: Any, parameter: str) -> str:
-    """A scalar of NumPy, or of a library with scalars like NumPy's. None of them is imported here."""
+    """Encode a scalar of NumPy or a similar library, without importing it; the result is empty for any other value."""
     if isinstance(value, type) or getattr(value, "ndim", None) != 0:
         return ""
     kind = getattr(getattr(value, "dtype", None), "kind", None)
@@ -318,7 +318,7 @@ def _array_scalar(value: Any, parameter: str) -> str:
         _refuse_bool(parameter)
     if kind == "M":
         _refuse(parameter, "is a datetime64, which has no time zone", "send an aware datetime or Unix seconds")
-    # A 0-d object array, or a tensor: what it holds, once.
+    # A 0-d object array or a tensor holds one value.
     item = value.item() if (kind is None or kind == "O") and callable(getattr(value, "item", None)) else None
     if isinstance(item, (str, int, float)):
         return _scalar(item, parameter)
@@ -337,9 +337,9 @@ def _collection(value: object, parameter: str, limits: Limits) -> str:
         _refuse(parameter, f"is {_kind(value)} of {dimensions} dimensions", "send one column or row")
     array: Any = value
     if getattr(getattr(value, "dtype", None), "kind", None) == "f" and hasattr(value, "to_numpy"):
-        # A pandas Series hands out 64-bit floats, whatever it holds.
+        # Iterating over a pandas Series gives 64-bit floats even if it holds 32-bit ones.
         array = array.to_numpy()
-    # Each element takes a character and a comma at least, so an endless iterator is not taken to its end.
+    # An element takes at least one character and a comma, so an endless iterator can be cut off here.
     limit = limits.filter_value_length
     elements: tuple[object, ...] = tuple(islice(array, None if limit is None else limit // 2 + 2))
     if not elements:
@@ -367,18 +367,18 @@ def _element(value: Any, parameter: str) -> str:
 
 
 def _is_a(value: object, *kinds: type) -> bool:
-    # isinstance() itself would leave type checkers with a Mapping or an Iterable of something unknown.
+    # A function of its own, since isinstance() would narrow to types of unknown elements for type checkers.
     return isinstance(value, kinds)
 
 
 def decode(text: str, *, parameter: str | None = None) -> str | int | Decimal | tuple[str | int | Decimal, ...]:
-    """Read a filter value from the service's form.
+    """Decode a filter value from the service's form.
 
-    White space around commas is accepted. A number without a fraction is an ``int``, any other a ``Decimal``
+    White space around commas is accepted. A whole number becomes an ``int``, any other number a ``Decimal``
     without trailing zeros.
 
     Args:
-        text: What was sent, such as ``'"Comedy","Drama"'``.
+        text: The encoded value, such as ``'"Comedy","Drama"'``.
         parameter: The name of the filter parameter, for error messages.
 
     Returns:
@@ -404,10 +404,10 @@ def decode(text: str, *, parameter: str | None = None) -> str | int | Decimal | 
 
 
 def read_number(text: str) -> int | Decimal:
-    """The canonical form of a number in bare digits.
+    """Read a number written in bare digits.
 
     Raises:
-        FilterValuesError: More digits than Python reads.
+        FilterValuesError: The number has more digits than Python reads.
     """
     text = bare_digits(text.strip())
     if "." not in text:
@@ -436,7 +436,7 @@ def _refuse_bool(parameter: str) -> NoReturn:
 
 
 def _kind(value: object) -> str:
-    """What a message may say of a value: kind and size."""
+    """Kind and size of a value, for messages."""
     name = type(value).__name__
     kind = f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
     if not isinstance(value, (str, bytes, bytearray, list, tuple, set, frozenset, dict)):

@@ -1,6 +1,6 @@
-"""Offline metrics as GetSolutionMetrics reports them, for any model that gives lists of items.
+"""Offline metrics as GetSolutionMetrics reports them, for any model that returns lists of items.
 
-Nothing here needs more than the standard library; a frame as input needs narwhals, a progress bar tqdm.
+They need only the standard library; a frame as input needs narwhals, a progress bar tqdm.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ __all__ = ["metrics_html", "metrics_lines"]
 
 
 def metrics_html(metrics: Metrics) -> str:
-    """The table as HTML."""
+    """Render the table as HTML."""
     heads = tag("tr", tag("th", "metric", scope="col"), tag("th", "value", scope="col", class_="number"))
     rows = (
         tag("tr", tag("th", name.replace("_", " "), scope="row"), tag("td", f"{value:.4f}", class_="number"))
@@ -25,7 +25,7 @@ def metrics_html(metrics: Metrics) -> str:
 
 
 def metrics_lines(metrics: Metrics) -> Iterator[Any]:
-    """The table for a terminal."""
+    """Render the table for a terminal."""
     from rich.text import Text
 
     from personalize_rt.notebook.terminal import new_table

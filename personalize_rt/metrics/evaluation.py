@@ -1,4 +1,4 @@
-"""Asking a model for every test user, and measuring what it says."""
+"""Evaluation of a model: asks it for every test user, and measures the answers."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ __all__ = ["Model", "Ranks", "Recommends", "Runtime", "evaluate"]
 
 
 class Ranks(Protocol):
-    """What can rank a list for a user: a ``LocalReranker``, a campaign of a personalized-ranking recipe."""
+    """A model that ranks a list for a user: a ``LocalReranker``, a campaign of a personalized-ranking recipe."""
 
     def rank(self, *, user_id: str, input_list: Iterable[str]) -> Ranking:
-        """Put items in the order that suits a user."""
+        """Rank items for a user."""
         ...
 
 
 class Recommends(Protocol):
-    """What can recommend items to a user: a campaign, a recommender."""
+    """A model that recommends items to a user: a campaign, a recommender."""
 
     def recommend(self, user_id: str | None = None, *, num_results: int | None = None) -> Recommendations:
         """Ask for items."""
@@ -37,7 +37,7 @@ class Recommends(Protocol):
 
 
 class Runtime(Protocol):
-    """A ``PersonalizeRuntime``; ``campaign_arn`` or ``recommender_arn`` says which model of it is meant."""
+    """A ``PersonalizeRuntime``; ``campaign_arn`` or ``recommender_arn`` names the model."""
 
     def campaign(self, arn: str, /) -> Ranks | Recommends:
         """Bind a campaign."""
@@ -63,22 +63,22 @@ def evaluate(
     ideal: Ideal = "found",
     progress: bool | None = None,
 ) -> Metrics:
-    """Ask a model for each user whose future is known, and measure its first 25 items.
+    """Ask a model for each user with future events, and measure the first 25 items of its answers.
 
-    A model is honest only if it did not learn from what it is asked for: split first, fit on ``split.past``, and give
-    the split. A model that saw all interactions, like those of the embedded service, looks better than it is.
+    The figures are fair only if the model did not learn from the events to predict: split first, fit on ``split.past``,
+    and pass the split. A model that learned from all interactions, like those of the embedded service, looks better
+    than it is.
 
     Args:
         model: One of: a ``LocalReranker``; a campaign or recommender of a runtime, or the runtime itself together with
-            one of the ARNs; a function that takes a user id and gives item ids or an answer.
+            one of the ARNs; a function that takes a user id and returns item ids or an answer.
         interactions: A split; or all interactions (a pandas, Polars or Arrow frame of them too), which
             :func:`temporal_split` then splits.
         campaign_arn: The campaign to ask, when ``model`` is a runtime.
         recommender_arn: The recommender to ask, when ``model`` is a runtime.
-        candidates: The items that are to be ranked for every user, for a model that ranks; a campaign without them is
-            asked for recommendations instead. A ``LocalReranker`` ranks by default the 500 items with most events of
-            the past.
-        catalogue: The items that coverage is a share of; by default those of the interactions.
+        candidates: The items to rank for every user, for a model that ranks. Without them, a campaign is asked for
+            recommendations, and a ``LocalReranker`` ranks the 500 items with the most past events.
+        catalogue: The items of which coverage is the share; by default those of the interactions.
         ideal: See :func:`normalized_discounted_cumulative_gain`.
         progress: Whether to show a bar; by default on a terminal and in a notebook, if tqdm is installed.
 
@@ -86,8 +86,8 @@ def evaluate(
         The metrics of the service, by its names.
 
     Raises:
-        ValidationError: Nobody has a future to ask for, or the arguments do not go together.
-        PersonalizeError: A call of the model failed; nothing is measured then.
+        ValidationError: No user has future events, or the arguments do not go together.
+        PersonalizeError: A call of the model failed, which ends the evaluation.
         ModuleNotFoundError: ``progress`` is true, and tqdm is not installed; or a frame, and narwhals is not.
     """
     split = interactions if isinstance(interactions, Split) else temporal_split(interactions)
@@ -120,7 +120,7 @@ def _bound(model: Any, campaign_arn: str | None, recommender_arn: str | None) ->
 
 
 def _ask(model: Any, candidates: Iterable[str] | None, split: Split) -> Callable[[str], Any]:
-    """How to ask the model for a user."""
+    """Make a function that asks the model for a user."""
     if hasattr(model, "rank") and (candidates is not None or not hasattr(model, "recommend")):
         ranked = (
             _popular(model, split) if candidates is None else _listed(as_ids(candidates, "candidates"), "candidates")
@@ -144,7 +144,7 @@ def _ask(model: Any, candidates: Iterable[str] | None, split: Split) -> Callable
 
 
 def _popular(model: Any, split: Split) -> list[str]:
-    """The items with most events of the past, as many as the model may rank; the earlier first of equals."""
+    """The items with the most past events, as many as the model may rank; equal ones by their first event."""
     limits: Limits = getattr(model, "limits", Limits())
     counts = Counter(event.item_id for event in split.past)
     return [item for item, _ in counts.most_common(limits.input_list)]

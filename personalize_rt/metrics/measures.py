@@ -1,7 +1,6 @@
 """The metrics of one list, as the guide's page "Evaluating a solution version with metrics" defines them.
 
-Positions count from 1. An item that a list repeats is a hit at its first place only; the places of the others stay
-taken.
+Positions count from 1. A repeated item is a hit at its first place only; its other places count as misses.
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ Ideal = Literal["found", "all"]
 
 
 def reciprocal_rank(ranked: Sequence[str], relevant: Collection[str], k: int = 25) -> float:
-    """``1 / position`` of the first relevant item within the first k, else 0.
+    """``1 / position`` of the first relevant item among the first k, or 0 when there is none.
 
     The mean over requests is ``mean_reciprocal_rank_at_25``.
 
     Args:
         ranked: The items, best first.
-        relevant: The items that the user turned out to want.
-        k: How many places count, at least 1.
+        relevant: The items that the user took later.
+        k: The number of places to look at, at least 1.
 
     Raises:
-        ValidationError: ``k`` is not an int from 1, or ``relevant`` is a bare ``str``.
+        ValidationError: ``k`` is not an int of at least 1, or ``relevant`` is a bare ``str``.
     """
     positions = _hits(ranked, relevant, k)
     return 1 / positions[0] if positions else 0.0
@@ -39,21 +38,21 @@ def reciprocal_rank(ranked: Sequence[str], relevant: Collection[str], k: int = 2
 def normalized_discounted_cumulative_gain(
     ranked: Sequence[str], relevant: Collection[str], k: int, *, ideal: Ideal = "found"
 ) -> float:
-    """The discounted gain of the first k places as a part of the ideal one; 0 without a hit.
+    """The discounted gain of the first k places, divided by the gain of an ideal list; 0 without a hit.
 
     A relevant item at a position is worth ``1 / log(1 + position)``. The mean over users is
     ``normalized_discounted_cumulative_gain_at_k``.
 
     Args:
         ranked: The items, best first.
-        relevant: The items that the user turned out to want.
-        k: How many places count, at least 1.
-        ideal: What the ideal list holds at its top: ``"found"``, as many hits as the first k places have, as the
-            guide's worked example has it; or ``"all"``, every relevant item, as far as k places go, as most of the
-            literature has it (trec_eval's ``ndcg_cut``).
+        relevant: The items that the user took later.
+        k: The number of places to look at, at least 1.
+        ideal: The number of hits at the top of the ideal list: ``"found"``, as many as the first k places have, like
+            the guide's worked example; or ``"all"``, all relevant items, up to k, like most of the literature
+            (trec_eval's ``ndcg_cut``).
 
     Raises:
-        ValidationError: ``k`` is not an int from 1, ``ideal`` is neither, or ``relevant`` is a bare ``str``.
+        ValidationError: ``k`` is not an int of at least 1, ``ideal`` is neither, or ``relevant`` is a bare ``str``.
     """
     if ideal not in get_args(Ideal):
         raise ValidationError('ideal must be "found" or "all"', parameter="ideal")
@@ -65,33 +64,33 @@ def normalized_discounted_cumulative_gain(
 
 
 def precision(ranked: Sequence[str], relevant: Collection[str], k: int) -> float:
-    """The hits among the first k, divided by k, however short the list is.
+    """The hits among the first k, divided by k even if the list is shorter.
 
     The mean over users is ``precision_at_k``.
 
     Args:
         ranked: The items, best first.
-        relevant: The items that the user turned out to want.
-        k: How many places count, at least 1.
+        relevant: The items that the user took later.
+        k: The number of places to look at, at least 1.
 
     Raises:
-        ValidationError: ``k`` is not an int from 1, or ``relevant`` is a bare ``str``.
+        ValidationError: ``k`` is not an int of at least 1, or ``relevant`` is a bare ``str``.
     """
     return len(_hits(ranked, relevant, k)) / k
 
 
 def coverage(recommended: Iterable[str], catalogue: Collection[str]) -> float:
-    """The share of the catalogue that is recommended to anybody.
+    """The share of the catalogue that is recommended to at least one user.
 
-    The service counts what its model *may* recommend; from outside, only what it did recommend can be counted, so more
-    requests give a higher number.
+    The service counts the items that its model *may* recommend. From outside, only those that it did recommend can be
+    counted, so more requests give a higher number.
 
     Args:
-        recommended: The items of all answers. What is not in the catalogue does not count.
+        recommended: The items of all answers; those that are not in the catalogue do not count.
         catalogue: The items of the Interactions and Items datasets.
 
     Raises:
-        ValidationError: ``catalogue`` is empty, so that there is nothing to divide by.
+        ValidationError: ``catalogue`` is empty.
     """
     items = set(catalogue)
     if not items:

@@ -1,4 +1,4 @@
-"""The newest events put aside: what a model is asked to foresee."""
+"""Split of events by time into a past to learn from and a future to predict."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["Split", "temporal_split"]
 
 @attrs.frozen(repr=False)
 class Split:
-    """Events that a model may learn from, and later ones that it should foresee. ``repr`` shows only how many.
+    """Events that a model may learn from, and later ones that it should predict. ``repr`` shows only their numbers.
 
     Attributes:
-        past: What the model may know.
-        future: What it is asked for.
+        past: The events that the model may learn from.
+        future: The events that it should predict.
     """
 
     past: tuple[Interaction, ...] = attrs.field(converter=tuple[Interaction, ...])
@@ -30,7 +30,7 @@ class Split:
 
     @property
     def relevant(self) -> dict[str, frozenset[str]]:
-        """The items that each user turned out to want: those of the future."""
+        """The items of each user's future events."""
         items: dict[str, set[str]] = {}
         for event in self.future:
             items.setdefault(event.user_id, set()).add(event.item_id)
@@ -52,21 +52,21 @@ def temporal_split(
     test_users: float = 1.0,
     random: Random | None = None,
 ) -> Split:
-    """Put the newest events of users aside, as the service does before it measures a solution version.
+    """Split off the newest events of users, as the service does before it measures a solution version.
 
-    The service takes 10 % of the users (``test_users=0.1``), and of each the newest 10 % of events. Here everybody is
-    tested unless told otherwise, so that small data gives steady numbers. How the service rounds is not documented:
-    here it is down, to at least one event; users with a single event stay in the past.
+    The service takes 10 % of the users (``test_users=0.1``), and of each the newest 10 % of events. Here all users are
+    tested by default, so that small data gives steady figures. The service's rounding is not documented; here it is
+    down, but to at least one event. Users with a single event stay in the past.
 
     Args:
         interactions: The events in any order; or a pandas, Polars or Arrow frame with the columns of the Interactions
-            schema. Events of one moment keep their order.
-        newest: The share of a user's events to put aside, between 0 and 1.
+            schema. Events with the same timestamp keep their order.
+        newest: The share of a user's events to split off, between 0 and 1.
         test_users: The share of the users with two or more events to test, above 0 and up to 1; at least one user.
-        random: Chooses the users to test; by default the same ones each time.
+        random: Generator that chooses the users to test; by default the same ones each time.
 
     Raises:
-        ValidationError: A share is out of range, or something is no :class:`Interaction`.
+        ValidationError: A share is out of range, or an event is not an :class:`Interaction`.
     """
     _check_share("newest", newest, below_1=True)
     _check_share("test_users", test_users, below_1=False)

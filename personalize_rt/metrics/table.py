@@ -29,13 +29,13 @@ def _pairs(values: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
 
 @attrs.frozen(repr=False)
 class Metrics(Mapping[str, float]):
-    """Metric by name, as GetSolutionMetrics spells the names: ``metrics["precision_at_5"]``. Immutable and hashable.
+    """Metrics by the names of GetSolutionMetrics: ``metrics["precision_at_5"]``. Immutable and hashable.
 
-    In a notebook it shows itself as a table; on a terminal, give it to ``rich.print``.
+    A notebook shows it as a table; on a terminal, use ``rich.print``.
 
     Attributes:
-        users: Over how many users the means are taken.
-        ideal: What the ideal list of the discounted gains is; see
+        users: The number of users that the means are over.
+        ideal: The kind of ideal list for the discounted gains; see
             :func:`~personalize_rt.metrics.normalized_discounted_cumulative_gain`.
     """
 
@@ -81,22 +81,21 @@ def measure(
     catalogue: Collection[str],
     ideal: Ideal = "found",
 ) -> Metrics:
-    """Measure answers that are there already: of a batch job, of a log.
+    """Measure existing answers, such as those of a batch job or a log.
 
     Args:
         answers: The items that each user was given, best first; an empty list counts as a miss.
-        relevant: The items that each user turned out to want. The means are over these users; those without a
-            wanted item are passed over, as nothing can be right for them.
+        relevant: The items that each user took later. The means are over these users, without those who took none.
         catalogue: The items of the Interactions and Items datasets.
-        ideal: What the ideal list of the discounted gain holds: as many hits as were found, as the service has it, or
-            ``"all"`` relevant items.
+        ideal: The kind of ideal list for the discounted gains; see
+            :func:`~personalize_rt.metrics.normalized_discounted_cumulative_gain`.
 
     Returns:
         ``coverage``, ``mean_reciprocal_rank_at_25``, and for 5, 10 and 25
         ``normalized_discounted_cumulative_gain_at_k`` and ``precision_at_k``.
 
     Raises:
-        ValidationError: Nobody wanted anything, the catalogue is empty, or a user has no answer.
+        ValidationError: No user took an item, the catalogue is empty, or a user has no answer.
     """
     users = [user for user, wanted in relevant.items() if wanted]
     if not users:

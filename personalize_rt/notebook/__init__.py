@@ -1,4 +1,4 @@
-"""Results in a notebook: shown, compared, plotted, and turned into frames."""
+"""Showing, comparing and plotting results in notebooks, and converting them to frames."""
 
 from __future__ import annotations
 

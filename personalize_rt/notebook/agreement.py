@@ -1,4 +1,4 @@
-"""How much two orders agree: Kendall's tau-b, Spearman's rho, rank-biased overlap, top-k overlap."""
+"""Measures of agreement of two orders: Kendall's tau-b, Spearman's rho, rank-biased overlap, top-k overlap."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["kendall_tau", "rank_biased_overlap", "spearman", "top_k_overlap"]
 
 
 def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Kendall's tau-b of two equally long columns of numbers, in O(n log n) (Knight 1966).
+    """Kendall's tau-b of two columns of numbers of equal length, in O(n log n) (Knight 1966).
 
     Returns:
-        From -1 (reversed) to 1 (the same order); ``None`` where it is undefined: fewer than two rows, or a column
+        From -1 (reversed) to 1 (the same order); ``None`` if undefined: fewer than two rows, or a column
         whose values are all equal.
 
     Raises:
@@ -30,17 +30,17 @@ def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float | None
     tied_both = _tied(pairs)
     if every in (tied_first, tied_second):
         return None
-    # Sorted by the first column, each inversion of the second is a pair that the two order differently.
+    # After sorting by the first column, the inversions of the second are the discordant pairs.
     _, discordant = _inversions([pair[1] for pair in pairs])
     concordant = every - tied_first - tied_second + tied_both - discordant
     return _bounded((concordant - discordant) / sqrt((every - tied_first) * (every - tied_second)))
 
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Spearman's rho of two equally long columns of numbers: Pearson's correlation of their average ranks.
+    """Spearman's rho of two columns of numbers of equal length: Pearson's correlation of their average ranks.
 
     Returns:
-        From -1 (reversed) to 1 (the same order); ``None`` where it is undefined: fewer than two rows, or a column
+        From -1 (reversed) to 1 (the same order); ``None`` if undefined: fewer than two rows, or a column
         whose values are all equal.
 
     Raises:
@@ -57,19 +57,19 @@ def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
 
 
 def rank_biased_overlap(first: Iterable[Hashable], second: Iterable[Hashable], p: float = 0.9) -> float:
-    """Rank-biased overlap, extrapolated, of two lists that need not hold the same items nor be equally long.
+    """Extrapolated rank-biased overlap of two lists, which may differ in items and length.
 
     RBO_EXT of Webber, Moffat and Zobel, "A similarity measure for indefinite rankings" (2010), equation 32: the top
-    counts most, and what lies beyond the end of the lists is taken to agree as well as what was seen.
+    counts most, and the agreement beyond the end of the lists is taken to be the same as before it.
 
     Args:
         first: A list; a repeated item counts at its first place.
         second: The other one.
-        p: How patient the reader is, between 0 and 1: with 0.9 the first 10 places carry 86 % of the weight.
+        p: The patience of the reader, between 0 and 1: with 0.9 the first 10 places carry 86 % of the weight.
 
     Returns:
-        From 0 (nothing in common) to 1 (the same list). Two empty lists are the same; an empty one has nothing in
-        common with another.
+        From 0 (nothing in common) to 1 (the same list). Two empty lists are the same; an empty list has nothing in
+        common with any other.
 
     Raises:
         ValidationError: ``p`` is not between 0 and 1.
@@ -98,17 +98,17 @@ def rank_biased_overlap(first: Iterable[Hashable], second: Iterable[Hashable], p
 
 
 def top_k_overlap(first: Iterable[Hashable], second: Iterable[Hashable], k: int) -> float:
-    """The share of the first k places of two lists that holds the same items, in whatever order.
+    """The share of items that the first k places of two lists have in common, in whatever order.
 
-    Of lists shorter than k, as many places count as the longer one has. Two empty lists are the same: 1.0.
+    If both lists are shorter than k, k is the length of the longer one. Two empty lists are the same: 1.0.
 
     Args:
         first: A list; a repeated item counts at its first place.
         second: The other one.
-        k: How many places, at least 1.
+        k: The number of places, at least 1.
 
     Raises:
-        ValidationError: ``k`` is not an int from 1.
+        ValidationError: ``k`` is not an int of at least 1.
     """
     _check_k(k)
     left, right = list(dict.fromkeys(first))[:k], list(dict.fromkeys(second))[:k]
@@ -135,12 +135,12 @@ def _pairs(n: int) -> int:
 
 
 def _tied(values: Iterable[Hashable]) -> int:
-    """How many pairs are of equal values."""
+    """The number of pairs of equal values."""
     return sum(map(_pairs, Counter(values).values()))
 
 
 def _inversions(values: list[float]) -> tuple[list[float], int]:
-    """The values sorted, and how many pairs stood in descending order: counted while merging sorted halves."""
+    """The sorted values, and the number of pairs in descending order, counted in a merge sort."""
     if len(values) < 2:
         return values, 0
     half = len(values) // 2
@@ -151,12 +151,12 @@ def _inversions(values: list[float]) -> tuple[list[float], int]:
         while smaller < len(right) and right[smaller] < value:
             smaller += 1
         across += smaller
-    # Sorting two sorted runs is merging them.
+    # sorted() merges two sorted runs.
     return sorted(left + right), in_left + in_right + across
 
 
 def _centred_ranks(values: list[float]) -> list[int]:
-    """Average ranks, doubled and with the mean taken away: whole numbers, so sums of them are exact."""
+    """Average ranks, minus their mean and doubled, which makes them whole numbers with exact sums."""
     places: dict[float, int] = {}
     before = 0
     for value, count in sorted(Counter(values).items()):

@@ -1,4 +1,4 @@
-"""What is known of items beside an answer: ``items=`` of :func:`~personalize_rt.notebook.show` and the plots."""
+"""Titles and other metadata of items, for ``items=`` of :func:`~personalize_rt.notebook.show` and the plots."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TITLE = "title"
 
 @attrs.frozen(repr=False)
 class Catalogue:
-    """Some columns of the items that an answer holds.
+    """Columns of the items of an answer.
 
     Attributes:
         columns: The names of the columns.
@@ -30,22 +30,22 @@ class Catalogue:
     rows: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict[str, Mapping[str, Any]])
 
     def text(self, id: str, column: str) -> str:
-        """The value of a column as text; empty where there is none."""
+        """A cell as text; empty for a missing value."""
         return text_of(self.rows.get(id, {}).get(column))
 
 
 def read_catalogue(items: Any, ids: Iterable[str]) -> Catalogue:
-    """Read what is known of some items. Of a large catalogue, only these are looked at.
+    """Read the metadata of some items. Of a large catalogue, only these items are read.
 
     Args:
         items: One of: a mapping of id to title; a mapping of id to a mapping of columns; a pandas, Polars or Arrow
-            frame with a column ``ITEM_ID`` (``ACTION_ID``, ``ID``; case and underscores make no difference); an object
-            whose attribute ``items`` is one of these, as ``LocalPersonalize`` has it; ``None`` for nothing.
+            frame with a column ``ITEM_ID`` (or ``ACTION_ID``, ``ID``; case and underscores are ignored); an object with
+            an attribute ``items`` of such a kind, like ``LocalPersonalize``; ``None`` for nothing.
         ids: The items to look up.
 
     Raises:
         ValidationError: ``items`` is something else, or a frame without an id column.
-        ModuleNotFoundError: A frame, and narwhals is not installed.
+        ModuleNotFoundError: ``items`` is a frame, and narwhals is not installed.
     """
     wanted = list(dict.fromkeys(ids))
     if items is None:
@@ -92,7 +92,7 @@ def _of_frame(frame: Any, wanted: Sequence[str]) -> Catalogue:
 
 
 def text_of(value: object) -> str:
-    """A value as a cell shows it: nothing for ``None`` and NaN, the parts of a list with commas between."""
+    """A value as the text of a cell: empty for ``None`` and NaN, comma-separated for a list."""
     if value is None or (isinstance(value, float) and value != value):
         return ""
     if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):

@@ -1,4 +1,4 @@
-"""Two answers side by side: how far each item moved, and how much the orders agree."""
+"""Comparison of two answers: the moves of items, and the agreement of the orders."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["Comparison", "Move", "check_answer", "compare"]
 
 @attrs.frozen
 class Move:
-    """Where one item stands in two answers. Places count from 0, as ``result.position(id)`` does.
+    """The places of one item in two answers. Places count from 0, like ``result.position(id)``.
 
     Attributes:
         item_id: The item, or the action.
-        before: Its place in the first answer, or ``None`` when it is not there.
+        before: Its place in the first answer, or ``None``.
         after: Its place in the second answer, or ``None``.
         score_before: Its score in the first answer, or ``None``.
         score_after: Its score in the second answer, or ``None``.
@@ -36,25 +36,25 @@ class Move:
 
     @property
     def places(self) -> int | None:
-        """How many places it went up (positive) or down; ``None`` when one of the answers does not have it."""
+        """The number of places that it went up (positive) or down; ``None`` when one answer lacks it."""
         return None if self.before is None or self.after is None else self.before - self.after
 
 
 @attrs.frozen(repr=False)
 class Comparison:
-    """What :func:`compare` finds. Two answers need not hold the same items.
+    """The outcome of :func:`compare`. The two answers may hold different items.
 
     Attributes:
-        moves: The items of the second answer in its order, then those that only the first one has, in theirs.
+        moves: The items of the second answer in its order, then those that only the first one has, in its order.
         kendall_tau: Kendall's tau-b of the order of the shared items, from -1 (reversed) to 1 (the same); ``None``
             for fewer than two shared items.
         spearman: Spearman's rho of the order of the shared items, likewise.
-        rank_biased_overlap: How alike the whole lists are, the top counting most, from 0 (no shared item) to 1 (the
-            same list); see :func:`~personalize_rt.notebook.agreement.rank_biased_overlap`.
+        rank_biased_overlap: The agreement of the whole lists, in which the top counts most, from 0 (no shared item) to
+            1 (the same list); see :func:`~personalize_rt.notebook.agreement.rank_biased_overlap`.
         p: The patience of the rank-biased overlap.
-        top_k_overlap: The share of the first ``k`` places with the same items, in whatever order.
-        k: How many places those are.
-        labels: What to call the two answers.
+        top_k_overlap: The share of items that the first ``k`` places have in common, in whatever order.
+        k: The number of places of the top-k overlap.
+        labels: The names of the two answers.
     """
 
     moves: tuple[Move, ...]
@@ -68,17 +68,17 @@ class Comparison:
 
     @property
     def shared(self) -> tuple[str, ...]:
-        """The items that both have, in the order of the second."""
+        """The items that both answers have, in the order of the second."""
         return tuple(move.item_id for move in self.moves if move.places is not None)
 
     @property
     def entered(self) -> tuple[str, ...]:
-        """The items that only the second one has, in its order."""
+        """The items that only the second answer has, in its order."""
         return tuple(move.item_id for move in self.moves if move.before is None)
 
     @property
     def left(self) -> tuple[str, ...]:
-        """The items that only the first one has, in its order."""
+        """The items that only the first answer has, in its order."""
         return tuple(move.item_id for move in self.moves if move.after is None)
 
     def to_dicts(self) -> list[dict[str, Any]]:
@@ -105,7 +105,7 @@ class Comparison:
         }
 
     def plot(self, *, items: object = None, rows: int = 25, ax: Any = None) -> Any:
-        """A slope chart; see :func:`personalize_rt.notebook.plots.slope_chart`."""
+        """Draw a slope chart; see :func:`personalize_rt.notebook.plots.slope_chart`."""
         from personalize_rt.notebook.plots import draw_slopes
 
         return draw_slopes(self, items=items, rows=rows, ax=ax)
@@ -133,20 +133,21 @@ def compare(
     p: float = 0.9,
     labels: tuple[str, str] = ("before", "after"),
 ) -> Comparison:
-    """Compare two answers: two campaigns, filtered and unfiltered, service and fallback.
+    """Compare two answers: of two campaigns, with and without a filter, of the service and a fallback.
 
-    Of an item that an answer repeats, its first place counts. Kendall's tau and Spearman's rho look at the order of the
-    items that both answers have, and at nothing else; the overlaps also see the others.
+    A repeated item counts at its first place. Kendall's tau and Spearman's rho look only at the order of the items that
+    both answers have; the overlaps look at all items.
 
     Args:
         first: The answer that items move from.
-        second: The answer that they move to.
-        k: How many places the top-k overlap looks at.
+        second: The answer that items move to.
+        k: The number of places of the top-k overlap.
         p: The patience of the rank-biased overlap, between 0 and 1.
-        labels: What to call the two answers in pictures.
+        labels: The names of the two answers in pictures.
 
     Raises:
-        ValidationError: One of the two is no answer, ``k`` is not an int from 1, or ``p`` is not between 0 and 1.
+        ValidationError: One of the two is not an answer, ``k`` is not an int of at least 1, or ``p`` is not between 0
+            and 1.
     """
     check_answer(first, "first")
     check_answer(second, "second")
@@ -171,10 +172,10 @@ def compare(
 
 
 def check_answer(answer: object, parameter: str) -> None:
-    """Refuse what is no answer.
+    """Refuse a value that is not an answer.
 
     Raises:
-        ValidationError: With what to make of a list of ids.
+        ValidationError: The message says how to make an answer of a list of ids.
     """
     if not isinstance(answer, Ranking | Recommendations | ActionRecommendations):
         raise ValidationError(

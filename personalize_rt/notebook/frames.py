@@ -1,21 +1,21 @@
-"""A result as a table: one row for an item, with the same columns and types for every answer.
+"""Conversion of results to tables with one row for each item, and the same columns and types for every answer.
 
 ==================  ==============  =================================================================
-column              type            what
+column              type            content
 ==================  ==============  =================================================================
-``position``        int64           the place in the answer, from 0, as ``result.position(id)`` gives it
+``position``        int64           the place in the answer, from 0, like ``result.position(id)``
 ``item_id``         string          (``action_id`` for actions)
-``score``           float64         null where there is none
+``score``           float64         null if there is none
 ``promotion_name``  string          null for an item that was not promoted (not for actions)
-``reason``          list of string  empty where the service gave none (not for actions)
-metadata columns    string          one for each column, null where an item has none (not for actions)
+``reason``          list of string  empty if the service gave none (not for actions)
+metadata columns    string          one for each column, null if an item has none (not for actions)
 ==================  ==============  =================================================================
 
-Metadata columns stand at the end. They are those that the answer has, in alphabetical order and as the service spells
-them (``brandName``); or, with ``metadata_columns``, those that are asked for, in that order and spelling
-(``BRAND_NAME``), whatever the answer has. One whose name is that of another column gets ``metadata_`` before it.
+Metadata columns come last. By default they are those of the answer, in alphabetical order and in the service's spelling
+(``brandName``); with ``metadata_columns``, they are exactly the given ones, in that order and spelling
+(``BRAND_NAME``). If its name is already taken, a metadata column gets the prefix ``metadata_``.
 
-Signatures say ``Any`` for frames: the types of their libraries are not complete, and those of this package are.
+Signatures say ``Any`` for frames, since the types of their libraries are not complete.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class _Column:
 
 
 def to_dicts(result: Result, *, metadata_columns: Iterable[str] | None = None) -> list[dict[str, Any]]:
-    """The rows as dicts of plain Python values.
+    """Convert the rows to dicts of plain Python values.
 
     Args:
         result: The answer.
-        metadata_columns: The metadata columns to include, by any spelling; ``None`` for those that the answer has.
+        metadata_columns: The metadata columns to include, in any spelling; ``None`` for those of the answer.
 
     Raises:
         ValidationError: ``metadata_columns`` is a bare ``str``.
@@ -59,11 +59,11 @@ def to_dicts(result: Result, *, metadata_columns: Iterable[str] | None = None) -
 
 
 def to_pandas(result: Result, *, metadata_columns: Iterable[str] | None = None) -> Any:
-    """A ``pandas.DataFrame``: strings are of pandas' ``string`` type, a missing score is NaN, reasons are lists.
+    """Convert to a ``pandas.DataFrame``. Strings have pandas' type ``string``, missing scores are NaN, reasons lists.
 
     Args:
         result: The answer.
-        metadata_columns: The metadata columns to include, by any spelling; ``None`` for those that the answer has.
+        metadata_columns: The metadata columns to include, in any spelling; ``None`` for those of the answer.
 
     Raises:
         ValidationError: ``metadata_columns`` is a bare ``str``.
@@ -77,11 +77,11 @@ def to_pandas(result: Result, *, metadata_columns: Iterable[str] | None = None) 
 
 
 def to_polars(result: Result, *, metadata_columns: Iterable[str] | None = None) -> Any:
-    """A ``polars.DataFrame``.
+    """Convert to a ``polars.DataFrame``.
 
     Args:
         result: The answer.
-        metadata_columns: The metadata columns to include, by any spelling; ``None`` for those that the answer has.
+        metadata_columns: The metadata columns to include, in any spelling; ``None`` for those of the answer.
 
     Raises:
         ValidationError: ``metadata_columns`` is a bare ``str``.
@@ -100,11 +100,11 @@ def to_polars(result: Result, *, metadata_columns: Iterable[str] | None = None) 
 
 
 def to_arrow(result: Result, *, metadata_columns: Iterable[str] | None = None) -> Any:
-    """A ``pyarrow.Table``.
+    """Convert to a ``pyarrow.Table``.
 
     Args:
         result: The answer.
-        metadata_columns: The metadata columns to include, by any spelling; ``None`` for those that the answer has.
+        metadata_columns: The metadata columns to include, in any spelling; ``None`` for those of the answer.
 
     Raises:
         ValidationError: ``metadata_columns`` is a bare ``str``.
@@ -122,13 +122,13 @@ def to_arrow(result: Result, *, metadata_columns: Iterable[str] | None = None) -
 
 
 def arrow_stream(result: Result, requested_schema: object | None = None) -> object:
-    """The rows as a capsule of the Arrow C stream interface, for ``__arrow_c_stream__``.
+    """Export the rows as a capsule of the Arrow C stream interface, for ``__arrow_c_stream__``.
 
-    pyarrow makes it, or Polars where there is no pyarrow (its strings are views then).
+    pyarrow exports it; without pyarrow, Polars does (its strings are views then).
 
     Args:
         result: The answer.
-        requested_schema: A capsule with the schema that the reader would like, as the interface has it.
+        requested_schema: A capsule with the schema that the consumer requests.
 
     Raises:
         ModuleNotFoundError: Neither pyarrow nor Polars is installed.
@@ -140,11 +140,11 @@ def arrow_stream(result: Result, requested_schema: object | None = None) -> obje
 
 
 def metadata_names(result: Ranking | Recommendations) -> list[str]:
-    """The names of the metadata columns that an answer has, sorted; of several spellings the first."""
+    """The sorted names of an answer's metadata columns; of several spellings of a name, the first one."""
     names: dict[str, str] = {}
     for item in result:
         for name in item.metadata:
-            # Metadata knows which spellings are the same name.
+            # By Metadata, which treats spellings of a name as equal.
             if name not in names and name not in Metadata(names):
                 names[name] = ""
     return sorted(names)
@@ -171,7 +171,7 @@ def _columns(result: Result, metadata_columns: Iterable[str] | None) -> list[_Co
 
 
 def _free(name: str, columns: list[_Column]) -> str:
-    # SQL engines ignore the case of column names.
+    # In lower case, since SQL engines ignore the case of column names.
     taken = {column.name.lower() for column in columns}
     while name.lower() in taken:
         name = f"metadata_{name}"

@@ -1,4 +1,4 @@
-"""Results as HTML: for JupyterLab, VS Code and plain pages, in light and dark."""
+"""Rendering of results as HTML, for JupyterLab, VS Code and plain pages, in light and dark themes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from personalize_rt.notebook.frames import Result
 from personalize_rt.notebook.markup import Html, escaped, page, tag
 from personalize_rt.notebook.view import (
     MOST_ROWS,
-    Row,
+    ShownRow,
     View,
     count,
     measure_names,
@@ -28,19 +28,19 @@ __all__ = ["Shown", "comparison_html", "html_of", "show"]
 
 
 def show(result: Result | Comparison, *, items: object = None) -> Shown:
-    """Show an answer, or a comparison, with titles.
+    """Make an answer or a comparison that shows titles.
 
-    In a notebook the value of a cell is shown by itself; on a terminal, give it to ``rich.print``. It holds what the
-    caller asked for, titles and metadata included, and is not meant for logs; its ``repr`` shows nothing of that.
+    A notebook shows it as the value of a cell; on a terminal, use ``rich.print``. The output has titles and metadata
+    and is not meant for logs; the ``repr`` has neither.
 
     Args:
-        result: What to show.
+        result: The answer or comparison.
         items: Titles and other columns: a mapping of id to title or to a mapping of columns; a pandas, Polars or Arrow
-            frame with a column ``ITEM_ID`` (``ACTION_ID``, ``ID``); or an object with such ``items``, like
+            frame with a column ``ITEM_ID`` (or ``ACTION_ID``, ``ID``); or an object with an attribute ``items``, like
             ``LocalPersonalize``.
 
     Raises:
-        ValidationError: ``result`` is no answer; ``items`` is something else, or a frame without an id column.
+        ValidationError: ``result`` is not an answer; ``items`` is something else, or a frame without an id column.
         ModuleNotFoundError: ``items`` is a frame, and narwhals is not installed.
     """
     if not isinstance(result, Comparison):
@@ -51,7 +51,7 @@ def show(result: Result | Comparison, *, items: object = None) -> Shown:
 
 @attrs.frozen(repr=False)
 class Shown:
-    """An answer with titles, as :func:`show` gives it: HTML in a notebook, a table for ``rich.print``."""
+    """An answer with titles, made by :func:`show`: HTML in a notebook, a table for ``rich.print``."""
 
     _result: Result | Comparison
     _catalogue: Catalogue
@@ -76,7 +76,7 @@ class Shown:
 
 
 def html_of(result: Result, catalogue: Catalogue | None = None) -> str:
-    """An answer as HTML: at most 50 rows, with a note on the others."""
+    """Render an answer as HTML: at most 50 rows, with a note on the others."""
     view = view_of(result, catalogue or Catalogue())
     title = tag("strong", view.name)
     caption = tag("caption", title, f" of {count(view.total, view.noun)}", tag("small", " · ".join(view.facts)))
@@ -101,7 +101,7 @@ def html_of(result: Result, catalogue: Catalogue | None = None) -> str:
     )
 
 
-def _row(row: Row, view: View) -> Html:
+def _row(row: ShownRow, view: View) -> Html:
     cells = [
         tag("td", str(row.rank), class_="rank"),
         _item(row.id, row.title),
@@ -121,7 +121,7 @@ def _item(id: str, title: str) -> Html:
     return tag("th", name, tag("code", id, dir="auto"), scope="row")
 
 
-def _score(row: Row) -> Html:
+def _score(row: ShownRow) -> Html:
     if row.score is None:
         return tag("td", "–", class_="score quiet")
     part = tag("span", style=f"width:{row.share:.1%}")
@@ -129,7 +129,7 @@ def _score(row: Row) -> Html:
 
 
 def _breakable(text: str) -> Html:
-    """A text that may break after each ``|`` between categories."""
+    """Allow line breaks in a text after each ``|`` between categories."""
     return Html("|<wbr/>".join(map(escaped, text.split("|"))))
 
 
@@ -149,7 +149,7 @@ def _ids(result: Result) -> Sequence[str]:
 
 
 def comparison_html(comparison: Comparison, catalogue: Catalogue | None = None) -> str:
-    """A comparison as HTML: the measures, and how far each item moved; at most 50 rows."""
+    """Render a comparison as HTML: the measures, and a table of the moves; at most 50 rows."""
     known = catalogue or Catalogue()
     before, after = comparison.labels
     total, shared = len(comparison.moves), len(comparison.shared)

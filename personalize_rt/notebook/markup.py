@@ -1,4 +1,4 @@
-"""HTML whose texts are escaped by construction, and the look of everything that this package shows."""
+"""HTML with texts that are always escaped, and the style of everything that this package shows."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from html import escape
 
 __all__ = ["Html", "escaped", "page", "tag"]
 
-# Control characters, halves of surrogate pairs, and what Unicode keeps for itself.
+# Control characters, lone surrogates and noncharacters.
 _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010ffff]")
 
 
 class Html(str):
-    """Text that is HTML already."""
+    """A string of HTML."""
 
     __slots__ = ()
 
 
 def tag(name: str, *children: str | None, **attributes: str | int | None) -> Html:
-    """An element. Children that are not :class:`Html` are texts, and are escaped.
+    """Make an element. Children that are not :class:`Html` are texts, and are escaped.
 
     Args:
         name: The name of the element.
-        children: What it holds, ``None`` for nothing.
-        attributes: Its attributes; ``class_`` is ``class``, other underscores become hyphens. ``None`` leaves one out.
+        children: Its children; ``None`` is left out.
+        attributes: Its attributes; ``class_`` is ``class``, other underscores become hyphens. ``None`` is left out.
     """
     given = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escaped(str(value))}"'
@@ -35,23 +35,23 @@ def tag(name: str, *children: str | None, **attributes: str | int | None) -> Htm
 
 
 def escaped(text: str) -> Html:
-    """A text as HTML; characters that no page may hold, such as NUL, become U+FFFD."""
+    """Escape a text for HTML; characters that HTML forbids, such as NUL, become U+FFFD."""
     return Html(escape(_FORBIDDEN.sub("\ufffd", text)))
 
 
 def page(*children: str | None, label: str) -> Html:
-    """A self-contained piece of a page: its own style, no scripts, nothing from outside.
+    """Make a self-contained piece of HTML: with its own style, without scripts and external resources.
 
     Args:
-        children: What it shows.
-        label: What a screen reader calls it.
+        children: Its content.
+        label: Its name for screen readers.
     """
     style = Html(f"<style>{_STYLE}</style>")
     return tag("div", style, *children, class_="personalize-rt", role="group", aria_label=label)
 
 
-# `light-dark()` follows `color-scheme`: that of the reader's system, unless the notebook says which theme it has.
-# The class is written twice so that these rules win over those of JupyterLab for tables.
+# `light-dark()` follows `color-scheme`, which is that of the reader's system unless the notebook sets a theme.
+# The class is repeated so that these rules take precedence over JupyterLab's rules for tables.
 _STYLE = """
 .personalize-rt{color-scheme:light dark;--paper:light-dark(#fff,#16191f);--ink:light-dark(#1f2430,#e4e7ec);
 --quiet:light-dark(#5d6675,#9aa3b2);--line:light-dark(#e3e7ee,#2a2f39);--track:light-dark(#eef1f6,#232832);

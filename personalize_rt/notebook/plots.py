@@ -1,6 +1,6 @@
-"""Pictures of answers, with matplotlib. Each function draws on ``ax``, or on a new figure, and returns the Axes.
+"""Plots of answers, with matplotlib. Each function draws on ``ax``, or on a new figure, and returns the Axes.
 
-Signatures say ``Any`` for ``matplotlib.axes.Axes``: matplotlib's types are not complete, and those of this package are.
+Signatures say ``Any`` for ``matplotlib.axes.Axes``, since matplotlib's types are not complete.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _LONGEST_LABEL = 40
 
 
 def score_curve(result: Result, *, ax: Any = None) -> Any:
-    """The score at each place: how fast it falls. Promoted items are marked; items without a score leave gaps.
+    """Draw the score at each place. Promoted items are marked; items without a score leave gaps.
 
     Args:
         result: The answer.
-        ax: Where to draw; by default a new figure.
+        ax: The Axes to draw on; by default those of a new figure.
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed.
@@ -60,17 +60,17 @@ def slope_chart(
     rows: int = 25,
     ax: Any = None,
 ) -> Any:
-    """One line for each item from its place in one answer to its place in another.
+    """Draw a line for each item from its place in one answer to its place in another.
 
-    Green rises, red falls, grey stays; an item that only one of the two has is a dot.
+    Green lines rise, red ones fall, grey ones stay; an item of only one answer is a dot.
 
     Args:
         first: The answer on the left.
         second: The answer on the right.
         items: Titles to write instead of ids, as :func:`~personalize_rt.notebook.show` takes them.
-        labels: What to call the two.
-        rows: How many places to show, from the top.
-        ax: Where to draw; by default a new figure.
+        labels: The names of the two answers.
+        rows: The number of places to show, from the top.
+        ax: The Axes to draw on; by default those of a new figure.
 
     Raises:
         ValidationError: ``items`` cannot be read, or ``rows`` is below 1.
@@ -80,7 +80,7 @@ def slope_chart(
 
 
 def draw_slopes(comparison: Comparison, *, items: object = None, rows: int = 25, ax: Any = None) -> Any:
-    """The slope chart of a comparison; see :func:`slope_chart`."""
+    """Draw the slope chart of a comparison; see :func:`slope_chart`."""
     if rows < 1:
         raise ValidationError(f"rows is {rows}; it takes an int from 1", parameter="rows")
 
@@ -91,7 +91,7 @@ def draw_slopes(comparison: Comparison, *, items: object = None, rows: int = 25,
     catalogue = read_catalogue(items, [move.item_id for move in moves])
     lowest = max((place + 1 for move in moves for place in (move.before, move.after) if place is not None), default=1)
     height = min(lowest, rows)
-    # The lines keep their room however long the titles are.
+    # Make room for the titles beside the lines.
     widest = [
         max((len(_label(move.item_id, catalogue)) for move in moves if seen(place_of(move))), default=0)
         for place_of in (attrgetter("before"), attrgetter("after"))
@@ -133,21 +133,20 @@ def metadata_distribution(
     top: int = 15,
     ax: Any = None,
 ) -> Any:
-    """How many items of an answer have each value of a column: which genres, brands or years it is made of.
+    """Draw the number of items of an answer with each value of a column, such as a genre, brand or year.
 
-    An item with several values (``Action|Drama``) counts for each. When every value is a number and there are more than
-    ``top`` of them, the picture is a histogram.
+    An item with several values (``Action|Drama``) counts for each. If all values are numbers, and there are more than
+    ``top`` of them, the plot is a histogram.
 
     Args:
         result: The answer.
-        column: A column of the answer's metadata or of ``items``; case and underscores make no difference.
-        items: Where the column stands when the answer does not have it, as :func:`~personalize_rt.notebook.show`
-            takes it.
-        top: How many values to show, the most frequent ones.
-        ax: Where to draw; by default a new figure.
+        column: A column of the answer's metadata or of ``items``; case and underscores are ignored.
+        items: The source of a column that the answer lacks, as :func:`~personalize_rt.notebook.show` takes it.
+        top: The number of values to show, the most frequent ones.
+        ax: The Axes to draw on; by default those of a new figure.
 
     Raises:
-        ValidationError: Neither the answer nor ``items`` has such a column; the message names those that they have.
+        ValidationError: Neither the answer nor ``items`` has the column; the message names those that they have.
         ModuleNotFoundError: matplotlib is not installed.
     """
     values = [part for text in _column(result, column, items) for part in text.split("|")]
@@ -178,18 +177,18 @@ def filter_effect(
     rows: int = 25,
     ax: Any = None,
 ) -> Any:
-    """What a filter did: the unfiltered answer from the top, with what was taken out and where the others went.
+    """Draw the effect of a filter: the unfiltered answer, with the items taken out and the new places of the others.
 
-    Each item of the unfiltered answer is a bar as long as its score (or of one length, without scores): blue for those
-    that stay, with their new place, red and hatched for those taken out. What only the filtered answer has follows in
-    green.
+    Each item of the unfiltered answer is a bar as long as its score (or of equal length, without scores): blue for an
+    item that stays, with its new place, red and hatched for one taken out. Items that only the filtered answer has
+    follow in green.
 
     Args:
         unfiltered: The answer without the filter.
         filtered: The answer with it.
         items: Titles to write instead of ids, as :func:`~personalize_rt.notebook.show` takes them.
-        rows: How many items to show.
-        ax: Where to draw; by default a new figure.
+        rows: The number of items to show.
+        ax: The Axes to draw on; by default those of a new figure.
 
     Raises:
         ValidationError: ``items`` cannot be read, or ``rows`` is below 1.
@@ -280,10 +279,10 @@ def _short(text: str) -> str:
 
 
 def _column(result: Ranking | Recommendations, column: str, items: object) -> Sequence[str]:
-    """The texts of a column, one for each row that has one."""
+    """The non-empty texts of a column."""
     own = metadata_names(result)
     catalogue = read_catalogue(items, result.item_ids)
-    # Metadata knows which spellings are the same name.
+    # By Metadata, which treats spellings of a name as equal.
     known = {name: name for name in (*own, *catalogue.columns)}
     if column not in Metadata(known):
         has = ", ".join(known) or "none"

@@ -1,4 +1,4 @@
-"""A progress bar where somebody looks: on a terminal, or in a notebook."""
+"""A progress bar on a terminal or in a notebook."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ ValueT = TypeVar("ValueT")
 
 
 def tracked(values: Collection[ValueT], what: str, show: bool | None) -> Iterator[ValueT]:
-    """Go through values, and show how far.
+    """Iterate over values with a progress bar.
 
     Args:
-        values: What to go through.
-        what: What to write beside the bar.
-        show: As for :class:`Bar`.
+        values: The values.
+        what: The text beside the bar.
+        show: See :class:`Bar`.
 
     Raises:
         ModuleNotFoundError: ``show`` is true, and tqdm is not installed.
@@ -35,15 +35,15 @@ def tracked(values: Collection[ValueT], what: str, show: bool | None) -> Iterato
 
 
 class Bar:
-    """A progress bar with the rate and the time left; or nothing.
+    """A progress bar with the rate and the time left, or nothing.
 
     Args:
-        what: What to write beside the bar.
-        unit: What is counted.
+        what: The text beside the bar.
+        unit: The unit of the count.
         show: ``None`` shows a bar on a terminal (standard error) and in a notebook, if tqdm is installed; ``True``
             always, ``False`` never.
-        total: How many there are, where that is known.
-        done: How many were done before.
+        total: The final count, or ``None`` if unknown.
+        done: The initial count.
 
     Raises:
         ModuleNotFoundError: ``show`` is true, and tqdm is not installed.
@@ -56,13 +56,13 @@ class Bar:
         self._errors = 0
         if show:
             with warnings.catch_warnings():
-                # Without ipywidgets there is a bar of text, which will do.
+                # tqdm warns that ipywidgets is missing, and shows a bar of text, which is good enough.
                 warnings.simplefilter("ignore")
                 tqdm = need("tqdm.auto", "notebook", "A progress bar").tqdm
                 self._bar = tqdm(desc=what, unit=unit, total=total, initial=done, leave=False, dynamic_ncols=True)
 
     def advance(self, *, failed: bool = False) -> None:
-        """One more; one that failed is counted beside the bar."""
+        """Add one to the count, and to the failures beside the bar if it failed."""
         if self._bar is None:
             return
         if failed:
@@ -71,14 +71,14 @@ class Bar:
         self._bar.update()
 
     def close(self) -> None:
-        """Take the bar away. Safe to call twice."""
+        """Remove the bar. Safe to call twice."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
 
 def in_notebook() -> bool:
-    """Whether this is the kernel of a notebook."""
+    """Tell whether this process is the kernel of a notebook."""
     ipython: Any = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return shell is not None and hasattr(shell, "kernel")

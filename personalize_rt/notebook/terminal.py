@@ -1,7 +1,6 @@
-"""Results on a terminal: what ``rich.print(result)`` shows.
+"""Rendering of results on a terminal, for ``rich.print(result)``.
 
-Signatures say ``Any`` for what is rich's (``ConsoleOptions``, renderables): its types are not complete, and those of
-this package are.
+Signatures say ``Any`` for rich's ``ConsoleOptions`` and renderables, since rich's types are not complete.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from personalize_rt.notebook.compare import Comparison, Move
 from personalize_rt.notebook.frames import Result
 from personalize_rt.notebook.view import (
     MOST_ROWS,
-    Row,
+    ShownRow,
     View,
     count,
     measure_names,
@@ -39,7 +38,7 @@ _ASCII = str.maketrans({"▲": "+", "▼": "-", "τ": "tau", "ρ": "rho", "·": 
 
 
 def result_lines(result: Result, options: Any, catalogue: Catalogue | None = None) -> Iterator[Any]:
-    """An answer as a table: at most 50 rows, with a note on the others."""
+    """Render an answer as a table: at most 50 rows, with a note on the others."""
     view = view_of(result, catalogue or Catalogue())
     writer = _Writer(options)
     if view.degraded is not None:
@@ -55,7 +54,7 @@ def result_lines(result: Result, options: Any, catalogue: Catalogue | None = Non
 
 
 def comparison_lines(comparison: Comparison, options: Any, catalogue: Catalogue | None = None) -> Iterator[Any]:
-    """A comparison: the measures, and a table of the moves; at most 50 rows."""
+    """Render a comparison: the measures, and a table of the moves; at most 50 rows."""
     writer = _Writer(options)
     for name, value in measure_names(comparison):
         yield writer.text(f"{name}: ") + writer.text("undefined" if value is None else f"{value:.3f}", "bold")
@@ -67,18 +66,18 @@ def comparison_lines(comparison: Comparison, options: Any, catalogue: Catalogue 
 
 
 def new_table() -> Any:
-    """A table as all of ours look."""
+    """Make an empty table in the style of this package."""
     return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
 
 
 @attrs.frozen
 class _Writer:
-    """Writes texts, which may be anybody's, in the characters that a terminal has."""
+    """Writes untrusted texts in the characters of a terminal."""
 
     options: ConsoleOptions
 
     def text(self, text: str, style: str = "") -> Text:
-        """A text: no markup of rich, nothing that would steer a terminal or that it cannot show."""
+        """Make a text without rich's markup, control characters and characters that the terminal cannot show."""
         if not text.isprintable():
             text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
         if self.options.ascii_only:
@@ -100,7 +99,7 @@ class _Writer:
         if view.has_marks:
             table.add_column("why", overflow="fold")
 
-        def add(row: Row, style: str | None = None) -> None:
+        def add(row: ShownRow, style: str | None = None) -> None:
             cells: list[RenderableType] = [str(row.rank), self.text(row.id)]
             cells += [self.text(row.title, "bold")] if titled else []
             cells += map(self.text, row.texts)
@@ -118,7 +117,7 @@ class _Writer:
             add(row, "dim")
         return table
 
-    def marks(self, row: Row) -> Text:
+    def marks(self, row: ShownRow) -> Text:
         promoted = [] if row.promotion is None else [self.text(f"promoted: {row.promotion}", "yellow")]
         return Text(", ").join([*promoted, *map(self.text, row.reasons)])
 

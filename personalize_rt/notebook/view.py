@@ -1,4 +1,4 @@
-"""What is to be seen of an answer, before it becomes HTML or a terminal's table."""
+"""The content of the tables of answers, shared by HTML and terminals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,17 @@ from personalize_rt.notebook.compare import Comparison, Move
 from personalize_rt.notebook.frames import Result, metadata_names
 from personalize_rt.results import ActionRecommendations, PredictedItem, Ranking
 
-__all__ = ["MOST_ROWS", "Row", "View", "count", "measure_names", "movement", "score_text", "title_column", "view_of"]
+__all__ = [
+    "MOST_ROWS",
+    "ShownRow",
+    "View",
+    "count",
+    "measure_names",
+    "movement",
+    "score_text",
+    "title_column",
+    "view_of",
+]
 
 MOST_ROWS = 50
 
@@ -19,18 +29,18 @@ _TITLES = frozenset({"name", "title"})
 
 
 @attrs.frozen(repr=False)
-class Row:
+class ShownRow:
     """One item or action.
 
     Attributes:
         rank: Its place, from 1.
         id: Its id.
-        title: Its title, where one is known.
+        title: Its title; empty if unknown.
         texts: The other columns.
         score: Its score, or ``None``.
-        share: The score as a part of the highest one, from 0 to 1; a propensity as it is.
+        share: The score divided by the highest one, from 0 to 1; a propensity is not divided.
         promotion: The promotion that put it here, or ``None``.
-        reasons: Why it is here.
+        reasons: The service's reasons for it.
     """
 
     rank: int
@@ -48,18 +58,18 @@ class View:
     """An answer, ready to be shown.
 
     Attributes:
-        name: What it is: ``"Ranking"``, …
-        noun: What a row is: ``"item"`` or ``"action"``.
-        facts: How the answer came about, in a few words each.
-        degraded: Why a fallback answered: the kind of error and its message; ``None`` when none did.
+        name: The name of its class: ``"Ranking"``, …
+        noun: The name of a row: ``"item"`` or ``"action"``.
+        facts: Facts on the call, in a few words each.
+        degraded: The class and message of the error for which a fallback answered, or ``None``.
         columns: The names of the columns of ``texts``.
         has_scores: Whether any row has a score.
         has_marks: Whether any row has a promotion or a reason.
-        rows: The rows to show, those of ``apart`` left out.
+        rows: The rows to show, without those of ``apart``.
         apart: The rows at the end that the model does not know.
-        total: How many rows the answer has.
-        unscored: How many of them the model does not know.
-        missing: What a filter took out.
+        total: The number of rows of the answer.
+        unscored: The number of rows that the model does not know.
+        missing: The items that a filter took out.
     """
 
     name: str
@@ -69,15 +79,15 @@ class View:
     columns: tuple[str, ...]
     has_scores: bool
     has_marks: bool
-    rows: tuple[Row, ...]
-    apart: tuple[Row, ...]
+    rows: tuple[ShownRow, ...]
+    apart: tuple[ShownRow, ...]
     total: int
     unscored: int
     missing: tuple[str, ...]
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is not in the table, in a sentence each."""
+        """Sentences on the rows that are not in the table."""
         notes: list[str] = []
         hidden = self.total - len(self.rows) - len(self.apart)
         if not self.total:
@@ -90,10 +100,10 @@ class View:
 
 
 def view_of(result: Result, catalogue: Catalogue) -> View:
-    """Choose what to show of an answer, and in which words.
+    """Make the view of an answer.
 
-    A title comes from a column called title or name; of a column that both the answer and the catalogue have, the
-    answer's value counts.
+    Titles come from a column called title or name. If both the answer and the catalogue have a column, the answer's
+    value is shown.
     """
     known = _end_of_scored(result)
     metadata = [] if isinstance(result, ActionRecommendations) else metadata_names(result)
@@ -103,14 +113,14 @@ def view_of(result: Result, catalogue: Catalogue) -> View:
     others = [name for name in columns if name != title]
     highest = max((score for score in result.scores if score is not None), default=0.0)
     if isinstance(result, ActionRecommendations):
-        highest = max(highest, 1.0)  # a propensity is a part of 1, whatever the other actions have
-    rows: list[Row] = []
+        highest = max(highest, 1.0)  # propensities are probabilities, so they are not divided
+    rows: list[ShownRow] = []
     for place in range(min(len(result), MOST_ROWS)):
         row = result[place]
         item = row if isinstance(row, PredictedItem) else PredictedItem(row.action_id, row.score)
-        texts = {name: _text(item, name, catalogue) for name in columns}
+        texts = {name: _cell(item, name, catalogue) for name in columns}
         rows.append(
-            Row(
+            ShownRow(
                 rank=place + 1,
                 id=item.item_id,
                 title="" if title is None else texts[title],
@@ -138,18 +148,18 @@ def view_of(result: Result, catalogue: Catalogue) -> View:
 
 
 def title_column(columns: Sequence[str]) -> str | None:
-    """The column that holds titles: the first that is called so, or ``None``."""
+    """The first column called title or name, or ``None``."""
     return next((name for name in columns if name.lower() in _TITLES), None)
 
 
 def _end_of_scored(result: Result) -> int:
-    """Where the items begin that a ranking model does not know; the end where there are none."""
+    """The place of the first item that a ranking model does not know, or the length of the answer."""
     scored = [place for place, score in enumerate(result.scores) if score is not None]
-    # An answer without any score is one of a recipe, or a fallback, that gives none.
+    # An answer without any score is from a recipe or fallback that gives none.
     return scored[-1] + 1 if scored and isinstance(result, Ranking) else len(result)
 
 
-def _text(item: PredictedItem, column: str, catalogue: Catalogue) -> str:
+def _cell(item: PredictedItem, column: str, catalogue: Catalogue) -> str:
     text = item.metadata.get(column)
     if text is not None:
         return text
@@ -183,7 +193,7 @@ def count(number: int, noun: str) -> str:
 
 
 def score_text(score: float | None) -> str:
-    """A score with the service's 7 decimals; empty where there is none."""
+    """A score with the service's 7 decimals; empty for ``None``."""
     return "" if score is None else f"{score:.7f}"
 
 
@@ -192,11 +202,11 @@ def _names(ids: Sequence[str], most: int = 20) -> str:
     return shown if len(ids) <= most else f"{shown} and {len(ids) - most:,} more"
 
 
-# Of a comparison.
+# Comparisons.
 
 
 def measure_names(comparison: Comparison) -> list[tuple[str, float | None]]:
-    """The measures, named for people."""
+    """The measures with their names for people."""
     return [
         ("Kendall τ-b", comparison.kendall_tau),
         ("Spearman ρ", comparison.spearman),
@@ -206,7 +216,7 @@ def measure_names(comparison: Comparison) -> list[tuple[str, float | None]]:
 
 
 def movement(move: Move) -> tuple[str, str]:
-    """How far an item moved, in words and signs, and how that looks: ``"up"``, ``"down"`` or ``"quiet"``."""
+    """The text for a move, and its style: ``"up"``, ``"down"`` or ``"quiet"``."""
     if move.before is None:
         return "new", "up"
     if move.after is None:

@@ -1,7 +1,7 @@
-"""Ranking in this process, in pure Python, with the score rules of the Personalized-Ranking recipe.
+"""Ranking in this process, in pure Python, by the score rules of the Personalized-Ranking recipe.
 
-:class:`LocalReranker` orders a list by logits; a :class:`Scorer` knows logits: one that learned from
-interactions, one that holds embeddings, or a function of the caller.
+:class:`LocalReranker` orders a list by logits. A :class:`Scorer` provides them: it has learned from interactions, holds
+embeddings, or is a function of the caller.
 """
 
 from __future__ import annotations

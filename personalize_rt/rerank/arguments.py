@@ -1,4 +1,4 @@
-"""What :meth:`LocalReranker.rank` is given, checked."""
+"""Checks of the arguments of :meth:`LocalReranker.rank`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["as_float", "check_context", "check_user", "input_items"]
 
 
 def check_user(user_id: Any, limits: Limits) -> None:
-    """Refuse what cannot be a user id."""
+    """Refuse a value that cannot be a user id."""
     if not isinstance(user_id, str):
         raise ValidationError(f"user_id is {describe(user_id)}, not a str", parameter="user_id")
     if limits.id_length is not None and len(user_id) > limits.id_length:
@@ -26,13 +26,13 @@ def check_user(user_id: Any, limits: Limits) -> None:
 
 
 def check_context(context: Any) -> None:
-    """Refuse what cannot be a context."""
+    """Refuse a value that cannot be a context."""
     if context is not None and not isinstance(context, Mapping):
         raise ValidationError(f"context is {describe(context)}, not a mapping of names to values", parameter="context")
 
 
 def input_items(input_list: Any, limits: Limits) -> tuple[str, ...]:
-    """The items of the input, checked."""
+    """Check the items of the input and return them."""
     if type(input_list).__module__ != "builtins":
         from personalize_rt.columns import as_ids
 
@@ -61,7 +61,7 @@ def input_items(input_list: Any, limits: Limits) -> tuple[str, ...]:
 
 
 def _are_ids(items: Iterable[Any], limit: int | None) -> bool:
-    """The quick look, which says only whether any item is wrong."""
+    """Tell quickly whether all items are valid; a second check finds the wrong one."""
     try:
         "".join(items)
     except TypeError:
@@ -84,8 +84,8 @@ def _check_item(id: Any, where: str, limit: int | None) -> None:
 
 
 def as_float(value: Any) -> float | None:
-    """A real number of any library as a ``float``; ``None`` for everything else, ``bool`` included."""
-    # DynamoDB gives every number as a Decimal, which does not call itself a Real.
+    """Convert a real number of any library to ``float``; ``None`` for everything else, ``bool`` included."""
+    # Decimal, the type of every number from DynamoDB, is not registered as a Real.
     if isinstance(value, bool) or not (isinstance(value, Real) or type(value).__name__ == "Decimal"):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Mixing the order of a search engine with the personal one."""
+"""Mix the order of a search engine with a personal ranking."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ __all__ = ["blend"]
 def blend(ranking: Ranking, original: Iterable[str] | Ranking | Recommendations, weight: float) -> Ranking:
     """Order items by ``(1 - weight) / log2(search rank + 1) + weight / log2(personal rank + 1)``, highest first.
 
-    Ranks count from 1. An item that is in one of the two lists only gets nothing from the other. Equal sums stand in
-    the order of the search, then in the personal one. Weight 0 gives the search order and weight 1 the personal one,
-    exactly; in between, the answer holds each item of either list once, and a repeated id counts at its first place.
+    Ranks count from 1. An item that is in only one of the two lists gets nothing from the other. Equal sums stand in
+    the order of the search, then in the personal one. Weight 0 gives exactly the search order and weight 1 exactly the
+    personal one; otherwise the result holds each item of either list once, and a repeated id counts at its first place.
 
-    What a filter took out of the ranking is still in the search order, and comes back with what the search gives it.
-    Where that must not happen, take ``ranking.missing`` out of ``original`` first.
+    Items that a filter removed from the ranking are still in the search order, and so in the result. To keep them out,
+    remove ``ranking.missing`` from ``original`` first.
 
     Args:
         ranking: The personal order.
-        original: The item ids as the search found them, best first; or an answer that holds them. Taken once.
-        weight: How personal, from 0 to 1.
+        original: The item ids as the search found them, best first; or an answer that holds them. Iterated once.
+        weight: The weight of the personal ranking, from 0 to 1.
 
     Returns:
         A ranking of all items, with the personal ranking's scores, promotions, metadata, recommendation id and info.
-        Scores no longer descend. An item that only the search found has none.
+        The scores no longer descend. An item that only the search found has no score.
 
     Raises:
-        ValidationError: ``weight`` is no number from 0 to 1, or ``original`` is no list of item ids.
+        ValidationError: ``weight`` is not a number from 0 to 1, or ``original`` is not a list of item ids.
     """
     share = _checked_weight(weight)
     search = _checked_items(original)

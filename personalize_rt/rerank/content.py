@@ -1,4 +1,4 @@
-"""What items are like: their categories (genres) and numbers (years), and what a user's items have in common."""
+"""Metadata of items, categories (genres) and numbers (years), and a user's liking for each."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from personalize_rt.rerank.arguments import as_float
 
 __all__ = ["Catalogue", "Categories", "Numbers"]
 
-# How much a liking is drawn to that of everybody: as if the user had so many more items, typical ones.
+# A prior for likings: every user is taken to have so many more items, of typical categories and numbers.
 _TYPICAL = 3.0
 
 _BINS = 128
 _NEAR = 4.0  # distance in bins at which a likeness has fallen to 1/e
-_FAR = 16  # bins apart that have nothing in common
+_FAR = 16  # distance in bins from which on likeness counts as 0
 _KERNEL = tuple(exp(-distance / _NEAR) for distance in range(_FAR))
 
 
@@ -26,14 +26,14 @@ _KERNEL = tuple(exp(-distance / _NEAR) for distance in range(_FAR))
 class Categories:
     """Sets of categories, such as the genres of films.
 
-    A liking for a category is ``ln`` of the user's share of it to everybody's. That of an item is the mean over its
-    categories.
+    A liking for a category is ``ln`` of the ratio of the category's share in the user's history to its share in all
+    events. The liking for an item is the mean over its categories.
 
     Attributes:
         sets: The distinct sets of categories; the first is the empty one.
-        of: The place of an item's set in ``sets``.
-        counts: How many events each category had.
-        total: How many events there were.
+        of: Item id to the index of its set in ``sets``.
+        counts: The number of events of each category.
+        total: The number of all events.
     """
 
     sets: list[tuple[str, ...]]
@@ -42,7 +42,7 @@ class Categories:
     total: float = attrs.field(default=0.0, init=False)
 
     def add(self, place: int) -> None:
-        """Count an event with an item of that set."""
+        """Count an event with an item whose set is at that index."""
         self.total += 1.0
         for category in self.sets[place]:
             self.counts[category] = self.counts.get(category, 0.0) + 1.0
@@ -57,7 +57,7 @@ class Categories:
                 own[category] = own.get(category, 0.0) + weight
         scale = (self.total + 1.0) / whole
         counts = self.counts
-        # A category that the user never had: ln (3 · share) / (whole · share), whatever its share.
+        # Of a category that the user never had: ln (3 · share) / (whole · share), in which the share cancels out.
         never = log(_TYPICAL / whole)
         liked = {
             category: log((weight * scale) / (counts.get(category, 0.0) + 1.0) + _TYPICAL / whole)
@@ -75,16 +75,16 @@ class Categories:
 
 @attrs.define(eq=False, repr=False)
 class Numbers:
-    """A number of each item, such as the year of a film, by its place among the distinct values (at most 128 bins).
+    """A number of each item, such as the year of a film, as one of at most 128 bins.
 
-    Bin 0 is for items without a number. A liking is ``ln`` of how much of the user's history is near, to how much of
-    all events is.
+    Bin 0 is for items without a number. A liking for a bin is ``ln`` of the ratio of the share of the user's history
+    near the bin to the share of all events near it.
 
     Attributes:
         bins: The number of bins, the first included.
-        of: The bin of an item.
-        near: For each bin, how many events were near it.
-        total: How many events had a number.
+        of: Item id to bin.
+        near: The number of events near each bin.
+        total: The number of events with a number.
     """
 
     bins: int
@@ -96,7 +96,7 @@ class Numbers:
         self.near = [0.0] * self.bins
 
     def add(self, bin: int) -> None:
-        """Count an event with an item of that bin."""
+        """Count an event with an item in that bin."""
         if bin:
             self.total += 1.0
             _spread(self.near, bin, 1.0)
@@ -120,7 +120,7 @@ class Numbers:
 
 
 def _spread(near: list[float], bin: int, weight: float) -> None:
-    """Add a weight to a bin, and less of it to its neighbours."""
+    """Add a weight to a bin, and less and less of it to its neighbours."""
     low, high = max(1, bin - _FAR + 1), min(len(near), bin + _FAR)
     for other in range(low, high):
         near[other] += weight * _KERNEL[abs(bin - other)]
@@ -128,7 +128,7 @@ def _spread(near: list[float], bin: int, weight: float) -> None:
 
 @attrs.frozen(repr=False)
 class Catalogue:
-    """The columns of items that scorers look at."""
+    """The columns of items that scorers use."""
 
     categories: Categories
     numbers: Numbers
@@ -137,7 +137,7 @@ class Catalogue:
     def of(
         cls, items: Mapping[str, Mapping[str, Any]] | None, categories: Sequence[str], number: str | None
     ) -> Catalogue:
-        """Read the columns of a catalogue; an item that lacks one is like an item without metadata."""
+        """Read the columns of a catalogue; an item that lacks one is treated like an item without metadata."""
         sets: dict[tuple[str, ...], int] = {(): 0}
         of_sets: dict[str, int] = {}
         values: dict[str, float] = {}
@@ -152,7 +152,7 @@ class Catalogue:
 
 
 def _names(value: Any) -> list[str]:
-    """The categories of a field: text with ``|`` between them, as the service has it, or a sequence of texts."""
+    """The categories in a value: a str with ``|`` between them, as in the service's data, or a sequence of str."""
     if isinstance(value, str):
         return [name for name in value.split("|") if name]
     if isinstance(value, Sequence | set | frozenset):
@@ -171,7 +171,7 @@ def _number(value: Any) -> float | None:
 
 
 def _binned(values: Mapping[str, float]) -> tuple[int, dict[str, int]]:
-    """The bins of numbers, from 1: each distinct value, or quantiles when there are too many."""
+    """Assign numbers to bins, from 1: one for each distinct value, or quantiles when there are too many."""
     distinct = sorted(set(values.values()))
     room = _BINS - 1
     edges = distinct if len(distinct) <= room else [distinct[len(distinct) * n // room] for n in range(room)]

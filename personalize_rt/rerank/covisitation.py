@@ -1,4 +1,4 @@
-"""Users who saw what you saw: item-to-item co-occurrence."""
+"""A scorer that learns which items the same users saw (item-to-item co-occurrence)."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from personalize_rt.rerank.training import Event, events_in_order, half_life, po
 
 __all__ = ["CoVisitationScorer"]
 
-# When counts have grown by so many half-lives, they are brought back to 1, long before a float overflows.
+# Counts are divided by their growth after so many half-lives, long before a float overflows.
 _RESCALE = 256.0
 
 _COSINE = 0.5
 
-# Above what any count comes to, which is events times 2 ** _RESCALE. A file with more would make logits of 0 / 0.
+# Larger than any count (events times 2 ** _RESCALE). Larger ones in a file would make logits of 0 / 0.
 _MOST = 1e100
 
 
 @attrs.define(eq=False, repr=False)
 class _CoVisits:
-    """How often two items were seen by the same user, within a user's few latest items.
+    """Counts of two items seen by the same user, one while the other was among the user's latest items.
 
-    Instead of ageing all old counts at each event, a new event counts more: ``2 ** (half-lives since the start)``
-    (forward decay: Cormode, Shkapenyuk, Srivastava, Xu, ICDE 2009). Only proportions of counts matter, and ``now``.
+    Counts do not age. Instead, newer events count more: ``2 ** (half-lives since the start)`` (forward decay:
+    Cormode, Shkapenyuk, Srivastava, Xu, ICDE 2009). Only the ratios of counts to each other and to ``now`` matter.
 
     Attributes:
-        rows: For each item, its co-visits with others: those with the most, up to twice ``neighbours``.
-        totals: For each item, all of its co-visits, also those that its row lost.
+        rows: The co-visits of each item with others; the most frequent ones, up to twice ``neighbours``.
+        totals: The sum of all co-visits of each item, those that were pruned from its row included.
         total: The sum of ``totals``.
-        now: What a co-visit counts at the time of the newest event.
+        now: The count of one co-visit at the time of the newest event.
     """
 
     half_life_days: float | None
@@ -53,7 +53,7 @@ class _CoVisits:
     _newest: float = attrs.field(default=-inf, init=False)
 
     def at(self, timestamp: float) -> float:
-        """What a co-visit of that time counts."""
+        """The count of one co-visit at a time."""
         if self._start is None:
             self._start = timestamp
         if half_lives(timestamp - self._start, self.half_life_days) > _RESCALE:
@@ -76,7 +76,7 @@ class _CoVisits:
         self.total += 2.0 * count
 
     def columns(self, places: Mapping[str, int]) -> dict[str, storage.Column]:
-        """All of it as columns; ``places`` has each item that there is."""
+        """Convert the counts to columns for a file; ``places`` has the index of each item."""
         lengths, others, counts = array("I"), array("I"), array("d")
         for row in self.rows.values():
             lengths.append(len(row))
@@ -93,7 +93,7 @@ class _CoVisits:
         }
 
     def restore(self, columns: Mapping[str, storage.Column], ids: list[str]) -> None:
-        """Take what :meth:`columns` gave.
+        """Restore the counts from the columns of :meth:`columns`.
 
         Raises:
             ValueError: The columns do not fit together.
@@ -111,8 +111,7 @@ class _CoVisits:
             if not 1.0 <= self.now <= 2.0 ** (_RESCALE + 1.0) or start > self._newest:
                 raise ValueError("the clock is wrong")
             self._start = start
-            # What is old enough has aged to nothing, so that rows may well have a total of 0. The total is a sum of the
-            # others that was rounded on the way.
+            # Old counts may have decayed to 0, so a total of 0 is valid. The bounds are wide since sums are rounded.
             most = max(self.totals.values(), default=0.0)
             if max(counts, default=0.0) > _MOST or not most / 2 <= self.total <= _MOST:
                 raise ValueError("the counts are wrong")
@@ -126,7 +125,7 @@ class _CoVisits:
 
 @attrs.define(eq=False, kw_only=True)
 class CoVisitationScorer:
-    """Scores an item by what the user saw lately, and by what is popular now.
+    """Scores an item by the user's latest items and by its popularity.
 
     Two items are co-visited when a user sees one while the other is among that user's latest ``history`` items.
     The logit of item *i* for a user is ::
@@ -134,25 +133,25 @@ class CoVisitationScorer:
         ln popularity(i)  +  ln  (observed(i) + smoothing) / (expected(i) + smoothing)
 
     *popularity* is that of :class:`PopularityScorer`. *observed* is the sum of the co-visits of *i* with the
-    user's latest items, a recent one weighing more; *expected* is what that sum would be if *i* were co-visited
-    with them as often as with any item. So a hit is no neighbour of everything (popularity damping), and with
-    little evidence the second term is about 0. A user without events gets the popularity logits.
-    An item without events is unknown. Context makes no difference.
+    user's latest items, in which recent items weigh more; *expected* is the same sum if *i* were co-visited with them
+    as often as with any item. So popular items are not neighbours of everything (popularity damping), and with little
+    evidence the second term is about 0. A user without events gets the popularity logits. An item without events is
+    unknown. Context is ignored.
 
-    Time counts from the newest event of all (of the user, for the user's own items), never from the wall clock.
-    An item that comes back while it is among the user's latest becomes the latest, and adds no co-visits: an event
-    given twice counts twice in popularity, and once here.
+    Age is measured from the newest event of all (for the user's own items: from the user's newest), never from the
+    wall clock. An item that the user sees again while it is among the latest becomes the latest one, and adds no
+    co-visits: a duplicate event counts twice in popularity, and once here.
 
     Several threads may rank with it at once, but not while another fits or updates it.
 
     Args:
-        history: How many of a user's latest distinct items count.
-        history_half_life_days: The age in days at which one of them weighs half; ``None``: all weigh alike.
-        half_life_days: The age in days at which a co-visit counts half; ``None``: all count alike.
-        popularity_half_life_days: The half-life of popularity, as :class:`PopularityScorer` has it.
-        neighbours: With how many others an item's co-visits are kept, those with the most (up to twice as many
-            between two clean-ups). Bounds memory.
-        smoothing: How many co-visits of evidence it takes to move a score.
+        history: The number of a user's latest distinct items that count.
+        history_half_life_days: The age in days at which one of them weighs half; ``None``: no decay.
+        half_life_days: The age in days at which a co-visit counts half; ``None``: no decay.
+        popularity_half_life_days: The half-life of popularity, as in :class:`PopularityScorer`.
+        neighbours: The number of other items with which an item's co-visits are kept, the most frequent ones (up to
+            twice as many between two prunings). Bounds memory.
+        smoothing: The number of co-visits of evidence that it takes to move a score.
 
     Raises:
         ValidationError: A parameter that is not a number above 0.
@@ -177,10 +176,10 @@ class CoVisitationScorer:
         self._histories = {}
 
     def fit(self, interactions: Iterable[Interaction]) -> Self:
-        """Learn from these events alone; what was learned before is forgotten.
+        """Learn from these events alone. Forgets what was learned before.
 
         Args:
-            interactions: The events, in any order; none is fine, and leaves every item unknown.
+            interactions: The events, in any order; none is allowed, and leaves every item unknown.
 
         Returns:
             The scorer itself.
@@ -194,11 +193,11 @@ class CoVisitationScorer:
         return self._learn(events)
 
     def update(self, events: Iterable[Interaction]) -> Self:
-        """Learn from further events; the next ranking knows them.
+        """Learn from further events. They count from the next ranking on.
 
-        The outcome is exactly that of one ``fit`` over all when no event is older than one learned before. An
-        older event still counts as of its own time, with the items that the user's history holds by now;
-        one that is older than all of a full history adds to the popularity only.
+        The outcome is exactly that of one ``fit`` over all events, if no event is older than one learned before. An
+        older event counts as of its own time, with the items now in the user's history; one older than a full history
+        counts for popularity only.
 
         Args:
             events: The events, in any order.
@@ -225,7 +224,7 @@ class CoVisitationScorer:
         return self
 
     def _remember(self, history: dict[str, float], item_id: str, timestamp: float) -> None:
-        """Keep a history the length it may have, oldest first."""
+        """Add an item to a history, oldest first, and drop the oldest ones beyond its maximal length."""
         late = bool(history) and timestamp < history[next(reversed(history))]
         history[item_id] = timestamp
         if late:
@@ -249,15 +248,16 @@ class CoVisitationScorer:
         return [None if logit is None else logit + lift for logit, lift in zip(popularity, lifts, strict=True)]
 
     def similar(self, item_id: str, candidates: Sequence[str]) -> Sequence[float | None]:
-        """Score items by how they go with one item, for "more like this".
+        """Score items by their co-visits with one item, for "more like this".
 
-        The logit is ``ln (observed + smoothing) / (expected + smoothing) + ½ ln (1 + co-visits of the candidate)``:
-        but for the smoothing, the cosine of two items. Popularity of the day plays no part in it.
+        The logit is ``ln (observed + smoothing) / (expected + smoothing) + ½ ln (1 + co-visits of the candidate)``.
+        Without the smoothing, that would be the logarithm of the cosine of two items, plus a constant. Recent
+        popularity is not used.
 
         Args:
-            item_id: The item that others are compared with. One without co-visits gives the popularity logits, as
-                the service answers an unknown item with popular ones (Developer Guide, Similar-Items recipe).
-            candidates: The items to score. The item itself is scored like any other: leave it out.
+            item_id: The item to compare with. Without co-visits, the logits are those of popularity, as the service
+                answers an unknown item with popular ones (Developer Guide, Similar-Items recipe).
+            candidates: The items to score. Leave out the item itself, which would be scored like any other.
 
         Returns:
             A logit for each candidate, ``None`` for one without events.
@@ -273,7 +273,7 @@ class CoVisitationScorer:
         ]
 
     def _lifts(self, seeds: Iterable[tuple[str, float]], item_ids: Sequence[str]) -> list[float]:
-        """How much likelier each item is beside the seeds than anywhere, in the logarithm."""
+        """The logarithm of how much more often each item is co-visited with the seeds than with any item."""
         rows, totals = self._covisits.rows, self._covisits.totals
         observed = dict.fromkeys(item_ids, 0.0)
         seen = 0.0

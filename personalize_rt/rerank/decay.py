@@ -1,4 +1,4 @@
-"""Counts in which old events weigh less."""
+"""Event counts with exponential decay."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ _LN_2 = log(2.0)
 
 
 def half_lives(seconds: float, half_life_days: float | None) -> float:
-    """How many half-lives a time is; without a half-life, none."""
+    """Convert seconds to half-lives; 0 without a half-life."""
     return 0.0 if half_life_days is None else seconds / (half_life_days * _DAY)
 
 
 def weight(seconds: float, half_life_days: float | None) -> float:
-    """What an event of that age weighs, from 1 down to 0."""
+    """The weight of an event of that age, from 1 down to 0."""
     return exp2(-half_lives(seconds, half_life_days))
 
 
 @attrs.define(eq=False)
 class DecayedCounts:
-    """How often each item was seen, old events counting less.
+    """Event counts of items, in which old events weigh less.
 
-    Each item keeps its count as of its own newest event. So nothing has to be aged when time passes, an event
-    that comes late counts what it would have counted in time, and no count ever underflows.
+    Each item keeps its count as of its own newest event. So no count has to be updated as time passes, a late event
+    weighs the same as one in time, and no count ever underflows.
 
     Args:
-        half_life_days: The age in days at which an event counts half; ``None`` for events that never age.
+        half_life_days: The age in days at which an event counts half; ``None``: no decay.
     """
 
     half_life_days: float | None
-    # Item to count, the time as of which it is that, and its logarithm, which every ranking needs.
+    # Item to its count, the time of that count, and the count's logarithm, which every ranking needs.
     _counts: dict[str, tuple[float, float, float]] = attrs.field(
         factory=dict[str, tuple[float, float, float]], init=False, repr=False
     )
@@ -55,7 +55,7 @@ class DecayedCounts:
         self._counts[item_id] = count, as_of, log(count)
 
     def logarithms(self, item_ids: Iterable[str]) -> list[float | None]:
-        """The natural logarithm of each item's count now; ``None`` for an item that was never seen."""
+        """The natural logarithm of each item's count as of the newest event; ``None`` for an item without events."""
         entries = map(self._counts.get, item_ids)
         if self.half_life_days is None:
             return [None if entry is None else entry[2] for entry in entries]
@@ -65,12 +65,12 @@ class DecayedCounts:
     # Files.
 
     def columns(self, prefix: str) -> tuple[list[str], dict[str, Column]]:
-        """The items, and their counts with the times as of which they are."""
+        """The items, and columns with their counts and the times of these."""
         numbers = [number for count, as_of, _ in self._counts.values() for number in (count, as_of)]
         return list(self._counts), {f"{prefix}.counts": array("d", numbers)}
 
     def restore(self, prefix: str, columns: Mapping[str, Column], item_ids: Sequence[str]) -> None:
-        """Take what :meth:`columns` gave.
+        """Restore the counts from the columns of :meth:`columns`.
 
         Raises:
             ValueError: The columns do not fit together.

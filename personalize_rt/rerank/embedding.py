@@ -1,4 +1,4 @@
-"""Dot products of vectors that were learned elsewhere."""
+"""A scorer of dot products of given vectors."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ __all__ = ["EmbeddingScorer"]
 
 Vector = tuple[float, ...]
 
-# Two such numbers multiply, and a hundred million of the products add up, without overflow.
+# A hundred million products of two such numbers add up without overflow.
 _LARGEST = 1e150
 
 
 class EmbeddingScorer:
     """Scores an item by the dot product of its vector with the user's.
 
-    It is the service's own formula: the Developer Guide gives a score as ``exp(u · w)`` of the user's and the
-    item's vectors, over the sum of that for all items. The dot product is the logit. Context makes no difference.
+    That is the service's own formula: the Developer Guide gives a score as ``exp(u · w)`` of the user's and the item's
+    vectors, divided by the sum over all items. The dot product is the logit. Context is ignored.
 
     The vectors are copied. The scorer is immutable and may be shared between threads.
 
     Args:
         users: A vector for each user: sequences of finite numbers below 1e150, all of one length.
         items: A vector for each item, of the same length.
-        default_user: The vector of a user that ``users`` does not have. ``None`` stands for zeros: all items
-            score alike, and a ranking keeps its input order.
+        default_user: The vector for a user who is not in ``users``. ``None`` stands for zeros: all items score alike,
+            and a ranking keeps its input order.
 
     Raises:
         ValidationError: A vector of another length, or with something other than such numbers in it.
@@ -72,7 +72,7 @@ def _vectors(vectors: object, parameter: str, *, named: bool) -> dict[str, Vecto
     for id, vector in cast("Mapping[object, object]", vectors).items():
         if not isinstance(id, str):
             raise ValidationError(f"{parameter} has an id that is {describe(id)}, not a str", parameter=parameter)
-        # A message may name an item, and never a user.
+        # A message may name an item, but never a user.
         copied[id] = _vector(vector, f"{parameter}[{id!r}]" if named else f"a vector of {parameter}", parameter)
     return copied
 

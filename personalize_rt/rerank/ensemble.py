@@ -1,4 +1,4 @@
-"""Many weak signs of what a user wants next, mixed by weights that were learned from what users did next."""
+"""A scorer that combines many weak signals by weights learned from users' past choices."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from personalize_rt.rerank.training import Event, events_in_order, whole
 
 __all__ = ["EnsembleScorer"]
 
-# What the weights are before anything was learned, and stay near while there is little to learn from.
-# Learned from the oldest 80 % of the MovieTweetings 100K snapshot, rounded.
+# Initial weights, and the ones that learning is regularised towards. Learned from the oldest 80 % of the
+# MovieTweetings 100K snapshot, rounded.
 _FIRST: Mapping[str, float] = {
     "trend": 0.4,
     "season": -0.2,
@@ -44,8 +44,8 @@ _FIRST: Mapping[str, float] = {
     "usual_age": 0.2,
 }
 
-_CHOICES = 5_000  # more of them take longer, and move no weight
-_OTHERS = 20  # candidates beside the one that was chosen
+_CHOICES = 5_000  # more take longer, and hardly change a weight
+_OTHERS = 20  # candidates of a choice beside the chosen one
 _LARGEST = 1e6
 _COUNT = SIGNALS.index("count")
 
@@ -94,50 +94,50 @@ def _columns(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 @attrs.define(eq=False, kw_only=True)
 class EnsembleScorer:
-    """Scores an item by all that is known of it and of the user: the scorer to fall back to.
+    """Scores an item by all that is known of it and of the user. The best choice for a fallback.
 
-    The logit is a weighted sum of signals; their names, and what each weighs, are in :attr:`weights`.
+    The logit is a weighted sum of signals; :attr:`weights` has their names and weights.
 
-    * *trend*, *season*, *count*, *idle*, *age*: the logarithms of the item's events, counted with half-lives of 3 and
-      30 days and plainly (as of the item's own newest event), of the time since its newest event, and since its
-      first. How much each weighs depends on how long the user was away, and how long the user's history is.
-    * *joined*: items that users had near what this user had lately. *followed*: items that users had right after it.
-      Both in the logarithm, as a ratio to what the popularity of the items alone would make of it. *alike*: items that
-      go with all that the user had, by the cosine.
-    * *category*, *number*: how much more of the user's history has the item's categories, or a number near the item's,
-      than everybody's. They are what is left to go by for an item of few events.
-    * *usual_count*, *usual_age*: whether the item is as well-known, or as new, as the user's items used to be.
-    * *again*, *again_lately*: the user had the item before, and how long ago.
+    * *trend*, *season*, *count*: the logarithms of the item's number of events, with half-lives of 3 days, 30 days and
+      without one, as of the item's newest event. *idle*, *age*: the logarithms of the time since its newest and its
+      first event. The weights of these five depend on how long the user was away, and on the length of the user's
+      history.
+    * *joined*: whether users had the item near this user's latest items. *followed*: whether they had it right after
+      them. Both are logarithms of a ratio to what popularity alone would give. *alike*: the cosine of the item with all
+      of the user's items.
+    * *category*, *number*: how much more common the item's categories, or numbers near the item's, are in the user's
+      history than in everybody's. They matter most for an item of few events.
+    * *usual_count*, *usual_age*: whether the item is as well-known, or as new, as the user's items usually are.
+    * *again*, *again_lately*: whether the user had the item before, and how long ago.
 
-    The weights are learned by :meth:`fit`, which asks of up to 5,000 of the newest events, each before it learns it,
-    which of 20 other items (drawn by popularity) the user could have taken instead. So nothing is foreseen that was
-    seen before, and all events are learned. With few events the weights stay near those that come with this package.
+    :meth:`fit` learns the weights from up to 5,000 of the newest events. Each of these, before the scorer learns it, is
+    a choice between the user's item and 20 others drawn by popularity. So the weights never depend on an event that
+    was learned before, and yet all events are learned. With few events the weights stay near the package's defaults.
 
-    An item without events is unknown, unless the catalogue has it: then it is scored like an item with a single
+    An item without events is unknown, unless it is in the catalogue: then it is scored like an item with a single
     event, the oldest of all. A user without events is scored by the item's signals alone. Types and values of events
-    make no difference, nor does context.
+    are ignored, and so is context.
 
-    Time counts from the newest event of all, never from the wall clock. Every event counts, also one that was given
-    twice; but a user's latest item that comes again is not joined with others once more. An event that is older than
-    the newest one of its user counts as of its own time, takes its place in the history, and is not joined with
-    others. Timestamps beyond ±1e15 seconds are taken as those.
+    Age is measured from the newest event of all, never from the wall clock. Every event counts, duplicates too; but an
+    event with the user's latest item makes no new pairs with others. Nor does an event that is older than its user's
+    newest one; it counts as of its own time, and takes its place in the history. Timestamps beyond ±1e15 seconds are
+    taken as ±1e15.
 
-    Memory grows with the number of users and items, not of events: a user keeps 200 items, an item ``neighbours``
-    pairs (twice as many between two clean-ups) of each kind. Several threads may rank with it at once, but not while
-    another fits or updates it.
+    Memory grows with the number of users and items, not of events: 200 items are kept for a user, and ``neighbours``
+    pairs of each kind (up to twice as many between two prunings) for an item. Several threads may rank with it at
+    once, but not while another fits or updates it.
 
     Args:
-        items: What is known of items: item id to columns, as ``FilterData`` has it; a pandas, Polars or Arrow frame
-            with a column ``ITEM_ID`` is made such a mapping. Read by :meth:`fit` and at construction, not copied
-            before.
-        categories: The columns that hold categories: text with ``|`` between them, or a list of texts.
+        items: Item metadata: item id to columns, as in ``FilterData``, or a pandas, Polars or Arrow frame with a column
+            ``ITEM_ID``. A mapping is not copied; it is read at construction and by :meth:`fit`.
+        categories: The columns that hold categories: a str with ``|`` between them, or a list of str.
         number: The column that holds a number; other values count as missing.
-        neighbours: With how many others an item is kept in pairs, those with the most weight.
-        lists: What the lists to be ranked are like: ``"popular"`` when items come into them as often as they are used
-            (what a search or a page offers); ``"any"`` when an item may be in them however rarely it is used, such as
-            a part of the catalogue. Its popularity then speaks for an item once more: ln of its events is added.
-        seed: Chooses the events and items that the weights are learned from. The same events, parameters and seed
-            give the same scorer.
+        neighbours: The number of other items with which an item's pairs are kept, those with the most weight.
+        lists: The kind of lists to be ranked: ``"popular"`` if popular items are in them more often (the results of a
+            search, a page of offers); ``"any"`` if they do not depend on popularity, such as a part of the catalogue.
+            For ``"any"``, ln of the item's number of events is added to its logit.
+        seed: Seed of the random choice of events and items that the weights are learned from. The same events,
+            parameters and seed give the same scorer.
 
     Raises:
         ValidationError: A parameter of the wrong kind.
@@ -163,18 +163,18 @@ class EnsembleScorer:
 
     @property
     def weights(self) -> dict[str, float]:
-        """What each signal weighs.
+        """The weight of each signal.
 
-        ``x:away`` and ``x:history`` are added to ``x``, times ln of the seconds that the user was away less 10 (from
-        about -6 to 6), and times ln of 1 + the number of the user's items.
+        A weight ``x:away`` is multiplied by ln of the seconds that the user was away, minus 10 (from about -6 to 6),
+        and a weight ``x:history`` by ln of 1 + the number of the user's items; both are added to the weight of ``x``.
         """
         return dict(zip(SIGNALS, self._weights, strict=True))
 
     def fit(self, interactions: Iterable[Interaction]) -> Self:
-        """Learn from these events alone, the weights too; what was learned before is forgotten.
+        """Learn from these events alone, the weights included. Forgets what was learned before.
 
         Args:
-            interactions: The events, in any order; none is fine, and leaves every item unknown.
+            interactions: The events, in any order; none is allowed, and leaves every item unknown.
 
         Returns:
             The scorer itself.
@@ -191,9 +191,9 @@ class EnsembleScorer:
         return self
 
     def update(self, events: Iterable[Interaction]) -> Self:
-        """Learn from further events; the next ranking knows them. The weights stay.
+        """Learn from further events. They count from the next ranking on; the weights do not change.
 
-        One by one or all at once makes no difference, when they come in order of time.
+        Events in order of time may come one by one or all at once, with the same outcome.
 
         Args:
             events: The events, in any order.
@@ -209,7 +209,7 @@ class EnsembleScorer:
         return self
 
     def _learned(self, events: Sequence[Event]) -> list[Choice]:
-        """Take all events in; ask about some of the newest, each before it is taken in."""
+        """Learn all events, and make some of the newest ones choices, each before it is learned."""
         chance = random.Random(self.seed)
         newest = max(len(events) // 5, min(len(events) // 2, _CHOICES // 2))
         asked = set(chance.sample(range(len(events) - newest, len(events)), min(newest, _CHOICES)))
@@ -234,16 +234,16 @@ class EnsembleScorer:
         """The logit of each item for the user; ``None`` for an item that has no events and is not in the catalogue."""
         weights = self._weights
         if self.lists == "any":
-            # The other items of a choice were drawn by popularity, which the logits therefore lack
-            # (Bengio, Senécal 2008: the correction for candidates that were sampled).
+            # The other items of a choice were drawn by popularity, so the learned logits lack it
+            # (Bengio, Senécal 2008: correction for sampled candidates).
             weights = list(weights)
             weights[_COUNT] += 1.0
         return self._signals.logits(user_id, item_ids, weights)
 
     def save(self, path: storage.Path) -> None:
-        """Write what was learned to a file, the columns of items that it uses included.
+        """Write what was learned, and the item columns in use, to a file.
 
-        The file holds user ids. It is read back exactly: :meth:`load` gives a scorer with the same logits.
+        The file holds user ids. :meth:`load` gives a scorer with exactly the same logits.
 
         Args:
             path: Where to write; an existing file is replaced.
@@ -264,7 +264,7 @@ class EnsembleScorer:
 
     @classmethod
     def load(cls, path: storage.Path) -> Self:
-        """Read a file that :meth:`save` wrote. ``items`` is ``None`` then: what was used of it is in the file.
+        """Read a file that :meth:`save` wrote. ``items`` is ``None`` then, since the file holds the columns in use.
 
         Args:
             path: The file.

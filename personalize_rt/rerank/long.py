@@ -1,12 +1,12 @@
-"""Ranking lists that are longer than a request may be: what to ask, and one ranking of all the answers. No I/O.
+"""Ranking of lists that are too long for one request: plans the requests, and merges their answers. No I/O.
 
-1. The list is dealt into chunks, at random but always alike, so that each chunk is a fair sample of the list.
-2. The *tops* of all chunks are ranked together: items of high scores, which rounding hurts least, tie the chunks to one
+1. The list is split into chunks, at random (always in the same way), so that each chunk is a fair sample of the list.
+2. The *tops* of all chunks are ranked together. Rounding hurts high scores least, so these items tie the chunks to one
    scale (:mod:`personalize_rt.rerank.scale`).
-3. At the same time the *tails* are ranked again. A chunk's best items leave the others with scores near 0, where seven
-   decimals say little or nothing. Ranked among their like, and without those above them, they get scores that say much.
-   Neighbouring tails share items, the pivots, so each is tied to the next.
-4. What still has no place is asked for again, as long as requests are left.
+3. At the same time the *tails* are ranked again. Beside a chunk's best items, the others have scores near 0, of which
+   seven decimals tell little or nothing. Ranked among themselves, they get scores that tell much. Neighbouring tails
+   share items, the pivots, which tie them to each other.
+4. Items that still lack an exact score are ranked again, as long as requests are left.
 
 Order within an answer is always the service's own.
 """
@@ -31,17 +31,17 @@ from personalize_rt.results import Metadata, Ranking, ResponseInfo
 
 __all__ = ["Chunk", "LongPlan", "LongRanking", "chunk_size"]
 
-# How wrong the logarithm of a score may be: what is good is not asked for again, what is poor is asked for even when
-# that takes more requests than usual.
+# Errors of the logarithm of a score. Items below _GOOD are not ranked again; for items above _POOR, more requests than
+# usual are made.
 _GOOD, _POOR = 0.005, 0.05
-# Scores that far apart do not go together: the lower one would be left with one or two digits.
+# A smaller ratio of two scores in one request would leave the lower one with only one or two digits.
 _GAP = 1e-3
-_FEW = 20  # one in so many
-_SPREAD = 7.0  # of the logarithms within a tail
-# Items of each chunk in the request that ties them; more of them make the tie better, and the last ones hardly.
+_FEW = 20  # at most one item in so many is far above the others
+_SPREAD = 7.0  # largest difference of logits within a tail
+# Items of each chunk in a request that ties chunks. More would hardly make the tie more exact.
 _TOPS = 25
 _FEWEST_TOPS = 3
-# Items that neighbouring tails share.
+# The number of items that neighbouring tails share.
 _PIVOTS = 10
 _ROUNDS = 5
 
@@ -55,34 +55,34 @@ def _maybe_strings(values: Iterable[str | None]) -> tuple[str | None, ...]:
 
 
 def _without_frames(error: PersonalizeError | None) -> PersonalizeError | None:
-    """A copy with no traceback and no chain: a kept result must not keep the caller's frames alive."""
+    """A copy without traceback and chain, so that a kept result does not keep the caller's frames alive."""
     return None if error is None else copy.copy(error)
 
 
 @attrs.frozen(eq=False, repr=False)
 class LongRanking(Ranking):
-    """A ranking of more items than one request takes, made of several answers of GetPersonalizedRanking.
+    """A ranking of more items than one request takes, merged from several answers of GetPersonalizedRanking.
 
-    It is a :class:`~personalize_rt.Ranking`: best first, items that the model does not know last, in input order and
-    without a score. An item that the input repeats keeps its places side by side. Scores are the softmax over the whole
-    list, as the service would give them if it took so many items, but not rounded. Each answer has its own
-    ``recommendation_id``, so the ranking has none (``recommendation_ids`` has one for each item), except when one
-    request was enough.
+    It is a :class:`~personalize_rt.Ranking`: best first, then items that the model does not know, in input order and
+    without a score. Repeated items of the input stand side by side. Scores are the softmax over the whole list, as the
+    service would give them for so many items, but not rounded. Each answer has its own ``recommendation_id``, so the
+    ranking has none (``recommendation_ids`` has one for each item), unless one request was enough.
 
-    Two items of one answer stand in the service's own order. Of any two others that are not in ``unscaled``, the
-    one with the higher logit stands first, unless their logits differ by less than ``error_bound``. That is certain
-    when the service's answers agree with each other; where they did not, the bound covers what was seen of it.
+    Two items of one answer stand in the service's own order. Of two items that no answer holds together, and that are
+    not in ``unscaled``, the one with the higher logit stands first, unless their logits differ by less than
+    ``error_bound``. That is certain if the service's answers agree with each other; if not, the bound covers the
+    disagreement that was seen.
 
     Attributes:
-        requests: Requests that the ranking is made of; ``info.attempts`` counts those that failed as well.
-        error_bound: Natural logarithm of the ratio of two scores below which the two items may stand the wrong way
-            round: 0.01 is 1 percent. 0.0 when one request was enough.
-        unscaled: Items with a score that have no place on the common scale, in ranked order: their scores were rounded
-            to 0, or nothing ties their answer to the others. Each stands where its answer's order and the likely shape
-            of the list put it; a score of 0.0 says so.
+        requests: The number of answered requests; ``info.attempts`` counts those that failed as well.
+        error_bound: Two items may stand in the wrong order if the natural logarithm of the ratio of their scores is
+            below this: 0.01 is 1 percent. 0.0 when one request was enough.
+        unscaled: Items with a score that could not be put on the common scale, in ranked order: their scores were
+            rounded to 0, or nothing ties their answer to the others. Their places are estimated from the order of their
+            answer and the likely distribution of scores; a score of 0.0 marks them.
         recommendation_ids: For each row, the id of an answer that held the item, to send back with events about it.
-        stopped_by: The error for which a less exact ranking was accepted: a request that was to make it more exact
-            failed. ``None`` when all were answered.
+        stopped_by: The error that ended the attempts to make the ranking more exact, or ``None`` when all requests
+            were answered.
     """
 
     requests: int = attrs.field(default=1, kw_only=True)
@@ -93,7 +93,7 @@ class LongRanking(Ranking):
 
 
 def chunk_size(limits: Limits, *, with_metadata: bool) -> int:
-    """How many items one request may hold; where the limit is lifted, the published one."""
+    """The most items that one request may hold; the published limit when ``limits`` has none."""
     name = "input_list_with_metadata" if with_metadata else "input_list"
     limit: int | None = getattr(limits, name)
     return getattr(Limits(), name) if limit is None else limit
@@ -105,7 +105,7 @@ class Chunk:
 
     Attributes:
         item_ids: The items to rank.
-        needed: Whether there is no ranking without its answer; else the answer makes the ranking more exact.
+        needed: Whether the ranking needs the answer. Other answers only make it more exact.
     """
 
     item_ids: tuple[str, ...]
@@ -115,18 +115,19 @@ class Chunk:
 class LongPlan:
     """The requests for one list, and the ranking of their answers.
 
-    Ask :meth:`next` for requests, give each answer to :meth:`take`, ask again until there are none, and read
+    Call :meth:`next` for requests, pass each answer to :meth:`take`, repeat until there are no requests, and then call
     :meth:`ranking`. Not safe to share between threads.
 
     Args:
         item_ids: The list; ids may repeat.
-        size: How many items a request may hold.
-        max_requests: How many requests there may be. ``None``: half as many again as the list has chunks, and up to
-            twice as many where many scores are 0, or next to it.
-        with_metadata: Keep the metadata of the answers.
+        size: The most items in a request.
+        max_requests: The most requests. ``None``: 1.5 times the number of chunks, and up to twice as many when many
+            scores are 0 or close to it.
+        with_metadata: Whether to keep the metadata of the answers.
 
     Raises:
-        ValidationError: ``max_requests`` is too small, or no number; requests of one item cannot be tied.
+        ValidationError: ``max_requests`` is too small, or not a number; or ``size`` is 1, so that no two requests could
+            share an item.
     """
 
     def __init__(
@@ -148,7 +149,7 @@ class LongPlan:
         self._asked: set[frozenset[int]] = set()
 
     def _requests(self, given: Any) -> tuple[int, int]:
-        """How many requests there may be, and how many in bad cases."""
+        """The most requests in usual cases, and in bad cases."""
         chunks = len(self._chunks)
         if given is not None and (not isinstance(given, int) or isinstance(given, bool) or given < 1):
             raise ValidationError(
@@ -174,7 +175,7 @@ class LongPlan:
         return given, given
 
     def next(self) -> list[Chunk]:
-        """The requests that can be made now, all at once; none when the ranking is ready."""
+        """The next requests, to be sent at the same time; empty when the ranking is ready."""
         self._round += 1
         if self._round == 1:
             asked = [self._chunk(items, needed=True) for items in self._chunks]
@@ -192,7 +193,7 @@ class LongPlan:
         return asked
 
     def take(self, answer: Ranking) -> None:
-        """Add an answer. Those of one round are to be added in the order of its requests."""
+        """Add an answer. Answers must be added in the order of the requests of :meth:`next`."""
         scored = {
             self._number[id]: score
             for id, score in zip(answer.item_ids, answer.scores, strict=True)
@@ -204,15 +205,15 @@ class LongPlan:
         self._blinding.update(_far_above(part))
 
     def _chunk(self, items: Iterable[int], *, needed: bool = False) -> Chunk:
-        # In the order of the input, by which the service orders equals.
+        # In input order, since the service keeps it among items of equal score.
         return Chunk(tuple(self._ids[item] for item in sorted(items)), needed)
 
     def _ties(self, groups: Sequence[Sequence[int]]) -> list[list[int]]:
-        """Requests that rank the best items of all groups together; of each group, its items, best first."""
+        """Plan requests that rank the best items of all groups together. Each group is a list of items, best first."""
         groups = [group for group in groups if group]
         if len(groups) < 2:
             return []
-        groups.sort(key=len, reverse=True)  # the first one is in every request
+        groups.sort(key=len, reverse=True)  # the largest group is in every request
         bundles = _bundles(groups, self._size)
         return [
             list(dict.fromkeys(item for group in bundle for item in group[: _tops(len(bundle), self._size)]))
@@ -220,7 +221,7 @@ class LongPlan:
         ]
 
     def _tails_by_depth(self, ties: int) -> list[list[int]]:
-        """Requests for items that rounding hurts, by how deep they lie in their chunks, which are alike."""
+        """Plan requests for items with small scores, grouped by their depth in their chunks."""
         deep: list[tuple[float, int, float]] = []
         for part in self._parts:
             deep += [
@@ -239,7 +240,7 @@ class LongPlan:
         return [self._tail(dull[start:end], placed) for start, end in pairwise(ends)]
 
     def _again(self) -> list[list[int]]:
-        """What is left to do: tie what is not tied, then rank again what still has no good place."""
+        """Plan the next requests: tie groups that are not tied yet, else rank inexact items again."""
         scale = self._scaled()
         firm: dict[int, dict[int, None]] = {}
         for part, group in zip(self._parts, scale.groups, strict=True):
@@ -250,14 +251,14 @@ class LongPlan:
         placed.sort(key=lambda item: -scale.places[item])
         wrong = [scale.half_width(item) for item in placed]
         slices: list[list[int]] = [[]]
-        for place in range(len(placed) - 1, -1, -1):  # from below: the lowest are the worst
+        for place in range(len(placed) - 1, -1, -1):  # from the end: the lowest items are the least exact
             if wrong[place] > _GOOD:
                 lowest = slices[-1][:1]
                 far = lowest and scale.places[placed[place]] - scale.places[placed[lowest[0]]] > _SPREAD
                 if far or len(slices[-1]) == self._room:
                     slices.append([])
                 slices[-1].append(place)
-        # What did not help will not help the next time.
+        # A request that was made before would not help now either.
         tails = [tuple(self._tail(sorted(places), placed)) for places in slices if places]
         news = {tail: max(map(scale.half_width, tail)) for tail in tails if frozenset(tail) not in self._asked}
         worst = sorted(news, key=lambda tail: -news[tail])
@@ -266,7 +267,7 @@ class LongPlan:
         return [list(tail) for tail in worst[: max(min(len(worst), self._usual), min(poor, self._most), 0)]]
 
     def _tail(self, places: Sequence[int], placed: Sequence[int]) -> list[int]:
-        """A request for items, and for the pivots: those that are placed next above them."""
+        """A request for the items at these places and for the pivots, the items just above them."""
         pivots = placed[max(0, places[0] - (self._size - self._room)) : places[0]]
         return [*pivots, *(placed[place] for place in places)]
 
@@ -276,10 +277,10 @@ class LongPlan:
         return self._scale
 
     def ranking(self, *, elapsed: float = 0.0, stopped_by: PersonalizeError | None = None) -> LongRanking:
-        """The ranking of all answers that were taken.
+        """Merge the answers so far into a ranking.
 
         Args:
-            elapsed: Seconds that it took.
+            elapsed: Seconds that the requests took.
             stopped_by: The error for which answers are missing.
         """
         infos = [answer.info for answer in self._answers]
@@ -322,7 +323,7 @@ class LongPlan:
         )
 
     def _merged(self) -> tuple[dict[str, float], dict[str, Any]]:
-        """The scored items in order with their scores, and what is known of the outcome."""
+        """The scored items in order with their scores, and the attributes ``error_bound`` and ``unscaled``."""
         scale = self._scaled()
         order = in_order(self._parts, scale.places)
         top = max(scale.places, default=0.0)
@@ -330,7 +331,7 @@ class LongPlan:
         scored: dict[str, float] = {}
         score = 1.0
         for item in order:
-            # Where answers contradict each other, an item may stand below one of a lower score.
+            # If answers contradict each other, the item before this one may have a lower estimate.
             score = min(score, exp(scale.places[item] - top) / total)
             scored[self._ids[item]] = score
         widths = sorted((scale.half_width(item) for item in order if scale.knows(item)), reverse=True)
@@ -341,9 +342,9 @@ class LongPlan:
 
 
 def _dealt(size: int, room: int) -> list[list[int]]:
-    """The numbers below size, dealt at random into as few chunks of almost equal size as have room for them.
+    """Split the numbers below *size* at random into as few chunks as possible, of almost equal size.
 
-    The same list is always dealt alike, so that a second call asks, and a cache answers, the same.
+    The split depends on *size* alone, so that a second call makes the same requests, and a cache can answer them.
     """
     numbers = list(range(size))
     chunks = max(1, -(-size // room))
@@ -354,14 +355,14 @@ def _dealt(size: int, room: int) -> list[list[int]]:
 
 
 def _bundles(groups: Sequence[Any], room: int) -> list[list[Any]]:
-    """Groups to tie in one request each; the first of all is in each of them, and ties them to each other."""
+    """Bundle groups, one request to each bundle. The first group is in every bundle, and so ties all of them."""
     most = room // min(_FEWEST_TOPS, room // 2) - 1
     first, *others = groups
     return [[first, *others[start : start + most]] for start in range(0, len(others), most)]
 
 
 def _tops(groups: int, room: int) -> int:
-    """How many items of each of so many groups go into one request."""
+    """The number of items of each group in one request."""
     return min(_TOPS, room // groups)
 
 
@@ -371,7 +372,7 @@ def _firm(part: Part) -> list[int]:
 
 
 def _far_above(part: Part) -> list[int]:
-    """The few items of a ranking that are so far above the rest that no other item says much beside them."""
+    """The first few items of a ranking, if they are so far above the others that rounding blurs the others' scores."""
     few = max(1, len(part.items) // _FEW)
     last = 0
     for place, (score, after) in enumerate(pairwise(part.scores[: few + 1]), start=1):

@@ -1,7 +1,8 @@
-"""How much each signal counts: a conditional logit, learned from choices.
+"""Learning the weights of signals from choices, by a conditional logit.
 
-For each choice there are candidates with their signals; the first was chosen. The weights maximise the likelihood of
-the choices under a softmax of the weighted signals (McFadden 1974; in ranking, the listwise loss of one relevant item).
+A choice is a list of candidates with their signals, of which the first was chosen. The weights maximise the likelihood
+of the choices under a softmax of the weighted signals (McFadden 1974; in ranking, the listwise loss of one relevant
+item).
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ Choice = list[tuple[float, ...]]
 
 _ROUNDS = 8
 _STEP = 0.1
-# The first weights count as much as so many choices.
+# Strength of the prior: the initial weights count as much as so many choices.
 _TRUST = 5.0
 _SAME = 1e-6
 
 
 def learn(choices: list[Choice], first: Sequence[float], *, seed: int) -> list[float]:
-    """The weights after AdaGrad (Duchi, Hazan, Singer 2011) over all choices, averaged over the last half of rounds.
+    """Learn weights by AdaGrad (Duchi, Hazan, Singer 2011) over all choices, averaged over the last half of rounds.
 
     Args:
-        choices: What to learn from, at least one. They are many numbers, so they are scaled in place.
-        first: The weights to start from, and to stay near when there is little to learn from.
-        seed: Of the order in which choices are taken.
+        choices: The choices, at least one. Scaled in place, to save memory.
+        first: The initial weights, also the prior.
+        seed: Seed of the order of the choices.
     """
     size = len(first)
     scales = _scales(choices, size)
@@ -52,7 +53,7 @@ def learn(choices: list[Choice], first: Sequence[float], *, seed: int) -> list[f
             highest = max(logits)
             shares = [exp(logit - highest) for logit in logits]
             total = -sum(shares)
-            shares = [share / total for share in shares]  # negative: the way down
+            shares = [share / total for share in shares]
             shares[0] += 1.0
             for f, column in enumerate(zip(*rows, strict=True)):
                 slope = sum(map(mul, shares, column)) - pull * (weights[f] - start[f])
@@ -65,7 +66,7 @@ def learn(choices: list[Choice], first: Sequence[float], *, seed: int) -> list[f
 
 
 def _scales(choices: Sequence[Choice], size: int) -> list[float]:
-    """The standard deviation of each signal within a choice, so that a step is as long for each."""
+    """The standard deviation of each signal within a choice, by which signals are scaled."""
     sums = [0.0] * size
     rows = 0
     for choice in choices[:: max(1, len(choices) // 500)]:
@@ -74,5 +75,5 @@ def _scales(choices: Sequence[Choice], size: int) -> list[float]:
             mean = fsum(column) / len(column)
             sums[f] += sum([(value - mean) ** 2 for value in column])
     scales = [sqrt(total / max(1, rows)) for total in sums]
-    # What differs by rounding only is the same: nothing can be learned from it.
+    # Differences of the size of rounding errors are not to be learned from.
     return [scale if scale > _SAME else 1.0 for scale in scales]

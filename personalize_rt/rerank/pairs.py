@@ -1,4 +1,4 @@
-"""How strongly items go with items: sparse rows of weights, bounded, and unpacked from a file when first asked for."""
+"""Weights of pairs of items, in sparse rows of bounded length that are unpacked from a file when first needed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Pairs"]
 
 _SCALE = 30.0
 
-Row: TypeAlias = "dict[str, float]"
+Weights: TypeAlias = "dict[str, float]"
 
 
 @attrs.define(eq=False, repr=False)
@@ -26,27 +26,29 @@ class Pairs:
     """Weights of pairs (from, to).
 
     Attributes:
-        neighbours: How many of a row's entries stay when it is cleaned up, those with the most weight. A row grows to
-            twice as many in between.
-        totals: For each item, the weight of all pairs that lead to it, also of those that rows lost.
+        neighbours: The number of entries that stay in a row when it is pruned, those with the most weight. A row grows
+            to twice as many in between.
+        totals: The weight of all pairs to each item, pruned ones included.
         total: The sum of ``totals``.
     """
 
     neighbours: int
     totals: dict[str, float] = attrs.field(factory=dict[str, float], init=False)
     total: float = attrs.field(default=0.0, init=False)
-    # A row, or where it lies among the packed ones.
-    _rows: dict[str, Row | tuple[int, int]] = attrs.field(factory=dict[str, "Row | tuple[int, int]"], init=False)
+    # A row, or its start and end among the packed ones.
+    _rows: dict[str, Weights | tuple[int, int]] = attrs.field(
+        factory=dict[str, "Weights | tuple[int, int]"], init=False
+    )
     _packed_ids: Sequence[str] = attrs.field(default=(), init=False)
     _packed: tuple[Column, Column] = attrs.field(factory=lambda: (array("I"), array("d")), init=False)
 
     def row(self, item_id: str) -> Mapping[str, float] | None:
-        """What goes with an item, and how much; ``None`` when nothing does."""
+        """The weights of the pairs from an item; ``None`` when there are none."""
         row = self._rows.get(item_id)
         return self._unpacked(item_id, row) if isinstance(row, tuple) else row
 
     def join(self, item_id: str, others: Iterable[tuple[str, float]]) -> None:
-        """Add to the pairs of an item with others, both ways."""
+        """Add weights to the pairs of an item with others, in both directions."""
         others = list(others)
         row = self._open(item_id)
         totals = self.totals
@@ -61,7 +63,7 @@ class Pairs:
         self._prune(item_id, row)
 
     def lead(self, others: Iterable[tuple[str, float]], item_id: str) -> None:
-        """Add to the pairs from others to an item."""
+        """Add weights to the pairs from others to an item."""
         for other_id, weight in others:
             row = self._open(other_id)
             row[item_id] = row.get(item_id, 0.0) + weight
@@ -69,7 +71,7 @@ class Pairs:
             self.total += weight
             self._prune(other_id, row)
 
-    def _open(self, item_id: str) -> Row:
+    def _open(self, item_id: str) -> Weights:
         row = self._rows.get(item_id)
         if row is None:
             row = self._rows[item_id] = {}
@@ -77,26 +79,25 @@ class Pairs:
             row = self._unpacked(item_id, row)
         return row
 
-    def _prune(self, item_id: str, row: Row) -> None:
+    def _prune(self, item_id: str, row: Weights) -> None:
         if len(row) > 2 * self.neighbours:
             self._rows[item_id] = dict(nlargest(self.neighbours, row.items(), key=itemgetter(1)))
 
     def kin(
         self, seeds: Iterable[tuple[str, float, float]], places: Mapping[str, int], smoothing: float
     ) -> tuple[dict[int, float], dict[int, float]]:
-        """What goes with the seeds: two measures, each of the items where it is above 0.
+        """Measure the association of items with the seeds. Both measures leave out items where they are not above 0.
 
-        * The *lift*: how much likelier an item is beside the seeds than anywhere, in the logarithm:
-          ``ln (observed + smoothing) / (expected + smoothing)``. *observed* is the weight of the pairs from the seeds
-          to the item, times the seeds' own weights; *expected* is what that would be if the seeds led to the item as
-          often as anything does. What is below 0 says little, where most pairs were never seen, and is left out.
-        * The *likeness*: ``ln (1 + 30 · sum of weighted cosines)``. The cosine of two items is the weight of their
-          pair to the geometric mean of all that they are paired with.
+        * The *lift*, ``ln (observed + smoothing) / (expected + smoothing)``. *observed* is the weight of the pairs from
+          the seeds to the item, times the seeds' own weights; *expected* is the same if the seeds led to the item as
+          often as any item does. Values below 0 tell little, since most pairs were never seen.
+        * The *likeness*, ``ln (1 + 30 · sum of weighted cosines)``. The cosine of two items is the weight of their pair
+          divided by the geometric mean of the total weights of both.
 
         Args:
-            seeds: Items, what each weighs for the lift, and what for the likeness.
-            places: The items that are asked for, and the key of each in the answer.
-            smoothing: How much weight of evidence it takes to move a lift.
+            seeds: Items, each with its weights for the lift and for the likeness.
+            places: The items to measure, and the key of each in the results.
+            smoothing: The weight of evidence that it takes to move a lift.
         """
         observed: dict[str, float] = {}
         cosines: dict[str, float] = {}
@@ -124,7 +125,7 @@ class Pairs:
             {places[id]: log(1.0 + _SCALE * cosine / sqrt(totals.get(id, 1.0))) for id, cosine in cosines.items()},
         )
 
-    def _unpacked(self, item_id: str, place: tuple[int, int]) -> Row:
+    def _unpacked(self, item_id: str, place: tuple[int, int]) -> Weights:
         start, end = place
         ids, (others, weights) = self._packed_ids, self._packed
         row = dict(zip(map(ids.__getitem__, others[start:end]), weights[start:end], strict=True))
@@ -134,7 +135,7 @@ class Pairs:
     # Files.
 
     def columns(self, prefix: str, numbers: Mapping[str, int]) -> dict[str, Column]:
-        """All of it as columns; ``numbers`` has the place of each item in the file's list of items."""
+        """Convert the pairs to columns for a file; ``numbers`` has the index of each item in the file's list."""
         lengths, others, weights = array("I"), array("I"), array("d")
         for id in numbers:
             row = self.row(id) or {}
@@ -151,7 +152,7 @@ class Pairs:
         }
 
     def restore(self, prefix: str, columns: Mapping[str, Column], ids: Sequence[str]) -> None:
-        """Take what :meth:`columns` gave.
+        """Restore the pairs from the columns of :meth:`columns`.
 
         Raises:
             ValueError: The columns do not fit together.

@@ -1,4 +1,4 @@
-"""Most popular first: the scorer that needs to know nothing of the user."""
+"""A scorer of popularity, the same for every user."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ __all__ = ["PopularityScorer"]
 
 @attrs.define(eq=False, kw_only=True)
 class PopularityScorer:
-    """Scores an item by how many events it had, recent ones counting more.
+    """Scores an item by its number of events, in which recent ones weigh more.
 
-    The logit is ln of the sum over the item's events of ``2 ** -(age / half-life)``, age being the time to the
-    newest event of all, never to the wall clock. So the score in a ranking is the item's share of that sum.
-    Every event counts, also one that was given twice. User and context make no difference.
+    The logit is ln of the sum over the item's events of ``2 ** -(age / half-life)``. Age is measured from the newest
+    event of all, never from the wall clock. So the score in a ranking is the item's share of the sums of all items.
+    Every event counts, duplicates too. User and context are ignored.
 
     Several threads may rank with it at once, but not while another fits or updates it.
 
     Args:
-        half_life_days: The age in days at which an event counts half; ``None`` counts all alike, as
-            the Popularity-Count recipe does.
+        half_life_days: The age in days at which an event counts half; ``None``: no decay, as in the Popularity-Count
+            recipe.
 
     Raises:
         ValidationError: A half-life that is not a number above 0.
@@ -41,10 +41,10 @@ class PopularityScorer:
         self._counts = DecayedCounts(self.half_life_days)
 
     def fit(self, interactions: Iterable[Interaction]) -> Self:
-        """Learn from these events alone; what was learned before is forgotten.
+        """Learn from these events alone. Forgets what was learned before.
 
         Args:
-            interactions: The events, in any order; none is fine, and leaves every item unknown.
+            interactions: The events, in any order; none is allowed, and leaves every item unknown.
 
         Returns:
             The scorer itself.

@@ -1,4 +1,4 @@
-"""Ordering a list of items by logits, and answering as the service would."""
+"""A re-ranker that orders items by logits and answers as the service would."""
 
 from __future__ import annotations
 
@@ -47,23 +47,23 @@ class LocalReranker:
     """Ranks items in this process, by the rules of the service's Personalized-Ranking recipe.
 
     * The answer is a permutation of the input. Known items come first, by descending logit, equal logits in input
-      order; then the items that the scorer does not know, in input order, without a score (the recorded
-      replies of the service have them so).
-    * A score is the softmax over the distinct known items of the input, rounded to 7 decimals each, as the
-      service rounds. Small ones may show as 0.0 and unlike logits may show equal scores, yet the order is
-      that of the logits. Scores are computed when first read.
-    * A known item that the input repeats keeps its places side by side, with one score.
-    * ``-inf`` is a known item of score 0. When there is nothing but ``-inf``, all scores are 0.
+      order; then the items that the scorer does not know, in input order, without a score (as in the service's
+      recorded replies).
+    * Scores are the softmax over the distinct known items of the input, each rounded to 7 decimals as by the service.
+      Small scores may be rounded to 0.0, and different logits to equal scores; the order is that of the logits. Scores
+      are computed when first read.
+    * Repeated known items of the input stand side by side, with the same score.
+    * A logit of ``-inf`` is that of a known item of score 0. If all logits are ``-inf``, all scores are 0.
 
-    It is immutable, and as safe to share between threads as its scorer.
+    Immutable, and as safe to share between threads as its scorer.
 
     Args:
-        scorer: A mapping of item id to logit (an absent item, or ``None``, is unknown), read when a ranking is
-            asked for and not copied; or a :class:`~personalize_rt.rerank.Scorer`.
-        limits: How long a list and an id may be.
+        scorer: A mapping of item id to logit (an absent item, or ``None``, is unknown), which is not copied but read
+            for each ranking; or a :class:`~personalize_rt.rerank.Scorer`.
+        limits: The limits on the lengths of a list and of an id.
 
     Raises:
-        ValidationError: ``scorer`` is neither, or ``limits`` is no Limits.
+        ValidationError: ``scorer`` or ``limits`` has the wrong type.
     """
 
     scorer: Mapping[str, float | None] | Scorer = attrs.field(validator=_check_scorer, repr=describe)
@@ -73,9 +73,9 @@ class LocalReranker:
         """Rank items for a user.
 
         Args:
-            user_id: The user, at most 256 characters; it need not be known.
-            input_list: 1 to 500 item ids, of at most 256 characters; taken once.
-            context: Values that describe the moment; the scorer gets them as they are.
+            user_id: The user, at most 256 characters; may be unknown to the scorer.
+            input_list: 1 to 500 item ids, of at most 256 characters; iterated once.
+            context: Values that describe the moment, passed on to the scorer.
 
         Returns:
             The ranking, with ``info.source`` ``"local"`` and no recommendation id.
@@ -117,14 +117,14 @@ class LocalReranker:
 
 
 def _is_dict(value: object) -> bool:
-    """Whether it is a plain dict: a subclass may answer ``[id]`` otherwise than ``get(id)``."""
+    """Tell whether a value is a plain dict. In a subclass, ``[id]`` and ``get(id)`` may differ."""
     return type(value) is dict
 
 
 def _looked_up(logits: Mapping[str, Any], item_ids: Sequence[str]) -> Sequence[Any]:
     if _is_dict(logits) and len(item_ids) > 1:
         try:
-            found: tuple[Any, ...] = itemgetter(*item_ids)(logits)  # half the time of get, when all are known
+            found: tuple[Any, ...] = itemgetter(*item_ids)(logits)  # takes half the time of get()
         except KeyError:
             pass
         else:
@@ -135,10 +135,10 @@ def _looked_up(logits: Mapping[str, Any], item_ids: Sequence[str]) -> Sequence[A
 def _known(
     item_ids: Sequence[str], logits: Sequence[Any], scorer: object
 ) -> tuple[Sequence[str], Sequence[float], Mapping[str, float]]:
-    """The items that have a logit, in input order; their logits; and the same as a mapping, to sort by."""
+    """The items that have a logit, in input order; their logits; and a mapping of item to logit, to sort by."""
     # The common case in two passes at C speed: a sum is finite only if all of its terms are.
     if countOf(map(type, logits), float) == len(logits) and isfinite(sum(logits)):
-        # A dict that gave the logits has them at hand; building one takes as long as the sort.
+        # A dict of the caller is used as it is, since building one takes as long as the sort.
         at_hand: Any = scorer if _is_dict(scorer) else dict(zip(item_ids, logits, strict=True))
         return item_ids, logits, at_hand
     known = {id: _number(id, logit) for id, logit in zip(item_ids, logits, strict=True) if logit is not None}
@@ -159,15 +159,15 @@ def _number(item_id: str, logit: Any) -> float:
 
 
 def _scores(ranked: Sequence[str], known: Sequence[str], logits: Sequence[float]) -> tuple[float | None, ...]:
-    """The softmax of the logits, rounded one by one; ``None`` for an item without a logit."""
+    """The softmax of the logits, each rounded; ``None`` for an item without a logit."""
     highest = max(logits, default=-inf)
     if highest == -inf:
         scores = dict.fromkeys(known, 0.0)
     else:
-        # Taking the highest away leaves exponents of at most 0: nothing overflows. fsum is exact, so a score
-        # does not depend on the order of the input.
+        # Subtracting the highest logit keeps exp() from overflowing. fsum is exact, so scores do not depend on the
+        # order of the input.
         powers = [exp(logit - highest) for logit in logits]
         scale = _UNIT / fsum(powers)
-        # Rounding to a whole number of units takes a third of the time of round(score, 7), with the same outcome.
+        # Takes a third of the time of round(score, 7), with the same outcome.
         scores = {id: round(power * scale) / _UNIT for id, power in zip(known, powers, strict=True)}
     return tuple(map(scores.get, ranked))

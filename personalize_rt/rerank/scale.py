@@ -1,13 +1,12 @@
-"""Scores of several rankings on one logarithmic scale, with bounds. Pure, and by item numbers.
+"""Puts the scores of several rankings on one logarithmic scale, with error bounds. Items are numbers here.
 
 A score is a softmax over the list that was ranked: ``score(i) = exp(logit(i)) / Z``, where ``Z`` differs from list to
-list and the logits do not. So two rankings that share items differ by one factor, and each item that both score tells
-it.
+list and the logits do not. So the scores of two rankings differ by one factor, and any item in both tells which.
 
-Scores arrive rounded to 7 decimals (service.md section 4), which leaves an interval: a score *s* says that
-``logit - ln Z`` lies between ``ln (s - half a unit)`` and ``ln (s + half a unit)``; a score of 0 has no lower end. All
-that follows is arithmetic of such intervals, so the bounds hold as long as the answers agree with each other. Where
-they do not (the user did something between two of them), an interval spans the disagreement.
+Scores arrive rounded to 7 decimals (service.md section 4), which leaves an interval: for a score *s*,
+``logit - ln Z`` lies between ``ln (s - half a unit)`` and ``ln (s + half a unit)``; for a score of 0 there is no lower
+end. The rest is interval arithmetic, so the bounds hold if the answers agree with each other. If they do not (the user
+did something between two of them), an interval spans the disagreement.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ import attrs
 
 __all__ = ["HALF_UNIT", "Part", "Scale", "in_order"]
 
-# Half of the last decimal, and a little for what a float cannot hold exactly.
+# Half of the last decimal, and a little more for floats that are not exact.
 HALF_UNIT = 5e-8 * (1 + 1e-6)
 
 Interval = tuple[float, float]
@@ -55,15 +54,15 @@ class Part:
 
 @attrs.frozen(eq=False)
 class Scale:
-    """Where each item lies.
+    """The logit of each item: interval and estimate.
 
     Attributes:
-        low: The lower end of each item's logit; ``-inf`` where there is none.
-        high: The upper end; ``inf`` where there is none.
-        places: An estimate of each item's logit, also for items without a finite interval; ``-inf`` for those without
+        low: The lower bound of each item's logit; ``-inf`` when there is none.
+        high: The upper bound; ``inf`` when there is none.
+        places: The estimate of each item's logit, which need not have a finite interval; ``-inf`` for an item without
             a score.
-        groups: For each ranking, which of them it is on one scale with; 0 is the scale of most items.
-        disagreement: How far two rankings are apart where they tell of the same: 0.0 when rounding explains it.
+        groups: The number of each ranking's group. Rankings of one group are on one scale; group 0 has the most items.
+        disagreement: The largest difference between two rankings beyond what rounding explains; 0.0 when there is none.
     """
 
     low: Sequence[float]
@@ -77,8 +76,8 @@ class Scale:
         """Put rankings on one scale.
 
         Args:
-            parts: The rankings; those that come first cover the list, each with a like sample of it.
-            size: How many items there are.
+            parts: The rankings; the first ones cover the list, each with a random sample of it.
+            size: The number of items.
         """
         low, high, estimates = [-inf] * size, [inf] * size, [-inf] * size
         groups, disagreement = _groups(parts)
@@ -89,7 +88,7 @@ class Scale:
                 part, centre = parts[number], _middle(shift) + middle
                 least, most = shift[0] + offset[0], shift[1] + offset[1]
                 for item, below, above in zip(part.items, part.low, part.high, strict=True):
-                    # Comparisons: a call of min or max takes four times as long, and there are thousands of items.
+                    # Not min() and max(), which take four times as long: there are thousands of items.
                     if (edge := least + below) > low[item]:
                         low[item] = edge
                     if (edge := most + above) < high[item]:
@@ -99,28 +98,28 @@ class Scale:
         for item in [item for item, (least, most) in enumerate(zip(low, high, strict=True)) if least > most]:
             low[item], high[item] = high[item], low[item]
             disagreement = max(disagreement, high[item] - low[item])
-        for part in (*parts, *parts):  # again, since what one ranking says of an item matters to another
+        for part in (*parts, *parts):  # twice, since one ranking may narrow an interval that another one uses
             _use_order(part, low, high)
         _estimate(parts, low, high, estimates)
         of_part = {number: place for place, group in enumerate(groups) for number in group}
         return cls(low, high, estimates, [of_part[number] for number in range(len(parts))], disagreement)
 
     def knows(self, item: int) -> bool:
-        """Whether an item has its place on the scale."""
+        """Tell whether both bounds of an item are known."""
         return isfinite(self.low[item]) and isfinite(self.high[item])
 
     def half_width(self, item: int) -> float:
-        """By how much the logit of an item may differ from its estimate; ``inf`` when nobody knows."""
+        """The largest error of an item's estimate; ``inf`` when a bound is unknown."""
         return (self.high[item] - self.low[item]) / 2
 
 
 def _both(one: Interval, other: Interval) -> Interval:
-    """What two intervals have in common; where that is nothing, the ends are the wrong way round."""
+    """The intersection of two intervals. Its ends are swapped if the intervals do not overlap."""
     return max(one[0], other[0]), min(one[1], other[1])
 
 
 def _ordered(interval: Interval) -> Interval:
-    """An interval for certain: where answers disagree, what lies between the furthest of them."""
+    """Put the ends of an interval in order. One with swapped ends becomes the gap between disagreeing answers."""
     low, high = interval
     return interval if low <= high else (high, low)
 
@@ -133,16 +132,17 @@ def _middle(interval: Interval) -> float:
 
 
 def _groups(parts: Sequence[Part]) -> tuple[list[dict[int, Interval]], float]:
-    """Rankings that shared items put on one scale, each with its ``ln Z``; and how far they disagree.
+    """Group rankings that are tied by shared items, each with its ``ln Z``; and measure their largest disagreement.
 
-    The group of most items comes first.
+    The group with the most items comes first.
     """
     shared = _shared(parts)
     disagreement = 0.0
     waiting: dict[int, Interval] = dict.fromkeys(range(len(parts)), _ANYWHERE)
     groups: list[dict[int, Interval]] = []
     while waiting:
-        # What shares most begins, and the best known comes next: what is placed through it inherits its uncertainty.
+        # The ranking with the most shared items begins. Then always the one whose ln Z is known best, since rankings
+        # that are placed through it inherit its uncertainty.
         number, shift = max(waiting, key=lambda number: len(shared[number])), (0.0, 0.0)
         anew: dict[int, Interval] = dict.fromkeys(waiting, _ANYWHERE)
         waiting = anew
@@ -172,7 +172,7 @@ def _groups(parts: Sequence[Part]) -> tuple[list[dict[int, Interval]], float]:
 
 
 def _shared(parts: Sequence[Part]) -> list[dict[int, list[tuple[int, int]]]]:
-    """For each ranking, the places of the items that others have, too; and where they have them."""
+    """For each ranking, the places of its shared items, each with all rankings and places that have the item."""
     count = Counter(item for part in parts for item in part.items)
     where: dict[int, list[tuple[int, int]]] = {item: [] for item, times in count.items() if times > 1}
     for number, part in enumerate(parts):
@@ -187,7 +187,7 @@ def _width(interval: Interval) -> float:
 
 
 def _offset(group: dict[int, Interval], parts: Sequence[Part], low: Sequence[float], high: Sequence[float]) -> Interval:
-    """Where a group lies on the scale of those before it: scores of 0 say that it is below, or above."""
+    """The interval of a group's offset on the scale of the groups before it, as far as scores of 0 bound it."""
     interval = _ANYWHERE
     for number, (least, most) in group.items():
         part = parts[number]
@@ -197,12 +197,12 @@ def _offset(group: dict[int, Interval], parts: Sequence[Part], low: Sequence[flo
 
 
 def _use_order(part: Part, low: list[float], high: list[float]) -> None:
-    """A ranking is ordered by its logits, also where scores are equal: no item lies above one that is before it."""
+    """Narrow intervals by the order of a ranking: no item has a higher logit than one before it."""
     most = inf
     for item in part.items:
         if low[item] <= most < high[item]:
             high[item] = most
-        else:  # it is lower, or the answers disagree and the order begins anew
+        else:  # its bound is lower already, or the answers disagree
             most = high[item]
     least = -inf
     for item in reversed(part.items):
@@ -213,7 +213,7 @@ def _use_order(part: Part, low: list[float], high: list[float]) -> None:
 
 
 def _estimate(parts: Sequence[Part], low: Sequence[float], high: Sequence[float], estimates: list[float]) -> None:
-    """The middle of each interval; where one end is missing, what a bell curve has at that place of a ranking."""
+    """Estimate logits: the middle of an interval, or without a bound, a normal quantile fitted to the others."""
     depth: dict[int, float] = {}
     for part in parts:
         for place, item in enumerate(part.items):
@@ -230,7 +230,7 @@ def _estimate(parts: Sequence[Part], low: Sequence[float], high: Sequence[float]
             estimates[item] = level + slope * deviates[item]
     for item in unknown:
         estimates[item] = min(max(estimates[item], low[item]), high[item])
-    # An estimate that is a guess holds back nothing that is known.
+    # Move guessed estimates so that they do not contradict the order of a ranking.
     guessed = depth.keys() - known
     for part in parts:
         least = -inf
@@ -241,7 +241,7 @@ def _estimate(parts: Sequence[Part], low: Sequence[float], high: Sequence[float]
 
 
 def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Slope, which is not negative, and level of a line through points."""
+    """Fit a line to points: its slope, at least 0, and its intercept."""
     if not points:
         return 1.0, 0.0
     x, y = (fsum(column) / len(points) for column in zip(*points, strict=True))
@@ -252,7 +252,7 @@ def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 
 def in_order(parts: Sequence[Part], places: Sequence[float]) -> list[int]:
-    """All items, best first, each ranking in its own order; where rankings contradict each other, by place."""
+    """Merge the rankings into one order, best first, that keeps the order of each; contradictions go by ``places``."""
     waits = [0] * len(places)
     follows: list[list[int]] = [[] for _ in places]
     for part in parts:
@@ -262,7 +262,7 @@ def in_order(parts: Sequence[Part], places: Sequence[float]) -> list[int]:
     scored = dict.fromkeys(item for part in parts for item in part.items)
     ready = [(-places[item], item) for item in scored if not waits[item]]
     heapq.heapify(ready)
-    # For rankings that contradict each other: then nothing is ready, and the best of the rest comes next.
+    # If rankings contradict each other, no item may be ready: then the best of the others comes next.
     best = iter(sorted(scored, key=lambda item: -places[item]))
     done: dict[int, None] = {}
     while len(done) < len(scored):

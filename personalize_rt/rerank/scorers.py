@@ -1,4 +1,4 @@
-"""What a scorer is, and the scorers that come with this package."""
+"""The protocol of scorers, and the scorers of this package."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 
 
 class Scorer(Protocol):
-    """Anything that gives items their logits for a user: an object of this package, or a plain function."""
+    """A callable that scores items for a user: an object of this package, or a plain function."""
 
     def __call__(
         self, user_id: str, item_ids: Sequence[str], context: Mapping[str, str] | None, /
@@ -36,18 +36,18 @@ class Scorer(Protocol):
             context: Values that describe the moment, such as ``{"DEVICE": "phone"}``, or ``None``.
 
         Returns:
-            One logit for each item, in the same order: any finite number, or ``-inf`` for an item of score 0;
-            ``None`` for an item that the scorer does not know. A logit that rises by ln 2 doubles the item's
-            score in proportion to the others.
+            One logit for each item, in the same order: any finite number, ``-inf`` for an item of score 0, or ``None``
+            for an item that the scorer does not know. Adding ln 2 to a logit doubles the item's score in proportion to
+            the others.
         """
         ...
 
 
 class TrainableScorer(Scorer, Protocol):
-    """A scorer that learns from interactions, keeps up with new ones, and can be kept in a file.
+    """A scorer that learns from interactions, and can be saved to a file.
 
-    It may be asked at any time, also before it learned anything, and never fails for what it does not know: an unknown
-    user is scored without a history, an unknown item has no logit.
+    It may be called at any time, even before it learned anything, and unknown ids are no error: an unknown user is
+    scored without a history, an unknown item has no logit.
     """
 
     def fit(self, interactions: Iterable[Interaction], /) -> Self:
@@ -59,10 +59,10 @@ class TrainableScorer(Scorer, Protocol):
         ...
 
     def save(self, path: Path, /) -> None:
-        """Write what was learned to a file, from which nothing is ever run."""
+        """Write what was learned to a file. Loading it never runs code from the file."""
         ...
 
     @classmethod
     def load(cls, path: Path, /) -> Self:
-        """Read such a file; one that is damaged, newer, or of another kind is a ``ValidationError``."""
+        """Read a file that ``save`` wrote; one that is damaged, newer, or of another kind is a ``ValidationError``."""
         ...

@@ -1,17 +1,17 @@
-"""A scorer that learns from the service's own answers how the service answers.
+"""A scorer that learns from the service's answers to rank like the service.
 
 A score of a ranking is a softmax of logits, so its logarithm is the logit, less a constant that is the same for the
 whole answer. The model of the logit is that of the Developer Guide's formula, a dot product::
 
     logit(user, item) = bias(item) + user vector · item vector
 
-Each answer is one step. With the item vectors as they are, the user's vector is the solution of a least-squares problem
-(a ridge regression that pulls towards the vector that the user had, or a new user towards the average). Then each item
-moves by a normalised step that takes away half of what is left of its error. So the first answer of a user already says
-a lot about the user, and items follow the average of many users; a service that is trained anew is followed, too.
+Each answer is one step. First the user's vector is fitted to the item vectors by least squares (a ridge regression
+towards the user's previous vector, or for a new user towards the average). Then each item moves by a normalised step
+that halves its remaining error. So the first answer for a user already tells a lot about the user, and items follow the
+average of many users. The scorer also follows a service that is trained anew.
 
-A score was rounded to 7 decimals: within what rounding leaves open there is no error. A score of 0 says only that the
-logit is low; it moves an item down that the model has too high, and nothing else.
+Scores are rounded to 7 decimals, and differences that rounding explains are not errors. A score of 0 tells only that
+the logit is low: it can move an item down, never up.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ __all__ = ["ShadowScorer"]
 
 Vector = tuple[float, ...]
 
-# An answer takes the longer to learn from, the more items it has; what is left out comes another time.
+# More items take longer to learn. Of longer answers, other items are learned each time.
 _MOST_ITEMS = 100
-_PULL = 1.0  # of what was known of the user before
-# The search for a user's vector ends after so many steps, or when so little of the slope is left.
+_PULL = 1.0  # strength of the ridge towards the user's previous vector
+# The fit of a user's vector ends after so many steps, or when the squared gradient has fallen to this share.
 _ITERATIONS = 5
 _ENOUGH = 1e-4
 _STEP = 0.5
-_BIAS_STEP = 0.1  # the bias follows slowly: what users have in common, and no more
-_SPREAD = 0.3  # of the numbers in the vector of a new item
-_AVERAGE_OF = 500  # users, about
-# Beyond this, numbers are no logits of anything, and their squares would soon overflow.
+_BIAS_STEP = 0.1  # small, so that a bias holds only what users have in common
+_SPREAD = 0.3  # standard deviation of the numbers in the vector of a new item
+_AVERAGE_OF = 500  # answers, about
+# Larger numbers are not plausible, and their squares would soon overflow.
 _LARGEST = 1e6
 
 
@@ -55,22 +55,23 @@ _LARGEST = 1e6
 class ShadowScorer:
     """Learns to rank like the service, from its answers.
 
-    As a fallback it does both: ``RerankFallback(ShadowScorer())`` is told of each ranking of the service, learns from
-    it, and answers when the service cannot. :meth:`observe` does the learning; whoever keeps rankings may call it.
+    As a fallback, ``RerankFallback(ShadowScorer())``, it learns from each ranking of the service, and answers when the
+    service cannot. Programs that keep rankings may also pass them to :meth:`observe`.
 
-    An item that was never seen with a score is unknown to it. A user who was never seen is taken for an average one.
-    Context makes no difference.
+    An item that was never seen with a score is unknown. A user who was never seen gets the average vector. Context is
+    ignored.
 
-    Threads may share it. An answer is learned in the thread that got it, within some milliseconds, one at a time.
+    Safe to share between threads. An answer is learned in the thread that got it, within some milliseconds, one at a
+    time.
 
     Args:
-        factors: How many numbers describe a user or an item. With fewer it learns in less time, and with too few less
-            well; 32 are enough for a model of the service with up to about as many.
-        max_users: How many users to remember; those that were seen least recently are forgotten.
-        max_items: How many items to remember, likewise. A user or item takes about 1.3 kB with 32 factors.
+        factors: The length of a vector. Fewer factors take less time to learn, and too few learn less well; 32 are
+            enough for a model of the service with up to about as many.
+        max_users: The number of users to remember; the least recently seen ones are forgotten.
+        max_items: The number of items to remember, likewise. A user or item takes about 1.3 kB with 32 factors.
 
     Raises:
-        ValidationError: An argument is no int from 1.
+        ValidationError: An argument is not an int of at least 1.
     """
 
     factors: int = attrs.field(default=32, validator=whole, on_setattr=frozen)
@@ -89,18 +90,18 @@ class ShadowScorer:
 
     @property
     def answers(self) -> int:
-        """How many rankings it has learned from."""
+        """The number of rankings it has learned from."""
         return self._answers
 
     def observe(self, user_id: str, ranking: Ranking, context: Mapping[str, str] | None = None) -> None:
         """Learn from a ranking of the service.
 
-        An answer of a fallback, and one with fewer than two scores above 0, tells nothing and is passed over.
+        Answers of a fallback, and answers with fewer than two scores above 0, are ignored.
 
         Args:
-            user_id: For whom it was.
-            ranking: What the service answered. Of more than 100 scored items, 100 are learned, others the next time.
-            context: Makes no difference.
+            user_id: The user of the request.
+            ranking: The service's answer. Of more than 100 scored items, 100 are learned, others the next time.
+            context: Ignored.
         """
         if ranking.degraded:
             return
@@ -133,8 +134,9 @@ class ShadowScorer:
                 move = step * error
                 vector = tuple([one + move * other for one, other in zip(vector, user, strict=True)])
                 bias += _BIAS_STEP * move
-            # Out and in again, so that the least recently seen stands first.
-            self._biases[id] = bias  # first: a fork in between must leave no item without one
+            # First, so that a child forked between the steps has no item without a bias. Then the item is taken out and
+            # put back, so that the least recently seen one stands first.
+            self._biases[id] = bias
             self._items.pop(id, None)
             self._items[id] = vector
         self._users[user_id] = user
@@ -153,7 +155,7 @@ class ShadowScorer:
     def __call__(
         self, user_id: str, item_ids: Sequence[str], context: Mapping[str, str] | None = None, /
     ) -> Sequence[float | None]:
-        """The logit of each item; ``None`` for one that was never seen with a score."""
+        """The logit of each item; ``None`` for an item that was never seen with a score."""
         with self._lock:
             user = self._users.get(user_id, self._average)
             vectors = [self._items.get(id) for id in item_ids]
@@ -166,7 +168,7 @@ class ShadowScorer:
     def save(self, path: storage.Path) -> None:
         """Write what was learned to a file, which :meth:`load` reads.
 
-        The file holds the ids of users: keep it as you keep those.
+        The file holds user ids: protect it accordingly.
 
         Args:
             path: Where to write; an existing file is replaced.
@@ -193,13 +195,13 @@ class ShadowScorer:
 
     @classmethod
     def load(cls, path: storage.Path) -> Self:
-        """Read what :meth:`save` wrote, and go on learning from there.
+        """Read a file that :meth:`save` wrote, to go on learning from there.
 
         Args:
             path: The file.
 
         Raises:
-            ValidationError: The file is no saved ShadowScorer, is damaged, or was written by a newer version.
+            ValidationError: The file is not a saved ShadowScorer, is damaged, or was written by a newer version.
             OSError: The file cannot be read.
         """
         return storage.taken(storage.load(path, cls.__name__), cls._restored)
@@ -209,7 +211,7 @@ class ShadowScorer:
         content: dict[str, Any] = stored.content
         size: int = content["factors"]
         columns = stored.columns
-        # Before so many numbers are made.
+        # Before the constructor, which makes as many numbers as the file says.
         if len(columns["average"]) != size:
             raise ValueError("not as many numbers as factors")
         scorer = cls(factors=size, max_users=content["max_users"], max_items=content["max_items"])
@@ -223,7 +225,7 @@ class ShadowScorer:
             column = columns["users" if into is scorer._users else "items"]
             into.update(zip(_texts(ids), _vectors(column, len(ids), size), strict=True))
         scorer._biases.update(zip(content["items"], columns["biases"], strict=True))
-        # Not the numbers that the first items got, all over again.
+        # Another seed than at first, so that new items do not get the vectors of the first ones.
         scorer._chance = random.Random(scorer._answers)
         return scorer
 
@@ -235,15 +237,15 @@ class ShadowScorer:
 
 
 def _some(ids: list[str], turn: int) -> list[str]:
-    """All of them, or when they are many, every so manyth, beginning with another one each time."""
+    """All ids, or of too many, an evenly spaced part that differs from turn to turn."""
     stride = -(-len(ids) // _MOST_ITEMS)
     return ids[turn % stride :: stride] if stride > 1 else ids
 
 
 def _fitted(before: Vector, vectors: Sequence[Vector], values: Sequence[float]) -> tuple[Vector, float]:
-    """The user vector and the level that explain values best, the vector pulled towards what it was before.
+    """Fit a user vector and a level to values by ridge regression towards the previous vector.
 
-    By conjugate gradients from where the vector was: for a user that is known, a step or two do.
+    Uses conjugate gradients, which start from the previous vector: for a known user, a step or two are enough.
     """
     count = len(values)
     columns = list(zip(*vectors, strict=True))

@@ -1,6 +1,6 @@
-"""The signs of what a user wants next, kept up to date event by event.
+"""The signals of :class:`EnsembleScorer`, updated event by event.
 
-Every signal of an item is known before the event that it foretells: an event is asked about first, and learned then.
+Signals for predicting an event are computed before the event is learned.
 """
 
 from __future__ import annotations
@@ -21,28 +21,27 @@ from personalize_rt.rerank.training import Event
 __all__ = ["SIGNALS", "Signals"]
 
 _DAY = 86_400.0
-_LATEST = 1e15  # seconds: later is as late as that, and earlier than its negative as early
+_LATEST = 1e15  # seconds; timestamps are clamped to ± this
 
-# What an item is like, as of its own newest event: ln of its events, counted with half-lives in seconds, and plainly.
+# Half-lives, in seconds, of an item's event counts (as of its own newest event).
 _TREND, _SEASON = 3.0 * _DAY, 30.0 * _DAY
-# Idle time and age are logarithms; so many seconds are added first.
+# Seconds added to idle time and age before the logarithm is taken.
 _IDLE, _AGE = 360.0, 0.1 * _DAY
 
 _KEPT = 200  # a user's latest distinct items
-_JOIN = tuple(
-    (1 + n) ** -0.5 for n in range(30)
-)  # what a pair of an event with the latest items weighs, the newest first
-_LEAD = (1.0, 1 / 2, 1 / 3)  # the same for pairs in order
-_JOINED = tuple(0.8**n if n < 12 else 0.0 for n in range(20))  # what they weigh when they are looked up
-_ALIKE = tuple(0.97**n for n in range(20))  # the same, for what the user always liked
+# Weights of the pairs of a new event with the user's latest items, newest first: in both directions, and in order.
+_JOIN, _LEAD = tuple((1 + n) ** -0.5 for n in range(30)), (1.0, 1 / 2, 1 / 3)
+# Weights of the user's latest items, newest first, when pairs are looked up.
+_JOINED = tuple(0.8**n if n < 12 else 0.0 for n in range(20))
+_ALIKE = tuple(0.97**n for n in range(20))
 _FOLLOWED, _NOT_ALIKE = (1.0, 1 / 2, 1 / 4), (0.0, 0.0, 0.0)
 _JOIN_SMOOTHING, _LEAD_SMOOTHING = 0.3, 0.1
 _TASTE = tuple(0.95**n for n in range(30))
-_HABIT = 0.9  # what a habit keeps at each event
-_SHORT = 3.0  # a history of so many items is half trusted
+_HABIT = 0.9  # decay of a user's usual count and age at each event
+_SHORT = 3.0  # length of a history that gets half the trust
 _USUAL_AGE = 13.9  # ln of ten days in seconds
-_GONE = 6.0  # ln of four months in seconds, less 10: longer is as long
-_MOST = 50.0  # ln of more events than there can be
+_GONE = 6.0  # longest absence, four months: ln of its seconds, minus 10
+_MOST = 50.0  # ln of the most events
 
 _OF_ITEMS = ("trend", "season", "count", "idle", "age")
 _OF_PAIRS = ("joined", "alike", "followed")
@@ -60,16 +59,16 @@ SIGNALS = (
     "again",
     "again_lately",
 )
-"""The names of the signals. ``x:away`` is ``x`` times how long the user was away (ln of seconds, about -6 to 6), and
-``x:history`` is ``x`` times ln of 1 + the number of items that the user is known to have had."""
+"""The names of the signals. ``x:away`` is ``x`` times the user's absence (ln of seconds, minus 10: about -6 to 6), and
+``x:history`` is ``x`` times ln of 1 + the number of items in the user's history."""
 
 _Item: TypeAlias = "tuple[float, float, float, float, float, int, int]"
-"""Trend, season, count; the times of the newest and the oldest event; set of categories, bin of the number."""
+"""Trend, season, count; times of the newest and the oldest event; index of the set of categories, bin of the number."""
 
 
 @attrs.define(eq=False, repr=False)
 class _User:
-    """The latest distinct items with their times, oldest first; and what the user's items used to be like."""
+    """The latest distinct items with their times, oldest first; and averages over all of the user's items."""
 
     items: dict[str, float]
     events: float = 0.0
@@ -79,7 +78,7 @@ class _User:
 
 @attrs.define(eq=False, repr=False)
 class _PackedUsers:
-    """Users as a file has them: most are never asked for, so each is unpacked when it is."""
+    """Users in a file's columns. Each is unpacked when first needed, since most never are."""
 
     ids: Sequence[str]
     ends: Sequence[int]
@@ -95,7 +94,7 @@ class _PackedUsers:
 
 @attrs.define(eq=False, repr=False)
 class _Moment:
-    """What is known of a user now, for some items."""
+    """The state of a user now, and the signals of some items for the user."""
 
     away: float
     history: float
@@ -112,11 +111,11 @@ class _Moment:
 
 @attrs.define(eq=False, repr=False)
 class Signals:
-    """The state from which signals come.
+    """The state that signals are computed from.
 
     Attributes:
-        catalogue: What the items are like.
-        neighbours: How many others an item is kept in pairs with.
+        catalogue: The metadata of items.
+        neighbours: The number of other items with which an item's pairs are kept.
     """
 
     catalogue: Catalogue
@@ -124,7 +123,7 @@ class Signals:
     now: float = attrs.field(default=-inf, init=False)
     start: float = attrs.field(default=inf, init=False)
     _items: dict[str, _Item] = attrs.field(factory=dict[str, "_Item"], init=False)
-    # A user, or the number of one that is still packed.
+    # A user, or the number of a packed user.
     _users: dict[str, _User | int] = attrs.field(factory=dict[str, "_User | int"], init=False)
     _packed: _PackedUsers | None = attrs.field(default=None, init=False)
     _joined: Pairs = attrs.field(init=False)
@@ -136,7 +135,7 @@ class Signals:
     # Learning.
 
     def add(self, event: Event) -> None:
-        """Take one event in."""
+        """Learn one event."""
         timestamp, user_id, item_id = event
         timestamp = max(-_LATEST, min(_LATEST, timestamp))
         item = self._items[item_id] = self._grown(item_id, timestamp)
@@ -193,11 +192,11 @@ class Signals:
     # Asking.
 
     def has(self, item_id: str) -> bool:
-        """Whether an item had an event."""
+        """Tell whether an item has had an event."""
         return item_id in self._items
 
     def _found(self, item_ids: Sequence[str]) -> list[_Item | None]:
-        """The items; one without events that is in the catalogue is like one of a single event, the oldest of all."""
+        """The items. One of the catalogue without events counts as having a single event, the oldest of all."""
         found = list(map(self._items.get, item_ids))
         if None in found and self._items:
             kinds, numbers, start = self.catalogue.categories.of, self.catalogue.numbers.of, self.start
@@ -207,7 +206,7 @@ class Signals:
         return found
 
     def logits(self, user_id: str, item_ids: Sequence[str], weights: Sequence[float]) -> list[float | None]:
-        """The weighted sums of an item's signals; ``None`` for an item that is not known at all."""
+        """The weighted sum of each item's signals; ``None`` for an unknown item."""
         found = self._found(item_ids)
         if None in found:
             known = [id for id, item in zip(item_ids, found, strict=True) if item is not None]
@@ -240,7 +239,7 @@ class Signals:
                 for trend, season, count, last, first, _, _ in items
             ]  # fmt: skip
         else:
-            # Weighted here: of so many items, few are different.
+            # Weighted once for each kind, since items share few kinds.
             liked = {kind: w_category * value for kind, value in category.items()}
             near = {bin: w_number * value for bin, value in number.items()}
             logits = [
@@ -315,7 +314,7 @@ class Signals:
     def _tastes(
         self, latest: Sequence[str], items: Sequence[_Item]
     ) -> tuple[Mapping[int, float] | None, Mapping[int, float] | None]:
-        """The user's liking for the sets of categories, and for the numbers, that the items have."""
+        """The user's liking for the items' sets of categories, and for the bins of their numbers."""
         own = [(item, weight) for id, weight in zip(latest, _TASTE, strict=False) if (item := self._items.get(id))]
         kinds = [(item[5], weight) for item, weight in own if item[5]]
         bins = [(item[6], weight) for item, weight in own if item[6]]
@@ -330,9 +329,9 @@ class Signals:
     # Files.
 
     def stored(self) -> tuple[dict[str, object], dict[str, Column]]:
-        """What a file holds of it: content, and columns."""
+        """The content and the columns for a file."""
         categories, numbers = self.catalogue.categories, self.catalogue.numbers
-        # Each id that there is, in an order that depends on the events alone.
+        # All ids, in an order that depends on the events alone.
         ids = list(dict.fromkeys([*self._items, *categories.of]))
         places = {id: place for place, id in enumerate(ids)}
         users = list(self._users)
@@ -370,10 +369,10 @@ class Signals:
 
     @classmethod
     def restored(cls, neighbours: int, content: Mapping[str, Any], columns: Mapping[str, Column]) -> Signals:
-        """Take what :meth:`stored` gave.
+        """Restore the state from what :meth:`stored` gave.
 
         Raises:
-            ValueError: It does not fit together; or a KeyError or TypeError.
+            ValueError, KeyError, TypeError: The parts do not fit together.
         """
         ids, users = texts(content["items"]), texts(content["users"])
         states = finite(columns["item.states"], 5 * content["seen"])

@@ -1,14 +1,14 @@
-"""Files of trained scorers: one line that says what they are, and compressed JSON with columns of numbers.
+"""Files of trained scorers: a header line, and compressed JSON with columns of numbers.
 
 ::
 
     personalize-rt-scorer 1 PopularityScorer text=512 size=2048 sha256=…\\n
     zlib of (the JSON text, then the columns as little-endian numbers)
 
-Nothing in a file is ever run, unlike in a pickle. The checksum covers the line too, so a file that was cut off or
-changed is refused; it is no signature: whoever may write the file may write another one. So all that is in it is
-checked too, before it is used. A file unpacks to at most 8 MB or 25 times its size (zlib could do a thousand times),
-and its JSON text takes up to 35 times its size as Python objects.
+Unlike a pickle, a file never runs code. The checksum covers the header too, so a file that was cut off or changed is
+refused. It is not a signature (anybody can compute one), so the content is checked before use as well. A file unpacks
+to at most 8 MB or 25 times its size (zlib could do a thousand times), and its JSON text takes up to 35 times its size
+as Python objects.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ __all__ = [
 ]
 
 FORMAT = 1
-"""The version of the format that is written; older ones are read too, newer ones are refused."""
+"""The version of the format to write. Older versions can be read, newer ones are refused."""
 
 _MAGIC = b"personalize-rt-scorer"
 _LONGEST_LINE = 400
-# Bytes that a file may always unpack to, and for each of its bytes. Compressed ids alone keep a scorer below 15.
+# Bytes that any file may unpack to, and the same for each of its bytes. With their ids, real scorers stay below 15.
 _UNPACKED, _UNPACKED_EACH = 8 << 20, 25
 _SIGN_BYTE = 7 if sys.byteorder == "little" else 0
-# What goes wrong when what a file holds is not what its reader takes.
+# Exceptions of a reader that meets unexpected content.
 _REFUSED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 _DAMAGED_INSIDE = "is damaged inside, though its checksum is right. Save the scorer again"
 _CODES = "bBiIqQfd"  # array type codes whose size is the same on every platform
@@ -64,11 +64,11 @@ TakenT = TypeVar("TakenT")
 
 @attrs.frozen(eq=False)
 class Stored:
-    """What a file holds.
+    """The content of a file.
 
     Attributes:
-        kind: Which scorer wrote it, by the name of its class.
-        content: What JSON can hold: dicts with text keys, lists, text, finite numbers, booleans, ``None``.
+        kind: The class name of the scorer that wrote it.
+        content: JSON values: dicts with str keys, lists, str, finite numbers, booleans, ``None``.
         columns: Long rows of numbers by name, as ``array.array`` of type ``b B i I q Q f d``. They load a hundred
             times faster than JSON.
     """
@@ -79,14 +79,14 @@ class Stored:
 
 
 def save(path: Path, stored: Stored) -> None:
-    """Write a file. A reader sees the old file or the new one, never half of it.
+    """Write a file. A reader sees the old file or the new one, never a part of it.
 
     Args:
         path: Where to write; an existing file is replaced.
-        stored: What to write. It may hold user ids: keep the file as you keep those.
+        stored: The content. It may hold user ids: protect the file accordingly.
 
     Raises:
-        ValidationError: The content is not what JSON can hold.
+        ValidationError: The content is not JSON.
         OSError: The file cannot be written.
     """
     data = pack(stored)
@@ -102,7 +102,7 @@ def save(path: Path, stored: Stored) -> None:
         if os.path.exists(beside):
             os.remove(beside)
         if isinstance(error, OSError) and error.filename == beside:
-            # Nobody asked for the file beside it.
+            # Not the name of the temporary file.
             error.filename = name
             if error.filename2 is not None:
                 del error.filename2
@@ -114,24 +114,24 @@ def load(path: Path, kind: str) -> Stored:
 
     Args:
         path: The file.
-        kind: What must be in it.
+        kind: The class name of the expected scorer.
 
     Raises:
-        ValidationError: The file is none of this package, is damaged, was written by a newer version, or holds
+        ValidationError: The file is not of this package, is damaged, was written by a newer version, or holds
             another kind of scorer.
         OSError: The file cannot be read.
     """
     with open(_checked_path(path), "rb") as file:
         start = file.read(len(_MAGIC))
-        # A foreign file is not read to its end.
+        # Any other file is not read to its end.
         return unpack(start + file.read() if start == _MAGIC else start, kind)
 
 
 def pack(stored: Stored) -> bytes:
-    """The bytes of a file, for those who keep it elsewhere.
+    """Make the bytes of a file, to store them elsewhere.
 
     Raises:
-        ValidationError: The content is not what JSON can hold.
+        ValidationError: The content is not JSON.
     """
     import json
     import zlib
@@ -145,7 +145,7 @@ def pack(stored: Stored) -> bytes:
             )
     names = [[name, column.typecode, len(column)] for name, column in stored.columns.items()]
     try:
-        # Escaped to ASCII: an id may hold half a surrogate pair, which no encoding of Unicode takes.
+        # Escaped to ASCII, since an id may hold a lone surrogate, which UTF-8 cannot encode.
         text = json.dumps([stored.content, names], allow_nan=False, separators=(",", ":")).encode("ascii")
     except (TypeError, ValueError, RecursionError):
         text = None
@@ -154,7 +154,7 @@ def pack(stored: Stored) -> bytes:
     body = b"".join([text, *(_little_endian(column).tobytes() for column in stored.columns.values())])
     packed = zlib.compress(body, 6)
     if len(body) > _most_unpacked(packed):
-        # Full of repetitions: without looking for them, a byte takes at least a bit.
+        # Very repetitive. Huffman codes alone take at least a bit for each byte, and so stay within the limit.
         packing = zlib.compressobj(6, strategy=zlib.Z_HUFFMAN_ONLY)
         packed = packing.compress(body) + packing.flush()
     line = b"%s %d %s text=%d size=%d" % (_MAGIC, FORMAT, stored.kind.encode("ascii"), len(text), len(body))
@@ -179,7 +179,7 @@ def unpack(data: bytes, kind: str) -> Stored:
     found = words[2].decode("ascii", "replace")
     if found != kind:
         raise _refused(f"holds {_a(found)}, not {_a(kind)}: load it with {found}.load")
-    # Whoever made the checksum wrote the rest too, yet maybe not with this package.
+    # A valid checksum does not mean that this package wrote the file.
     try:
         return Stored(found, *_parts(packed, _number(words[3], b"text="), _number(words[4], b"size=")))
     except (*_REFUSED, _zlib_error()):
@@ -205,7 +205,7 @@ def _parts(packed: bytes, text_size: int, size: int) -> tuple[Any, dict[str, Col
     columns: dict[str, Column] = {}
     at = text_size
     for name, code, length in cast("list[tuple[object, object, object]]", names):
-        # The code first: `array` warns of some that are none of ours, or takes them in newer versions of Python.
+        # The code before it is used: `array` warns of some other codes, and newer versions of Python accept more.
         if not isinstance(name, str) or not isinstance(code, str) or type(length) is not int:
             raise TypeError("not the name, type and length of a column")
         end = at + length * _SIZES[code]
@@ -272,48 +272,48 @@ def _refused(why: str) -> ValidationError:
     return ValidationError(f"the file {why}", parameter="path")
 
 
-# Checks of what a file holds, for those who take it. What is wrong is a ValueError, which `taken` makes a refusal.
+# Checks of a file's content, for its readers. They raise ValueError, which `taken` turns into a ValidationError.
 
 
 def indexes(column: Column, below: int) -> Column:
-    """A column of places in a list of that length."""
+    """Check a column of indexes into a list of that length."""
     if column.typecode != "I" or (len(column) and max(column) >= below):
         raise ValueError("a column of places is wrong")
     return column
 
 
 def rows_of(column: Column, rows: int, entries: int) -> Column:
-    """A column of lengths: of so many rows, which have so many entries together."""
+    """Check a column with the lengths of so many rows, which have so many entries together."""
     if column.typecode != "I" or len(column) != rows or sum(column) != entries:
         raise ValueError("a column of lengths is wrong")
     return column
 
 
 def finite(column: Column, length: int) -> Column:
-    """A column of so many finite numbers."""
-    # The sum of finite numbers may be infinite, but what is not finite makes every sum so.
+    """Check a column of so many finite numbers."""
+    # A finite sum proves it quickly; a sum that is not finite may still be an overflow.
     if column.typecode != "d" or len(column) != length or not (isfinite(sum(column)) or all(map(isfinite, column))):
         raise ValueError("a column of numbers is wrong")
     return column
 
 
 def nonnegative(column: Column, length: int) -> Column:
-    """A column of so many finite numbers, none below 0."""
-    # The sign is the highest bit: a tenth of the time of min(), for a million numbers.
+    """Check a column of so many finite numbers of at least 0."""
+    # By the sign bits, which takes a tenth of the time of min() for a million numbers.
     if not finite(column, length).tobytes()[_SIGN_BYTE::8].isascii():
         raise ValueError("a column of weights has one below 0")
     return column
 
 
 def within(column: Column, lowest: float, highest: float) -> Column:
-    """A column of numbers in these bounds."""
+    """Check that the numbers of a column are within bounds."""
     if len(column) and not (lowest <= min(column) and max(column) <= highest):
         raise ValueError("a number is out of bounds")
     return column
 
 
 def texts(value: Any) -> list[str]:
-    """A list of different texts."""
+    """Check a list of distinct strings."""
     if not isinstance(value, list):
         raise TypeError("not a list")
     found = cast("list[str]", value)
@@ -325,7 +325,7 @@ def texts(value: Any) -> list[str]:
 
 
 def taken(stored: Stored, take: Callable[[Stored], TakenT]) -> TakenT:
-    """What ``take`` makes of a file's content; what goes wrong in it is the refusal of the file."""
+    """Call ``take`` with a file's content; refuse the file if that fails."""
     try:
         return take(stored)
     except _REFUSED:

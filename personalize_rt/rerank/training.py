@@ -1,4 +1,4 @@
-"""What scorers learn from, and their parameters, checked before anything is learned."""
+"""Checks of the events and parameters of scorers, before anything is learned."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ __all__ = ["Event", "events_in_order", "half_life", "positive", "whole"]
 Event = tuple[float, str, str]
 """Timestamp, user, item."""
 
-# What is multiplied with such numbers neither overflows nor vanishes.
+# Bounds of parameters, so that products neither overflow nor underflow.
 _SMALLEST, _LARGEST = 1e-100, 1e100
 
 
 def events_in_order(interactions: Iterable[Interaction], parameter: str) -> list[Event]:
-    """Take all events, oldest first; events of one moment keep their order.
+    """Check all events and sort them, oldest first; events with the same timestamp keep their order.
 
     Raises:
-        ValidationError: The first event that cannot be used. Nothing is learned in that case.
+        ValidationError: An event cannot be used; the message names the first one.
     """
     if type(interactions).__module__ != "builtins":
         from personalize_rt.columns import as_interactions
@@ -57,7 +57,7 @@ def events_in_order(interactions: Iterable[Interaction], parameter: str) -> list
 
 def _event(interaction: Any, where: str, parameter: str) -> Event:
     if not isinstance(interaction, Interaction):
-        # What csv.DictReader and json give.
+        # A dict, as csv.DictReader and json give.
         advice = "; of rows of a file make these, or give a frame (pandas.read_csv(path))"
         raise ValidationError(
             f"{where} is {describe(interaction)}, not an Interaction(user_id, item_id, timestamp)"
@@ -84,7 +84,7 @@ def _event(interaction: Any, where: str, parameter: str) -> Event:
 
 
 def positive(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    """A number above 0, within reason."""
+    """Refuse anything but a number above 0, within reason."""
     number = as_float(value)
     if number is None or not _SMALLEST <= number <= _LARGEST:
         raise ValidationError(
@@ -94,13 +94,13 @@ def positive(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 
 def half_life(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    """A number of days above 0, or ``None``."""
+    """Refuse anything but a number of days above 0, or ``None``."""
     if value is not None:
         positive(_, attribute, value)
 
 
 def whole(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    """A whole number from 1."""
+    """Refuse anything but a whole number of at least 1."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValidationError(
             f"{attribute.name} must be an int from 1, and is {_shown(value)}", parameter=attribute.name

@@ -1,7 +1,7 @@
-"""What you import in your own tests: ``set_testing``, and the module ``record``.
+"""Helpers for your own tests: ``set_testing``, and the module ``record``.
 
-The fixtures are in ``plugin``, which pytest finds by itself. Names are imported when they are first used: every run of
-pytest loads this package, whether it needs Personalize or not.
+The fixtures are in ``plugin``, which pytest loads by itself. Names are imported when first used, since every run of
+pytest loads this package, even if it does not need Personalize.
 """
 
 TYPE_CHECKING = False

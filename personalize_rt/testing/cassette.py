@@ -1,4 +1,4 @@
-"""Cassettes: recorded requests with their replies, and the replaying of them."""
+"""Cassettes: recorded requests with their replies, and their replay."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Exchange:
     """One request and the reply to it.
 
     Attributes:
-        operation: The service's name (``"GetRecommendations"``).
-        request: The members of the request, with placeholders for what is personal.
+        operation: The operation, as the service spells it (``"GetRecommendations"``).
+        request: The members of the request, with placeholders for personal values.
         reply: The members of the reply, likewise.
         status: The HTTP status.
-        headers: The headers that matter to a client: the error code, and when to ask again.
+        headers: The headers that a client acts upon: the error code, and the time to wait before a retry.
     """
 
     operation: str
@@ -45,7 +45,7 @@ class Exchange:
     headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
     def to_dict(self) -> dict[str, Any]:
-        """The exchange as it stands in a file."""
+        """Convert to the form of a cassette file."""
         headers = {"headers": dict(self.headers)} if self.headers else {}
         status = {"status": self.status} if self.status != 200 else {}
         request, reply = dict(self.request), dict(self.reply)
@@ -53,10 +53,10 @@ class Exchange:
 
     @classmethod
     def from_dict(cls, document: object) -> Self:
-        """Read what :meth:`to_dict` wrote, or a person.
+        """Read an exchange from the form of :meth:`to_dict`, which may have been written by hand.
 
         Raises:
-            CassetteError: It is not of that form.
+            CassetteError: The document does not have that form.
         """
         if not isinstance(document, dict):
             raise CassetteError("expected an object with operation, request and reply")
@@ -77,17 +77,17 @@ class Exchange:
 
 
 class Cassette(Endpoint):
-    """Recorded requests with their replies, to be replayed.
+    """Recorded requests with their replies, for replay.
 
-    A request is looked up by its operation and members, after what is personal was replaced by placeholders: users
-    are numbered as they appear, so the first user of a replay stands for the first user of the recording, whatever
-    their ids. Replies to one request come in the order in which they were recorded; the last one is repeated.
-    Numbers and places are those of one ``Cassette`` object: load it again for each test.
+    A request is looked up by its operation and members, after personal values were replaced by placeholders. Users are
+    numbered as they appear, so the first user of a replay stands for the first user of the recording, whatever their
+    ids. Replies to the same request come in the order of the recording; the last one is repeated. A ``Cassette``
+    object remembers these numbers and positions: load it again for each test.
 
     Args:
         exchanges: The requests and their replies, in order.
-        users: User ids in the order of their numbers, for tests that do not ask for users in the recorded order. A
-            request may also name a user as the cassette does: ``"{user-2}"``.
+        users: User ids in the order of their numbers, for tests that request users in another order than the recording.
+            A request may also use a placeholder of the cassette: ``"{user-2}"``.
     """
 
     _lock = forks.lock()
@@ -97,7 +97,7 @@ class Cassette(Endpoint):
         self._placeholders = Placeholders(users, literal=True)
         self._played: set[int] = set()
         self._replies = 0
-        # The places of the exchanges that answer a request.
+        # The indexes of the exchanges for each request.
         self._places: dict[str, list[int]] = {}
         for place, exchange in enumerate(self._exchanges):
             self._places.setdefault(_key(exchange.operation, exchange.request), []).append(place)
@@ -108,15 +108,15 @@ class Cassette(Endpoint):
 
         Args:
             path: The file.
-            users: As for the class.
+            users: See the class.
 
         Raises:
-            CassetteError: The file is not there, or is no cassette.
+            CassetteError: The file does not exist, or is not a cassette.
         """
         return cls(_read(Path(path)), users=users)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the cassette, all of it or nothing; equal exchanges make equal files, to the byte.
+        """Write the cassette, completely or not at all. Equal exchanges make identical files.
 
         Args:
             path: Where to write; an existing file is replaced.
@@ -135,22 +135,22 @@ class Cassette(Endpoint):
 
     @property
     def exchanges(self) -> tuple[Exchange, ...]:
-        """What was recorded, in order."""
+        """The recorded exchanges, in order."""
         return self._exchanges
 
     @property
     def unplayed(self) -> tuple[Exchange, ...]:
-        """The exchanges whose reply was not asked for yet."""
+        """The exchanges that were not replayed yet."""
         with self._lock:
             return tuple(exchange for place, exchange in enumerate(self._exchanges) if place not in self._played)
 
     def runtime(self, **options: Any) -> PersonalizeRuntime:
-        """A :class:`~personalize_rt.PersonalizeRuntime` that is answered from here, without a socket.
+        """Make a :class:`~personalize_rt.PersonalizeRuntime` that is answered from the cassette, without a socket.
 
         Unless a ``retry`` is given, it retries without waiting.
 
         Args:
-            options: What the runtime takes beside a client: ``retry``, ``deadline``, ``limits``, …
+            options: Options of the runtime: ``retry``, ``deadline``, ``limits``, …
         """
         from personalize_rt.resilience.retry import RetryPolicy
 
@@ -171,11 +171,11 @@ class Cassette(Endpoint):
         return response_of(exchange.status, headers, exchange.reply)
 
     def _no_reply(self, operation: str, request: Mapping[str, Any]) -> str:
-        """What was asked for, next to the recorded request that is most like it."""
+        """The message for a request without a reply, which shows the most similar recorded request."""
         recorded = [exchange.request for exchange in self._exchanges if exchange.operation == operation]
         if not recorded:
             return f"the cassette has no {operation}: record again"
-        # A cassette that was written by hand may hold what a recording would not.
+        # A cassette that was written by hand may hold personal values.
         differences = min((Differences(request, described(known)) for known in recorded), key=lambda each: each.size)
         advice = (
             "give users=, in the recorded order, or record it again" if "userId" in differences else "record it again"
@@ -195,7 +195,7 @@ def _key(operation: str, request: Mapping[str, Any]) -> str:
 
 
 def beside(path: Path) -> Path:
-    """The name under which a cassette is written, until it is whole."""
+    """The temporary name of a cassette while it is written."""
     return path.with_name(f"{path.name}.{os.getpid()}.part")
 
 
@@ -233,7 +233,7 @@ def _exchanges(path: Path, document: Mapping[str, Any]) -> list[Exchange]:
 
 
 def _layout(value: Any, indent: str = "") -> str:
-    """JSON with a line for what fits on one, so that each row of a reply is one line of a diff."""
+    """Format JSON with a line for each value that fits on one, so that each row of a reply is one line of a diff."""
     line = json.dumps(value, ensure_ascii=False)
     if len(indent) + len(line) < _WIDTH or not isinstance(value, dict | list):
         return line

@@ -1,4 +1,4 @@
-"""The place where two requests differ, for people: which member, which entry, from which character on."""
+"""Description of the difference of two requests, for people: the member, the entry, and the character."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from typing import Any, cast
 __all__ = ["Differences"]
 
 _SHOWN = 60  # characters of a value
-_AROUND = 20  # characters of a long text before the first that differs, and after it
-_PLAIN = 20  # of texts up to so many characters anybody sees where they differ
+_AROUND = 20  # characters to show before and after the first difference in a long text
+_PLAIN = 20  # length of texts whose difference is easy to see
 
 
 class _Nothing:
-    """A member that is not there."""
+    """A missing member."""
 
 
 _NOTHING = _Nothing()
 
 
 class Differences:
-    """The differences between a request and a recorded one; neither holds anything personal.
+    """The differences between a request and a recorded one, both without personal values.
 
     Args:
         asked: The members of the request.
-        recorded: Those of the recorded one.
+        recorded: The members of the recorded request.
 
     Attributes:
-        size: How many members differ, and how many values. One member that differs a lot is likelier one change than
-            two that differ a bit.
+        size: The number of members that differ, then of values that differ, to compare. Many differences in one member
+            are more likely to be a single change than differences in two members.
     """
 
     def __init__(self, asked: Mapping[str, Any], recorded: Mapping[str, Any]) -> None:
@@ -58,7 +58,7 @@ def _parts(asked: Any, recorded: Any) -> list[tuple[str, Any, Any]] | None:
 
 
 def _count(asked: Any, recorded: Any) -> int:
-    """The number of values that differ. 1, 1.0 and true are three values."""
+    """The number of values that differ. 1, 1.0 and true are different values."""
     parts = _parts(asked, recorded)
     if parts is None:
         return int(type(asked) is not type(recorded) or asked != recorded)

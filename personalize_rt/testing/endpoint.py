@@ -1,4 +1,4 @@
-"""What stands for the service in tests, and the ways in: a boto3 client, a runtime, an HTTP server."""
+"""Base of the stand-ins for the service in tests, and their clients: a boto3 client, a runtime, an HTTP server."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _OPERATIONS = {operation.path: operation for operation in OPERATIONS.values()}
 
 
 class CassetteError(PersonalizeError):
-    """A file that is no cassette, or a recording of nothing."""
+    """A file is not a cassette, or a recording is empty."""
 
 
 class UnrecordedRequestError(AssertionError):
-    """A request that a cassette has no reply to.
+    """A cassette has no reply to a request.
 
-    Not a ``PersonalizeError``: neither a fallback nor an ``except`` of the code under test is to hide from a test that
-    it asked for what was not recorded.
+    Not a ``PersonalizeError``, so that neither a fallback nor an ``except`` of the code under test hides it from the
+    test.
     """
 
 
 class Endpoint(ABC):
-    """Answers requests, at the level of HTTP bytes. Threads may share it."""
+    """A service that answers requests at the level of HTTP bytes. Safe to share between threads."""
 
     @abstractmethod
     def _answer(self, operation: Operation[Any], members: Mapping[str, Any]) -> HttpResponse:
@@ -52,10 +52,10 @@ class Endpoint(ABC):
         return self._answer(operation, cast("dict[str, Any]", members))
 
     def handle(self, request: HttpRequest) -> HttpResponse:
-        """Answer one HTTP request, as :meth:`personalize_rt.local.LocalPersonalize.handle` does.
+        """Answer one HTTP request, like :meth:`personalize_rt.local.LocalPersonalize.handle`.
 
-        A request without a reply gets status 400, with the code ``UnrecordedRequest``: no AWS SDK sends it again. In
-        the clients of this process, the error itself is raised.
+        A request without a reply gets status 400, which no AWS SDK retries, and the code ``UnrecordedRequest``. Clients
+        in this process raise the error itself.
         """
         try:
             return self._respond(request)
@@ -63,7 +63,7 @@ class Endpoint(ABC):
             return _refusal(400, "UnrecordedRequest", str(error))
 
     def boto3_client(self, *, config: Any = None) -> Any:
-        """A real boto3 ``personalize-runtime`` client that is answered from here, without a socket.
+        """Make a real boto3 ``personalize-runtime`` client that this endpoint answers, without a socket.
 
         Args:
             config: A ``botocore.config.Config`` to merge over the defaults.
@@ -79,10 +79,10 @@ class Endpoint(ABC):
         return in_process_client(respond, config=config)
 
     def runtime(self, **options: Any) -> PersonalizeRuntime:
-        """A :class:`~personalize_rt.PersonalizeRuntime` that is answered from here, without a socket.
+        """Make a :class:`~personalize_rt.PersonalizeRuntime` that this endpoint answers, without a socket.
 
         Args:
-            options: What the runtime takes beside a client: ``retry``, ``deadline``, ``limits``, …
+            options: Options of the runtime: ``retry``, ``deadline``, ``limits``, …
         """
         from personalize_rt.client import PersonalizeRuntime
 
@@ -90,7 +90,7 @@ class Endpoint(ABC):
 
     @contextmanager
     def serve(self, *, port: int = 0) -> Generator[str, None, None]:
-        """Serve over HTTP on 127.0.0.1, for as long as a ``with`` block lasts, and give it the URL.
+        """Serve over HTTP on 127.0.0.1 during a ``with`` block, which gets the URL.
 
         Args:
             port: The port to listen on; 0 takes a free one.
@@ -105,7 +105,7 @@ class Endpoint(ABC):
 
 
 class _Served:
-    """What the server wants of an embedded service."""
+    """An endpoint with the methods of an embedded service that the HTTP server needs."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         from personalize_rt.local.faults import Faults
@@ -114,7 +114,7 @@ class _Served:
         self.faults = Faults()
 
     def reload(self) -> None:
-        """There is nothing to read again."""
+        """Do nothing, since there are no data files."""
 
 
 def _refusal(status: int, code: str, message: str) -> HttpResponse:
@@ -122,6 +122,6 @@ def _refusal(status: int, code: str, message: str) -> HttpResponse:
 
 
 def response_of(status: int, headers: Mapping[str, str], content: Mapping[str, Any]) -> HttpResponse:
-    """An answer in the form in which the service sends it: compact JSON."""
+    """Make a response in the service's form, compact JSON."""
     body = json.dumps(content, separators=(",", ":")).encode()
     return HttpResponse(status, {"content-type": "application/json", "content-length": str(len(body)), **headers}, body)

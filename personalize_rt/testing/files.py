@@ -1,4 +1,4 @@
-"""The names of cassettes that belong to tests."""
+"""The file names of the cassettes of tests."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 
 __all__ = ["cassette_path"]
 
-# Bytes that a name may have on every file system, less those of a suffix.
+# Bytes of a name that every file system allows, without suffix.
 _LONGEST = 200
-# What some file system does not take in a name, and what a shell reads as something else.
+# Characters that some file system forbids or that are special to shells.
 _STRANGE = re.compile(r"[^\w.\[\]=,+-]", re.ASCII)
 
 
 def cassette_path(module: Path, test: str) -> Path:
-    """The cassette of a test: ``cassettes/MODULE/TEST.json`` beside its module.
+    """The path of a test's cassette: ``cassettes/MODULE/TEST.json`` beside its module.
 
     Args:
-        module: The file that the test is in.
-        test: Its name, after those of its classes: ``"TestShelf.test_a_page[two words]"``. Characters that the name of
-            a file should not have are replaced, and what is too long is cut off; a digest keeps such names apart.
+        module: The file of the test.
+        test: Its name, with those of its classes: ``"TestShelf.test_a_page[two words]"``. Unsuitable characters are
+            replaced, and long names are cut off; a digest keeps such names distinct.
     """
     safe = _STRANGE.sub("-", test)[:_LONGEST]
     if safe != test:

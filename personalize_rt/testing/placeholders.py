@@ -1,11 +1,10 @@
-"""Taking what is personal out of requests and replies: numbered placeholders in order of appearance.
+"""Replacement of personal values in requests and replies by placeholders, numbered in order of appearance.
 
-What is hidden follows from where it stands, not from what it looks like: user ids, the values of ``context``, of
-``filterValues`` and of item metadata, and every value of a member that this version does not know. Equal values of a
-kind get the same number, so that a cassette still shows which requests were about one user. What stays: ARNs, item
-and action ids, scores, numbers of results, and the names of columns, parameters and promotions. In what the service
-says in its own words (messages, reasons, error codes, names of members that are not known), the values of the request
-are masked (:mod:`personalize_rt.masking`).
+The position of a value decides, not its form. Replaced are user ids, the values of ``context``, of ``filterValues``
+and of item metadata, and every value of an unknown member. Equal values of a kind get the same number, so that a
+cassette still shows which requests were about one user. Kept are ARNs, item and action ids, scores, numbers of results,
+and the names of columns, parameters and promotions. In texts of the service (messages, reasons, error codes, names of
+unknown members), the values of the request are masked (:mod:`personalize_rt.masking`).
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ from personalize_rt.transport.failures import shown_code
 __all__ = ["Placeholders", "described", "personal_values"]
 
 Replace = Callable[[str, Any], Any]
-"""Given the kind of a value and the value, says what stands there instead."""
+"""A function of the kind of a value and the value, which returns the replacement."""
 
-# What is in the members of requests, or None for what stays.
+# The kind of value in each member of requests; None for values that are kept.
 _REQUEST: Mapping[str, str | None] = {
     **dict.fromkeys(("campaignArn", "recommenderArn", "itemId", "numResults", "inputList"), None),
     **dict.fromkeys(("filterArn", "metadataColumns", "name", "percentPromotedItems"), None),
@@ -34,7 +33,7 @@ _REQUEST: Mapping[str, str | None] = {
     "context": "context",
     "filterValues": "filter-value",
 }
-# The same of replies.
+# The same for replies.
 _REPLY: Mapping[str, str | None] = {
     **dict.fromkeys(("itemId", "actionId", "score"), None),
     **dict.fromkeys(("code", "Code", "__type"), "code"),
@@ -42,18 +41,18 @@ _REPLY: Mapping[str, str | None] = {
     "metadata": "metadata",
     "recommendationId": "recommendation",
 }
-# Lists of objects that have members of their own.
+# Members that are lists of objects.
 _ROWS = ("promotions", "itemList", "personalizedRanking", "actionList")
 
 _PLACEHOLDER = re.compile(r"\{(user|context|filter-value|metadata|other)-[1-9]\d*\}")
 
 
 class Placeholders:
-    """The numbers given so far. For one thread at a time.
+    """The placeholders assigned so far. Not safe for use by several threads at a time.
 
     Args:
-        users: User ids that are known beforehand, in the order of their numbers.
-        literal: Whether a value that looks like a placeholder (``{user-2}``) is meant as one.
+        users: User ids that are known in advance, in the order of their numbers.
+        literal: Whether a value of the form of a placeholder (``{user-2}``) is one.
     """
 
     def __init__(self, users: Iterable[str] = (), *, literal: bool = False) -> None:
@@ -63,16 +62,16 @@ class Placeholders:
             self._replace("user", user)
 
     def request(self, members: Mapping[str, Any]) -> dict[str, Any]:
-        """A request without what is personal, in alphabetical order; members that are null count as absent."""
+        """Replace the personal values of a request. Members are sorted by name; those that are null are left out."""
         given = {name: value for name, value in members.items() if value is not None}
         return _Rewriting(_REQUEST, self._replace).members(given)
 
     def reply(self, reply: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
-        """A reply without what is personal, in alphabetical order.
+        """Replace the personal values of a reply. Members are sorted by name.
 
         Args:
-            reply: What the service answered.
-            request: The members of the request, whose values a message of the service may repeat.
+            reply: The members of the reply.
+            request: The members of the request, whose values may occur in the service's texts.
         """
         of_service = _OfService(request)
 
@@ -84,30 +83,30 @@ class Placeholders:
         return _Rewriting(_REPLY, replace, of_service.name).members(reply)
 
     def headers(self, headers: Mapping[str, str], request: Mapping[str, Any]) -> dict[str, str]:
-        """Headers of a reply, without what is personal in an error code."""
+        """Mask personal values in the headers of a reply, where an error code may hold them."""
         code = headers.get("x-amzn-errortype")
         if code is None:
             return dict(headers)
         return {**headers, "x-amzn-errortype": _OfService(request).masked("code", code)}
 
     def _replace(self, kind: str, value: Any) -> Any:
-        # An empty text, null, true and false say nothing of a person, and much about a request.
+        # An empty string, null, true and false are not personal, and help to understand a request.
         if value is None or isinstance(value, bool) or value == "":
             return value
         if self._literal and isinstance(value, str) and _PLACEHOLDER.fullmatch(value):
             return value
         numbers = self._numbers.setdefault(kind, {})
         number = numbers.setdefault(json.dumps(value), len(numbers) + 1)
-        # Of the service's form, which has 40 characters; what it was would be another one the next time.
+        # In the service's form of 40 characters. The original id would differ in each recording.
         return f"RID-00000000-0000-4000-8000-{number:012}" if kind == "recommendation" else f"{{{kind}-{number}}}"
 
 
 class _OfService:
-    """The service's own words about a request, without the values of the request."""
+    """Masks the values of a request in the service's texts about it."""
 
     def __init__(self, request: Mapping[str, Any]) -> None:
         self._secrets = sorted(personal_values(request))
-        # What a message may show does not depend on the operation, but for the names of its members.
+        # Any operation will do: apart from its members' names, what a message may show does not depend on it.
         self._shown = [*_REQUEST, *_ROWS, *request, *Request(GET_RECOMMENDATIONS, request).shown()]
 
     def masked(self, kind: str, text: str) -> str:
@@ -118,7 +117,7 @@ class _OfService:
 
 
 def described(request: Mapping[str, Any]) -> dict[str, Any]:
-    """A request of a cassette, with kind and size in place of what is personal and is no placeholder."""
+    """Replace the personal values of a cassette's request, except placeholders, by their kind and size."""
 
     def replace(_kind: str, value: Any) -> Any:
         hidden = isinstance(value, str | int | float) and not isinstance(value, bool) and value != ""
@@ -130,7 +129,7 @@ def described(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def personal_values(request: Mapping[str, Any]) -> set[str]:
-    """The values of a request that nothing may show, and the texts in quotes within them."""
+    """The personal values of a request, and the quoted strings within them."""
     found: set[str] = set()
 
     def collect(_kind: str, value: Any) -> None:
@@ -143,12 +142,12 @@ def personal_values(request: Mapping[str, Any]) -> set[str]:
 
 @attrs.frozen
 class _Rewriting:
-    """Rewriting JSON with other values in it.
+    """Replaces values in JSON.
 
     Attributes:
-        kinds: What is in a member, by its name, or ``None`` for what stays; in other members is "other".
-        replace: Makes the other value.
-        rename: Makes the other name of a member.
+        kinds: Member name to the kind of its value, or ``None`` for values that are kept; unknown members are "other".
+        replace: Returns the replacement of a value.
+        rename: Returns the replacement of an unknown member's name.
     """
 
     kinds: Mapping[str, str | None]
@@ -156,14 +155,14 @@ class _Rewriting:
     rename: Callable[[str], str] = str
 
     def members(self, members: Mapping[str, Any]) -> dict[str, Any]:
-        """An object whose members are known by their names, in alphabetical order."""
+        """Rewrite an object whose members have kinds, sorted by name."""
         return self._object(members, self._member)
 
     def _object(self, members: Mapping[str, Any], value_of: Callable[[str, Any], Any]) -> dict[str, Any]:
         written: dict[str, Any] = {}
         for name in sorted(members):
             shown = self.rename(name)
-            while shown in written:  # two names that were masked
+            while shown in written:  # two names may be equal after masking
                 shown += MASK[0]
             written[shown] = value_of(name, members[name])
         return written
@@ -178,7 +177,7 @@ class _Rewriting:
         return self.members(cast("dict[str, Any]", row)) if isinstance(row, dict) else self._within("other", row)
 
     def _within(self, kind: str, value: Any) -> Any:
-        """A value, with everything in it replaced."""
+        """Replace a value, or all values within it."""
         if isinstance(value, dict):
             return self._object(cast("dict[str, Any]", value), lambda _, part: self._within(kind, part))
         if isinstance(value, list):
@@ -187,7 +186,7 @@ class _Rewriting:
 
 
 def _stays(name: str, value: Any) -> bool:
-    """Tell whether a value is what the name of its member says, where that is a single one."""
+    """Tell whether a value is a single one, as it should be in a member that is kept."""
     if name in ("itemId", "actionId"):
         return value is None or isinstance(value, str)
     return name != "score" or value is None or isinstance(value, int | float)

@@ -1,10 +1,10 @@
-"""pytest fixtures with the embedded Personalize; pytest finds them by itself once this package is installed.
+"""pytest fixtures with the embedded Personalize, available once this package is installed.
 
 ``local_personalize``, ``personalize_client``, ``personalize_runtime``, ``personalize_endpoint``, ``personalize_data``,
 ``personalize_cassette`` and ``personalize_cassette_options``; see the docstrings, or ``pytest --fixtures``.
 
-Loaded by every run of pytest, whether it needs Personalize or not. So it imports nothing but pytest, and everything
-else when a fixture is used.
+Every run of pytest loads this module, even if it does not need Personalize. So it imports only pytest at first, and
+everything else when a fixture is used.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MODES = ("none", "once", "rewrite")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options of this plug-in."""
+    """Add the options of this plug-in."""
     text = "the data directory of the embedded Personalize, instead of its bundled sample"
     group = parser.getgroup("personalize", "Amazon Personalize")
     group.addoption("--personalize-data", metavar="DIR", help=text)
@@ -56,8 +56,8 @@ def personalize_data(pytestconfig: pytest.Config) -> Path:
 def local_personalize(personalize_data: Path) -> LocalPersonalize:
     """The embedded Personalize of this session.
 
-    Its faults are cleared after each test. Events that a test puts stay: a test that puts some makes a service of its
-    own, with ``LocalPersonalize.from_directory(personalize_data)``.
+    Its faults are cleared after each test. Its events are not: a test that puts events should make a service of its
+    own with ``LocalPersonalize.from_directory(personalize_data)``.
     """
     from personalize_rt.local import LocalDataError, LocalPersonalize
 
@@ -78,7 +78,7 @@ def personalize_client(local_personalize: LocalPersonalize) -> Generator[Any, No
 
 @pytest.fixture
 def personalize_runtime(local_personalize: LocalPersonalize, personalize_client: Any) -> PersonalizeRuntime:
-    """A ``PersonalizeRuntime`` that the embedded Personalize answers; it retries as ever, and does not wait for it."""
+    """A ``PersonalizeRuntime`` that the embedded Personalize answers. It retries as usual, but without waiting."""
     from personalize_rt.client import PersonalizeRuntime
     from personalize_rt.resilience.retry import RetryPolicy
 
@@ -95,9 +95,9 @@ def personalize_endpoint(local_personalize: LocalPersonalize) -> Generator[str, 
 
 @pytest.fixture(scope="session")
 def personalize_cassette_options() -> dict[str, Any]:
-    """The arguments of ``record()`` that reach the service, such as ``{"region_name": "eu-west-1"}``; by default none.
+    """The arguments of ``record()`` for the service, such as ``{"region_name": "eu-west-1"}``; by default none.
 
-    A project defines a fixture of this name, of any scope. It is asked for only when something is recorded.
+    A project may define a fixture of this name, of any scope. It is used only for recording.
     """
     return {}
 
@@ -106,9 +106,9 @@ def personalize_cassette_options() -> dict[str, Any]:
 def personalize_cassette(request: pytest.FixtureRequest) -> Generator[Recorder | Cassette, None, None]:
     """The recorded service of a test: ``personalize_cassette.runtime()`` and its other clients.
 
-    The file is ``cassettes/MODULE/TEST.json`` beside the test's module. By default it is only replayed;
-    ``--personalize-record=once`` (or ``personalize_record`` of the ini-file) records those that are not there, and
-    ``rewrite`` all. What a test that fails has recorded is not kept.
+    The file is ``cassettes/MODULE/TEST.json`` beside the test's module. By default it is only replayed.
+    ``--personalize-record=once`` (or ``personalize_record`` in the ini-file) records missing cassettes, and
+    ``rewrite`` records all. The recording of a test that fails is discarded.
     """
     from personalize_rt.testing.files import cassette_path
     from personalize_rt.testing.record import record
@@ -136,12 +136,12 @@ def personalize_cassette(request: pytest.FixtureRequest) -> Generator[Recorder |
 
 
 class _NotPassedError(Exception):
-    """Ends the block of a recording without writing it: the test failed or was skipped."""
+    """Ends a recording without writing it, since the test failed or was skipped."""
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Remember that a test passed."""
+    """Note that a test passed."""
     result = yield
     item.stash[_PASSED] = True
     return result
@@ -151,7 +151,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> Generator[None, object, object]:
-    """Remember the service, also where a project has a ``local_personalize`` of its own."""
+    """Note the service of the fixture ``local_personalize``, which a project may have overridden."""
     value = yield
     if fixturedef.argname == "local_personalize":
         request.config.stash[_LOCAL] = value
@@ -160,7 +160,7 @@ def pytest_fixture_setup(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
-    """Clear the faults, after the test's own fixtures are gone."""
+    """Clear the faults, after the test's own fixtures were torn down."""
     try:
         return (yield)
     finally:

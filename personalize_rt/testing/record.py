@@ -1,4 +1,4 @@
-"""Record the answers of a real endpoint once, and replay them in tests.
+"""Recording of the answers of a real endpoint, for replay in tests.
 
 ::
 
@@ -11,9 +11,9 @@
     with record("films.json", mode="once", region_name="eu-west-1") as service:  # or both: recorded if it is not there
         top_films(service.runtime(), "anybody")
 
-What is personal never reaches the file: user ids, context values, filter values and item metadata are replaced by
-numbered placeholders (``{user-1}``) before anything is kept. The file is JSON to be read and reviewed, and the same
-traffic gives the same file: it holds no times, request ids are left out, and recommendation ids are numbered.
+Personal values never reach the file: user ids, context values, filter values and item metadata are replaced by numbered
+placeholders (``{user-1}``) first. The file is JSON for people to review. The same traffic gives the same file: it has
+no times and no request ids, and recommendation ids are numbered.
 """
 
 from __future__ import annotations
@@ -78,28 +78,28 @@ def record(
     endpoint_url: str | None = None,
     config: Any = None,
 ) -> Generator[Any, None, None]:
-    """Record what is asked and answered while a ``with`` block lasts, and write it when the block ends well.
+    """Record requests and answers during a ``with`` block, and write them when the block ends without an exception.
 
-    Requests that are to be recorded go through a client, runtime or URL of the :class:`Recorder`, so that no client of
-    yours is changed. A place where the cassette cannot be written is refused before anything is asked.
+    Send the requests through a client, runtime or URL of the :class:`Recorder`; your own clients are not changed. A
+    path that cannot be written is refused before any request.
 
     Args:
-        path: Where to write the cassette.
-        mode: ``"rewrite"``, the default, records and replaces a file that is there. ``"once"`` records if there is no
-            file, and replays it if there is one: the block gets a :class:`Cassette` then, which has the same clients,
-            runtime and URL, and no client is built or called. ``"none"`` only replays.
-        client: Your own boto3 ``personalize-runtime`` client, to be called for each request: under moto, with a
-            stubber, with handlers. Its own retries happen beneath the recording. Replies are kept as it parsed them.
+        path: The path of the cassette.
+        mode: ``"rewrite"``, the default, records and replaces an existing file. ``"once"`` replays an existing file:
+            the block gets a :class:`Cassette` then, which has the same clients, runtime and URL, and no client is built
+            or called; if there is no file, it records. ``"none"`` only replays.
+        client: Your own boto3 ``personalize-runtime`` client, called for each request: under moto, with a stubber, with
+            handlers. Its own retries are not recorded. Replies are kept as it parsed them.
         region_name: Without a client, the region of the one to build; by default the session's. Replies are kept as
             they arrived.
         session: The ``boto3.Session`` of the client to build.
-        endpoint_url: Where that client sends requests instead of AWS.
+        endpoint_url: The URL to which that client sends requests instead of AWS.
         config: A ``botocore.config.Config`` for that client.
 
     Raises:
-        ValidationError: Arguments that do not go together.
+        ValidationError: The arguments do not go together.
         ConfigurationError: No client can be built: no region, no such profile.
-        CassetteError: The cassette cannot be written, or replayed; or nothing was asked in the block.
+        CassetteError: The cassette cannot be written or replayed, or the block made no request.
     """
     if mode not in ("rewrite", "once", "none"):
         raise ValidationError('mode must be "rewrite", "once" or "none"', parameter="mode")
@@ -133,10 +133,10 @@ def record(
 
 
 def _check_place(path: Path) -> None:
-    """Try to write a file beside a path: calls cost money, and must not be made in vain.
+    """Check that a cassette can be written, since calls cost money and should not be made in vain.
 
     Raises:
-        CassetteError: That is not possible.
+        CassetteError: The file cannot be written.
     """
     if os.path.isdir(path):
         raise CassetteError(f"{path} is a directory: name a file in it")
@@ -151,10 +151,10 @@ def _check_place(path: Path) -> None:
 
 
 class Recorder(Endpoint):
-    """Passes requests on, gives the answers back as they are, and keeps both without what is personal.
+    """Passes requests on, returns the answers unchanged, and keeps both without personal values.
 
-    Made by :func:`record`. Only answers are kept: a time-out or a broken connection is raised as ever, and leaves no
-    trace. Ask from one thread where the file is to be the same each time.
+    Made by :func:`record`. Only answers are kept: a time-out or a broken connection is raised as usual and not
+    recorded. Use one thread if the file should be the same each time.
     """
 
     _lock = forks.lock()
@@ -165,12 +165,12 @@ class Recorder(Endpoint):
         self._exchanges: list[Exchange] = []
 
     def cassette(self) -> Cassette:
-        """What was recorded so far."""
+        """The recording so far."""
         with self._lock:
             return Cassette(self._exchanges)
 
     def _answer(self, operation: Operation[Any], members: Mapping[str, Any]) -> HttpResponse:
-        # Null counts as absent, but not for boto3.
+        # The service treats null as absent; boto3 refuses it.
         answer = self._forwarder.send(operation, {name: value for name, value in members.items() if value is not None})
         with self._lock:
             request = self._placeholders.request(members)
@@ -184,7 +184,7 @@ class Recorder(Endpoint):
         return f"Recorder({len(self._exchanges)} exchanges)"
 
 
-# They tell how the answer came here, not how it goes on.
+# Headers of the connection to the service, which do not apply to the client's.
 _OF_THE_CONNECTION = {"connection", "content-encoding", "content-length", "keep-alive", "transfer-encoding"}
 
 
@@ -195,11 +195,11 @@ def _content(answer: Answer) -> Mapping[str, Any]:
         content = None
     if isinstance(content, dict):
         return cast("dict[str, Any]", content)
-    # botocore, too, takes the body of an error that is not JSON for its message: something on the way answered.
+    # A proxy's error need not be JSON; like botocore, take its body for the message.
     return {"message": answer.body.decode("utf-8", "replace")}
 
 
-# What a client acts upon. A Retry-After that is a date would be another one the next time.
+# The headers that a client acts upon. A Retry-After with a date would differ in each recording.
 _KEPT_HEADERS = {
     "retry-after": re.compile(r"[\d.]+"),
     "x-amz-retry-after": re.compile(r"[\d.]+"),

@@ -1,4 +1,4 @@
-"""Taking the waiting out of retries."""
+"""A switch for retries without waiting."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["set_testing"]
 
 
 class _Restore:
-    """Puts the previous mode back when used as a context manager; may be ignored."""
+    """A context manager that restores the previous mode. Need not be used."""
 
     def __init__(self, previous: Testing | None) -> None:
         self._previous = previous
@@ -25,16 +25,16 @@ class _Restore:
 
 
 def set_testing(testing_mode: bool = True, *, attempts: int | None = None) -> _Restore:
-    """Take the waiting out of retries, for the whole process.
+    """Make retries in the whole process skip their waits.
 
-    Retries still happen, so that your code meets the same attempts and errors; they just do not wait.
+    Retries still happen, so that your code sees the same attempts and errors.
 
     Args:
         testing_mode: ``False`` switches back to normal.
-        attempts: Requests at the most for each call, whatever its policy says; ``None`` keeps the policy's number.
+        attempts: The most requests for each call, whatever its policy; ``None`` keeps the policy's number.
 
     Returns:
-        A context manager that restores the previous mode on exit. To switch for a whole test session, ignore it.
+        A context manager that restores the previous mode on exit. Ignore it to switch for a whole test session.
     """
     previous = testing()
     switch_testing(Testing(attempts) if testing_mode else None)
