@@ -32,7 +32,8 @@ from personalize_rt import (
     ServiceError,
     ValidationError,
 )
-from personalize_rt.operations import OPERATIONS, Operation, Request, argument_name, recommendations_request
+from personalize_rt.arguments import RecommendationsArguments
+from personalize_rt.operations import OPERATIONS, Operation, Request, argument_name, request_for
 from personalize_rt.transport.failures import service_error
 
 Model = Mapping[str, Any]
@@ -266,20 +267,7 @@ _SIZES: Mapping[str, Callable[[Any, int], Any]] = {
 
 def test_a_promotion_sends_what_the_model_has(service_model: Model) -> None:
     promotion = Promotion("sale", 20, filter_arn=FILTER, filter_values={"GENRE": "Drama"})
-    request = recommendations_request(
-        Limits(),
-        campaign_arn=ARN,
-        recommender_arn=None,
-        user_id="u",
-        item_id=None,
-        num_results=None,
-        context=None,
-        filter_arn=None,
-        filter_values=None,
-        filter=None,
-        promotions=[promotion],
-        metadata_columns=None,
-    )
+    request = request_for(RecommendationsArguments(campaign_arn=ARN, promotions=[promotion]), Limits())
     (sent,) = request.members["promotions"]
     assert list(compare_names("member Promotion", service_model["shapes"]["Promotion"]["members"], sent)) == []
 

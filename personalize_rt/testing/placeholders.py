@@ -17,6 +17,7 @@ from typing import Any, cast
 
 import attrs
 
+from personalize_rt.arguments import LISTS, members_of
 from personalize_rt.operations import GET_RECOMMENDATIONS, Request
 from personalize_rt.redaction import MASK, describe, mask
 from personalize_rt.transport.failures import shown_code
@@ -28,11 +29,10 @@ Replace = Callable[[str, Any], Any]
 
 # What is in the members of requests, or None for what stays.
 _REQUEST: Mapping[str, str | None] = {
-    **dict.fromkeys(("campaignArn", "recommenderArn", "itemId", "numResults", "inputList"), None),
-    **dict.fromkeys(("filterArn", "metadataColumns", "name", "percentPromotedItems"), None),
-    "userId": "user",
-    "context": "context",
-    "filterValues": "filter-value",
+    member.name: member.personal
+    for arguments in LISTS
+    for member in members_of(arguments).values()
+    if member.name is not None and member.form != "promotions"  # which have members of their own
 }
 # The same of replies.
 _REPLY: Mapping[str, str | None] = {
