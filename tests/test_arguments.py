@@ -89,6 +89,11 @@ def compare(place: str, wanted: Iterable[str], there: Iterable[str]) -> None:
     assert not stale, f"LEFT_OUT says that {place} has no {', '.join(stale)}: take it out"
 
 
+def names(kind: type[Any]) -> set[str]:
+    """The members that the arguments of a class are sent as."""
+    return {member.name for member in members_of(kind).values() if member.name is not None}
+
+
 def path_of(thing: Any) -> str:
     return str(Path(inspect.getsourcefile(thing) or "").relative_to(PACKAGE.parent).as_posix())
 
@@ -103,14 +108,9 @@ def named(kind: type[Any], *without: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=lambda operation: operation.name)
 def test_each_member_has_a_check_and_each_check_a_member(operation: Any) -> None:
-    listed = (member.name for member in members_of(operation.arguments).values())
-    compare("personalize_rt/operations.py", filter(None, listed), operation.checks)
+    compare("personalize_rt/operations.py, checks", names(operation.arguments), operation.checks)
+    compare("personalize_rt/operations.py, _PROMOTION", names(Promotion), operations._PROMOTION)
     assert OPERATIONS[operation.arguments.operation] is operation
-    compare(
-        "personalize_rt/operations.py",
-        (member.name for member in members_of(Promotion).values() if member.name),
-        operations._PROMOTION,
-    )
 
 
 @pytest.mark.parametrize("kind", LISTS)
@@ -390,13 +390,13 @@ def test_a_cassette_hides_what_is_personal_and_keeps_the_rest(kind: Any) -> None
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=lambda operation: operation.name)
 def test_what_is_personal_is_hidden_from_messages(operation: Any) -> None:
-    for member in filter(None, (member.name for member in members_of(operation.arguments).values())):
+    for member in names(operation.arguments):
         request = Request(operation, {member: {"NAME": "tt-17"}})
         assert ("tt-17" in request.personal_values()) == (member in PERSONAL), member
 
 
 def test_the_fallbacks_have_decided_about_every_member() -> None:
-    known = {member for operation in OPERATIONS.values() for member in operation.checks}
+    known = {member for kind in CALLS for member in names(kind)}
     compare("personalize_rt/resilience/fallback.py, _MEMBERS", known, fallback._MEMBERS)
 
 
@@ -476,7 +476,9 @@ def test_the_embedded_service_honours_every_member_or_refuses_it(local: LocalPer
         makes_a_difference |= {(method, member) for member in members}
     for method, operation in operations_of.items():
         place = f"personalize_rt/local/engine.py, as far as pairs() in tests/test_arguments.py shows {method}()"
-        compare(place, operation.checks, (member for made_by, member in makes_a_difference if made_by == method))
+        compare(
+            place, names(operation.arguments), (member for made_by, member in makes_a_difference if made_by == method)
+        )
 
 
 def test_the_embedded_service_refuses_a_member_that_it_would_ignore(
@@ -511,4 +513,8 @@ def test_the_reference_names_the_members_of_each_operation() -> None:
     for cells, operation in zip(
         zip(required.split("|")[2:5], others.split("|")[2:5], strict=True), OPERATIONS.values(), strict=True
     ):
-        compare("docs/reference/service.md, section 3.1", operation.checks, re.findall(r"`(\w+)`", " ".join(cells)))
+        compare(
+            "docs/reference/service.md, section 3.1",
+            names(operation.arguments),
+            re.findall(r"`(\w+)`", " ".join(cells)),
+        )
