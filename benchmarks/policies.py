@@ -87,24 +87,15 @@ def ours(client: AtOnce, **options: Any) -> Any:
 def bare(client: Any, wanted: list[str]) -> Callable[[], object]:
     """The request, the transport and the result, without any driver."""
     from personalize_rt import Limits
-    from personalize_rt.operations import personalized_ranking_request
+    from personalize_rt.arguments import RankingArguments
+    from personalize_rt.operations import request_for
     from personalize_rt.results import ResponseInfo
     from personalize_rt.transport import Transport
 
     transport, limits = Transport(client), Limits()
 
     def call() -> object:
-        request = personalized_ranking_request(
-            limits,
-            campaign_arn=ARN,
-            user_id="u",
-            input_list=wanted,
-            context=None,
-            filter_arn=None,
-            filter_values=None,
-            filter=None,
-            metadata_columns=None,
-        )
+        request = request_for(RankingArguments(campaign_arn=ARN, user_id="u", input_list=wanted), limits)
         reply = transport.send(request)
         return request.operation.read(reply.members, request, ResponseInfo(reply.request_id, 1, 0.0, "service"))
 

@@ -8,6 +8,7 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from personalize_rt._version import __version__
+    from personalize_rt.arguments import Promotion
     from personalize_rt.client import Campaign, PersonalizeRuntime, Recommender
     from personalize_rt.errors import (
         AccessDeniedError,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from personalize_rt.filters.values import FilterValue, RawFilterValue
     from personalize_rt.interactions import Interaction
     from personalize_rt.limits import Limits
-    from personalize_rt.operations import Promotion
     from personalize_rt.rerank import (
         CoVisitationScorer,
         EmbeddingScorer,
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
 else:
     _HOMES = {
         "_version": "__version__",
+        "arguments": "Promotion",
         "client": "Campaign PersonalizeRuntime Recommender",
         "errors": "AccessDeniedError CircuitOpenError ConfigurationError DeadlineExceededError FilterSyntaxError "
         "FilterValuesError InvalidInputError PersonalizeError ResourceNotFoundError ResponseError ServerError "
@@ -72,7 +73,6 @@ else:
         "filters.values": "FilterValue RawFilterValue",
         "interactions": "Interaction",
         "limits": "Limits",
-        "operations": "Promotion",
         "rerank": "CoVisitationScorer EmbeddingScorer EnsembleScorer LocalReranker PopularityScorer Scorer "
         "ShadowScorer",
         "resilience.breaker": "CircuitBreaker",

@@ -11,10 +11,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from personalize_rt import operations
+from personalize_rt.arguments import ActionsArguments, Promotion, RankingArguments, RecommendationsArguments
 from personalize_rt.filters.values import FilterValue
 from personalize_rt.handles import Bound
 from personalize_rt.limits import Limits
-from personalize_rt.operations import Promotion, Request
+from personalize_rt.operations import Request
 from personalize_rt.resilience import asynchronous
 from personalize_rt.resilience.call import UNSET as _UNSET
 from personalize_rt.resilience.call import Hook, Policies
@@ -155,8 +156,7 @@ class AsyncPersonalizeRuntime:
             ValidationError: An argument was refused; nothing was sent.
             PersonalizeError: The call failed; see the tree in :mod:`personalize_rt.errors`.
         """
-        request = operations.recommendations_request(
-            self._limits,
+        arguments = RecommendationsArguments(
             campaign_arn=campaign_arn,
             recommender_arn=recommender_arn,
             user_id=user_id,
@@ -169,7 +169,7 @@ class AsyncPersonalizeRuntime:
             promotions=promotions,
             metadata_columns=metadata_columns,
         )
-        return await self._call(request)
+        return await self._call(operations.request_for(arguments, self._limits))
 
     async def get_personalized_ranking(
         self,
@@ -201,8 +201,7 @@ class AsyncPersonalizeRuntime:
             ValidationError: An argument was refused; nothing was sent.
             PersonalizeError: The call failed; see the tree in :mod:`personalize_rt.errors`.
         """
-        request = operations.personalized_ranking_request(
-            self._limits,
+        arguments = RankingArguments(
             campaign_arn=campaign_arn,
             user_id=user_id,
             input_list=input_list,
@@ -212,7 +211,7 @@ class AsyncPersonalizeRuntime:
             filter=filter,
             metadata_columns=metadata_columns,
         )
-        return await self._call(request)
+        return await self._call(operations.request_for(arguments, self._limits))
 
     async def rank_long(
         self,
@@ -260,8 +259,7 @@ class AsyncPersonalizeRuntime:
         from personalize_rt.resilience import asynchronous_long
         from personalize_rt.resilience.long_call import LongCall, without_length
 
-        request = operations.personalized_ranking_request(
-            without_length(self._limits),
+        arguments = RankingArguments(
             campaign_arn=campaign_arn,
             user_id=user_id,
             input_list=input_list,
@@ -271,7 +269,7 @@ class AsyncPersonalizeRuntime:
             filter=filter,
             metadata_columns=metadata_columns,
         )
-        request = await self._addressed(request)
+        request = await self._addressed(operations.request_for(arguments, without_length(self._limits)))
         call = LongCall(request, self._policies, self._limits, max_requests=max_requests, concurrency=concurrency)
         return await asynchronous_long.rank(call, self._transport)
 
@@ -299,8 +297,7 @@ class AsyncPersonalizeRuntime:
             ValidationError: An argument was refused; nothing was sent.
             PersonalizeError: The call failed; see the tree in :mod:`personalize_rt.errors`.
         """
-        request = operations.action_recommendations_request(
-            self._limits,
+        arguments = ActionsArguments(
             campaign_arn=campaign_arn,
             user_id=user_id,
             num_results=num_results,
@@ -308,7 +305,7 @@ class AsyncPersonalizeRuntime:
             filter_values=filter_values,
             filter=filter,
         )
-        return await self._call(request)
+        return await self._call(operations.request_for(arguments, self._limits))
 
     async def _addressed(self, request: Request[ResultT]) -> Request[ResultT]:
         await self._transport.client()  # building it is not part of the call's time

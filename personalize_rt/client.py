@@ -8,9 +8,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from personalize_rt import operations
+from personalize_rt.arguments import ActionsArguments, Promotion, RankingArguments, RecommendationsArguments
 from personalize_rt.filters.values import FilterValue
 from personalize_rt.limits import Limits
-from personalize_rt.operations import Promotion, Request
+from personalize_rt.operations import Request
 from personalize_rt.resilience import sync
 from personalize_rt.resilience.call import UNSET as _UNSET
 from personalize_rt.resilience.call import Hook, Policies
@@ -150,8 +151,7 @@ class PersonalizeRuntime:
             ValidationError: An argument was refused; nothing was sent.
             PersonalizeError: The call failed; see the tree in :mod:`personalize_rt.errors`.
         """
-        request = operations.recommendations_request(
-            self._limits,
+        arguments = RecommendationsArguments(
             campaign_arn=campaign_arn,
             recommender_arn=recommender_arn,
             user_id=user_id,
@@ -164,7 +164,7 @@ class PersonalizeRuntime:
             promotions=promotions,
             metadata_columns=metadata_columns,
         )
-        return self._call(request)
+        return self._call(operations.request_for(arguments, self._limits))
 
     def get_personalized_ranking(
         self,
@@ -196,8 +196,7 @@ class PersonalizeRuntime:
             ValidationError: An argument was refused; nothing was sent.
             PersonalizeError: The call failed; see the tree in :mod:`personalize_rt.errors`.
         """
-        request = operations.personalized_ranking_request(
-            self._limits,
+        arguments = RankingArguments(
             campaign_arn=campaign_arn,
             user_id=user_id,
             input_list=input_list,
@@ -207,7 +206,7 @@ class PersonalizeRuntime:
             filter=filter,
             metadata_columns=metadata_columns,
         )
-        return self._call(request)
+        return self._call(operations.request_for(arguments, self._limits))
 
     def rank_long(
         self,
@@ -255,8 +254,7 @@ class PersonalizeRuntime:
         from personalize_rt.resilience import sync_long
         from personalize_rt.resilience.long_call import LongCall, without_length
 
-        request = operations.personalized_ranking_request(
-            without_length(self._limits),
+        arguments = RankingArguments(
             campaign_arn=campaign_arn,
             user_id=user_id,
             input_list=input_list,
@@ -266,7 +264,7 @@ class PersonalizeRuntime:
             filter=filter,
             metadata_columns=metadata_columns,
         )
-        request = self._addressed(request)
+        request = self._addressed(operations.request_for(arguments, without_length(self._limits)))
         call = LongCall(request, self._policies, self._limits, max_requests=max_requests, concurrency=concurrency)
         return sync_long.rank(call, self._transport)
 
@@ -294,8 +292,7 @@ class PersonalizeRuntime:
             ValidationError: An argument was refused; nothing was sent.
             PersonalizeError: The call failed; see the tree in :mod:`personalize_rt.errors`.
         """
-        request = operations.action_recommendations_request(
-            self._limits,
+        arguments = ActionsArguments(
             campaign_arn=campaign_arn,
             user_id=user_id,
             num_results=num_results,
@@ -303,7 +300,7 @@ class PersonalizeRuntime:
             filter_values=filter_values,
             filter=filter,
         )
-        return self._call(request)
+        return self._call(operations.request_for(arguments, self._limits))
 
     def _addressed(self, request: Request[ResultT]) -> Request[ResultT]:
         self._transport.client()  # building it is not part of the call's time

@@ -7,8 +7,8 @@ from typing import Any
 
 import attrs
 
+from personalize_rt.arguments import Promotion
 from personalize_rt.errors import ValidationError
-from personalize_rt.operations import Promotion
 from personalize_rt.redaction import describe
 
 __all__ = ["Bound"]

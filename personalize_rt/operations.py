@@ -9,21 +9,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache
-from operator import index
+from functools import cache, lru_cache
+from operator import attrgetter, index
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
 import attrs
 
+from personalize_rt.arguments import (
+    LISTS,
+    PERSONAL,
+    ActionsArguments,
+    Arguments,
+    Form,
+    Promotion,
+    RankingArguments,
+    RecommendationsArguments,
+    members_of,
+)
 from personalize_rt.errors import ValidationError
-from personalize_rt.filters.values import FilterValue, encode_values
+from personalize_rt.filters.values import encode_values
 from personalize_rt.limits import Limits
 from personalize_rt.redaction import describe
 from personalize_rt.results import ActionRecommendations, Ranking, Recommendations, ResponseInfo
 
 if TYPE_CHECKING:  # the language is not imported before a filter is given
-    from personalize_rt.filters.expression import BoundFilter, Filter
+    from personalize_rt.filters.expression import BoundFilter
+    from personalize_rt.filters.terms import Target
 
 __all__ = [
     "GET_ACTION_RECOMMENDATIONS",
@@ -33,10 +45,8 @@ __all__ = [
     "Operation",
     "Promotion",
     "Request",
-    "action_recommendations_request",
     "argument_name",
-    "personalized_ranking_request",
-    "recommendations_request",
+    "request_for",
 ]
 
 ResultT = TypeVar("ResultT")
@@ -46,25 +56,6 @@ _ARN = re.compile(r"arn:([a-z\d-]+):personalize:.*:.*:.+")
 # Compiled when they are first used: most programs name no promotion and no context.
 _PROMOTION_NAME = r"[a-zA-Z0-9][a-zA-Z0-9\-_]*"
 _NAME = r"[A-Za-z\d_]+"
-
-
-@attrs.frozen
-class Promotion:
-    """Items that the business wants seen, as part of the recommendations.
-
-    Attributes:
-        name: Shown as ``promotion_name`` on the promoted items; letters, digits, ``-`` and ``_``, at most 63.
-        percent: How much of the answer may be promoted items, from 1 to 100.
-        filter: The filter that says which items are promoted: a ``Filter``, or what its ``bind`` returns.
-        filter_arn: The same by its ARN.
-        filter_values: Values for the parameters of ``filter_arn``.
-    """
-
-    name: str
-    percent: int
-    filter: BoundFilter | Filter | None = attrs.field(default=None, kw_only=True)
-    filter_arn: str | None = attrs.field(default=None, kw_only=True)
-    filter_values: Mapping[str, FilterValue] | None = attrs.field(default=None, kw_only=True, repr=False)
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -109,18 +100,18 @@ class Request(Generic[ResultT]):
         for members in self._parts():
             for name in ("campaignArn", "recommenderArn", "filterArn", "itemId", "inputList", "name"):
                 yield from _texts(members.get(name))
-            for name in ("context", "filterValues"):
+            for name in PERSONAL:
                 yield from _texts([*members[name]] if isinstance(members.get(name), dict) else None)
         yield from _texts(self.members.get("metadataColumns"))
 
     def personal_values(self) -> Iterator[str]:
-        """Every value that no message may show: user id, context values, filter values."""
+        """Every value that no message may show, and the texts in quotes within filter values."""
         for members in self._parts():
-            yield from _texts(members.get("userId"))
-            yield from _texts(members.get("context"))
-            for value in _texts(members.get("filterValues")):
-                yield value
-                yield from (part.strip('"') for part in re.findall(r'"[^"]*"|[^",]+', value))
+            for name in PERSONAL:
+                for value in _texts(members.get(name)):
+                    yield value
+                    if name == "filterValues":
+                        yield from (part.strip('"') for part in re.findall(r'"[^"]*"|[^",]+', value))
 
     def _parts(self) -> Iterator[Mapping[str, Any]]:
         """The request and its promotions. One that is passed on for somebody else was not checked."""
@@ -141,17 +132,23 @@ class Operation(Generic[ResultT]):
         name: The service's name (``"GetRecommendations"``).
         method: The name of boto3's method and of ours (``"get_recommendations"``).
         path: The path that the request is POSTed to (``"/recommendations"``).
-        required: Members without which the service can do nothing, whatever the recipe.
+        arguments: The class of its arguments, which lists the members of the request.
         checks: For each member of the request, what it must be.
         read: Makes the result from a reply's members.
+        target: What a filter of a request has to be about.
+        required: Members without which the service can do nothing, whatever the recipe.
     """
 
     name: str
     method: str
     path: str
-    required: tuple[str, ...]
+    arguments: type[Arguments[ResultT]]
     checks: Mapping[str, Check]
     read: Callable[[Mapping[str, Any], Request[ResultT], ResponseInfo], ResultT]
+    target: Target = "ItemID"
+    required: tuple[str, ...] = attrs.field(
+        init=False, default=attrs.Factory(lambda self: _required(self.arguments), takes_self=True)
+    )
 
     def check(self, members: Mapping[str, Any], limits: Limits, *, spell: Spell = str) -> None:
         """Check a request, member by member and as a whole.
@@ -179,11 +176,6 @@ class Operation(Generic[ResultT]):
                 f"{spell('filterValues')} without {spell('filterArn')}: nothing would use them", spell("filterArn")
             )
 
-    def request(self, members: Mapping[str, Any], limits: Limits, bound: BoundFilter | None = None) -> Request[ResultT]:
-        """Check the members, spelling them as the Python arguments, and freeze them."""
-        self.check(members, limits, spell=argument_name)
-        return Request(self, MappingProxyType(dict(members)), bound)
-
     def __repr__(self) -> str:
         return f"Operation({self.name})"
 
@@ -209,8 +201,10 @@ Check = Callable[[Any, _Where], None]
 @lru_cache(maxsize=128)
 def argument_name(member: str) -> str:
     """The Python argument for a member of the wire request: ``inputList`` is ``input_list``."""
-    if member == "percentPromotedItems":
-        return "percent"
+    for kind in LISTS:
+        for argument, known in members_of(kind).items():
+            if known.name == member:
+                return argument
     return re.sub(r"[A-Z]", lambda match: f"_{match[0].lower()}", member)
 
 
@@ -230,6 +224,8 @@ def _is_a(value: Any, kind: type | tuple[type, ...], wanted: str, where: _Where)
 
 
 def _check_text(value: Any, where: _Where, limit: int | None, source: str) -> None:
+    if isinstance(value, str) and (limit is None or len(value) <= limit):
+        return  # at once: most members are texts
     _is_a(value, str, "a str", where)
     _at_most(len(value), limit, lambda: describe(value), source, where)
 
@@ -390,6 +386,11 @@ _COMMON: Mapping[str, Check] = {
 }
 
 
+def _required(arguments: Any) -> tuple[str, ...]:
+    members = members_of(arguments)
+    return tuple(str(members[field.name].name) for field in attrs.fields(arguments) if field.default is attrs.NOTHING)
+
+
 def _read_ranking(reply: Mapping[str, Any], request: Request[Ranking], info: ResponseInfo) -> Ranking:
     return Ranking.from_response(reply, input_list=request.members["inputList"], info=info)
 
@@ -398,7 +399,7 @@ GET_RECOMMENDATIONS: Operation[Recommendations] = Operation(
     name="GetRecommendations",
     method="get_recommendations",
     path="/recommendations",
-    required=(),
+    arguments=RecommendationsArguments,
     checks={
         **_COMMON,
         "recommenderArn": _check_arn,
@@ -415,7 +416,7 @@ GET_PERSONALIZED_RANKING: Operation[Ranking] = Operation(
     name="GetPersonalizedRanking",
     method="get_personalized_ranking",
     path="/personalize-ranking",
-    required=("campaignArn", "userId", "inputList"),
+    arguments=RankingArguments,
     checks={
         **_COMMON,
         "inputList": _check_input_list,
@@ -429,9 +430,10 @@ GET_ACTION_RECOMMENDATIONS: Operation[ActionRecommendations] = Operation(
     name="GetActionRecommendations",
     method="get_action_recommendations",
     path="/action-recommendations",
-    required=("campaignArn", "userId"),
+    arguments=ActionsArguments,
     checks={**_COMMON, "numResults": _check_num_actions},
     read=lambda reply, request, info: ActionRecommendations.from_response(reply, info=info),
+    target="ActionID",
 )
 
 OPERATIONS: Mapping[str, Operation[Any]] = {
@@ -443,89 +445,60 @@ OPERATIONS: Mapping[str, Operation[Any]] = {
 # From Python arguments to members. What is None or empty is not sent.
 
 
-def recommendations_request(
-    limits: Limits,
-    *,
-    campaign_arn: str | None,
-    recommender_arn: str | None,
-    user_id: str | None,
-    item_id: str | None,
-    num_results: int | None,
-    context: Mapping[str, str] | None,
-    filter_arn: str | None,
-    filter_values: Mapping[str, FilterValue] | None,
-    filter: BoundFilter | Filter | None,
-    promotions: Iterable[Promotion],
-    metadata_columns: Iterable[str] | None,
-) -> Request[Recommendations]:
-    """Build a GetRecommendations request; see :meth:`PersonalizeRuntime.get_recommendations`."""
-    bound = _bound(filter, filter_values, "filter", "ItemID")
-    members = _given(
-        campaignArn=campaign_arn,
-        recommenderArn=recommender_arn,
-        userId=user_id,
-        itemId=item_id,
-        numResults=_integer(num_results),
-        context=_mapping(context, "context"),
-        **_filter_members(bound, filter_arn, filter_values, "filter", limits),
-        promotions=_promotions(promotions, limits),
-        metadataColumns=_columns(metadata_columns),
-    )
-    return GET_RECOMMENDATIONS.request(members, limits, bound)
+def request_for(arguments: Arguments[ResultT], limits: Limits) -> Request[ResultT]:
+    """Check the arguments of a call, and make the request of them.
+
+    Raises:
+        ValidationError: The first argument that is missing, too large or of the wrong kind.
+    """
+    operation: Operation[ResultT] = OPERATIONS[arguments.operation]
+    members, bound = _encoded(arguments, operation.target, limits)
+    operation.check(members, limits, spell=argument_name)
+    return Request(operation, MappingProxyType(members), bound)
 
 
-def personalized_ranking_request(
-    limits: Limits,
-    *,
-    campaign_arn: str,
-    user_id: str,
-    input_list: Iterable[str],
-    context: Mapping[str, str] | None,
-    filter_arn: str | None,
-    filter_values: Mapping[str, FilterValue] | None,
-    filter: BoundFilter | Filter | None,
-    metadata_columns: Iterable[str] | None,
-) -> Request[Ranking]:
-    """Build a GetPersonalizedRanking request; see :meth:`PersonalizeRuntime.get_personalized_ranking`."""
-    bound = _bound(filter, filter_values, "filter", "ItemID")
-    members = _given(
-        campaignArn=campaign_arn,
-        userId=user_id,
-        context=_mapping(context, "context"),
-        **_filter_members(bound, filter_arn, filter_values, "filter", limits),
-        metadataColumns=_columns(metadata_columns),
-    )
-    # Not left out when empty: an empty list is refused, not forgotten.
-    members["inputList"] = _list(input_list, "input_list", "item ids")
-    return GET_PERSONALIZED_RANKING.request(members, limits, bound)
+def _encoded(
+    arguments: Any, target: Target, limits: Limits, within: str = ""
+) -> tuple[dict[str, Any], BoundFilter | None]:
+    """Arguments as members, and the filter that they have.
+
+    Args:
+        arguments: Those of a call, or a promotion.
+        target: What a filter has to be about.
+        limits: How much a request may carry.
+        within: How an error names what they are a part of: ``"promotions[0]."``.
+    """
+    bound = None
+    if arguments.filter is not None:
+        bound = _bound(arguments.filter, arguments.filter_values, f"{within}filter", target)
+        if arguments.filter_arn is not None or arguments.filter_values is not None:
+            name = f"{within}filter"
+            raise _error(f"give {name}, or {name}_arn and {name}_values, not both", name)
+    values, steps = _steps(arguments.__class__)
+    members: dict[str, Any] = {}
+    for (argument, member, default, encode), given in zip(steps, values(arguments), strict=True):
+        if given is default:
+            continue
+        value = given if encode is None else encode(given, within + argument, limits)
+        if value is not None or given is None:  # None where it means nothing is for the checks to refuse
+            members[member] = value
+    if bound is not None:
+        members["filterArn"] = bound.filter_arn
+        if bound.filter_values:
+            members["filterValues"] = bound.filter_values
+    return members, bound
 
 
-def action_recommendations_request(
-    limits: Limits,
-    *,
-    campaign_arn: str,
-    user_id: str,
-    num_results: int | None,
-    filter_arn: str | None,
-    filter_values: Mapping[str, FilterValue] | None,
-    filter: BoundFilter | Filter | None,
-) -> Request[ActionRecommendations]:
-    """Build a GetActionRecommendations request; see :meth:`PersonalizeRuntime.get_action_recommendations`."""
-    bound = _bound(filter, filter_values, "filter", "ActionID")
-    members = _given(
-        campaignArn=campaign_arn,
-        userId=user_id,
-        numResults=_integer(num_results),
-        **_filter_members(bound, filter_arn, filter_values, "filter", limits),
-    )
-    return GET_ACTION_RECOMMENDATIONS.request(members, limits, bound)
+@cache
+def _steps(kind: type[Any]) -> tuple[attrgetter[Any], tuple[tuple[str, str, Any, _Encode | None], ...]]:
+    """The arguments of a class that are sent: how to read their values, and for each what to do with one."""
+    members = members_of(kind)
+    fields = [field for field in attrs.fields(kind) if members[field.name].name is not None]
+    steps = ((f.name, str(members[f.name].name), f.default, _ENCODE[members[f.name].form]) for f in fields)
+    return attrgetter(*(field.name for field in fields)), tuple(steps)
 
 
-def _given(**members: Any) -> dict[str, Any]:
-    return {name: value for name, value in members.items() if value is not None}
-
-
-def _list(values: Any, parameter: str, what: str) -> list[Any]:
+def _list(values: Any, parameter: str, what: str = "item ids") -> list[Any]:
     if type(values).__module__ != "builtins":
         from personalize_rt.columns import as_ids
 
@@ -552,8 +525,6 @@ def _integer(value: Any) -> Any:
 
 
 def _mapping(values: Any, parameter: str) -> dict[str, Any] | None:
-    if values is None:
-        return None
     if not isinstance(values, Mapping):
         raise _error(f"{parameter} is {describe(values)}, not a mapping of names to values", parameter)
     return dict(cast("Mapping[str, Any]", values)) or None
@@ -587,48 +558,36 @@ def _bound(filter: Any, values: Any, parameter: str, target: str) -> BoundFilter
     return filter
 
 
-def _filter_members(
-    bound: BoundFilter | None, filter_arn: Any, filter_values: Any, parameter: str, limits: Limits
-) -> dict[str, Any]:
-    if bound is None:
-        values = _filter_values(filter_values, f"{parameter}_values", limits)
-        return _given(filterArn=filter_arn, filterValues=values)
-    if filter_arn is not None or filter_values is not None:
-        raise _error(f"give {parameter}, or {parameter}_arn and {parameter}_values, not both", parameter)
-    return _given(filterArn=bound.filter_arn, filterValues=bound.filter_values or None)
-
-
-def _columns(columns: Any) -> dict[str, list[str]] | None:
-    if columns is None:
-        return None
+def _columns(columns: Any, parameter: str) -> dict[str, list[str]] | None:
     if isinstance(columns, Mapping):
         raise _error(
-            "metadata_columns is a mapping: it takes a list of column names, and adds the ITEMS key itself",
-            "metadata_columns",
+            f"{parameter} is a mapping: it takes a list of column names, and adds the ITEMS key itself", parameter
         )
-    names = _list(columns, "metadata_columns", "column names")
+    names = _list(columns, parameter, "column names")
     return {"ITEMS": names} if names else None
 
 
-def _promotions(promotions: Any, limits: Limits) -> list[dict[str, Any]] | None:
+def _promotions(promotions: Any, parameter: str, limits: Limits) -> list[dict[str, Any]] | None:
     if isinstance(promotions, Promotion):
         raise _error(
-            "promotions is a Promotion: it takes a list of them; for a single one write [promotion]", "promotions"
+            f"{parameter} is a Promotion: it takes a list of them; for a single one write [promotion]", parameter
         )
     members: list[dict[str, Any]] = []
-    for n, promotion in enumerate(_list(promotions, "promotions", "promotions")):
+    for n, promotion in enumerate(_list(promotions, parameter, "promotions")):
+        name = f"{parameter}[{n}]"
         if not isinstance(promotion, Promotion):
-            raise _error(f"promotions[{n}] is {describe(promotion)}, not a Promotion", f"promotions[{n}]")
-        members.append(
-            {"name": promotion.name, "percentPromotedItems": _integer(promotion.percent)}
-            | _given(
-                **_filter_members(
-                    _bound(promotion.filter, promotion.filter_values, f"promotions[{n}].filter", "ItemID"),
-                    promotion.filter_arn,
-                    promotion.filter_values,
-                    f"promotions[{n}].filter",
-                    limits,
-                )
-            )
-        )
+            raise _error(f"{name} is {describe(promotion)}, not a Promotion", name)
+        members.append(_encoded(promotion, "ItemID", limits, f"{name}.")[0])
     return members or None
+
+
+_Encode: TypeAlias = Callable[[Any, str, Limits], Any]
+_ENCODE: Mapping[Form, _Encode | None] = {
+    "as given": None,
+    "integer": lambda value, _parameter, _limits: _integer(value),
+    "mapping": lambda value, parameter, _limits: _mapping(value, parameter),
+    "filter values": _filter_values,
+    "item ids": lambda value, parameter, _limits: _list(value, parameter),
+    "columns": lambda value, parameter, _limits: _columns(value, parameter),
+    "promotions": _promotions,
+}

@@ -4,14 +4,16 @@ A limit of ours is measured, not read: the largest value that is accepted, and t
 we refuse, or the other way round, is a line of the failure; so is an operation, a member or an error that is new to us
 or has vanished. Bounds of answers are not compared: whatever the service says is taken.
 
-When this fails after an update of botocore, the service has changed: `operations.py` holds the members of requests,
-`limits.py` the bounds, `results.py` the members of answers, `transport/failures.py` the errors.
+When this fails after an update of botocore, the service has changed: `arguments.py` holds the members of requests,
+`operations.py` their checks, `limits.py` the bounds, `results.py` the members of answers, `transport/failures.py` the
+errors.
 """
 
 from __future__ import annotations
 
 import copy
 import inspect
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -32,7 +34,8 @@ from personalize_rt import (
     ServiceError,
     ValidationError,
 )
-from personalize_rt.operations import OPERATIONS, Operation, Request, argument_name, recommendations_request
+from personalize_rt.arguments import RecommendationsArguments
+from personalize_rt.operations import OPERATIONS, Operation, Request, argument_name, request_for
 from personalize_rt.transport.failures import service_error
 
 Model = Mapping[str, Any]
@@ -182,6 +185,9 @@ class Measured:
             return
         if kind == "string" and "pattern" in shape:
             yield from self._compare_pattern(shape["pattern"], path, make)
+        if kind in ("double", "float"):
+            yield from self._compare_reals(shape, path, sample, make)
+            return
         sized = _SIZES.get(kind)
         if sized is None:
             yield f"{self.operation.name}.{path} is of a kind that this test cannot measure: {kind}"
@@ -211,6 +217,17 @@ class Measured:
             bounds["min"] = (shape.get("min"), self._smallest(range(-2, 101), make))
         elif "pattern" not in shape:  # else how short a text may be is the pattern's to say
             bounds["min"] = (shape.get("min", 0), self._smallest(range(101), make))
+        yield from self._compare_each(bounds, path)
+
+    def _compare_reals(self, shape: Model, path: str, sample: float, make: Make) -> Iterator[str]:
+        """The bounds of a number that need not be whole, to its last bit; JSON has neither NaN nor infinity."""
+        ends = {"max": self._last(sample, ENOUGH, make), "min": self._last(sample, -ENOUGH, make)}
+        yield from self._compare_each({name: (shape.get(name), end) for name, end in ends.items()}, path)
+        for value in (math.nan, math.inf, -math.inf):
+            if self._accepts(make(value)):
+                yield f"{self.operation.name}.{path} may be {value}, which JSON does not have"
+
+    def _compare_each(self, bounds: Mapping[str, tuple[float | None, float | None]], path: str) -> Iterator[str]:
         for bound, (modelled, measured) in bounds.items():
             name = f"{path}.{bound}"
             expected = DOCUMENTED.get(f"{self.operation.name}.{name}", DOCUMENTED.get(name, modelled))
@@ -226,6 +243,14 @@ class Measured:
             middle = (low + high) // 2
             low, high = (middle, high) if self._accepts(make(middle)) else (low, middle)
         return low
+
+    def _last(self, inside: float, outside: float, make: Make) -> float | None:
+        """The last number on the way from one that is accepted to one that is not; ``None`` if that is."""
+        if self._accepts(make(outside)):
+            return None
+        while (middle := (inside + outside) / 2) not in (inside, outside):
+            inside, outside = (middle, outside) if self._accepts(make(middle)) else (inside, middle)
+        return inside
 
     def _smallest(self, sizes: Iterable[int], make: Callable[[int], dict[str, Any]]) -> int | None:
         return next((size for size in sizes if self._accepts(make(size))), None)
@@ -247,7 +272,7 @@ def _member_of(sample: dict[str, Any], member: str, make: Make) -> Make:
     return lambda value: make(sample | {member: value})
 
 
-def _bound(size: int | None) -> str:
+def _bound(size: float | None) -> str:
     return "none" if size is None else f"{size:,}"
 
 
@@ -266,20 +291,7 @@ _SIZES: Mapping[str, Callable[[Any, int], Any]] = {
 
 def test_a_promotion_sends_what_the_model_has(service_model: Model) -> None:
     promotion = Promotion("sale", 20, filter_arn=FILTER, filter_values={"GENRE": "Drama"})
-    request = recommendations_request(
-        Limits(),
-        campaign_arn=ARN,
-        recommender_arn=None,
-        user_id="u",
-        item_id=None,
-        num_results=None,
-        context=None,
-        filter_arn=None,
-        filter_values=None,
-        filter=None,
-        promotions=[promotion],
-        metadata_columns=None,
-    )
+    request = request_for(RecommendationsArguments(campaign_arn=ARN, promotions=[promotion]), Limits())
     (sent,) = request.members["promotions"]
     assert list(compare_names("member Promotion", service_model["shapes"]["Promotion"]["members"], sent)) == []
 
@@ -465,6 +477,43 @@ def test_each_kind_of_change_is_named(service_model: Model, change: Callable[[An
     changed = copy.deepcopy(dict(service_model))
     change(changed)
     assert finding in drift(changed)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "accepts", "findings"),
+    [
+        ({"min": 0, "max": 1}, lambda value: 0 <= value <= 1, []),
+        ({}, math.isfinite, []),
+        (
+            {"min": 0, "max": 1},
+            lambda value: 0 < value < 1,
+            ["limit {}.max is 1 in the model, ours 0.9999999999999999", "limit {}.min is 0 in the model, ours 5e-324"],
+        ),
+        ({"min": 0}, lambda value: 0 <= value <= 1, ["limit {}.max is none in the model, ours 1.0"]),
+        (
+            {"min": 0, "max": 1},
+            lambda value: not (value < 0 or value > 1),
+            ["{} may be nan, which JSON does not have"],
+        ),
+    ],
+    ids=["as modelled", "without bounds", "too narrow", "not in the model", "not a number"],
+)
+@pytest.mark.parametrize("kind", ["float", "double"])
+def test_bounds_of_numbers_that_need_not_be_whole_are_measured(
+    service_model: Model, kind: str, bounds: dict[str, Any], accepts: Any, findings: list[str]
+) -> None:
+    changed = copy.deepcopy(dict(service_model))
+    changed["shapes"]["Diversity"] = {"type": kind, **bounds}
+    changed["shapes"]["GetRecommendationsRequest"]["members"]["diversity"] = {"shape": "Diversity"}
+
+    def check(value: float, _where: Any) -> None:
+        if not accepts(value):
+            raise ValidationError("out of bounds")
+
+    operation = OPERATIONS["GetRecommendations"]
+    taking = attrs.evolve(operation, checks={**operation.checks, "diversity": check})
+    expected = [finding.format("GetRecommendations.diversity") for finding in findings]
+    assert list(Measured(changed, taking).compare("diversity")) == expected
 
 
 def test_an_error_that_we_do_not_know_is_named(service_model: Model) -> None:

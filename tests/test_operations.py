@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from personalize_rt import FilterValuesError, PersonalizeRuntime, Promotion, RawFilterValue, ValidationError
-from personalize_rt.operations import OPERATIONS
+from personalize_rt import FilterValuesError, Limits, PersonalizeRuntime, Promotion, RawFilterValue, ValidationError
+from personalize_rt.arguments import RecommendationsArguments
+from personalize_rt.operations import GET_RECOMMENDATIONS, OPERATIONS, request_for
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
 RECOMMENDER = "arn:aws:personalize:eu-west-1:123456789012:recommender/top-picks"
@@ -507,18 +508,15 @@ def test_filter_values_without_a_filter_are_refused_since_nothing_would_use_them
 
 
 def test_no_repr_of_a_request_shows_values() -> None:
-    from personalize_rt.limits import Limits
-    from personalize_rt.operations import GET_RECOMMENDATIONS
-
-    members = {
-        "campaignArn": ARN,
-        "userId": SECRET,
-        "context": {"DEVICE": SECRET},
-        "filterArn": FILTER,
-        "filterValues": {"G": SECRET},
-    }
-    request = GET_RECOMMENDATIONS.request(members, Limits())
-    assert SECRET not in repr(request) + str(request) + repr(GET_RECOMMENDATIONS)
+    arguments = RecommendationsArguments(
+        campaign_arn=ARN,
+        user_id=SECRET,
+        context={"DEVICE": SECRET},
+        filter_arn=FILTER,
+        filter_values={"G": SECRET},
+    )
+    request = request_for(arguments, Limits())
+    assert SECRET not in repr(request) + str(request) + repr(GET_RECOMMENDATIONS) + repr(arguments)
     assert SECRET not in repr(Promotion("p", 5, filter_values={"G": SECRET}))
     with pytest.raises(TypeError):
         request.members["userId"] = "changed"  # type: ignore[index]
@@ -528,8 +526,6 @@ def test_no_repr_of_a_request_shows_values() -> None:
 
 
 def test_an_operation_checks_members_as_the_service_spells_them() -> None:
-    from personalize_rt.limits import Limits
-
     ranking = OPERATIONS["GetPersonalizedRanking"]
     with pytest.raises(ValidationError, match="inputList") as caught:
         ranking.check({"campaignArn": ARN, "userId": "u", "inputList": ["a"] * 501}, Limits())

@@ -13,19 +13,19 @@ from typing import IO, Any
 
 import attrs
 
-from personalize_rt import operations
 from personalize_rt.bulk.course import Course, InterruptedRun
 from personalize_rt.bulk.finished import check_output, look_at
 from personalize_rt.bulk.lines import Line, LinePlan
 from personalize_rt.bulk.outcomes import Summary
 from personalize_rt.bulk.parts import Parts, StorageError
-from personalize_rt.bulk.rows import Reader, open_rows
+from personalize_rt.bulk.rows import REQUESTS, Reader, open_rows
 from personalize_rt.bulk.running import Run, Runtime, number, open_pool
 from personalize_rt.client import PersonalizeRuntime
 from personalize_rt.errors import PersonalizeError, ValidationError
 from personalize_rt.extras import need
 from personalize_rt.filters.values import FilterValue, RawFilterValue
 from personalize_rt.limits import Limits
+from personalize_rt.operations import request_for
 
 __all__ = ["rank_file", "recommend_file"]
 
@@ -254,20 +254,14 @@ class _Job:
         """The members that all requests share; refuses now what every request would be refused for."""
         asked = self._runtime() if callable(self._runtime) else self._runtime
         limits: Limits = asked._limits if isinstance(asked, PersonalizeRuntime) else Limits()  # pyright: ignore[reportPrivateUsage]
-        given: dict[str, Any] = dict.fromkeys(("context", "filter_arn", "filter_values", "filter"))
-        given |= {"metadata_columns": None, "user_id": "user"}
-        if self._kind == "rank":
-            given |= self._arguments | {"input_list": ["item"]}
-            members = operations.personalized_ranking_request(limits, **given).members
-        else:
-            given |= dict.fromkeys(("campaign_arn", "recommender_arn", "num_results")) | self._arguments
-            members = operations.recommendations_request(limits, item_id="item", promotions=(), **given).members
+        row = {"user_id": "user", "input_list": ["item"]} if self._kind == "rank" else {"user_id": "user"}
+        members = request_for(REQUESTS[self._kind](**row, **self._arguments), limits).members
         if "filterValues" in members:
             # An iterator gives its values once, and the order of a set is another one in each process.
             self._arguments["filter_values"] = {
                 name: RawFilterValue(text) for name, text in members["filterValues"].items()
             }
-        return {name: value for name, value in members.items() if name not in ("userId", "itemId", "inputList")}
+        return {name: value for name, value in members.items() if name not in ("userId", "inputList")}
 
     def _check_names(self) -> None:
         paths = {"input": self._input, "output": self._output, "parts": self._parts_path(), "errors": self._errors}

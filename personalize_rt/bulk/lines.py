@@ -21,8 +21,8 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple, Never
 
-from personalize_rt.bulk.requests import BulkRequest, RankRequest, RecommendRequest
-from personalize_rt.bulk.rows import MEMBERS, Row, as_text, shown_name
+from personalize_rt.bulk.requests import BulkRequest
+from personalize_rt.bulk.rows import MEMBERS, REQUESTS, Row, as_text, shown_name
 from personalize_rt.errors import PersonalizeError, ValidationError
 from personalize_rt.filters.values import RawFilterValue
 from personalize_rt.redaction import describe
@@ -32,18 +32,9 @@ __all__ = ["DONE", "Line", "LinePlan", "given"]
 DONE = b',"error":null}'
 """How the line of an answered request ends, and no other."""
 
-_REQUESTS: Mapping[str, type[BulkRequest[Any]]] = {"recommend": RecommendRequest, "rank": RankRequest}
-_ARGUMENTS: Mapping[str, str] = {
-    "userId": "user_id",
-    "itemId": "item_id",
-    "itemList": "input_list",
-    "numResults": "num_results",
-    "context": "context",
-    "filterValues": "filter_values",
-}
 # How an error about an argument calls it in a file.
-_SPELLING = re.compile(rf"\b({'|'.join(name for name in _ARGUMENTS.values() if '_' in name)})\b")
-_MEMBER_OF = {argument: member for member, argument in _ARGUMENTS.items()}
+_MEMBER_OF = {argument: member for members in MEMBERS.values() for member, argument in members.items()}
+_SPELLING = re.compile(rf"\b({'|'.join(name for name in _MEMBER_OF if '_' in name)})\b")
 
 
 class Line(NamedTuple):
@@ -86,14 +77,14 @@ class LinePlan:
             if name not in known:
                 _refuse(f"unknown member {shown_name(name, known)}; {self._kind} reads {', '.join(known)}")
             if value is not None:
-                given[_ARGUMENTS[name]] = value
+                given[known[name]] = value
         if "filter_values" in given:
             given["filter_values"] = self._filter_values(given["filter_values"])
         if self._kind == "rank":
             for name in ("user_id", "input_list"):
                 if name not in given:
                     _refuse(f"there is no {name}")
-        return _REQUESTS[self._kind](**{**self._arguments, **given})
+        return REQUESTS[self._kind](**{**self._arguments, **given})
 
     def _filter_values(self, values: Any) -> dict[str, Any]:
         if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]

@@ -15,18 +15,28 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple, Never, Protocol
 
+from personalize_rt.arguments import members_of
+from personalize_rt.bulk.requests import BulkRequest, RankRequest, RecommendRequest
 from personalize_rt.errors import ValidationError
 from personalize_rt.extras import need
 from personalize_rt.redaction import describe
 
-__all__ = ["MEMBERS", "Reader", "Row", "as_bytes", "as_text", "open_rows", "shown_name"]
+__all__ = ["MEMBERS", "REQUESTS", "Reader", "Row", "as_bytes", "as_text", "open_rows", "shown_name"]
 
-# The members that a row may have, by what is asked: those of the service's batch inference (service.md section 4,
-# "Batch output", and 2.3, "Batch input lines"), and of the arguments of one call those that may differ between users.
-MEMBERS: Mapping[str, tuple[str, ...]] = {
-    "recommend": ("userId", "itemId", "numResults", "context", "filterValues"),
-    "rank": ("userId", "itemList", "context", "filterValues"),
+REQUESTS: Mapping[str, type[BulkRequest[Any]]] = {"recommend": RecommendRequest, "rank": RankRequest}
+# All rows have these in common, or there is no room for them in a line of the output.
+_OF_THE_JOB = ("campaignArn", "recommenderArn", "filterArn", "promotions", "metadataColumns")
+# The service's batch inference has another name for it (service.md section 2.3, "Batch input lines").
+_BATCH_NAMES = {"inputList": "itemList"}
+MEMBERS: Mapping[str, Mapping[str, str]] = {
+    kind: {
+        _BATCH_NAMES.get(member.name, member.name): argument
+        for argument, member in members_of(request).items()
+        if member.name is not None and member.name not in _OF_THE_JOB
+    }
+    for kind, request in REQUESTS.items()
 }
+"""The members that a row may have, and the arguments that they are, by what is asked."""
 # What fits into a column.
 _COLUMNS: Mapping[str, str] = {
     "userid": "userId",
@@ -345,7 +355,7 @@ def _known(names: Sequence[str], kind: str, where: str) -> list[str]:
     return members
 
 
-def shown_name(name: str, known: Sequence[str]) -> str:
+def shown_name(name: str, known: Iterable[str]) -> str:
     """A name that is unknown: as it is when it is like a known one, else its size; it may be an id out of place."""
     return repr(name) if get_close_matches(name.lower(), [one.lower() for one in known]) else f"({describe(name)})"
 

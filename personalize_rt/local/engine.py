@@ -32,6 +32,13 @@ __all__ = ["Engine", "RefusedError", "Resource", "Row"]
 
 # API reference: the numbers of results when numResults is absent.
 _DEFAULT_RESULTS = {"GetRecommendations": 25, "GetActionRecommendations": 5}
+# The members that an answer depends on. Another one would be accepted and ignored.
+_MEMBERS = frozenset(
+    (
+        *("campaignArn", "recommenderArn", "userId", "itemId", "inputList", "numResults", "context"),
+        *("filterArn", "filterValues", "promotions", "metadataColumns"),
+    )
+)
 
 
 class RefusedError(Exception):
@@ -125,6 +132,9 @@ class Engine:
         Raises:
             RefusedError: The service would refuse the request.
         """
+        for member in members:
+            if member not in _MEMBERS:
+                _invalid(f"{member}: the embedded service does not have it yet")
         resource = self._resource(members)
         recipe = resource.recipe
         if recipe.operation is not operation:

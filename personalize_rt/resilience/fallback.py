@@ -60,6 +60,13 @@ AnswerT = TypeVar("AnswerT", Ranking, Recommendations, ActionRecommendations)
 _log = logging.getLogger("personalize_rt")
 
 _TROUBLE = (ThrottlingError, ServerError, TransportError, DeadlineExceededError, CircuitOpenError, ResponseError)
+# The members of requests of which the fallbacks below know what to do. They refuse a request with another one.
+_MEMBERS = frozenset(
+    (
+        *("campaignArn", "recommenderArn", "userId", "itemId", "inputList", "numResults", "context"),
+        *("filterArn", "filterValues", "promotions", "metadataColumns"),
+    )
+)
 DEFAULT_NUM_RESULTS = 25  # API reference, numResults of GetRecommendations
 
 
@@ -207,6 +214,8 @@ class _Filtering(_Chainable):
 
     def _kept(self, request: Request[Any], item_ids: Iterable[str]) -> tuple[list[str], bool] | None:
         """What the filter leaves, and whether it was left out; ``None`` to refuse."""
+        if not _MEMBERS.issuperset(request.members):
+            return None
         item_ids = list(item_ids)
         if "filterArn" not in request.members:
             return item_ids, False

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import attrs
 
+from personalize_rt.arguments import LISTS, members_of
 from personalize_rt.operations import GET_RECOMMENDATIONS, Request
 from personalize_rt.redaction import MASK, describe, mask
 from personalize_rt.transport.failures import shown_code
@@ -27,11 +28,10 @@ Replace = Callable[[str, Any], Any]
 
 # The kind of value in each member of requests; None for values that are kept.
 _REQUEST: Mapping[str, str | None] = {
-    **dict.fromkeys(("campaignArn", "recommenderArn", "itemId", "numResults", "inputList"), None),
-    **dict.fromkeys(("filterArn", "metadataColumns", "name", "percentPromotedItems"), None),
-    "userId": "user",
-    "context": "context",
-    "filterValues": "filter-value",
+    member.name: member.personal
+    for arguments in LISTS
+    for member in members_of(arguments).values()
+    if member.name is not None and member.form != "promotions"  # which have members of their own
 }
 # The same for replies.
 _REPLY: Mapping[str, str | None] = {

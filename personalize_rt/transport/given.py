@@ -6,6 +6,7 @@ import inspect
 import re
 from typing import Any
 
+from personalize_rt.arguments import LISTS, members_of
 from personalize_rt.errors import ConfigurationError, PersonalizeError, ValidationError
 from personalize_rt.operations import Operation, argument_name
 from personalize_rt.transport.clients import SERVICE
@@ -13,10 +14,8 @@ from personalize_rt.transport.untyped import untyped
 
 __all__ = ["no_such_operation", "refuse_an_awaiting_client", "unknown_member"]
 
-_SINCE = {
-    "GetActionRecommendations": "1.32.7",
-    "metadataColumns": "1.32.7",
-    "promotions": "1.27.51",
+_SINCE = {"GetActionRecommendations": "1.32.7"} | {
+    member.name: member.since for arguments in LISTS for member in members_of(arguments).values()
 }
 """The first botocore whose model has an operation or a member (its CHANGELOG, entries of ``personalize-runtime``)."""
 

@@ -438,13 +438,15 @@ def test_the_file_of_real_ratings_ranks_alike(sample: Any, tmp_path: Path) -> No
 
 def test_it_is_a_fallback_for_a_client_whose_service_is_down(sample: Any) -> None:
     from personalize_rt import Limits, RerankFallback
-    from personalize_rt.operations import GET_PERSONALIZED_RANKING
+    from personalize_rt.arguments import RankingArguments
+    from personalize_rt.operations import request_for
 
     events, items = sample
     trained = EnsembleScorer(items=items).fit(events[:2000])
     wanted = [*list(items)[:50], "unheard-of"]
-    members = {"campaignArn": "arn:aws:personalize:us-east-1:123456789012:campaign/c", "inputList": wanted}
-    request = GET_PERSONALIZED_RANKING.request({**members, "userId": events[0].user_id}, Limits())
+    arn = "arn:aws:personalize:us-east-1:123456789012:campaign/c"
+    arguments = RankingArguments(campaign_arn=arn, user_id=events[0].user_id, input_list=wanted)
+    request = request_for(arguments, Limits())
     answer = RerankFallback(LocalReranker(trained)).ranking(request)
     assert answer is not None
     assert sorted(answer.item_ids) == sorted(wanted)

@@ -27,11 +27,8 @@ from personalize_rt import (
     ThrottlingError,
     ValidationError,
 )
-from personalize_rt.operations import (
-    action_recommendations_request,
-    personalized_ranking_request,
-    recommendations_request,
-)
+from personalize_rt.arguments import ActionsArguments, RankingArguments, RecommendationsArguments
+from personalize_rt.operations import request_for
 from personalize_rt.resilience import sync_cache
 from personalize_rt.resilience.breaker import CircuitBreaker
 from personalize_rt.resilience.cache import Cache, Entry, Flights, Fresh, MemoryStore, Miss, Stale, cache_key
@@ -164,39 +161,18 @@ recommendations = some(
     promotions=promotions.map(lambda one: [one]),
     metadata_columns=lists,
     **{"filter_arn": filters["filter_arn"]},
-).map(lambda arguments: ("get_recommendations", recommendations_request, arguments))
+).map(lambda arguments: ("get_recommendations", RecommendationsArguments, arguments))
 rankings = some(
     {"campaign_arn": arns, "user_id": texts, "input_list": lists}, context=contexts, metadata_columns=lists
-).map(lambda arguments: ("get_personalized_ranking", personalized_ranking_request, arguments))
+).map(lambda arguments: ("get_personalized_ranking", RankingArguments, arguments))
 actions = some({"campaign_arn": arns, "user_id": texts, **filters}, num_results=st.integers(1, 3)).map(
-    lambda arguments: ("get_action_recommendations", action_recommendations_request, arguments)
+    lambda arguments: ("get_action_recommendations", ActionsArguments, arguments)
 )
 asked = st.one_of(recommendations, rankings, actions)
 
 
 def members(build: Any, arguments: dict[str, Any]) -> Any:
-    defaults: dict[str, Any] = {
-        recommendations_request: dict.fromkeys(
-            [
-                "campaign_arn",
-                "recommender_arn",
-                "user_id",
-                "item_id",
-                "num_results",
-                "context",
-                "filter_arn",
-                "filter_values",
-                "filter",
-                "metadata_columns",
-            ]
-        )
-        | {"promotions": ()},
-        personalized_ranking_request: dict.fromkeys(
-            ["context", "filter_arn", "filter_values", "filter", "metadata_columns"]
-        ),
-        action_recommendations_request: dict.fromkeys(["num_results", "filter_arn", "filter_values", "filter"]),
-    }[build]
-    return build(LIMITS, **{**defaults, **arguments})
+    return request_for(build(**arguments), LIMITS)
 
 
 @given(asked, asked)

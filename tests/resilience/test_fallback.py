@@ -34,8 +34,9 @@ from personalize_rt import (
     ValidationError,
 )
 from personalize_rt.aio import AsyncPersonalizeRuntime
+from personalize_rt.arguments import RankingArguments
 from personalize_rt.filters import Filter
-from personalize_rt.operations import personalized_ranking_request
+from personalize_rt.operations import request_for
 from personalize_rt.rerank import ShadowScorer
 from personalize_rt.resilience.breaker import CircuitBreaker
 from personalize_rt.resilience.fallback import (
@@ -283,17 +284,8 @@ def test_a_link_that_cannot_remember_does_not_keep_the_next_one_from_it(runtime:
 
 
 def ranking_request(input_list: list[str], filter: Filter | None = None) -> Any:
-    return personalized_ranking_request(
-        Limits(),
-        campaign_arn=ARN,
-        user_id="u",
-        input_list=input_list,
-        context=None,
-        filter_arn=None,
-        filter_values=None,
-        filter=filter,
-        metadata_columns=None,
-    )
+    arguments = RankingArguments(campaign_arn=ARN, user_id="u", input_list=input_list, filter=filter)
+    return request_for(arguments, Limits())
 
 
 @given(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=8))

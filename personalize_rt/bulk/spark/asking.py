@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import attrs
 
-from personalize_rt import operations
+from personalize_rt.arguments import Promotion
 from personalize_rt.bulk.limiter import RateLimiter
 from personalize_rt.bulk.requests import RankRequest, RecommendRequest
 from personalize_rt.bulk.running import number
@@ -19,7 +19,7 @@ from personalize_rt.errors import ValidationError
 from personalize_rt.extras import need
 from personalize_rt.filters.values import FilterValue
 from personalize_rt.limits import Limits
-from personalize_rt.operations import Promotion
+from personalize_rt.operations import request_for
 from personalize_rt.redaction import describe
 
 if TYPE_CHECKING:  # imported when they are used
@@ -254,7 +254,12 @@ def _asked(
     return frame.mapped(frame.selected().repartition(spread.partitions), partial(ask, plan))
 
 
-def _check_constants(kind: type[object], arguments: Mapping[str, Any], sample: dict[str, Any], limits: Limits) -> None:
+def _check_constants(
+    kind: type[RecommendRequest] | type[RankRequest],
+    arguments: Mapping[str, Any],
+    sample: dict[str, Any],
+    limits: Limits,
+) -> None:
     """Refuse now what would be refused in every row."""
     values, context = sample.pop("values"), sample.pop("context")
     call: dict[str, Any] = {**arguments, **sample}
@@ -264,11 +269,7 @@ def _check_constants(kind: type[object], arguments: Mapping[str, Any], sample: d
             raise ValidationError("give filter, or filter_arn and filter_values, not both", parameter="filter")
         call["filter"], call["filter_arn"] = None, _arn_of(call["filter"], values)
     call["filter_values"] = _merged(call["filter_values"], values)
-    if kind is RecommendRequest:
-        call = {"user_id": None, "item_id": None, **call}
-        operations.recommendations_request(limits, **call)
-    else:
-        operations.personalized_ranking_request(limits, **call)
+    request_for(kind(**call), limits)
 
 
 def _arn_of(filter: object, names: Iterable[str]) -> str:
