@@ -83,8 +83,8 @@ def _once(values: Any) -> Any:
     return tuple(values) if isinstance(values, Iterator) else values  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
-# One for each type, since type checkers and the signatures of __init__ take the type of an argument from them. Nearly all
-# values show at once that they are no iterator. What is no sequence either is left to the checks, hence the ignores.
+# One for each type, since type checkers and the signatures of __init__ take the type of an argument from them. Nearly
+# all values show at once that they are no iterator. What is no sequence is left to the checks, hence the ignores.
 _BUILT_IN = (list, tuple, NoneType)
 
 
