@@ -10,6 +10,7 @@ checked in :mod:`personalize_rt.operations`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import NoneType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 import attrs
@@ -78,10 +79,25 @@ def _hide_personal(_kind: type, fields: list[attrs.Attribute[Any]]) -> list[attr
 
 
 def _once(values: Any) -> Any:
-    """Takes what an iterator gives, once: a request may be sent again. All else is left to the checks."""
-    if type(values) is list or type(values) is tuple:
-        return values  # pyright: ignore[reportUnknownVariableType]
+    """Take what an iterator gives, once, since a request may be sent again. All else is left to the checks."""
     return tuple(values) if isinstance(values, Iterator) else values  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+
+
+# One for each type, since type checkers and the signatures of __init__ take the type of an argument from them. Nearly
+# all values show at once that they are no iterator. What is no sequence is left to the checks, hence the ignores.
+_BUILT_IN = (list, tuple, NoneType)
+
+
+def _ids_once(values: Iterable[str]) -> Iterable[str]:
+    return values if type(values) in _BUILT_IN else _once(values)
+
+
+def _promotions_once(values: Iterable[Promotion]) -> Sequence[Promotion]:
+    return values if type(values) in _BUILT_IN else _once(values)  # type: ignore[return-value]
+
+
+def _columns_once(values: Iterable[str] | None) -> Sequence[str] | None:
+    return values if type(values) in _BUILT_IN else _once(values)  # type: ignore[return-value]
 
 
 _USER = "For whom."
@@ -178,10 +194,12 @@ class RecommendationsArguments(Arguments[Recommendations]):
     filter: BoundFilter | Filter | None = attrs.field(default=None, metadata=_FILTER)
     promotions: Sequence[Promotion] = attrs.field(
         default=(),
-        converter=_once,
+        converter=_promotions_once,
         metadata=_shown("promotions", "At most one :class:`Promotion`.", "promotions", since="1.27.51"),
     )
-    metadata_columns: Sequence[str] | None = attrs.field(default=None, converter=_once, metadata=_METADATA_COLUMNS)
+    metadata_columns: Sequence[str] | None = attrs.field(
+        default=None, converter=_columns_once, metadata=_METADATA_COLUMNS
+    )
 
 
 @attrs.frozen(kw_only=True, field_transformer=_hide_personal)
@@ -193,7 +211,7 @@ class RankingArguments(Arguments[Ranking]):
     campaign_arn: str = attrs.field(metadata=_shown("campaignArn", "A campaign of a personalized-ranking recipe."))
     user_id: str = attrs.field(metadata=_personal("userId", _USER, "user"))
     input_list: Iterable[str] = attrs.field(
-        converter=_once,
+        converter=_ids_once,
         repr=describe,
         metadata=_shown("inputList", "The items, at most 500 (50 with metadata).", "item ids"),
     )
@@ -206,7 +224,9 @@ class RankingArguments(Arguments[Ranking]):
     )
     filter_values: Mapping[str, FilterValue] | None = attrs.field(default=None, metadata=_FILTER_VALUES)
     filter: BoundFilter | Filter | None = attrs.field(default=None, metadata=_FILTER)
-    metadata_columns: Sequence[str] | None = attrs.field(default=None, converter=_once, metadata=_METADATA_COLUMNS)
+    metadata_columns: Sequence[str] | None = attrs.field(
+        default=None, converter=_columns_once, metadata=_METADATA_COLUMNS
+    )
 
 
 @attrs.frozen(kw_only=True, field_transformer=_hide_personal)
