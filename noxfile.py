@@ -27,12 +27,14 @@ NEEDS_A_ROOM = "tests/resilience/test_fallback.py::test_a_whole_local_personaliz
 # What can be deleted, and the core still works; of `testing`, what is for users' tests.
 ROOMS = [
     "personalize_rt/__main__.py",
+    "personalize_rt/_async",
     "personalize_rt/aio.py",
     "personalize_rt/bulk",
     "personalize_rt/cli",
     "personalize_rt/local",
     "personalize_rt/metrics",
     "personalize_rt/notebook",
+    "personalize_rt/resilience/tasks",
     "personalize_rt/telemetry.py",
     "personalize_rt/testing/cassette.py",
     "personalize_rt/testing/endpoint.py",

@@ -22,10 +22,10 @@ from personalize_rt import (
     ServerError,
     ValidationError,
 )
-from personalize_rt.resilience import racing
 from personalize_rt.resilience.call import Call, Policies
 from personalize_rt.resilience.fallback import PopularItemsFallback
 from personalize_rt.resilience.hedge import Hedge
+from personalize_rt.resilience.threads import racing
 from personalize_rt.transport.sending import Transport
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"

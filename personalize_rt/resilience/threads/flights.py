@@ -1,25 +1,23 @@
-"""The sync driver's way through the cache: single flight, revalidation in the background."""
+"""The way through the cache for threads: single flight, revalidation in the background."""
 
 from __future__ import annotations
 
 import copy
-import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from personalize_rt.errors import DeadlineExceededError, PersonalizeError
-from personalize_rt.resilience.cache import Cache, Flights, Fresh, Miss, Stale
+from personalize_rt.outcome import Failed, Ok, Outcome
+from personalize_rt.resilience.cache import Cache, Flights, Fresh, Stale
 from personalize_rt.resilience.call import Call
-from personalize_rt.resilience.fallback import wants_fallback
-from personalize_rt.resilience.racing import on_a_thread
-from personalize_rt.resilience.sync import guarded
+from personalize_rt.resilience.threads.racing import on_a_thread
 from personalize_rt.transport.sending import Transport
 
 __all__ = ["cached"]
 
-_log = logging.getLogger("personalize_rt")
-
+_Ask = Callable[[Call[Any], Transport], Outcome[Any]]
 
 _KEEPING = 1.0  # seconds for a store to take an answer in, before the next call asks the service again
 
@@ -44,84 +42,82 @@ class _Flight:
         return self.answered_at is None or time.monotonic() - self.answered_at < _KEEPING
 
 
-def cached(call: Call[Any], transport: Transport, cache: Cache) -> Any:
-    """Answer from the cache, or ask the service and keep its answer."""
+def cached(call: Call[Any], transport: Transport, cache: Cache, ask: _Ask) -> Outcome[Any]:
+    """Answer from the cache, or ask the service and keep its answer.
+
+    Args:
+        call: The call.
+        transport: Sends for it.
+        cache: Where answers are kept.
+        ask: Asks the service, with the policies that lie within the cache.
+    """
     key = cache.key(call.request)
     if key is None:
-        return guarded(call, transport)
+        return ask(call, transport)
     while True:
         found = cache.look_up(key, call.patience())
         if isinstance(found, Fresh):
-            return call.from_cache(found.answer, stale=False)
+            return Ok(call.from_cache(found.answer, stale=False))
         if isinstance(found, Stale):
             if found.revalidate:
-                _revalidate(call, transport, cache, key)
-            return call.from_cache(found.answer, stale=True)
+                _revalidate(call, transport, cache, key, ask)
+            return Ok(call.from_cache(found.answer, stale=True))
         flight, leads = _flights(call).join(key, _Flight, _Flight.may_be_joined)
         if leads:
-            return _fetched(call, transport, cache, key, found, flight)
+            outcome = _fetched(call, transport, cache, key, flight, ask)
+            return call.stale_instead(outcome, found.stale) if isinstance(outcome, Failed) else outcome
         if not flight.landed.wait(call.left()):
-            return _stale_or_raise(call, found, call.late())
+            return call.stale_instead(Failed(call.late()), found.stale)
         if flight.answer is not None:
-            return call.from_cache(flight.answer, stale=False)
+            return Ok(call.from_cache(flight.answer, stale=False))
         if flight.error is not None:
-            return _stale_or_raise(call, found, copy.copy(flight.error))
+            return call.stale_instead(Failed(copy.copy(flight.error)), found.stale)
         # The leader was given up for reasons of its own: the next one leads.
 
 
-def _fetched(call: Call[Any], transport: Transport, cache: Cache, key: str, miss: Miss, flight: _Flight) -> Any:
+def _fetched(call: Call[Any], transport: Transport, cache: Cache, key: str, flight: _Flight, ask: _Ask) -> Outcome[Any]:
     try:
         # Another call may have landed between our look and our lead.
         found = cache.look_up(key, call.patience())
         if isinstance(found, Fresh):
             flight.land(found.answer)
-            return call.from_cache(found.answer, stale=False)
-        answer = guarded(call, transport)
-        flight.land(answer)  # before it is kept: a store may be slow
-        cache.keep(key, answer, call.patience())
-        return answer
-    except PersonalizeError as error:
-        failure = error
-        # A deadline is one call's own; others may have more time. A copy, without the frames, which hold the flight.
-        flight.error = None if isinstance(error, DeadlineExceededError) else copy.copy(error)
+            return Ok(call.from_cache(found.answer, stale=False))
+        outcome = ask(call, transport)
+        if isinstance(outcome, Ok):
+            flight.land(outcome.value)  # before it is kept: a store may be slow
+            cache.keep(key, outcome.value, call.patience())
+        elif not isinstance(outcome.error, DeadlineExceededError):  # that is one call's own; others may have more time
+            flight.error = copy.copy(outcome.error)  # without its frames, which are not the others'
     finally:
         _flights(call).land(key, flight)
         flight.landed.set()
-    try:
-        return _stale_or_raise(call, miss, failure)
-    finally:
-        del failure
+    return outcome
 
 
-def _stale_or_raise(call: Call[Any], miss: Miss, error: PersonalizeError) -> Any:
-    if miss.stale is not None and wants_fallback(error):
-        return call.from_cache(miss.stale, stale=True)
-    try:
-        raise error
-    finally:
-        del error  # its traceback holds this frame
-
-
-def _revalidate(call: Call[Any], transport: Transport, cache: Cache, key: str) -> None:
+def _revalidate(call: Call[Any], transport: Transport, cache: Cache, key: str, ask: _Ask) -> None:
     flights = _flights(call)
     flight, leads = flights.join(key, _Flight, _Flight.may_be_joined)
     if not leads:
         return
 
-    def ask() -> None:
+    def ask_again() -> None:
         again = Call(call.request, call.policies)
-        answer: Any = None
-        error: BaseException | None = None
         try:
-            answer = guarded(again, transport)
-            flight.land(answer)
-            cache.keep(key, answer, again.patience())
-        except Exception as failure:  # nobody waits for it
-            error = failure
-            _log.debug("revalidation failed with %s", type(failure).__name__)
+            again.ended_unseen(fetched(again))
+        except BaseException as error:
+            again.ended_unseen(Failed(error))
+            if not isinstance(error, Exception):
+                raise
+
+    def fetched(again: Call[Any]) -> Outcome[Any]:
+        try:
+            outcome = ask(again, transport)
+            if isinstance(outcome, Ok):
+                flight.land(outcome.value)
+                cache.keep(key, outcome.value, again.patience())
+            return outcome
         finally:
             land()
-            again.ended(answer, error)
 
     def land() -> None:
         # Without its error: who waited, having found nothing, asks with the time that it has.
@@ -129,7 +125,7 @@ def _revalidate(call: Call[Any], transport: Transport, cache: Cache, key: str) -
         flight.landed.set()
 
     try:
-        on_a_thread(ask)
+        on_a_thread(ask_again)
     except RuntimeError:  # there can be no more threads; the next call tries again
         land()
 
