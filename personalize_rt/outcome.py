@@ -1,8 +1,9 @@
 """The outcome of a call as a value: an answer or an error that nobody has raised yet.
 
-An error that is raised has a traceback, which holds the frames that it went through; a frame that holds the error in
-turn makes a circle, which only a full garbage collection frees. The drivers catch an error where it comes from, hand it
-on as a value, and :meth:`Failed.unwrap` raises it once, at the end. ``docs/decisions/0008`` says why that matters.
+The traceback of an error holds the frames that it went through, and those that called them, with their variables. A
+variable that holds the error closes a circle, which only a full garbage collection frees; ``docs/decisions/0008`` says
+why that matters. So the drivers catch an error where it comes from, and hand it on in a :class:`Failed`, which is empty
+as soon as the error is raised or put to use: then it does no harm that many variables hold it.
 """
 
 from __future__ import annotations
@@ -32,26 +33,28 @@ class Ok(Generic[ValueT_co]):
 
 
 class Failed(Generic[ErrorT_co]):
-    """The error of a call.
-
-    Make one from an error without a traceback, or in the function that caught the error, and return it at once: a
-    local variable of that function would close a circle.
-    """
+    """The error of a call, until it is taken out. The function that catches an error returns it in one of these."""
 
     __slots__ = ("error",)
 
     def __init__(self, error: ErrorT_co) -> None:
         self.error: ErrorT_co = error
 
+    def take(self) -> ErrorT_co:
+        """Take the error out, to put it to use elsewhere or to drop it."""
+        error = self.error
+        del self.error
+        return error
+
     def unwrap(self) -> NoReturn:
-        """Raise the error, and forget it. Call this outside of any ``except`` block, whose error would be its context.
+        """Take the error out, and raise it.
+
+        Outside of any ``except`` block, whose error would become its context.
 
         Raises:
             BaseException: The error.
         """
-        error = self.error
-        # The frames of the traceback are those of our callers, who hold this object.
-        del self.error
+        error = self.take()
         try:
             raise error
         finally:

@@ -271,6 +271,7 @@ class Call(Generic[ResultT]):
 
         if stale is None or not wants_fallback(failed.error):
             return failed
+        failed.take()
         return Ok(self.from_cache(stale, stale=True))
 
     def substituted(self, failed: Failed[PersonalizeError]) -> Outcome[ResultT]:
@@ -281,7 +282,7 @@ class Call(Generic[ResultT]):
         from personalize_rt.resilience.fallback import substitute_for
 
         substitute = substitute_for(failed.error, self.request, fallback)
-        return failed if substitute is None else Ok(self.from_fallback(substitute, failed.error))
+        return failed if substitute is None else Ok(self.from_fallback(substitute, failed.take()))
 
     def from_fallback(self, answer: Any, error: PersonalizeError) -> Any:
         """An answer of a fallback: degraded, and with the error for which it was asked."""
@@ -321,4 +322,4 @@ class Call(Generic[ResultT]):
         """The call is over, and nobody waited for it: a revalidation of the cache."""
         self.ended(outcome)
         if isinstance(outcome, Failed):
-            _log.debug("revalidation failed with %s", type(outcome.error).__name__)
+            _log.debug("revalidation failed with %s", type(outcome.take()).__name__)

@@ -8,6 +8,7 @@ fail.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from math import inf
 from types import MappingProxyType
@@ -113,17 +114,20 @@ class LongCall:
         """
         from personalize_rt.resilience.fallback import wants_fallback
 
+        final: Failed[PersonalizeError] | None = None
         for chunk, outcome in zip(chunks, outcomes, strict=True):
             if isinstance(outcome, Failed):
-                if isinstance(outcome.error, DeadlineExceededError):
-                    outcome = Failed[PersonalizeError](self._late())
-                if chunk.needed or not wants_fallback(outcome.error):
-                    return outcome
-                self._stopped_by = self._stopped_by or outcome.error
-            elif outcome is not None:
+                error = outcome.take()  # also of those that come too late to matter
+                if isinstance(error, DeadlineExceededError):
+                    error = self._late()
+                if final is None and (chunk.needed or not wants_fallback(error)):
+                    final = Failed(error)
+                elif self._stopped_by is None:
+                    self._stopped_by = copy.copy(error)  # without its frames, which hold this call
+            elif outcome is not None and final is None:
                 self._answered += 1
                 self._plan.take(outcome.value)
-        return None
+        return final
 
     def ranking(self) -> LongRanking:
         """The ranking of all answers."""
@@ -138,8 +142,9 @@ class LongCall:
             answer = substitute_for(failed.error, self._request, self._policies.fallback)
         if not isinstance(answer, Ranking):
             return failed
+        error = failed.take()
         call = Call(self._request, self._policies)
-        told: Ranking = call.from_fallback(answer, failed.error)
+        told: Ranking = call.from_fallback(answer, error)
         call.ended(Ok(told))
         ranking = LongRanking(
             told.item_ids,
@@ -152,7 +157,7 @@ class LongCall:
             recommendation_ids=[told.recommendation_id] * len(told),
             info=attrs.evolve(told.info, elapsed=self._elapsed()),
             degraded=True,
-            cause=failed.error,
+            cause=error,
             requests=self._answered,
             error_bound=inf,
         )

@@ -157,14 +157,15 @@ class Decisions:
         self._call = call
         self._attempt = 0
         self._decision: Wait | Stop = Stop("final")
-        self._last: PersonalizeError | None = None
+        self._error: PersonalizeError | None = None
 
     def _decide(self, state: Any) -> Wait | Stop:
         # Once an attempt: tenacity asks for the wait and for the stop, and a decision draws lots and spends tokens.
         if self._attempt == state.attempt_number:
             return self._decision
         call, self._attempt = self._call, state.attempt_number
-        error = self._last = _error(state)
+        failed: Failed[PersonalizeError] = state.outcome.result()
+        error = self._error = failed.take()
         self._decision = call.policies.retry.decide(error, attempt=self._attempt, left=call.left())
         if isinstance(self._decision, Wait):
             call.spent = call.policies.budget.spend(error)
@@ -186,11 +187,12 @@ class Decisions:
     def late(self) -> Failed[PersonalizeError] | None:
         """The error of a call whose time is over after a wait, which may take longer than it should."""
         left = self._call.left()
-        return None if left is None or left > 0 else Failed(self._call.late(self._last))
+        return None if left is None or left > 0 else Failed(self._call.late(self._error))
 
     def give_up(self, state: Any) -> Failed[PersonalizeError]:
         """The outcome of a call when there is no next attempt."""
-        decision, error = self._decide(state), _error(state)
+        decision, error = self._decide(state), self._error
+        assert error is not None  # it was decided about
         left = self._call.left()
         # Cut off: a request that broke because its time was over.
         cut_off = isinstance(error, TransportError) and left is not None and left <= 0
@@ -201,20 +203,16 @@ class Decisions:
         return Failed(error)
 
     def forget(self, retrying: Any) -> None:
-        """Let go of what tenacity was about to do, which would be freed by a full garbage collection only.
+        """Let go of the last error, and of what tenacity was about to do.
 
         Args:
             retrying: tenacity's object. Since 8.4 it keeps its own bound methods in a ``threading.local``, a circle
                 that goes through the state of the thread.
         """
+        self._error = None
         state = getattr(retrying, "iter_state", None)
         if state is not None:
             state.actions.clear()
-
-
-def _error(state: Any) -> PersonalizeError:
-    failed: Failed[PersonalizeError] = state.outcome.result()
-    return failed.error
 
 
 class Testing(NamedTuple):

@@ -22,6 +22,7 @@ from personalize_rt import (
     ServerError,
     ValidationError,
 )
+from personalize_rt.outcome import Failed
 from personalize_rt.resilience.call import Call, Policies
 from personalize_rt.resilience.fallback import PopularItemsFallback
 from personalize_rt.resilience.hedge import Hedge
@@ -376,6 +377,6 @@ def test_nobody_enters_a_race_that_is_over() -> None:
     race = racing._Race(Call(nothing, Policies(RetryPolicy(1), None)), nothing)
     first = race.enter()
     assert first is not None
-    race.end(first, error=ServerError("", response={}, operation_name="", code=""))
+    race.end(first, Failed(ServerError("", response={}, operation_name="", code="")))
     assert race.wait(0)
     assert race.enter() is None

@@ -148,6 +148,8 @@ class _Race:
         for lane in self.lanes:
             if isinstance(lane.outcome, Ok):
                 reply = lane.outcome.value
+                for other in self.lanes:
+                    other.forget_error()
                 return Reply(reply.members, reply.request_id, len(self.lanes) - 1 + reply.sent)
         self._failed().unwrap()
 
