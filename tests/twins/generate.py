@@ -23,8 +23,10 @@ from tests.twins.words import NAMES, SENTENCES
 HERE = Path(__file__).resolve().parents[2]
 BY_HAND = HERE / "personalize_rt" / "_async"
 GENERATED = HERE / "personalize_rt" / "_sync"
-# What no line of a generated file may hold.
-OF_ASYNCIO = re.compile(r"\w*async\w*|\b(?:await\w*|aio\w*|aclose|event loops?|coroutines?|tasks?)\b", re.IGNORECASE)
+# What no line of a generated file may hold. unasync makes SyncX of an AsyncX that is not in the table.
+OF_ASYNCIO = re.compile(
+    r"\w*async\w*|\b(?:await\w*|aio\w*|aclose|event loops?|coroutines?|tasks?)\b|(?-i:\bSync[A-Z]\w*)", re.IGNORECASE
+)
 
 
 class TwinError(Exception):
