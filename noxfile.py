@@ -27,12 +27,14 @@ NEEDS_A_ROOM = "tests/resilience/test_fallback.py::test_a_whole_local_personaliz
 # What can be deleted, and the core still works; of `testing`, what is for users' tests.
 ROOMS = [
     "personalize_rt/__main__.py",
+    "personalize_rt/_async",
     "personalize_rt/aio.py",
     "personalize_rt/bulk",
     "personalize_rt/cli",
     "personalize_rt/local",
     "personalize_rt/metrics",
     "personalize_rt/notebook",
+    "personalize_rt/resilience/tasks",
     "personalize_rt/telemetry.py",
     "personalize_rt/testing/cassette.py",
     "personalize_rt/testing/endpoint.py",
@@ -117,7 +119,7 @@ def check(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports")
     session.run("mypy", "--strict")
-    pytest(session)
+    pytest(session)  # tests/twins too: nothing generated is stale
     session.log(f"left out, {LEFT_OUT}")
 
 
@@ -147,13 +149,14 @@ def spark(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST_PYTHON)
 def lint(session: nox.Session) -> None:
-    """ruff, mypy, pyright, import-linter."""
+    """ruff, mypy, pyright, import-linter, and no generated file is stale."""
     session.install("-e", ".[cli,test,docs,dev]")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy", "--strict")
     session.run("pyright", "--project", "pyproject.toml", "--pythonpath", f"{session.bin}/python")
     session.run("lint-imports")
+    session.run("python", "-m", "pytest", NOTHING_SKIPPED, "tests/twins")
 
 
 @nox.session(python=OLDEST_PYTHON)
@@ -291,6 +294,13 @@ def api(session: nox.Session) -> None:
     """Write the list of public names and signatures anew, after a change that is meant."""
     session.install("-e", ".", "griffelib")
     session.run("python", "tests/api/test_public_api.py")
+
+
+@nox.session(python=OLDEST_PYTHON, default=False)
+def twins(session: nox.Session) -> None:
+    """Write personalize_rt/_sync anew, after a change of personalize_rt/_async or of tests/twins/words.py."""
+    session.install("ruff>=0.17,<0.18", "unasync>=0.6")
+    session.run("python", "-m", "tests.twins.generate")
 
 
 @nox.session(python=False, default=False)

@@ -450,11 +450,11 @@ def soak(
     credentials_for_all()
     import tenacity  # noqa: F401
 
-    import personalize_rt.resilience.sync_cache  # what is imported later is no growth
+    import personalize_rt.resilience.threads.flights  # what is imported later is no growth
     from personalize_rt import PersonalizeRuntime
 
     if tasks:
-        import personalize_rt.resilience.asynchronous_cache  # noqa: F401
+        import personalize_rt.resilience.tasks.flights  # noqa: F401
 
     before_files, before_threads = open_files(), threads()
     of_threads = [Caller(f"thread-{index}", seed) for index in range(callers)]

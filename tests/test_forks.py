@@ -20,9 +20,9 @@ from personalize_rt import Cache, CircuitBreaker, Hedge, Ranking, Recommendation
 from personalize_rt.filters.catalogue import Catalogue, EventIndex
 from personalize_rt.interactions import Interaction
 from personalize_rt.rerank import ShadowScorer
-from personalize_rt.resilience import racing
 from personalize_rt.resilience.budget import RetryBudget
 from personalize_rt.resilience.cache import Entry, Flights, MemoryStore
+from personalize_rt.resilience.threads import racing
 from personalize_rt.transport.standing_in import StandIn
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
@@ -131,7 +131,7 @@ OTHERS = {
     "bulk/limiter.py": 2,  # renewed by in_child
     "bulk/process_lock.py": 1,  # shared by processes on purpose
     "bulk/threads.py": 2,  # of a run, which belongs to one process
-    "resilience/racing.py": 1,  # of one request
+    "resilience/threads/racing.py": 1,  # of one request
     "threads.py": 1,  # of the threads of one process
     "transport/attempt.py": 1,  # of one request
 }

@@ -21,6 +21,7 @@ from personalize_rt.errors import (
 )
 from personalize_rt.limits import Limits
 from personalize_rt.operations import Request
+from personalize_rt.outcome import Failed, Ok, Outcome
 from personalize_rt.redaction import describe, mask
 from personalize_rt.resilience.budget import RetryBudget
 from personalize_rt.resilience.retry import RetryPolicy, is_seconds
@@ -28,7 +29,7 @@ from personalize_rt.results import Ranking, ResponseInfo
 
 if TYPE_CHECKING:  # a policy that is off is not even imported
     from personalize_rt.events import Event
-    from personalize_rt.resilience.breaker import CircuitBreaker
+    from personalize_rt.resilience.breaker import BreakerState, CircuitBreaker
     from personalize_rt.resilience.cache import Cache, Flights
     from personalize_rt.resilience.fallback import Fallback
     from personalize_rt.resilience.hedge import Hedge
@@ -214,6 +215,11 @@ class Call(Generic[ResultT]):
             except Exception as failure:
                 _log.warning("a hook failed with %s", type(failure).__name__)
 
+    def breaker_changed(self, state: BreakerState | None) -> None:
+        """Tell the hooks of a change of the breaker; ``None`` when it did not change."""
+        if state is not None:
+            self.tell("BreakerChanged", state)
+
     def attempt_begins(self) -> None:
         """An attempt is about to be sent."""
         self._sent_before = self.sent
@@ -260,6 +266,25 @@ class Call(Generic[ResultT]):
         info = ResponseInfo(answer.info.request_id, self.sent, self.elapsed(), "cache")
         return attrs.evolve(answer, info=info)
 
+    def stale_instead(self, failed: Failed[PersonalizeError], stale: Any | None) -> Outcome[Any]:
+        """A stale answer of the cache in place of an error of the service, if there is one."""
+        from personalize_rt.resilience.fallback import wants_fallback
+
+        if stale is None or not wants_fallback(failed.error):
+            return failed
+        failed.take()
+        return Ok(self.from_cache(stale, stale=True))
+
+    def substituted(self, failed: Failed[PersonalizeError]) -> Outcome[ResultT]:
+        """The answer of a fallback in place of an error, or the error when none has an answer."""
+        fallback = self.policies.fallback
+        if fallback is None:
+            return failed
+        from personalize_rt.resilience.fallback import substitute_for
+
+        substitute = substitute_for(failed.error, self.request, fallback)
+        return failed if substitute is None else Ok(self.from_fallback(substitute, failed.take()))
+
     def from_fallback(self, answer: Any, error: PersonalizeError) -> Any:
         """An answer of a fallback: degraded, and with the error for which it was asked."""
         self.tell("FallbackAnswered", type(error).__name__)
@@ -282,11 +307,20 @@ class Call(Generic[ResultT]):
             attempts=self.sent,
         )
 
-    def ended(self, answer: Any | None, error: BaseException | None) -> None:
+    def ended(self, outcome: Ok[Any] | Failed[BaseException]) -> None:
         """The call is over."""
-        if self._told:
-            source = None if answer is None else answer.info.source
-            name = None if error is None else type(error).__name__
-            rows = 0 if answer is None else len(answer)
-            request_id = self._request_id or getattr(error, "request_id", None)
-            self.tell("CallEnded", self.elapsed(), self.sent, source, name, rows, request_id)
+        if not self._told:
+            return
+        if isinstance(outcome, Ok):
+            answer = outcome.value
+            source, name, rows, request_id = answer.info.source, None, len(answer), self._request_id
+        else:
+            source, name, rows = None, type(outcome.error).__name__, 0
+            request_id = self._request_id or getattr(outcome.error, "request_id", None)
+        self.tell("CallEnded", self.elapsed(), self.sent, source, name, rows, request_id)
+
+    def ended_unseen(self, outcome: Ok[Any] | Failed[BaseException]) -> None:
+        """The call is over, and nobody waited for it: a revalidation of the cache."""
+        self.ended(outcome)
+        if isinstance(outcome, Failed):
+            _log.debug("revalidation failed with %s", type(outcome.take()).__name__)

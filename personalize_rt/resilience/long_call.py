@@ -8,6 +8,7 @@ fail.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from math import inf
 from types import MappingProxyType
@@ -18,6 +19,7 @@ import attrs
 from personalize_rt.errors import DeadlineExceededError, PersonalizeError, ValidationError
 from personalize_rt.limits import Limits
 from personalize_rt.operations import Request
+from personalize_rt.outcome import Failed, Ok, Outcome
 from personalize_rt.redaction import shown_number
 from personalize_rt.rerank.long import Chunk, LongPlan, LongRanking, chunk_size
 from personalize_rt.resilience.call import Call, Policies
@@ -80,12 +82,8 @@ class LongCall:
         """The requests that can be made now; none when there is a ranking."""
         return [] if self._stopped_by is not None else self._plan.next()
 
-    def part(self, chunk: Chunk) -> tuple[Request[Ranking], Policies] | None:
-        """One request as a call of its own; ``None`` when nobody wants it any longer.
-
-        Raises:
-            DeadlineExceededError: There is no time left.
-        """
+    def part(self, chunk: Chunk) -> tuple[Request[Ranking], Policies] | Failed[PersonalizeError] | None:
+        """One request as a call of its own; ``None`` when nobody wants it any longer, an error when time is over."""
         if self._failed:
             return None
         changes: dict[str, Any] = {}
@@ -93,7 +91,7 @@ class LongCall:
         if deadline is not None:
             changes["deadline"] = left = deadline - self._elapsed()
             if left <= 0:
-                raise self._late()
+                return Failed(self._late())
         if self._policies.fallback is not None:
             from personalize_rt.resilience.fallback import Listener
 
@@ -105,46 +103,50 @@ class LongCall:
         """Told at once of a request that failed, so that no other one begins in vain."""
         self._failed = self._failed or chunk.needed
 
-    def take(self, chunks: Sequence[Chunk], outcomes: Sequence[Ranking | PersonalizeError | None]) -> None:
-        """Take the answers of a round, in order.
+    def take(
+        self, chunks: Sequence[Chunk], outcomes: Sequence[Outcome[Ranking] | None]
+    ) -> Failed[PersonalizeError] | None:
+        """Take the outcomes of a round, in order.
 
-        Raises:
-            PersonalizeError: There is no ranking without a request that failed; or an error is the caller's.
+        Returns:
+            The error without which there could be a ranking, or that is the caller's; ``None`` when the next round may
+            begin.
         """
         from personalize_rt.resilience.fallback import wants_fallback
 
+        final: Failed[PersonalizeError] | None = None
         for chunk, outcome in zip(chunks, outcomes, strict=True):
-            if isinstance(outcome, PersonalizeError):
-                if isinstance(outcome, DeadlineExceededError):
-                    outcome = self._late()
-                if chunk.needed or not wants_fallback(outcome):
-                    raise outcome
-                self._stopped_by = self._stopped_by or outcome
-            elif outcome is not None:
+            if isinstance(outcome, Failed):
+                error = outcome.take()  # also of those that come too late to matter
+                if isinstance(error, DeadlineExceededError):
+                    error = self._late()
+                if final is None and (chunk.needed or not wants_fallback(error)):
+                    final = Failed(error)
+                elif self._stopped_by is None:
+                    self._stopped_by = copy.copy(error)  # without its frames, which hold this call
+            elif outcome is not None and final is None:
                 self._answered += 1
-                self._plan.take(outcome)
+                self._plan.take(outcome.value)
+        return final
 
     def ranking(self) -> LongRanking:
         """The ranking of all answers."""
         return self._plan.ranking(elapsed=self._elapsed(), stopped_by=self._stopped_by)
 
-    def substitute(self, failure: PersonalizeError) -> LongRanking:
-        """What a fallback says of the whole list.
-
-        Raises:
-            PersonalizeError: The failure itself, when no fallback has an answer.
-        """
+    def substituted(self, failed: Failed[PersonalizeError]) -> Outcome[LongRanking]:
+        """The answer of a fallback to the whole list, or the error when none has an answer."""
         answer = None
         if self._policies.fallback is not None:
             from personalize_rt.resilience.fallback import substitute_for
 
-            answer = substitute_for(failure, self._request, self._policies.fallback)
+            answer = substitute_for(failed.error, self._request, self._policies.fallback)
         if not isinstance(answer, Ranking):
-            raise failure
+            return failed
+        error = failed.take()
         call = Call(self._request, self._policies)
-        told: Ranking = call.from_fallback(answer, failure)
-        call.ended(told, None)
-        return LongRanking(
+        told: Ranking = call.from_fallback(answer, error)
+        call.ended(Ok(told))
+        ranking = LongRanking(
             told.item_ids,
             scores=told.scores,
             promotion_names=[row.promotion_name for row in told],
@@ -155,10 +157,11 @@ class LongCall:
             recommendation_ids=[told.recommendation_id] * len(told),
             info=attrs.evolve(told.info, elapsed=self._elapsed()),
             degraded=True,
-            cause=failure,
+            cause=error,
             requests=self._answered,
             error_bound=inf,
         )
+        return Ok(ranking)
 
     def _late(self) -> DeadlineExceededError:
         deadline = self._policies.deadline or 0.0

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import attrs
 
 from personalize_rt.errors import PersonalizeError, TransportError, ValidationError
+from personalize_rt.outcome import Failed
 from personalize_rt.redaction import describe
 
 if TYPE_CHECKING:
@@ -150,22 +151,21 @@ class RetryPolicy:
 
 
 class Decisions:
-    """The decisions about one call, in the form in which tenacity asks for them."""
+    """The decisions about one call, in the form in which tenacity asks for them. Its attempts return outcomes."""
 
     def __init__(self, call: Call[Any]) -> None:
         self._call = call
         self._attempt = 0
         self._decision: Wait | Stop = Stop("final")
-        self._last: BaseException | None = None
-        self._failure: BaseException | None = None
+        self._error: PersonalizeError | None = None
 
     def _decide(self, state: Any) -> Wait | Stop:
         # Once an attempt: tenacity asks for the wait and for the stop, and a decision draws lots and spends tokens.
         if self._attempt == state.attempt_number:
             return self._decision
         call, self._attempt = self._call, state.attempt_number
-        error: BaseException = state.outcome.exception()
-        self._last = error
+        failed: Failed[PersonalizeError] = state.outcome.result()
+        error = self._error = failed.take()
         self._decision = call.policies.retry.decide(error, attempt=self._attempt, left=call.left())
         if isinstance(self._decision, Wait):
             call.spent = call.policies.budget.spend(error)
@@ -184,51 +184,32 @@ class Decisions:
         """Whether there is no next attempt."""
         return isinstance(self._decide(state), Stop)
 
-    def check_time(self) -> None:
-        """After a wait, which may have taken longer than it should.
-
-        Raises:
-            DeadlineExceededError: No time is left for the attempt.
-        """
+    def late(self) -> Failed[PersonalizeError] | None:
+        """The error of a call whose time is over after a wait, which may take longer than it should."""
         left = self._call.left()
-        if left is not None and left <= 0:
-            raise self._call.late(self._last)
+        return None if left is None or left > 0 else Failed(self._call.late(self._error))
 
-    def give_up(self, state: Any) -> None:
-        """Keep what the caller sees, for :meth:`raise_failure`.
-
-        Not raised or returned here: the traceback of an error holds the frames that it came through. Were the error in
-        one of tenacity's, only a full garbage collection would free all this, and its pause is long.
-        """
-        decision = self._decide(state)
-        error: BaseException = state.outcome.exception()
-        state.outcome = None
+    def give_up(self, state: Any) -> Failed[PersonalizeError]:
+        """The outcome of a call when there is no next attempt."""
+        decision, error = self._decide(state), self._error
+        assert error is not None  # it was decided about
         left = self._call.left()
         # Cut off: a request that broke because its time was over.
         cut_off = isinstance(error, TransportError) and left is not None and left <= 0
-        if not cut_off and decision != Stop("deadline"):
-            self._failure = error
-        else:
-            self._failure = self._call.late(error)
-            self._failure.__cause__ = error
-
-    def raise_failure(self) -> None:
-        """Raise what the caller sees, unless there is an answer."""
-        failure, self._failure = self._failure, None
-        try:
-            if failure is not None:
-                raise failure
-        finally:
-            del failure
+        if cut_off or decision == Stop("deadline"):
+            late = self._call.late(error)
+            late.__cause__ = error
+            error = late
+        return Failed(error)
 
     def forget(self, retrying: Any) -> None:
-        """The retrying is over: let go, for the same reason, of the last error and of what tenacity was about to do.
+        """Let go of the last error, and of what tenacity was about to do.
 
         Args:
             retrying: tenacity's object. Since 8.4 it keeps its own bound methods in a ``threading.local``, a circle
                 that goes through the state of the thread.
         """
-        self._last = None
+        self._error = None
         state = getattr(retrying, "iter_state", None)
         if state is not None:
             state.actions.clear()

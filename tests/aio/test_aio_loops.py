@@ -13,7 +13,7 @@ import pytest
 
 from personalize_rt import Cache, CircuitBreaker, CircuitOpenError, Hedge, RetryPolicy, ServerError
 from personalize_rt.aio import AsyncPersonalizeRuntime
-from personalize_rt.resilience import asynchronous_racing
+from personalize_rt.resilience.tasks import racing
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
 needs_aio = pytest.mark.skipif(find_spec("aiobotocore") is None, reason="needs aiobotocore")
@@ -143,7 +143,7 @@ def test_hedges_left_behind_in_closed_loops_are_forgotten(
         await source(runtime)  # by its second request; the first one is cancelled and takes its time
         await settled()
 
-    before = set(asynchronous_racing._left)
+    before = set(racing._left)
     for number in range(1, 4):
         service.script(slow_to_leave)
         left_behind.run(ask(), until=lambda number=number: service.count == 2 * number)
@@ -151,7 +151,7 @@ def test_hedges_left_behind_in_closed_loops_are_forgotten(
 
     async def ask_once_more() -> int:
         await ask()
-        return len(asynchronous_racing._left - before)
+        return len(racing._left - before)
 
     loop = asyncio.new_event_loop()
     assert loop.run_until_complete(ask_once_more()) == 1  # of this loop

@@ -29,10 +29,10 @@ from personalize_rt import (
 )
 from personalize_rt.arguments import ActionsArguments, RankingArguments, RecommendationsArguments
 from personalize_rt.operations import request_for
-from personalize_rt.resilience import sync_cache
 from personalize_rt.resilience.breaker import CircuitBreaker
 from personalize_rt.resilience.cache import Cache, Entry, Flights, Fresh, MemoryStore, Miss, Stale, cache_key
 from personalize_rt.resilience.fallback import PopularItemsFallback
+from personalize_rt.resilience.threads import flights
 from personalize_rt.transport.in_process import in_process_client
 
 PREFIX = "arn:aws:personalize:eu-west-1:123456789012:"
@@ -628,7 +628,7 @@ def test_a_revalidation_without_a_thread_strands_nobody(
     made.get_recommendations(campaign_arn=ARN)
     fake_time.now += 11
     with monkeypatch.context() as patch:
-        patch.setattr(sync_cache, "on_a_thread", no_more_threads)
+        patch.setattr(flights, "on_a_thread", no_more_threads)
         assert made.get_recommendations(campaign_arn=ARN).item_ids == ("old",)
     fake_time.now += 60  # nothing is left to give meanwhile: who waited for that revalidation would wait for good
     assert made.get_recommendations(campaign_arn=ARN).item_ids == ("new",)

@@ -186,4 +186,4 @@ print(*sorted(name.rpartition(".")[2] for name in sys.modules if name.startswith
 print("tenacity" in sys.modules, "personalize_rt.events" in sys.modules, "personalize_rt.telemetry" in sys.modules)
 """
     printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    assert printed == "budget call retry sync\nFalse False False\n"
+    assert printed == "attempt budget call retry threads\nFalse False False\n"

@@ -20,8 +20,8 @@ from personalize_rt import (
     ServerError,
     StaleFallback,
 )
-from personalize_rt.resilience import racing
 from personalize_rt.resilience.cache import Entry
+from personalize_rt.resilience.threads import racing
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
 DEADLINE = 10.0

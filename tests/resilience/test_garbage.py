@@ -6,13 +6,14 @@ import gc
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from math import exp
 from typing import Any
 
 import attrs
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from personalize_rt import PersonalizeError, TransportError
+from personalize_rt import Limits, PersonalizeError, TransportError
 from personalize_rt.resilience.breaker import CircuitBreaker
 from personalize_rt.resilience.cache import Cache
 from personalize_rt.resilience.fallback import InputOrderFallback
@@ -92,6 +93,44 @@ def test_a_call_of_a_caller_s_client_leaves_no_circle_on_its_thread(
 def test_a_call_that_its_retry_saved_leaves_no_circle(circles: Any, runtime: Any, server: Any) -> None:
     server.script(*[503, RANKING] * (CALLS + 3))
     left = circles(rank(runtime()))
+    assert left.total() <= 4, left
+
+
+@pytest.mark.parametrize(
+    ("answered", "concurrency"), [(1, 1), (1, 2), (3, 1)], ids=["needed", "needed, on threads", "to be more exact"]
+)
+def test_a_long_list_of_which_a_part_fails_leaves_no_circle(
+    answered: int, concurrency: int, circles: Any, runtime: Any, server: Any
+) -> None:
+    ids = [f"i{number}" for number in range(60)]
+
+    def answer(request: Any) -> Any:
+        if server.count > answered:
+            return 503
+        weights = {id: exp(-int(id[1:])) for id in request.members["inputList"]}  # most of them next to 0
+        scored = [{"itemId": id, "score": round(weight / sum(weights.values()), 7)} for id, weight in weights.items()]
+        return {"personalizedRanking": scored, "recommendationId": "R"}
+
+    server.always(answer)
+    made = runtime(limits=Limits(input_list=30), retry={"attempts": 1})
+    outcomes: set[str] = set()
+
+    def call() -> None:
+        server.received.clear()
+        try:
+            ranking = made.rank_long(campaign_arn=ARN, user_id="u", input_list=ids, concurrency=concurrency)
+            outcomes.add(f"without {type(ranking.stopped_by).__name__}")
+        except PersonalizeError as error:
+            outcomes.add(type(error).__name__)
+
+    left = circles(call)
+    assert left.total() <= 4, left
+    assert outcomes == {"ServerError" if answered == 1 else "without ServerError"}
+
+
+def test_a_hedged_call_whose_other_request_failed_leaves_no_circle(circles: Any, runtime: Any, server: Any) -> None:
+    server.script(*[503, RANKING] * (CALLS + 3))
+    left = circles(rank(runtime(hedge=Hedge(after=0.0, percent=100), retry={"attempts": 1})))
     assert left.total() <= 4, left
 
 

@@ -22,10 +22,11 @@ from personalize_rt import (
     ServerError,
     ValidationError,
 )
-from personalize_rt.resilience import racing
+from personalize_rt.outcome import Failed
 from personalize_rt.resilience.call import Call, Policies
 from personalize_rt.resilience.fallback import PopularItemsFallback
 from personalize_rt.resilience.hedge import Hedge
+from personalize_rt.resilience.threads import racing
 from personalize_rt.transport.sending import Transport
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
@@ -376,6 +377,6 @@ def test_nobody_enters_a_race_that_is_over() -> None:
     race = racing._Race(Call(nothing, Policies(RetryPolicy(1), None)), nothing)
     first = race.enter()
     assert first is not None
-    race.end(first, error=ServerError("", response={}, operation_name="", code=""))
+    race.end(first, Failed(ServerError("", response={}, operation_name="", code="")))
     assert race.wait(0)
     assert race.enter() is None

@@ -1,4 +1,4 @@
-"""Two requests for one answer, on threads: the part of the sync driver that hedges and leaves slow calls behind."""
+"""Two requests for one answer, on threads, and one request that is left behind at the deadline."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from personalize_rt import forks
-from personalize_rt.errors import DeadlineExceededError, PersonalizeError, ServiceError, TransportError
+from personalize_rt.errors import DeadlineExceededError, ServiceError, TransportError
+from personalize_rt.outcome import Failed, Ok
 from personalize_rt.resilience.call import Call
 from personalize_rt.resilience.hedge import Hedge
 from personalize_rt.transport.credential_failures import late_credentials
@@ -33,14 +34,23 @@ def on_a_thread(work: Callable[[], None]) -> None:
 class _Lane:
     """One of the requests: how it ended, and the means to end it."""
 
-    __slots__ = ("attempt", "error", "over", "reply", "stranger")
+    __slots__ = ("attempt", "outcome", "over")
 
     def __init__(self) -> None:
         self.attempt = Attempt()
-        self.reply: Reply | None = None
-        self.error: PersonalizeError | None = None
-        self.stranger: BaseException | None = None  # not ours, so not for a retry
+        self.outcome: Ok[Reply] | Failed[BaseException] | None = None
         self.over = False
+
+    @property
+    def interrupt(self) -> Failed[BaseException] | None:
+        """What ended the lane, if it was no answer and no error but an interrupt of its thread."""
+        outcome = self.outcome
+        return outcome if isinstance(outcome, Failed) and not isinstance(outcome.error, Exception) else None
+
+    def forget_error(self) -> None:
+        """Forget an error that nobody asks for any longer: its traceback would hold the race."""
+        if isinstance(self.outcome, Failed) and self.interrupt is None:
+            self.outcome = None
 
 
 class _Race:
@@ -69,37 +79,24 @@ class _Race:
 
     def run(self, lane: _Lane) -> None:
         """Send in a lane; the first reply cancels the other lanes."""
-        number = self.lanes.index(lane)
-        reply: Reply | None = None
-        error: PersonalizeError | None = None
-        stranger: BaseException | None = None
-        try:
-            reply = self._transport.send(
-                self._call.request, sent_before=self._sent + number, ends=self.ends, attempt=lane.attempt
-            )
-        except PersonalizeError as failure:
-            error = failure
-        except BaseException as failure:
-            stranger = failure
-        self.end(lane, reply, error, stranger)
-        del error, stranger  # their tracebacks hold this frame
+        self.end(lane, self._sent_in(lane))
 
-    def end(
-        self,
-        lane: _Lane,
-        reply: Reply | None = None,
-        error: PersonalizeError | None = None,
-        stranger: BaseException | None = None,
-    ) -> None:
+    def _sent_in(self, lane: _Lane) -> Ok[Reply] | Failed[BaseException]:
+        before = self._sent + self.lanes.index(lane)
+        try:
+            return Ok(
+                self._transport.send(self._call.request, sent_before=before, ends=self.ends, attempt=lane.attempt)
+            )
+        except BaseException as error:
+            return Failed(error)
+
+    def end(self, lane: _Lane, outcome: Ok[Reply] | Failed[BaseException]) -> None:
         """A lane is over, one way or the other."""
         with self._lock:
-            lane.reply, lane.over = reply, True
-            # Of a race that is decided nobody asks for an error, and its traceback would hold the race.
-            if not self.decided:
-                lane.error = error
-            if not self.decided or not isinstance(stranger, Exception):
-                lane.stranger = stranger
-            won = reply is not None and not self.decided
+            lane.outcome, lane.over = outcome, True
+            if self.decided:
+                lane.forget_error()
+            won = isinstance(outcome, Ok) and not self.decided
             self.decided = self.decided or won
             losers = [other for other in self.lanes if other is not lane and not other.over] if won else []
             if self._woken is not None:
@@ -123,7 +120,7 @@ class _Race:
         try:
             on_a_thread(lambda: self.run(lane))
         except RuntimeError:  # there can be no more threads; nobody may wait for a lane without one
-            self.end(lane, error=TransportError("no thread could be started for the request", phase="connect"))
+            self.end(lane, Failed(TransportError("no thread could be started for the request", phase="connect")))
 
     def wait(self, until: float | None) -> bool:
         """Wait for a reply, or for all lanes to fail; ``False`` when it is not there by then (``time.monotonic()``)."""
@@ -143,29 +140,31 @@ class _Race:
         with self._lock:
             self.decided = True
         for lane in self.lanes:
-            lane.error = None
-            if isinstance(lane.stranger, Exception):
-                lane.stranger = None
+            lane.forget_error()
             lane.attempt.cancel()
 
     def reply(self) -> Reply:
         """The reply that came first, counting all requests; or the first lane's error."""
         for lane in self.lanes:
-            if lane.reply is not None:
-                return Reply(lane.reply.members, lane.reply.request_id, len(self.lanes) - 1 + lane.reply.sent)
-        first = self.lanes[0]
+            if isinstance(lane.outcome, Ok):
+                reply = lane.outcome.value
+                for other in self.lanes:
+                    other.forget_error()
+                return Reply(reply.members, reply.request_id, len(self.lanes) - 1 + reply.sent)
+        self._failed().unwrap()
+
+    def _failed(self) -> Failed[BaseException]:
         for lane in self.lanes:
-            if lane.stranger is not None and not isinstance(lane.stranger, Exception):
-                raise lane.stranger
-        if isinstance(first.error, ServiceError | TransportError):
-            first.error.attempts = max(first.error.attempts, self._sent + self.sent)
-        failure = first.stranger or first.error or self._call.late()
-        try:
-            for lane in self.lanes:
-                lane.error = lane.stranger = None
-            raise failure
-        finally:
-            del failure
+            if lane.interrupt is not None:
+                return lane.interrupt
+        failed = self.lanes[0].outcome
+        if not isinstance(failed, Failed):
+            failed = Failed(self._call.late())
+        if isinstance(failed.error, ServiceError | TransportError):
+            failed.error.attempts = max(failed.error.attempts, self._sent + self.sent)
+        for lane in self.lanes:
+            lane.outcome = None
+        return failed
 
 
 def on_a_worker(call: Call[Any], transport: Transport) -> Reply:
@@ -213,11 +212,10 @@ def _raced(call: Call[Any], transport: Transport, hedge: Hedge, race: _Race, del
             race.run(first)
         finally:
             timer.cancel()
-        if first.stranger is not None and not isinstance(first.stranger, Exception):
-            # An interrupt of this thread: no answer to the other request may swallow it.
+        if first.interrupt is not None:  # of this thread: no answer to the other request may swallow it
             race.give_up()
-            raise first.stranger
-        if first.reply is not None:
+            first.interrupt.unwrap()
+        if isinstance(first.outcome, Ok):
             return race.reply()  # the common case, without waiting for anything
     else:
         race.start(first)

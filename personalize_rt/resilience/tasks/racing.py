@@ -1,10 +1,11 @@
-"""Two requests for one answer, as tasks: the part of the async driver that hedges."""
+"""Two requests for one answer, as tasks."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
+from personalize_rt.outcome import Failed, Ok
 from personalize_rt.resilience.call import Call
 from personalize_rt.resilience.hedge import Hedge
 from personalize_rt.transport.asynchronous import AsyncTransport, keep_alive
@@ -12,7 +13,8 @@ from personalize_rt.transport.sending import Attempt, Reply
 
 __all__ = ["hedged"]
 
-_Lane = asyncio.Task[Reply]
+_Outcome = Ok[Reply] | Failed[Exception]
+_Lane = asyncio.Task[_Outcome]
 
 
 async def hedged(call: Call[Any], transport: AsyncTransport, hedge: Hedge, attempts: list[Attempt]) -> Reply:
@@ -30,22 +32,26 @@ async def hedged(call: Call[Any], transport: AsyncTransport, hedge: Hedge, attem
         attempts.append(Attempt())
         reply = await transport.send(call.request, sent_before=call.sent, attempt=attempts[0])
     else:
-        reply = await _raced(call, transport, hedge, delay, attempts)
+        reply = (await _raced(call, transport, hedge, delay, attempts)).unwrap()
     hedge.answered(call.elapsed() - begun)
     return reply
 
 
 async def _raced(
     call: Call[Any], transport: AsyncTransport, hedge: Hedge, delay: float, attempts: list[Attempt]
-) -> Reply:
+) -> _Outcome:
+    async def send(attempt: Attempt, sent_before: int) -> _Outcome:
+        try:
+            return Ok(await transport.send(call.request, sent_before=sent_before, attempt=attempt))
+        except Exception as error:
+            return Failed(error)
+
     def start() -> _Lane:
         sent = sum(not attempt.unsigned for attempt in attempts)
         attempts.append(Attempt())
-        sending = transport.send(call.request, sent_before=call.sent + sent, attempt=attempts[-1])
-        return asyncio.get_running_loop().create_task(sending)
+        return asyncio.get_running_loop().create_task(send(attempts[-1], call.sent + sent))
 
-    lanes: list[_Lane] = []
-    lanes.append(start())
+    lanes = [start()]
     try:
         ended, _ = await asyncio.wait(lanes, timeout=delay)
         if not ended and hedge.take():
@@ -53,22 +59,20 @@ async def _raced(
             lanes.append(start())
         return await _first(lanes)
     finally:
-        # Taken out one by one: the traceback of an error holds this frame, and a task that failed holds the error.
-        while lanes:
-            _leave(lanes.pop())
+        for lane in lanes:
+            _leave(lane)
 
 
-async def _first(lanes: list[_Lane]) -> Reply:
+async def _first(lanes: list[_Lane]) -> _Outcome:
     """The reply that comes first, counting all requests; or, when all fail, the error that knows of all."""
     under_way = set(lanes)
     while under_way:
         ended, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-        while ended:
-            lane = ended.pop()
-            if lane.exception() is None:
-                reply = lane.result()
-                return Reply(reply.members, reply.request_id, len(lanes) - 1 + reply.sent)
-            del lane
+        for lane in ended:
+            outcome = lane.result()
+            if isinstance(outcome, Ok):
+                reply = outcome.value
+                return Ok(Reply(reply.members, reply.request_id, len(lanes) - 1 + reply.sent))
     return lanes[-1].result()
 
 
@@ -84,9 +88,3 @@ def _leave(lane: _Lane) -> None:
         return
     lane.cancel()
     keep_alive(lane, _left)
-    lane.add_done_callback(_see)
-
-
-def _see(lane: _Lane) -> None:
-    if not lane.cancelled():
-        lane.exception()  # seen: asyncio need not report it
