@@ -1,9 +1,9 @@
-"""The client for Amazon Personalize Runtime that Python people should have had.
+"""A typed client for Amazon Personalize Runtime.
 
-Every public name is found here and imported when it is first used, so that ``import personalize_rt`` costs nothing.
+Public names are imported on first use, so that ``import personalize_rt`` takes hardly any time.
 """
 
-# A plain name, not typing's: importing typing would cost more than this whole module.
+# Not typing's: importing typing would take longer than this whole module.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
@@ -85,14 +85,14 @@ else:
     }
     _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
-    # Not here, since they need an extra or are a room of their own.
+    # Names of subpackages, which need an extra or are separate features.
     _ELSEWHERE = {"AsyncPersonalizeRuntime": "aio", "LocalPersonalize": "local"}
 
     def __getattr__(name):
         home = _HOME_OF.get(name)
         if home is None:
             if name in _ELSEWHERE:
-                # Not an AttributeError, of which ``from personalize_rt import`` would not show the text.
+                # Not an AttributeError, whose message ``from personalize_rt import`` would not show.
                 home = f"{__name__}.{_ELSEWHERE[name]}"
                 raise ImportError(f"{name} is in {home}: write 'from {home} import {name}'", name=__name__)
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

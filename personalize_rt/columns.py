@@ -1,7 +1,7 @@
-"""Columns and frames of pandas, Polars and Arrow as input: ids for a request, events for a scorer.
+"""Input from columns and frames of pandas, Polars and Arrow: ids for a request, events for a scorer.
 
-Nothing here imports one of those libraries, or narwhals, unless it is given something of theirs: an object is known by
-the package that its class comes from.
+An object is recognised by the package of its class, so that neither those libraries nor narwhals are imported unless an
+object of theirs is passed.
 """
 
 from __future__ import annotations
@@ -32,33 +32,33 @@ ValuesT = TypeVar("ValuesT")
 _LIBRARIES = frozenset({"cudf", "modin", "pandas", "polars", "pyarrow"})
 
 
-# What an argument may be instead of an iterable.
+# Functions for arguments that take such an object instead of an iterable.
 
 
 def as_ids(values: ValuesT, parameter: str) -> ValuesT | list[str]:
-    """The ids of a column, for an argument that takes an iterable of ids.
+    """Convert a column to a list of ids, for an argument that takes an iterable of ids.
 
     Args:
-        values: A pandas, Polars or Arrow column of strings or of a categorical type. Anything else comes back
-            untouched; so does a pandas index, which gives its values by itself.
+        values: A pandas, Polars or Arrow column of strings or of a categorical type. Anything else is returned as it
+            is; so is a pandas index, which iterates over its values.
         parameter: The name of the argument, for errors.
 
     Raises:
-        ValidationError: A whole frame, a column that holds no strings, or one with nulls.
+        ValidationError: A whole frame, a column of another type, or a column with nulls.
         ModuleNotFoundError: narwhals is not installed.
     """
     return _ids(values, parameter) if _is_native(values) else values
 
 
 def as_interactions(values: ValuesT, parameter: str = "interactions") -> ValuesT | Iterator[Interaction]:
-    """The events of a frame, for an argument that takes an iterable of :class:`Interaction`.
+    """Convert a frame to events, for an argument that takes an iterable of :class:`Interaction`.
 
     Args:
-        values: A frame, as :func:`interactions_from_frame` reads it. Anything else comes back untouched.
+        values: A frame, as :func:`interactions_from_frame` reads it. Anything else is returned as it is.
         parameter: The name of the argument, for errors.
 
     Raises:
-        ValidationError: As :func:`interactions_from_frame`.
+        ValidationError: See :func:`interactions_from_frame`.
         ModuleNotFoundError: narwhals is not installed.
     """
     return interactions_from_frame(values, parameter=parameter) if _is_native(values) else values
@@ -67,8 +67,8 @@ def as_interactions(values: ValuesT, parameter: str = "interactions") -> ValuesT
 def interactions_from_frame(frame: Any, *, parameter: str = "interactions") -> Iterator[Interaction]:
     """Read events from a frame with the columns of the Interactions schema.
 
-    ``USER_ID``, ``ITEM_ID`` and ``TIMESTAMP`` are needed, ``EVENT_TYPE`` and ``EVENT_VALUE`` are read where the frame
-    has them, others are left alone. Case and underscores of names make no difference.
+    ``USER_ID``, ``ITEM_ID`` and ``TIMESTAMP`` are required, ``EVENT_TYPE`` and ``EVENT_VALUE`` are optional, other
+    columns are ignored. So are case and underscores of names.
 
     Args:
         frame: A pandas, Polars (lazy too) or Arrow frame. Timestamps are numbers, Unix time in seconds, or datetimes;
@@ -76,11 +76,11 @@ def interactions_from_frame(frame: Any, *, parameter: str = "interactions") -> I
         parameter: The name of the argument, for errors.
 
     Returns:
-        The events, in the frame's order, made one by one.
+        An iterator over the events, in the frame's order.
 
     Raises:
-        ValidationError: Not a frame; a column is missing (the message names those that the frame has); an id or a
-            timestamp is null, or of the wrong type.
+        ValidationError: Not a frame; a column is missing (the message names the frame's columns); an id or a timestamp
+            is null, or has the wrong type.
         ModuleNotFoundError: narwhals is not installed.
     """
     read = read_frame(frame, parameter)
@@ -100,17 +100,17 @@ def interactions_from_frame(frame: Any, *, parameter: str = "interactions") -> I
 
 
 def items_from_frame(frame: Any, *, parameter: str = "items") -> dict[str, dict[str, Any]]:
-    """Read item metadata from a frame with a column ``ITEM_ID``, whose case and underscores make no difference.
+    """Read item metadata from a frame with a column ``ITEM_ID``, in any case, with or without underscores.
 
     Args:
         frame: A pandas, Polars (lazy too) or Arrow frame.
         parameter: The name of the argument, for errors.
 
     Returns:
-        Item id to the other columns, by their names; a null is ``None``.
+        Item id to a mapping of column name to value; a null is ``None``.
 
     Raises:
-        ValidationError: Not a frame; no such column; an id is null, or not a str.
+        ValidationError: Not a frame; no column ``ITEM_ID``; an id is null, or not a str.
         ModuleNotFoundError: narwhals is not installed.
     """
     read = read_frame(frame, parameter)
@@ -131,7 +131,7 @@ def _ids(values: Any, parameter: str) -> Any:
             parameter=parameter,
         )
     if hasattr(values, "to_pylist") and not hasattr(values, "chunks"):
-        # Of Arrow's arrays, narwhals knows the chunked ones.
+        # narwhals takes only chunked arrays of Arrow.
         values = need("pyarrow", "frames", "An Arrow array").chunked_array([values])
     nw = _narwhals(parameter)
     column = nw.from_native(values, series_only=True, pass_through=True)
@@ -149,16 +149,16 @@ def _is_native(values: object) -> bool:
 
 
 def is_frame(values: object) -> bool:
-    """Whether an object is a frame of pandas, Polars or Arrow (of Modin or cuDF too)."""
-    # Of the class: a lazy frame would have to work out its columns.
+    """Tell whether an object is a frame of pandas, Polars or Arrow (or of Modin or cuDF)."""
+    # Look at the class, since a lazy frame would have to resolve its columns.
     return _is_native(values) and hasattr(type(values), "columns")
 
 
 def read_frame(frame: Any, parameter: str) -> Any:
-    """A frame as narwhals shows it.
+    """Wrap a frame by narwhals.
 
     Raises:
-        ValidationError: It is no frame.
+        ValidationError: It is not a frame.
         ModuleNotFoundError: narwhals is not installed.
     """
     if not is_frame(frame):
@@ -178,16 +178,16 @@ def column_names(frame: Any) -> list[str]:
     """The names of a frame's columns."""
     if hasattr(frame, "collect_schema"):
         return list(map(str, frame.collect_schema()))
-    # Arrow's `columns` are the columns themselves; in pandas, a column may have any name.
+    # Arrow's `columns` are the columns themselves. In pandas, `column_names` may be a column.
     names: object = getattr(frame, "column_names", None)
     return list(map(str, cast("list[object]", names) if isinstance(names, list) else frame.columns))
 
 
 def find_column(names: Sequence[str], wanted: Sequence[str], parameter: str) -> str:
-    """The first of the wanted columns that a frame has; case and underscores make no difference.
+    """The first of the wanted columns that a frame has; case and underscores are ignored.
 
     Raises:
-        ValidationError: It has none of them; the message names those that it has.
+        ValidationError: It has none of them; the message names its columns.
     """
     by_name = {_plain(name): name for name in reversed(names)}
     for name in wanted:
@@ -207,11 +207,11 @@ def _narwhals(parameter: str) -> Any:
     return need("narwhals", "frames", f"Reading {parameter} from a frame or column")
 
 
-# Columns, as narwhals shows them.
+# Columns wrapped by narwhals.
 
 
 def values_of(column: Any) -> list[Any]:
-    """The values of a column, with ``None`` for each kind of null."""
+    """The values of a column, with ``None`` for every kind of null."""
     values: list[Any] = column.to_list()
     if not column.null_count():
         return values

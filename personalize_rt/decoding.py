@@ -1,10 +1,9 @@
-"""The bytes of a reply to its members; the rows of a plain answer straight to columns. No I/O.
+"""Decoding of replies, whose rows become columns directly if the reply is plain. No I/O.
 
-``json`` makes a dict of each row, and two columns of the dicts: for 500 items that is most of what a call costs. Most
-answers are plain: compact JSON whose rows have an id, a score and perhaps members that are ``null`` (service.md section
-5.2). Of such a one the text between ids and scores is the same in every row; with it replaced by commas, the rows are
-one flat array, and decoded in two thirds of the time. Whatever is not exactly so is decoded as ever, with the same
-result.
+Making a dict of each row, and then columns of the dicts, is the largest cost of a call for 500 items. Most replies are
+plain: compact JSON whose rows have an id, a score and perhaps members that are ``null`` (service.md section 5.2). In a
+plain reply, the text between ids and scores is the same in every row. With that text replaced by commas, the rows are
+one flat array, which takes two thirds of the time to decode. Any other reply is decoded as usual, with the same result.
 """
 
 from __future__ import annotations
@@ -20,15 +19,16 @@ from typing import Any, NamedTuple
 __all__ = ["LARGE", "Columns", "decoded", "decoded_in_background", "has_more_containers"]
 
 LARGE = 131072
-"""Bytes of a body that an event loop is not to wait for: decoding takes 10 ms a MiB, and 50 if it is lists in lists."""
+"""Size in bytes from which on a body should not be decoded on an event loop: that takes 10 ms for each MiB, and 50 for
+nested lists."""
 
 
 class Columns(NamedTuple):
-    """What stands for a list of rows that have an id and a score each, and nothing else.
+    """The columns that replace a list of rows with only an id and a score.
 
     Attributes:
         ids: A string for each row.
-        scores: A finite float for each, or ``None`` where the row has ``null``.
+        scores: A finite float for each row, or ``None`` for ``null``.
     """
 
     ids: list[str]
@@ -36,18 +36,17 @@ class Columns(NamedTuple):
 
 
 def decoded(body: bytes) -> Any:
-    """The members of a reply; or whatever else the JSON is, which the caller has to look at.
+    """Decode a reply to its members, or to whatever the JSON is: the caller has to check.
 
-    Decodes by orjson or msgspec where the program has imported one. They are stricter than ``json`` in some corners
-    (lone surrogates, NaN, numbers out of range); what they refuse, ``json`` decides, so that the answer never depends
-    on what is installed. And orjson makes floats of whole numbers beyond 64 bits: ``json`` decides where such a one
-    could be shown, which is in metadata alone (scores are floats).
+    Uses orjson or msgspec if the program has imported one. The result never depends on that: they are stricter than
+    ``json`` (lone surrogates, NaN, numbers out of range), so ``json`` decodes what they refuse. And orjson makes floats
+    of whole numbers beyond 64 bits, so ``json`` decodes replies with such numbers in metadata (scores are floats).
 
     Raises:
-        ValueError: It is no JSON.
-        RecursionError: It is nested too deeply.
+        ValueError: The body is not JSON.
+        RecursionError: The body is nested too deeply.
     """
-    # By name: another thread may be in the middle of importing it.
+    # By getattr(), since another thread may be in the middle of the import.
     loads: Any = getattr(sys.modules.get("orjson"), "loads", None)
     if loads is None:
         loads = getattr(sys.modules.get("msgspec.json"), "decode", None)
@@ -56,20 +55,20 @@ def decoded(body: bytes) -> Any:
     if loads is not None:
         try:
             return _in_columns(body, loads) or loads(body)
-        except Exception:  # msgspec's own are no ValueError before 0.21
+        except Exception:  # before 0.21, msgspec's errors are not ValueErrors
             pass
     return _in_columns(body, json.loads) or json.loads(body)
 
 
 def decoded_in_background(body: bytes) -> Any:
-    """Decode like :func:`decoded`, on a worker thread: other threads run in between.
+    """Decode like :func:`decoded`, on a worker thread, without blocking other threads.
 
-    A decoder in C holds the interpreter's lock until it is through. ``json`` calls a function of Python for each object
-    if it is given one, which is enough: the lock is held for one row at a time.
+    A decoder in C holds the interpreter's lock until it is done. With a Python function as ``object_hook``, ``json``
+    calls it for each object, so that the lock is held for one row at a time.
 
     Raises:
-        ValueError: It is no JSON.
-        RecursionError: It is nested too deeply.
+        ValueError: The body is not JSON.
+        RecursionError: The body is nested too deeply.
     """
     return json.loads(body, object_hook=_as_it_is)
 
@@ -79,10 +78,10 @@ def _as_it_is(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def has_more_containers(body: bytes, limit: int) -> bool:
-    """Tell whether a body has more lists and objects than a limit. It need not be JSON."""
+    """Tell whether a body, which need not be valid JSON, has more lists and objects than a limit."""
     if body.count(b"[") + body.count(b"{") <= limit:
         return False
-    # Brackets in texts do not count. Of escapes, only these two tell where a text ends.
+    # Brackets in strings do not count. These two escapes are the only ones that matter for the end of a string.
     bare = re.sub(rb'"[^"]*"', b"", body.replace(b"\\\\", b"").replace(b'\\"', b""))
     return bare.count(b"[") + bare.count(b"{") > limit
 
@@ -90,9 +89,9 @@ def has_more_containers(body: bytes, limit: int) -> bool:
 _LONG_NUMBER = rb"[:,\[\s]-?[0-9]{19}"
 
 
-@cache  # compiled when they are first used: whoever only imports the package need not wait for it
+@cache  # compiled on first use, to keep the import of the package fast
 def _patterns() -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    """The start of a plain reply up to its first id; and from there to the end of the row."""
+    """The patterns of the start of a plain reply up to its first id, and of the rest of its first row."""
     start = (
         rb'\{(?:"recommendationId":(?:"[^"]*"|null),)?'
         rb'"(?:(itemList|personalizedRanking)":\[\{"itemId|(actionList)":\[\{"actionId)":"'
@@ -102,19 +101,19 @@ def _patterns() -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
 
 
 _BEFORE_A_SCORE = b'","score":'
-# As long as what it replaces, which spares bytes.replace a search; the line break marks it, and is whitespace to JSON.
+# As long as the replaced text, which makes bytes.replace() faster. The line break, white space in JSON, marks it.
 _COMMA_BEFORE_A_SCORE = b'",\n'.ljust(len(_BEFORE_A_SCORE))
 
 
 def _in_columns(body: bytes, loads: Any) -> dict[str, Any] | None:
-    """The members, if the reply is plain; or ``None``.
+    """Decode a plain reply to its members, with columns; ``None`` for any other reply.
 
-    Why nothing else passes for plain: with no backslash in the body, every quotation mark is one of JSON's. The rows,
-    from the first id to the last ``}]``, turn into 2n elements with 2n - 1 commas between them, every second element a
-    number or ``null``. Each comma that we put there has a line break beside it; there was no other line break, and JSON
-    has none in a string, so 2n - 1 line breaks mean that all these commas are ours. One before a number can only be of
-    those that end a string: it stands for the text between an id and its score. One after a number can only be of those
-    that begin a string: it stands for the text between a score and the next id. There was nothing else.
+    Proof that nothing else passes for plain: since the body has no backslash, every quotation mark begins or ends a
+    string. The rows, from the first id to the last ``}]``, become 2n elements with 2n - 1 commas between them, and
+    every second element is a number or ``null``. Each replacement has a line break beside its comma. The rows had no
+    line break before, and JSON strings cannot have one, so 2n - 1 line breaks mean that all commas are replacements. A
+    comma before a number ends a string, so it replaces the text between an id and its score. A comma after a number
+    begins a string, so it replaces the text between a score and the next id. Hence the rows had nothing else.
     """
     start_pattern, row_pattern = _patterns()
     start = start_pattern.match(body)
@@ -131,10 +130,10 @@ def _in_columns(body: bytes, loads: Any) -> dict[str, Any] | None:
     before_a_row = nulls + (b'},{"itemId":"' if group == 1 else b'},{"actionId":"')
     comma_before_a_row = b"\n" + b',"'.rjust(len(before_a_row) - 1)
     flat = rows.replace(_BEFORE_A_SCORE, _COMMA_BEFORE_A_SCORE).replace(before_a_row, comma_before_a_row)
-    list_at = start.end(group) + 2  # after its name, a quotation mark and a colon
+    list_at = start.end(group) + 2  # after the name come a quotation mark and a colon
     name, rest = body[start.start(group) - 1 : start.end(group) + 1], body[end + 2 :]
     if name in rest:
-        return None  # of two members of a name the last counts
+        return None  # a repeated member, of which JSON keeps the last
     try:
         elements: list[Any] = loads(b'["%b]' % flat)
         members: dict[str, Any] = loads(b"%bnull%b" % (body[:list_at], rest))
@@ -147,7 +146,7 @@ def _in_columns(body: bytes, loads: Any) -> dict[str, Any] | None:
             total = sum(filter(None, scores))
         else:
             return None
-    except Exception:  # whatever the decoder raises: it is no plain reply
+    except Exception:  # any error of the decoder means that the reply is not plain
         return None
     commas = len(elements) - 1
     if flat.count(b"\n") != commas or len(ids) != len(scores) or not isfinite(total):

@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree.
+"""The tree of errors.
 
 ::
 
@@ -10,15 +10,15 @@
     ├── ServiceError (also ClientError)                the service answered with an error
     │   ├── InvalidInputError                          the request is wrong: do not repeat it
     │   ├── ResourceNotFoundError                      no such campaign, recommender or filter
-    │   ├── AccessDeniedError                          who asks, or how it was signed, was refused
-    │   ├── ThrottlingError                            too fast: later
+    │   ├── AccessDeniedError                          credentials, signature or permission were refused
+    │   ├── ThrottlingError                            too many requests: try later
     │   └── ServerError                                the service's own trouble: 5xx, 408, an aborted request
     ├── TransportError (also HTTPClientError)          no answer: resolve, connect, tls, send, read
-    ├── DeadlineExceededError (also TimeoutError)      the caller's time is over
-    ├── CircuitOpenError                               not sent: this campaign failed too often just now
-    └── ResponseError                                  an answer came, but could not be understood
+    ├── DeadlineExceededError (also TimeoutError)      the caller's deadline has passed
+    ├── CircuitOpenError                               not sent: this campaign failed too often recently
+    └── ResponseError                                  an answer could not be understood
 
-``except botocore.exceptions.ClientError`` keeps catching what it caught before.
+``except botocore.exceptions.ClientError`` still catches the errors of the service.
 
 No message, ``repr`` or ``args`` shows a user id, a context value, a filter value or item metadata.
 Every error pickles, copies and re-raises with all of its attributes.
@@ -68,7 +68,7 @@ def _rebuild(cls: type[PersonalizeError], args: tuple[Any, ...], state: dict[str
 
 
 class PersonalizeError(Exception):
-    """The root of every error that this package raises on purpose.
+    """The base of all errors of this package.
 
     Args:
         message: One or two sentences for a person: what was wrong, and what to do.
@@ -90,14 +90,14 @@ class PersonalizeError(Exception):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.message!r})"
 
-    # Exceptions rebuild themselves by calling the class with `args`; keyword-only attributes would be lost,
-    # and ClientError would come back as a plain ClientError.
+    # By default, an exception is unpickled by calling its class with `args`: keyword-only attributes would be lost, and
+    # a subclass of ClientError would become a plain ClientError.
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.args, self.__dict__.copy())
 
     @property
     def is_retry_safe(self) -> bool:
-        """Whether the same request may succeed when it is sent again."""
+        """``True`` if the same request may succeed when it is sent again."""
         return False
 
 
@@ -105,9 +105,9 @@ class ValidationError(PersonalizeError, ValueError):
     """An argument was refused; nothing was sent.
 
     Args:
-        message: What was wrong, with kind and size of what was given, never its value.
+        message: The problem, with kind and size of the value, never the value itself.
         parameter: The name of the argument, as the method spells it (``"input_list"``).
-        limit: The limit that was broken, where there is one.
+        limit: The limit that was exceeded, or ``None``.
     """
 
     def __init__(self, message: str, *, parameter: str | None = None, limit: int | None = None) -> None:
@@ -120,11 +120,11 @@ class FilterSyntaxError(ValidationError):
     """A filter expression that does not parse, or breaks a rule that the service checks at creation.
 
     Args:
-        message: What was wrong and what was expected, with a caret under the offending token.
+        message: The problem and the expectation, with a caret under the offending token.
         line: The line of the token, from 1.
         column: The column of the token in that line, in characters, from 1.
         parameter: The name of the argument that held the expression.
-        limit: The limit that was broken, where there is one.
+        limit: The limit that was exceeded, or ``None``.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class FilterValuesError(ValidationError):
 class ConfigurationError(PersonalizeError, BotoCoreError):
     """The client could not be built or could not sign: no region, credentials or profile, expired SSO.
 
-    Credentials that cannot be fetched just now, though they may be later, are a :class:`TransportError`.
+    A temporary failure to fetch credentials is a :class:`TransportError`.
     """
 
     def __init__(self, message: str) -> None:
@@ -165,13 +165,13 @@ class ServiceError(PersonalizeError, ClientError):
     Args:
         message: Code, status, request id, attempts, advice, and the service's own message without words that
             have something in common with a value of the request (``personalize_rt.masking``).
-        response: Exactly what botocore's ``ClientError.response`` would hold: unmasked, and in no text of the error.
+        response: The content of botocore's ``ClientError.response``. Unmasked, so never shown in the error's text.
         operation_name: The operation, as the service spells it (``"GetRecommendations"``).
-        code: The error code (``"ThrottlingException"``); one that AWS does not document is masked like the message.
-        status_code: The HTTP status, or ``None`` when the reply did not say.
+        code: The error code (``"ThrottlingException"``); undocumented codes are masked like the message.
+        status_code: The HTTP status, or ``None`` if the reply has none.
         request_id: The service's id of the request, for a support case; masked like the message.
-        attempts: How many requests were sent in this call.
-        retry_after: Seconds that the service asked to wait, or ``None``.
+        attempts: The number of requests sent in this call.
+        retry_after: The wait in seconds that the service asked for, or ``None``.
     """
 
     def __init__(
@@ -202,7 +202,7 @@ class ServiceError(PersonalizeError, ClientError):
 
 
 class InvalidInputError(ServiceError):
-    """The service refused the request as it stands; sending it again cannot help."""
+    """The service refused the request as invalid; sending it again cannot help."""
 
 
 class ResourceNotFoundError(ServiceError):
@@ -218,7 +218,7 @@ class ThrottlingError(ServiceError):
 
     @property
     def is_retry_safe(self) -> bool:
-        """``True``: later, it may succeed."""
+        """``True``, since the same request may succeed later."""
         return True
 
 
@@ -227,7 +227,7 @@ class ServerError(ServiceError):
 
     @property
     def is_retry_safe(self) -> bool:
-        """``True``: later, it may succeed."""
+        """``True``, since the same request may succeed later."""
         return True
 
 
@@ -235,35 +235,35 @@ class TransportError(PersonalizeError, HTTPClientError):
     """No answer arrived.
 
     Args:
-        message: What failed and where to look.
-        phase: How far the request came: ``"resolve"``, ``"connect"``, ``"tls"``, ``"send"`` or ``"read"``. It is
-            ``"connect"`` too when there were no credentials to sign the request with.
-        attempts: How many requests were sent in this call; 0 when there were no credentials for any.
+        message: The failure, and where to look for its cause.
+        phase: The phase in which the request failed: ``"resolve"``, ``"connect"``, ``"tls"``, ``"send"`` or ``"read"``.
+            Also ``"connect"`` if credentials to sign the request could not be fetched.
+        attempts: The number of requests sent in this call; 0 if credentials could not be fetched for any.
     """
 
     def __init__(self, message: str, *, phase: Phase, attempts: int = 1) -> None:
         super().__init__(message)
         self.phase: Phase = phase
         self.attempts = attempts
-        # What botocore's handlers look for; the request itself is not kept, since its body is personal.
+        # An attribute that botocore's handlers expect. Always None, since the request's body is personal.
         self.request: Any = None
         self.response: Any = None
         self.kwargs: dict[str, Any] = {"error": message}
 
     @property
     def is_retry_safe(self) -> bool:
-        """Whether the same request may succeed when it is sent again."""
-        # A certificate that does not verify will not verify in 50 ms either.
+        """``True`` if the same request may succeed when it is sent again."""
+        # A certificate that cannot be verified now will not be valid on a retry either.
         return self.phase != "tls"
 
 
 class DeadlineExceededError(PersonalizeError, TimeoutError):
-    """The time that the caller gave for the whole call is over.
+    """The caller's deadline for the whole call has passed.
 
     Args:
-        message: The deadline, the attempts made, and how the last one failed.
+        message: The deadline, the attempts made, and the failure of the last one.
         deadline: The caller's deadline in seconds.
-        attempts: How many requests were sent in this call.
+        attempts: The number of requests sent in this call.
     """
 
     def __init__(self, message: str, *, deadline: float, attempts: int) -> None:
@@ -276,7 +276,7 @@ class CircuitOpenError(PersonalizeError):
     """Nothing was sent: the breaker of this campaign or recommender is open.
 
     Args:
-        message: Which breaker, and for how long.
+        message: The breaker, and the time until it lets a probe through.
         retry_after: Seconds until the breaker lets a probe through.
     """
 
@@ -286,4 +286,4 @@ class CircuitOpenError(PersonalizeError):
 
 
 class ResponseError(PersonalizeError):
-    """An answer arrived that is not what the service's model says."""
+    """An answer arrived that does not conform to the service's model."""

@@ -1,7 +1,7 @@
-"""What hooks are told: one frozen value for each thing that happens in a call.
+"""The events of a call, which hooks receive as frozen values.
 
-An event names the operation and the campaign or recommender, counts and durations. It holds no user id, context,
-filter value or item metadata.
+An event has the operation, the campaign or recommender, counts and durations. It has no user id, context, filter value
+or item metadata.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ __all__ = [
 
 @attrs.frozen
 class Event:
-    """Something that happened.
+    """Base of all events.
 
     Attributes:
         operation: The operation, as the service spells it (``"GetRecommendations"``).
-        resource_arn: The campaign or recommender that was asked.
+        resource_arn: The campaign or recommender of the call.
     """
 
     operation: str
@@ -40,12 +40,12 @@ class Event:
 
 @attrs.frozen
 class CallStarted(Event):
-    """A call begins."""
+    """A call has begun."""
 
 
 @attrs.frozen
 class AttemptStarted(Event):
-    """A request goes out. ``attempt`` counts from 1."""
+    """A request is about to be sent. ``attempt`` counts from 1."""
 
     attempt: int
 
@@ -55,7 +55,7 @@ class AttemptFailed(Event):
     """A request failed.
 
     Attributes:
-        attempt: Which one, from 1.
+        attempt: The number of the attempt, from 1.
         error: The class of the error (``"ThrottlingError"``).
         elapsed: Seconds since the call began.
     """
@@ -70,7 +70,7 @@ class AttemptSucceeded(Event):
     """A request was answered.
 
     Attributes:
-        attempt: Which one, from 1.
+        attempt: The number of the attempt, from 1.
         elapsed: Seconds since the call began.
     """
 
@@ -80,11 +80,11 @@ class AttemptSucceeded(Event):
 
 @attrs.frozen
 class RetryPlanned(Event):
-    """The request will be sent again.
+    """A retry was decided on, and will follow after a wait.
 
     Attributes:
         attempt: The attempt that failed, from 1.
-        wait: Seconds until the next one.
+        wait: Seconds until the next attempt.
     """
 
     attempt: int
@@ -93,40 +93,40 @@ class RetryPlanned(Event):
 
 @attrs.frozen
 class HedgeStarted(Event):
-    """A second request goes out while the first is still under way."""
+    """A second request is about to be sent while the first is in flight."""
 
 
 @attrs.frozen
 class CacheAnswered(Event):
-    """The cache answered. ``stale`` when the entry was past its time."""
+    """The cache answered. ``stale`` is ``True`` if the entry had expired."""
 
     stale: bool
 
 
 @attrs.frozen
 class BreakerChanged(Event):
-    """The breaker of a campaign or recommender opened, closed, or lets a probe through."""
+    """The breaker of a campaign or recommender opened, closed, or became half-open, to let a probe through."""
 
     state: Literal["closed", "open", "half-open"]
 
 
 @attrs.frozen
 class FallbackAnswered(Event):
-    """A fallback answered. ``error`` is the class of the error for which it did."""
+    """A fallback answered. ``error`` is the class of the error that made it necessary."""
 
     error: str
 
 
 @attrs.frozen
 class CallEnded(Event):
-    """A call is over.
+    """A call has ended.
 
     Attributes:
-        elapsed: Seconds that it took.
-        attempts: Requests that were sent.
-        source: Who answered (``"service"``, ``"cache"``, ``"fallback"``), or ``None`` when it raised.
+        elapsed: The duration of the call in seconds.
+        attempts: The number of requests that were sent.
+        source: The source of the answer (``"service"``, ``"cache"``, ``"fallback"``), or ``None`` if the call raised.
         error: The class of the error that it raised, or ``None``.
-        items: Rows of the answer.
+        items: The number of rows of the answer.
         request_id: The service's id of the last request that was answered, or ``None``.
     """
 

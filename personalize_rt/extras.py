@@ -1,4 +1,4 @@
-"""Optional packages, imported when they are used."""
+"""Import of optional packages on first use."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def need(module: str, extra: str, purpose: str) -> Any:
     Args:
         module: The module to import.
         extra: The extra of this package that installs it.
-        purpose: What is to be done with it; the error begins with it.
+        purpose: The feature that needs it; the error message begins with it.
 
     Raises:
-        ModuleNotFoundError: It is not installed; the message holds the command that installs it.
+        ModuleNotFoundError: It is not installed; the message has the command that installs it.
     """
     package = module.partition(".")[0]
     if not installed(package):
@@ -28,5 +28,5 @@ def need(module: str, extra: str, purpose: str) -> Any:
 
 
 def installed(package: str) -> bool:
-    """Whether a package could be imported."""
+    """Tell whether a package can be imported."""
     return find_spec(package) is not None

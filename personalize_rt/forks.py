@@ -1,18 +1,18 @@
-"""Starting anew in a forked child.
+"""Reset of locks and state in flight in forked children.
 
-A fork copies the memory of a process, and one of its threads. A lock that another thread held at that moment stays
-locked in the child for ever, and a call that another thread was making never ends there. So whatever in this package
-holds a lock, or knows of something in flight, has it made anew in each child, by the one handler below:
+A fork copies the memory of a process, but only one of its threads. In the child, a lock that another thread held stays
+locked for ever, and a call that another thread was making never ends. So every object of this package that has a lock,
+or state in flight, gets a new one in each child, by the one handler below:
 
-* :class:`PerProcess` is an attribute that each process makes for itself, when it first needs it; :func:`lock` is such
-  an attribute with a lock.
-* :func:`in_child` calls a function about an object that keeps a part of its state in the child.
+* :class:`PerProcess` is an attribute that each process creates when first needed; :func:`lock` is such an attribute
+  with a lock.
+* :func:`in_child` registers a function for an object that keeps a part of its state in the child.
 
-Something made when it is first needed is also of the right kind where a server patches ``threading`` after its fork,
-as gunicorn's gevent worker does.
+Creation on first use also gives the right kind of lock if a server patches ``threading`` after its fork, as gunicorn's
+gevent worker does.
 
-A child keeps what was learned (cached answers, the state of breakers, budgets and hedges) and forgets what was under
-way. A fork can fall between any two steps of another thread: what a lock guards must make sense after each of them.
+A child keeps learned state (cached answers, breakers, budgets, hedges) and drops state in flight. A fork may happen
+between any two steps of another thread, so the state that a lock guards must be valid after each of them.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ _known: dict[tuple[int, Callable[[Any], object]], weakref.ref[Any]] = {}
 
 
 def in_child(holder: HolderT, renew: Callable[[HolderT], object]) -> None:
-    """Have a function called with an object in each forked child, for as long as the object lives.
+    """Register a function to be called with an object in each forked child, for as long as the object lives.
 
     Args:
         holder: The object. It is not kept alive.
-        renew: A function, not a method of the object, which would keep it alive. It must not wait for anything.
+        renew: The function. It must not be a method of the object, which would keep the object alive, and must not
+            block.
     """
     key = id(holder), renew
 
@@ -54,19 +55,18 @@ def _start_anew() -> None:
             renew(holder)
 
 
-# Some systems do not fork.
+# Missing on systems without fork.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_start_anew)
 
 
 class PerProcess(Generic[ValueT]):
-    """An attribute that each process makes for itself, when it is first asked for: ``_seen = PerProcess(dict)``.
+    """An attribute that each process creates on first access: ``_seen = PerProcess(dict)``.
 
-    Once made, it is an ordinary attribute of the object, and as fast as one. The class of the object must have no
-    ``__slots__``.
+    Then it is an ordinary attribute of the object, and as fast. The class of the object must not have ``__slots__``.
 
     Args:
-        make: Makes a value. Of two threads that ask first at the same time, both get the same one.
+        make: Creates the value. Threads that access the attribute at the same time get the same value.
     """
 
     def __init__(self, make: Callable[[], ValueT]) -> None:
@@ -83,7 +83,7 @@ class PerProcess(Generic[ValueT]):
     def __get__(self, holder: object | None, owner: type | None = None) -> Self | ValueT:
         if holder is None:
             return self
-        in_child(holder, self._forget)  # before it is there: a fork may come in between
+        in_child(holder, self._forget)  # before the value is set, since a fork may happen in between
         value: ValueT = holder.__dict__.setdefault(self._name, self._make())
         return value
 
@@ -92,6 +92,6 @@ class PerProcess(Generic[ValueT]):
 
 
 def lock() -> PerProcess[threading.Lock]:
-    """A lock that is free in a forked child, whoever held it: ``_lock = forks.lock()``."""
-    # Looked up when it is made: threading may be patched by then.
+    """A lock that is free in a forked child even if it was held: ``_lock = forks.lock()``."""
+    # A lambda, to look Lock up on creation: threading may have been patched by then.
     return PerProcess(lambda: threading.Lock())

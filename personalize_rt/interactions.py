@@ -1,4 +1,4 @@
-"""One event of a user with an item, as the Interactions dataset holds it."""
+"""An event of a user with an item, as in the Interactions dataset."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Interaction"]
 
 @attrs.frozen(repr=False)
 class Interaction:
-    """A user did something with an item.
+    """An event of a user with an item.
 
     The members are those of the Interactions schema (service.md section 8). ``repr`` hides the user.
 
@@ -17,8 +17,8 @@ class Interaction:
         user_id: The user, at most 256 characters.
         item_id: The item, at most 256 characters.
         timestamp: Unix time in seconds.
-        event_type: ``"Watch"``, ``"click"``, …; ``None`` when the data set has one kind only.
-        event_value: A number that goes with the event, such as a rating; ``None`` when there is none.
+        event_type: ``"Watch"``, ``"click"``, …; ``None`` if the dataset has only one type.
+        event_value: The number of the event, such as a rating, or ``None``.
     """
 
     user_id: str

@@ -1,6 +1,6 @@
-"""The service's published limits, as one value.
+"""The service's published limits.
 
-Each number stands here once; client, filters, re-ranker and embedded service all read it from here.
+They are defined here only, for client, filters, re-ranker and embedded service.
 Sources: the service model (shapes of ``personalize-runtime`` 2018-05-22) and the Developer Guide's pages
 "Amazon Personalize endpoints and quotas" and API reference (service.md sections 1.8, 2.1, 3.1 and 3.3).
 """
@@ -17,16 +17,16 @@ __all__ = ["Limits"]
 
 @attrs.frozen
 class Limits:
-    """How much one request may carry. ``None`` means that the limit is not checked.
+    """The limits on one request. ``None`` means that a limit is not checked.
 
-    The service may relax a limit before this project does: pass ``Limits(input_list=1000)`` to follow it,
-    or ``Limits.off()`` to leave every check to the service.
+    If the service has relaxed a limit, pass ``Limits(input_list=1000)`` to follow it, or ``Limits.off()`` to leave
+    every check to the service.
 
     Attributes:
         input_list: Items in ``input_list`` of GetPersonalizedRanking (API reference: 500).
-        input_list_with_metadata: The same when metadata columns are asked for (API reference: 50).
+        input_list_with_metadata: The same with metadata columns (API reference: 50).
         num_results: Largest ``num_results`` of GetRecommendations (API reference: 500).
-        num_results_with_metadata: The same when metadata columns are asked for (API reference: 50).
+        num_results_with_metadata: The same with metadata columns (API reference: 50).
         num_actions: Largest ``num_results`` of GetActionRecommendations (API reference: 100).
         id_length: Characters of a user, item or action id (model: UserID, ItemID, ActionID: 256).
         arn_length: Characters of an ARN (model: Arn: 256).
@@ -38,16 +38,16 @@ class Limits:
         context_entries: Entries of ``context`` (model: Context: 150).
         context_key_length: Characters of a context key (model: 150).
         context_value_length: Characters of a context value (model: 1,000).
-        metadata_columns: Columns of item metadata in one answer (API reference: 10).
+        metadata_columns: Columns of item metadata in one request (API reference: 10).
         metadata_column_length: Characters of a column's name (model: 150).
         promotions: Promotions in one request (model: PromotionList: 1).
         promotion_name_length: Characters of a promotion's name (model: 63).
         promotion_percent: Largest percentage of promoted items (model: 100).
-        patterns: Whether ARNs and names are compared with the model's patterns, and lower bounds
-            (at least one item, a percentage from 1) hold.
+        patterns: Whether to check ARNs and names against the model's patterns, and lower bounds (at least one item, a
+            percentage of at least 1).
 
     Raises:
-        ValidationError: A limit that is no whole number from 0, nor ``None``.
+        ValidationError: A limit is neither a whole number of at least 0 nor ``None``.
     """
 
     input_list: int | None = 500
@@ -87,5 +87,5 @@ class Limits:
 
     @classmethod
     def off(cls) -> Limits:
-        """No limit at all: the service decides. Types are still checked."""
+        """Make limits that are all off, so that the service decides. Types are still checked."""
         return cls(**{field.name: None for field in attrs.fields(cls) if field.name != "patterns"}, patterns=False)

@@ -1,19 +1,18 @@
-"""Taking personal values out of other people's texts, however they are written there.
+"""Masking of personal values in foreign texts, in whatever form the values occur there.
 
-A service, a proxy or a library may repeat what it was sent: as it was, escaped for HTML, a URL or JSON, in capitals,
-or cut off. So a text is not searched for a value but for what it has in common with one:
+A service, a proxy or a library may repeat the values of a request: unchanged, escaped for HTML, a URL or JSON, in upper
+case, or cut off. So a text is searched for parts that it has in common with a value:
 
-* A **token** (what stands between spaces, quotes, brackets and ``, ; = : | /``) that shares four or more characters in
-  a row with a value is hidden as a whole. White space, and a plus, do not count.
-* A value of fewer characters is hidden where it stands by itself: the user ``u1``, but not in ``u12``.
+* A **token** (a part between spaces, quotes, brackets and ``, ; = : | /``) is hidden if it shares four or more
+  consecutive characters with a value, not counting white space and plus signs.
+* A shorter value is hidden where it stands alone: the user ``u1``, but not in ``u12``.
 
-Before they are compared, both lose their escapes (HTML, percent, backslash; up to eight layers), capitals and the
-differences that Unicode's compatibility forms (NFKC, NFKD) remove. What base64 or hexadecimal digits hold is looked
-at too. Hashes and encryption are beyond this.
+Both are compared without escapes (HTML, percent, backslash; up to eight layers), without regard to case, and in
+Unicode's compatibility forms (NFKC, NFKD). Base64 and hexadecimal digits are decoded too. Hashed or encrypted values
+are not found.
 
-Of what shares characters only by chance, these stay: what may be shown (``shown``), where it stands as a whole; and
-the words that messages are made of (:data:`_MESSAGES`), unless they are in quotes or cut off by dots. If the value
-itself is such a word, it is hidden.
+Some tokens share characters by chance. So these stay: complete texts of ``shown``, and the common words of messages
+(:data:`_MESSAGES`) unless they are quoted or cut off by dots. If a value itself is such a word, it is hidden.
 """
 
 from __future__ import annotations
@@ -30,24 +29,24 @@ from unicodedata import combining, normalize
 
 __all__ = ["parts_in_common"]
 
-_RUN = 4  # characters in common that are no coincidence
+_RUN = 4  # common characters that are not taken for a coincidence
 _LAYERS = 8
 _PACKED = 2  # layers of base64 or hexadecimal digits
-_MOST = 30  # layers of any kind, however cunningly a text was made
+_MOST = 30  # layers of any kind, a bound for malicious texts
 
 
 def parts_in_common(
     text: str, secrets: Iterable[str], shown: Iterable[str], run: int | None = None
 ) -> list[tuple[int, int]]:
-    """The parts of a text to hide, from left to right; some overlap. See the module for the rule.
+    """Find the parts of a text to hide, from left to right, with overlaps, by the rule of this module.
 
-    Takes time in proportion to the text and the values together.
+    Takes time in proportion to the length of the text and the values.
 
     Args:
-        text: A message of somebody else, which may repeat what it was given.
-        secrets: The values to hide; those of nothing but white space are passed over.
-        shown: What stays whole: ARNs, item ids, names of parameters.
-        run: Characters in common from which on a token is hidden, by default four.
+        text: A foreign message, which may repeat values.
+        secrets: The values to hide; values of white space are ignored.
+        shown: The texts to keep: ARNs, item ids, names of parameters.
+        run: The number of common characters from which on a token is hidden; by default four.
     """
     values = _Values(secrets, run or _RUN)
     if not values:
@@ -57,7 +56,7 @@ def parts_in_common(
 
 
 class _Values:
-    """Values to hide, as they are compared."""
+    """The values to hide, in the form for comparison."""
 
     def __init__(self, secrets: Iterable[str], run: int) -> None:
         forms: set[str] = set()
@@ -75,7 +74,7 @@ class _Values:
         return bool(self.all)
 
     def may_be_in(self, held: str) -> bool:
-        """Tell whether a word is worth a look as base64: most words hold some short text by chance."""
+        """Tell whether a decoded word may be a value. Most words can be decoded from base64 to some short text."""
         folded = _fold(held).chars.strip()
         return (
             _size(folded) >= 2 * _RUN
@@ -84,11 +83,11 @@ class _Values:
         )
 
     def is_part_of(self, token: str) -> bool:
-        """Tell whether a token has a long value in it."""
+        """Tell whether a token contains a long value."""
         return any(value in token for value in self.long)
 
     def stands_in(self, token: str) -> bool:
-        """Tell whether a token is a value, or has one in it that stands by itself."""
+        """Tell whether a token is a value, or contains a long one that stands alone."""
         return token in self.all or any(
             _stands_alone(token, match.start(), match.end())
             for value in self.long
@@ -98,12 +97,12 @@ class _Values:
 
 
 def _size(text: str) -> int:
-    """Characters without white space."""
+    """The number of characters without spaces."""
     return len(text) - text.count(" ")
 
 
 class _Shown:
-    """Texts that stay, in the form in which they are compared: the ids of 500 items are folded only when needed."""
+    """The texts to keep, in the form for comparison. The ids of 500 items are folded only when they are needed."""
 
     def __init__(self, shown: Iterable[str]) -> None:
         self._shown = shown
@@ -126,12 +125,12 @@ class _Shown:
 
 
 class _Folded(NamedTuple):
-    """A text in the form in which it is compared, and where each of its characters comes from.
+    """A text in another form, with the origin of each of its characters.
 
     Attributes:
         chars: The characters.
-        starts: For each, the start of what it was made of, in the text before.
-        ends: For each, the end of it.
+        starts: For each character, the start of its origin in the original text.
+        ends: For each character, the end of its origin.
     """
 
     chars: str
@@ -140,7 +139,7 @@ class _Folded(NamedTuple):
 
 
 def _fold(text: str) -> _Folded:
-    """Without capitals and compatibility forms; every kind of white space is a space."""
+    """Normalise case and compatibility forms of a text, and all white space to spaces."""
     if text.isascii():
         return _Folded(text.translate(_SPACES).lower(), range(len(text)), range(1, len(text) + 1))
     chars: list[str] = []
@@ -148,7 +147,7 @@ def _fold(text: str) -> _Folded:
     ends: list[int] = []
     start = 0
     for end in range(1, len(text) + 1):
-        # A letter with its marks is one: they may stand in any order, or be one character with it.
+        # A letter and its marks are normalised together: the marks may be in any order, or composed with the letter.
         if end < len(text) and combining(text[end]):
             continue
         folded = normalize("NFKD", normalize("NFKD", text[start:end]).casefold()).translate(_SPACES)
@@ -162,7 +161,7 @@ def _fold(text: str) -> _Folded:
 _SPACES = {ord(char): " " for char in map(chr, range(0x3001)) if char.isspace()} | {ord("ı"): "i"}
 
 
-# Escapes. One that repeats is one match, since a character may be several of them.
+# Escapes. Adjacent ones are one match, since a character may be encoded by several.
 _ESCAPE = re.compile(
     r"""
       (?P<percent> (?:%[0-9A-Fa-f]{2})+ )
@@ -210,7 +209,7 @@ def _utf8_or_latin(octets: bytes) -> str:
 
 
 def _undone(text: str) -> _Folded | None:
-    """The text without one layer of escapes, not folded; ``None`` when there is none."""
+    """Decode one layer of escapes; ``None`` if there is none. The result is not folded."""
     if _ESCAPE.search(text) is None:
         return None
     chars: list[str] = []
@@ -235,7 +234,7 @@ def _undone(text: str) -> _Folded | None:
 
 
 def _undone_texts(text: str) -> Iterator[str]:
-    """A text, and what is left of it without each layer of escapes."""
+    """Yield a text, and the same after decoding each layer of escapes."""
     for _ in range(_LAYERS):
         yield text
         undone = _undone(text)
@@ -244,13 +243,13 @@ def _undone_texts(text: str) -> Iterator[str]:
         text = undone.chars
 
 
-# Texts in which nobody sees what they hold.
+# Base64 and hexadecimal digits.
 _PACK = re.compile(r"[A-Za-z0-9+/_-]{2,}(?:={1,2}|(?:%3[Dd]){1,2})?")
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 
 
 def _unpacked(text: str, values: _Values) -> _Folded | None:
-    """The contents of base64 and hexadecimal digits in a text, joined, not folded; ``None`` for nothing."""
+    """Decode base64 and hexadecimal digits in a text, and join the results; ``None`` if there are none. Not folded."""
     chars: list[str] = []
     starts: list[int] = []
     ends: list[int] = []
@@ -274,7 +273,7 @@ def _held(pack: str) -> Iterator[str]:
     with suppress(Error):
         tries.append(a2b_base64(letters + "=" * (-len(letters) % 4)))
     for octets in tries:
-        # A character at the end may have been cut in two.
+        # By an incremental decoder, which ignores a last character that was cut.
         try:
             yield codecs.getincrementaldecoder("utf-8")().decode(octets)
         except UnicodeDecodeError:
@@ -282,12 +281,12 @@ def _held(pack: str) -> Iterator[str]:
 
 
 class _Layer:
-    """A text without some layers of escapes, as it is compared.
+    """The text to be masked after decoding some layers.
 
     Args:
-        plain: The text, with its capitals.
-        starts: For each character, where it comes from in the text that is to be masked.
-        ends: For each, the end of it.
+        plain: The decoded text, in its original case.
+        starts: For each character, the start of its origin in the text to be masked.
+        ends: For each character, the end of its origin.
     """
 
     def __init__(self, plain: str, starts: Sequence[int], ends: Sequence[int]) -> None:
@@ -296,13 +295,13 @@ class _Layer:
         self.ends = ends
 
     def over(self, inner: _Folded | None) -> _Layer | None:
-        """The layer of something that was made of this one."""
+        """The layer of a text that was decoded from this one."""
         if inner is None:
             return None
         return _Layer(inner.chars, [self.starts[n] for n in inner.starts], [self.ends[n - 1] for n in inner.ends])
 
     def hidden(self, values: _Values, shown: _Shown) -> Iterator[tuple[int, int]]:
-        """The parts to hide, as places in the text that is to be masked."""
+        """Find the parts to hide, as spans of the text to be masked."""
         folded = _fold(self.plain)
         chars = folded.chars
         runs = [*_runs(chars, values)]
@@ -322,7 +321,7 @@ class _Layer:
             if self._may_stay(folded, first, last, shown):
                 token = chars[first:last]
                 if token not in is_value:
-                    # Ordinary words in one, such as RecommendationID, are no ordinary word if one of them is a value.
+                    # A token of several ordinary words, such as RecommendationID, is hidden if one of them is a value.
                     composed = token not in _ORDINARY and token not in shown.tokens
                     is_value[token] = values.stands_in(token) or (composed and values.is_part_of(token))
                 if not is_value[token]:
@@ -333,10 +332,10 @@ class _Layer:
         return self.starts[folded.starts[start]], self.ends[folded.ends[end - 1] - 1]
 
     def _may_stay(self, folded: _Folded, start: int, end: int, shown: _Shown) -> bool:
-        """Tell whether a token is one that may be shown, or a word of a message."""
+        """Tell whether a token is to be kept, or is a common word of messages."""
         token, after = folded.chars[start:end], folded.chars[end : end + 3]
         if after.startswith(("..", "…")):
-            return False  # cut off, so it is more than it looks like
+            return False  # cut off, so it may be the beginning of a value
         if token in shown.tokens:
             return True
         quoted = folded.chars[start - 1 : start] in _QUOTES or after[:1] in _QUOTES
@@ -361,7 +360,7 @@ class _Tokens:
         self._starts = [start for start, _ in self._spans]
 
     def around(self, start: int, end: int) -> tuple[int, int]:
-        """The part from the beginning of the first token in a run to the end of the last."""
+        """Extend a span to whole tokens, without punctuation at the end."""
         first, last = self._at(start), self._at(end - 1)
         until = last[1] if last else end
         while until > end and self._chars[until - 1] in _END_OF_SENTENCE:
@@ -374,7 +373,7 @@ class _Tokens:
 
 
 def _runs(chars: str, values: _Values) -> Iterator[tuple[int, int]]:
-    """Parts that a text shares with long values: each character is one of four in a row that a value has, too."""
+    """Find the spans of a text in which each character is one of ``run`` consecutive ones of a long value."""
     run, pieces = values.run, values.pieces
     if not pieces:
         return
@@ -382,7 +381,7 @@ def _runs(chars: str, values: _Values) -> Iterator[tuple[int, int]]:
     for n in range(len(chars) - run + 1):
         if chars[n : n + run] not in pieces:
             continue
-        if n != end - run + 1:  # not one further than the last
+        if n != end - run + 1:  # does not continue the last span
             if start >= 0:
                 yield from _stripped(chars, start, end, run)
             start = n
@@ -401,17 +400,18 @@ def _stripped(chars: str, start: int, end: int, run: int) -> Iterator[tuple[int,
 
 
 def _short(chars: str, values: _Values) -> Iterator[tuple[int, int]]:
-    """Places of short values that stand by themselves."""
+    """Find short values that stand alone."""
     for size in values.sizes:
         for start in range(len(chars) - size + 1):
             if chars[start : start + size] not in values.short:
                 continue
-            if size >= values.run or _stands_alone(chars, start, start + size):  # with spaces it is long enough
+            # With its spaces, a value may be long enough not to be a coincidence.
+            if size >= values.run or _stands_alone(chars, start, start + size):
                 yield start, start + size
 
 
 def _stands_alone(chars: str, start: int, end: int) -> bool:
-    """Tell whether no letter or digit goes on at either end. Of scripts without spaces, none does."""
+    """Tell whether neither end of a span is inside a word. Only ASCII letters and digits form words here."""
     return not (
         (start > 0 and _goes_on(chars[start - 1], chars[start]))
         or (end < len(chars) and _goes_on(chars[end - 1], chars[end]))
@@ -434,13 +434,13 @@ class _Places:
         self._starts = [start for start, _ in self._spans]
 
     def hold(self, start: int, end: int) -> bool:
-        """Tell whether a part is inside of one. What is the ARN, or more than it, is not."""
+        """Tell whether a span is inside an ARN, and not all of it."""
         n = bisect_right(self._starts, start) - 1
         return n >= 0 and end <= self._spans[n][1] and self._spans[n] != (start, end)
 
 
 def _layers(text: str, values: _Values) -> Iterator[_Layer]:
-    """The text, then without each layer of escapes, then what is packed in any of these."""
+    """Yield the text, the same after decoding each layer of escapes, and the decoded digits of all of these."""
     waiting: list[tuple[_Layer | None, int]] = [(_Layer(text, range(len(text)), range(1, len(text) + 1)), 0)]
     left = _MOST
     while waiting:
@@ -455,7 +455,7 @@ def _layers(text: str, values: _Values) -> Iterator[_Layer]:
             layer = layer.over(_undone(layer.plain))
 
 
-# What messages of AWS, of proxies and of botocore's log are made of.
+# The words of messages of AWS, of proxies and of botocore's log.
 _MESSAGES = """
 a aborted about access account action actions active after again allowed allows already amazon amazonaws an and any
 are argument arn at authentication authorization authorize authorized aws bad based be because been before below

@@ -1,4 +1,4 @@
-"""Saying what a value was without showing it, and taking values out of other people's texts."""
+"""Describing values without showing them, and masking values in foreign texts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RUN_OF_UUID = 8
 
 
 def describe(value: Any) -> str:
-    """Kind and size of a value: ``"a str of 300 characters"``, ``"a list of 501 items"``, ``"an int"``."""
+    """The kind and size of a value: ``"a str of 300 characters"``, ``"a list of 501 items"``, ``"an int"``."""
     if value is None:
         return "None"
     kind = type(value).__name__
@@ -23,12 +23,12 @@ def describe(value: Any) -> str:
         return f"{article} {kind} of {_count(len(value), 'byte' if isinstance(value, bytes) else 'character')}"
     try:
         return f"{article} {kind} of {_count(len(value), 'item')}"
-    except TypeError:  # it has no size
+    except TypeError:  # it has no length
         return f"{article} {kind}"
 
 
 def shown_number(value: Any) -> str:
-    """A number as it is, for arguments that are settings and never personal; anything else as :func:`describe`."""
+    """A number itself, for arguments that are settings and never personal; for other values :func:`describe`."""
     return f"{value}" if isinstance(value, int | float) else describe(value)
 
 
@@ -37,17 +37,17 @@ def _count(number: int, unit: str) -> str:
 
 
 def mask(text: str, secrets: Iterable[str], shown: Iterable[str] = (), *, run: int | None = None) -> str:
-    """Replace by ``***`` every word of a text that has something in common with a value.
+    """Replace every word of a text that has something in common with a value by ``***``.
 
-    :mod:`personalize_rt.masking` has the rule.
+    See :mod:`personalize_rt.masking` for the rule.
 
     Args:
-        text: A message of somebody else, which may repeat what it was given.
-        secrets: The values to hide; those of nothing but white space are passed over.
-        shown: What stays whole: ARNs, item ids, names of parameters. A user called "1" is not in ``eu-west-1``.
-        run: Characters in common from which on a word is hidden, by default four.
+        text: A foreign message, which may repeat values.
+        secrets: The values to hide; values of white space are ignored.
+        shown: The texts to keep: ARNs, item ids, names of parameters. A user called "1" is not in ``eu-west-1``.
+        run: The number of common characters from which on a word is hidden; by default four.
     """
-    from personalize_rt.masking import parts_in_common  # its patterns take milliseconds to compile
+    from personalize_rt.masking import parts_in_common  # takes milliseconds, to compile its patterns
 
     parts: list[str] = []
     done = 0
@@ -59,23 +59,23 @@ def mask(text: str, secrets: Iterable[str], shown: Iterable[str] = (), *, run: i
 
 
 def mask_id(id: str, secrets: Iterable[str]) -> str:
-    """An id that the service made up, without what it may have been made of.
+    """Mask an id of the service, which might have been made from a value.
 
     Args:
-        id: The id; of a UUID, which AWS's are, eight characters in common are needed: four hexadecimal digits in a
-            row are soon the same by chance.
+        id: The id. In a UUID, the usual form at AWS, only eight common characters count, since four hexadecimal digits
+            are often the same by chance.
         secrets: The values to hide.
     """
     secrets = list(secrets)
     if not re.fullmatch(_UUID, id):
         return mask(id, secrets)
-    # Every call comes here, and hardly any id has something in common with a value.
+    # A quick check, since it runs in every call and hardly any id has something in common with a value.
     if not any(_may_share(value.lower(), id.lower()) for value in secrets if value):
         return id
     return mask(id, secrets, run=_RUN_OF_UUID)
 
 
-# Texts, which are compiled when they are first used.
+# Patterns as strings, which are compiled on first use.
 _UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _OF_UUID = f"[0-9a-f-]{{{_RUN_OF_UUID}}}"
 _ESCAPE = r"[%&\\]"
@@ -90,8 +90,8 @@ def _may_share(value: str, uuid: str) -> bool:
 
 
 def without_logins(text: str) -> str:
-    """A text without the user names and passwords of URLs: nothing from the first ``://`` to the last ``@``."""
+    """Remove the user names and passwords of URLs: everything from the first ``://`` to the last ``@``."""
     if "@" not in text:
         return text
-    # If it was not escaped as it should have been, a password may have any character in it.
+    # Without proper escapes, a password may have any character.
     return re.sub(r"[^\s:@]+:[^\s@]*@", "", re.sub("://.*@", "://", text, flags=re.DOTALL))

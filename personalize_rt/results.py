@@ -1,8 +1,8 @@
-"""What the three operations answer: frozen values that read like sequences of rows.
+"""Results of the three operations: immutable sequences of rows.
 
-A result keeps columns (``item_ids``, ``scores``), and makes a row only when one is asked for: reading the ids
-of 500 items builds no 500 objects. Equality and hash cover what was answered (rows and recommendation id),
-not how (``info``, ``degraded``, ``cause``). Results are immutable and may be shared between threads.
+A result holds columns (``item_ids``, ``scores``), and makes rows only on access: reading the ids of 500 items does not
+build 500 objects. Equality and hash cover the rows and the recommendation id, but not ``info``, ``degraded`` and
+``cause``. Results may be shared between threads.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def _strings(values: Iterable[str]) -> tuple[str, ...]:
 class Metadata(Mapping[str, str]):
     """The metadata of one item: column name to value, immutable and hashable.
 
-    Look-up ignores case and underscores, since the service answers a request for ``BRAND_NAME`` with
-    ``brandName``; two mappings are equal when they are so by that rule. ``repr`` hides the values.
+    Look-up and equality ignore case and underscores of names, since the service answers a request for ``BRAND_NAME``
+    with ``brandName``. ``repr`` hides the values.
 
     Args:
         values: The columns as the service named them. Values are strings; several categories come as one
@@ -95,7 +95,7 @@ class Metadata(Mapping[str, str]):
         return hash(self._key())
 
     def __rich_repr__(self) -> Iterator[str]:
-        # Without this, rich looks at the fields of an attrs class, and shows them.
+        # Without this method, rich would show all fields of an attrs class.
         yield from map(_shown_name, self._values)
 
     def __repr__(self) -> str:
@@ -103,7 +103,7 @@ class Metadata(Mapping[str, str]):
 
 
 def _shown_name(name: str) -> str:
-    """A name of the answer's where it can be that of a column: any other may be a value in the wrong place."""
+    """A name for ``repr``, if it can be that of a column. Any other may be a value in the wrong place."""
     return name if name.isascii() and name.isidentifier() else MASK
 
 
@@ -155,9 +155,10 @@ class PredictedItem:
         score: The service's relevance score, from 0 to 1, rounded to 7 decimals; ``None`` where the recipe gives
             none, or the model does not know the item (service.md section 4).
         promotion_name: The promotion that put the item here, or ``None``.
-        metadata: The columns asked for by ``metadata_columns``; empty when there are none.
-        reason: Why the item is here, as the User-Personalization-v2 recipe says it
-            (``"Promoted item"``, ``"Exploration"``, ``"Popular item"``); empty for others. ``repr`` hides other texts.
+        metadata: The columns requested by ``metadata_columns``; empty if there are none.
+        reason: The reasons for the item, as the User-Personalization-v2 recipe gives them
+            (``"Promoted item"``, ``"Exploration"``, ``"Popular item"``); empty for other recipes. ``repr`` hides other
+            texts.
     """
 
     item_id: str
@@ -176,8 +177,8 @@ class PredictedAction:
 
     Attributes:
         action_id: The action.
-        score: The propensity, from 0 to 1: how likely the user takes the action. Propensities are independent
-            and do not sum to 1. ``None`` when the service sent none.
+        score: The propensity, from 0 to 1: the probability that the user takes the action. Propensities are
+            independent and do not sum to 1. ``None`` if the service sent none.
     """
 
     action_id: str
@@ -189,14 +190,14 @@ class PredictedAction:
 
 @attrs.frozen
 class ResponseInfo:
-    """How an answer came about.
+    """Facts on the call that gave an answer.
 
     Attributes:
         request_id: The service's id of the request, for a support case.
-        attempts: How many requests were sent (0 when nothing was).
-        elapsed: Seconds that the whole call took, waiting included.
-        source: Who answered: ``"service"``, ``"cache"``, ``"fallback"`` or ``"local"``.
-        unfiltered: ``True`` when a fallback left the filter of the request out, as it was allowed to.
+        attempts: The number of requests that were sent; may be 0.
+        elapsed: The duration of the whole call in seconds, waiting included.
+        source: The source of the answer: ``"service"``, ``"cache"``, ``"fallback"`` or ``"local"``.
+        unfiltered: ``True`` if a fallback ignored the filter of the request, as it was allowed to.
     """
 
     request_id: str | None = None
@@ -210,12 +211,12 @@ _NO_INFO = ResponseInfo()
 
 
 def _without_frames(error: PersonalizeError | None) -> PersonalizeError | None:
-    """A copy with no traceback and no chain: a kept result must not keep the caller's frames alive."""
+    """A copy without traceback and chain, so that a kept result does not keep the caller's frames alive."""
     return None if error is None else copy.copy(error)
 
 
 def _column(values: Iterable[Any] | None, empty: object) -> tuple[Any, ...] | None:
-    """A column, or ``None`` when no row has a value: most answers have no promotions, metadata or reasons."""
+    """A column, or ``None`` if no row has a value, as in most answers."""
     if values is None:
         return None
     column = tuple(values)
@@ -245,8 +246,8 @@ _RECOMMENDATION_ID = "RID(?:-[0-9A-Za-z]+)*"
 
 
 @attrs.frozen(eq=False, repr=False)
-class _Answer(Sequence[RowT]):
-    """What the three results share: one id and one score a row, and how the answer came about."""
+class _Result(Sequence[RowT]):
+    """Base of the three results: a sequence of rows with an id and a score, and facts on the call."""
 
     _scores: Scores | Callable[[], Scores] = attrs.field(kw_only=True, alias="scores", converter=_score_column)
     recommendation_id: str | None = attrs.field(default=None, kw_only=True)
@@ -257,7 +258,7 @@ class _Answer(Sequence[RowT]):
     @property
     def cause(self) -> PersonalizeError | None:
         """The error for which a fallback answered, or ``None``."""
-        # A copy each time: raising it hangs frames on it.
+        # A copy, because raising an exception attaches a traceback to it.
         return _without_frames(self._cause)
 
     @property
@@ -272,7 +273,7 @@ class _Answer(Sequence[RowT]):
 
     @property
     def scores(self) -> tuple[float | None, ...]:
-        """The score of each row; ``None`` where there is none."""
+        """The score of each row, or ``None``."""
         scores: Scores | Callable[[], Scores] = self._scores
         if callable(scores):
             scores = tuple(scores())
@@ -289,11 +290,11 @@ class _Answer(Sequence[RowT]):
         return self._ids, self.scores, self.recommendation_id
 
     def position(self, id: str, /) -> int | None:
-        """The place of an id, from 0, or ``None`` when the answer does not have it."""
+        """The place of an id, from 0, or ``None`` if the answer lacks it."""
         return self._ids.index(id) if id in self._ids else None
 
     def get(self, id: str, /) -> RowT | None:
-        """The row of an id, or ``None`` when the answer does not have it."""
+        """The row of an id, or ``None`` if the answer lacks it."""
         position = self.position(id)
         return None if position is None else self._row(position)
 
@@ -341,32 +342,32 @@ class _Answer(Sequence[RowT]):
         return f"{type(self).__name__}([{', '.join(shown)}], recommendation_id={recommendation_id!r}{degraded})"
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        _ = self.scores  # a score that is not computed yet is a closure, which does not pickle
+        _ = self.scores  # computes them: before, they are a closure, which cannot be pickled
         return super().__reduce_ex__(protocol)
 
-    # How a result shows and converts itself: one-line doors to `notebook/`. `self: Any`, since that room speaks of the
-    # three public classes only.
+    # Display and conversion are delegated to `notebook/`. `self: Any`, since its functions take the three public
+    # classes only.
 
     def to_dicts(self: Any, *, metadata_columns: Iterable[str] | None = None) -> list[dict[str, Any]]:
-        """The rows as dicts of plain values; see :mod:`personalize_rt.notebook.frames` for the columns."""
+        """Convert the rows to dicts of plain values; see :mod:`personalize_rt.notebook.frames` for the columns."""
         from personalize_rt.notebook import frames
 
         return frames.to_dicts(self, metadata_columns=metadata_columns)
 
     def to_pandas(self: Any, *, metadata_columns: Iterable[str] | None = None) -> Any:
-        """A pandas data frame; see :mod:`personalize_rt.notebook.frames` for the columns."""
+        """Convert to a ``pandas.DataFrame``; see :mod:`personalize_rt.notebook.frames` for the columns."""
         from personalize_rt.notebook import frames
 
         return frames.to_pandas(self, metadata_columns=metadata_columns)
 
     def to_polars(self: Any, *, metadata_columns: Iterable[str] | None = None) -> Any:
-        """A Polars data frame; see :mod:`personalize_rt.notebook.frames` for the columns."""
+        """Convert to a ``polars.DataFrame``; see :mod:`personalize_rt.notebook.frames` for the columns."""
         from personalize_rt.notebook import frames
 
         return frames.to_polars(self, metadata_columns=metadata_columns)
 
     def to_arrow(self: Any, *, metadata_columns: Iterable[str] | None = None) -> Any:
-        """A ``pyarrow.Table``; see :mod:`personalize_rt.notebook.frames` for the columns."""
+        """Convert to a ``pyarrow.Table``; see :mod:`personalize_rt.notebook.frames` for the columns."""
         from personalize_rt.notebook import frames
 
         return frames.to_arrow(self, metadata_columns=metadata_columns)
@@ -394,22 +395,22 @@ class _Answer(Sequence[RowT]):
         p: float = 0.9,
         labels: tuple[str, str] = ("before", "after"),
     ) -> Comparison:
-        """How far each item moves from here to another answer; see :func:`personalize_rt.notebook.compare`."""
+        """Compare this answer with another one; see :func:`personalize_rt.notebook.compare`."""
         from personalize_rt.notebook.compare import check_answer, compare
 
         check_answer(other, "other")
         return compare(self, other, k=k, p=p, labels=labels)
 
     def plot_scores(self: Any, *, ax: Any = None) -> Any:
-        """The score at each place; see :func:`personalize_rt.notebook.plots.score_curve`."""
+        """Draw the score at each place; see :func:`personalize_rt.notebook.plots.score_curve`."""
         from personalize_rt.notebook import plots
 
         return plots.score_curve(self, ax=ax)
 
 
 @attrs.frozen(eq=False, repr=False)
-class _Items(_Answer[PredictedItem]):
-    """Rows that are items."""
+class _Items(_Result[PredictedItem]):
+    """Base of the two results whose rows are items."""
 
     item_ids: tuple[str, ...] = attrs.field(converter=_strings)
     _promotion_names: tuple[str | None, ...] | None = attrs.field(
@@ -444,7 +445,7 @@ class _Items(_Answer[PredictedItem]):
         )
 
     def _rows(self, part: slice) -> Iterator[PredictedItem]:
-        # Column by column: many rows cost no more than if they had been made with the answer.
+        # Column by column, which makes many rows quickly.
         ids, scores = self.item_ids[part], self.scores[part]
         if self._promotion_names is self._metadata is self._reasons is None:
             return map(PredictedItem, ids, scores)
@@ -457,7 +458,7 @@ class _Items(_Answer[PredictedItem]):
         return *super()._answered(), self._promotion_names, self._metadata, self._reasons
 
     def plot_distribution(self: Any, column: str, *, items: object = None, top: int = 15, ax: Any = None) -> Any:
-        """The values of a metadata column; see :func:`personalize_rt.notebook.plots.metadata_distribution`."""
+        """Draw the values of a metadata column; see :func:`personalize_rt.notebook.plots.metadata_distribution`."""
         from personalize_rt.notebook import plots
 
         return plots.metadata_distribution(self, column, items=items, top=top, ax=ax)
@@ -466,17 +467,17 @@ class _Items(_Answer[PredictedItem]):
 class Recommendations(_Items):
     """The answer of GetRecommendations: items in the service's order, best first.
 
-    An immutable sequence of :class:`PredictedItem`. Promoted items stand at places that the service chooses.
+    An immutable sequence of :class:`PredictedItem`. The service chooses the places of promoted items.
 
     Args:
         item_ids: The items, in order.
-        scores: A score for each, or ``None``; or a function that gives them when they are first read.
+        scores: A score for each, or ``None``; or a function that returns the scores, called when they are first read.
         promotion_names: The promotion of each item, or ``None``.
         metadata: The metadata of each item.
         reasons: The reasons of each item.
         recommendation_id: The id to send back with the events that the answer leads to (PutEvents).
-        info: How the answer came about.
-        degraded: ``True`` when a fallback answered.
+        info: Facts on the call.
+        degraded: ``True`` if a fallback answered.
         cause: The error for which a fallback answered; kept without traceback.
     """
 
@@ -484,17 +485,17 @@ class Recommendations(_Items):
 
     @classmethod
     def from_response(cls, response: Mapping[str, Any], *, info: ResponseInfo | None = None) -> Recommendations:
-        """Read what ``client.get_recommendations(...)`` of any boto3 client returns.
+        """Make a result from the reply of any boto3 client's ``get_recommendations(...)``.
 
         ``null`` and unknown members are tolerated; a list that is ``null`` is an empty one.
 
         Raises:
-            ResponseError: A member is not what the service's model says; the message names it.
+            ResponseError: A member does not conform to the service's model; the message names it.
         """
         return cls(**_read_head(response, info), **_read_items(response, "itemList"))
 
     def to_response(self) -> dict[str, Any]:
-        """The reply as boto3 would show it: the inverse of :meth:`from_response`."""
+        """Convert to the reply that boto3 would return: the inverse of :meth:`from_response`."""
         return _write(self, "itemList", map(_write_item, self))
 
 
@@ -507,14 +508,14 @@ class Ranking(_Items):
 
     Args:
         item_ids: The items, in order.
-        scores: A score for each, or ``None``; or a function that gives them when they are first read.
+        scores: A score for each, or ``None``; or a function that returns the scores, called when they are first read.
         promotion_names: The promotion of each item, or ``None``.
         metadata: The metadata of each item.
         reasons: The reasons of each item.
-        input_list: The items of the request, where known.
+        input_list: The items of the request, if known.
         recommendation_id: The id to send back with the events that the answer leads to (PutEvents).
-        info: How the answer came about.
-        degraded: ``True`` when a fallback answered.
+        info: Facts on the call.
+        degraded: ``True`` if a fallback answered.
         cause: The error for which a fallback answered; kept without traceback.
     """
 
@@ -527,9 +528,9 @@ class Ranking(_Items):
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The items of the request that the answer leaves out, each once, in the order of the request.
+        """The distinct items of the request that the answer lacks, in the order of the request.
 
-        A filter takes items out. Empty for a ranking that was read without its request.
+        They were removed by a filter. Empty if the ranking does not know its request.
         """
         answered = set(self.item_ids)
         return tuple(id for id in dict.fromkeys(self._input_list) if id not in answered)
@@ -548,38 +549,38 @@ class Ranking(_Items):
         input_list: Iterable[str] = (),
         info: ResponseInfo | None = None,
     ) -> Ranking:
-        """Read what ``client.get_personalized_ranking(...)`` of any boto3 client returns.
+        """Make a result from the reply of any boto3 client's ``get_personalized_ranking(...)``.
 
         ``null`` and unknown members are tolerated; a list that is ``null`` is an empty one.
 
         Args:
             response: The reply.
-            input_list: The items of the request; :attr:`missing` needs them.
-            info: How the answer came about.
+            input_list: The items of the request, for :attr:`missing`.
+            info: Facts on the call.
 
         Raises:
-            ResponseError: A member is not what the service's model says; the message names it.
+            ResponseError: A member does not conform to the service's model; the message names it.
         """
         head = _read_head(response, info)
         return cls(**head, **_read_items(response, "personalizedRanking"), input_list=input_list)
 
     def to_response(self) -> dict[str, Any]:
-        """The reply as boto3 would show it: the inverse of :meth:`from_response`."""
+        """Convert to the reply that boto3 would return: the inverse of :meth:`from_response`."""
         return _write(self, "personalizedRanking", map(_write_item, self))
 
 
 @attrs.frozen(eq=False, repr=False)
-class ActionRecommendations(_Answer[PredictedAction]):
-    """The answer of GetActionRecommendations: actions by propensity, likeliest first.
+class ActionRecommendations(_Result[PredictedAction]):
+    """The answer of GetActionRecommendations: actions by descending propensity.
 
     An immutable sequence of :class:`PredictedAction`.
 
     Args:
         action_ids: The actions, in order.
-        scores: A propensity for each, or ``None``; or a function that gives them when they are first read.
+        scores: A propensity for each, or ``None``; or a function that returns them, called when they are first read.
         recommendation_id: The id to send back with the events that the answer leads to.
-        info: How the answer came about.
-        degraded: ``True`` when a fallback answered.
+        info: Facts on the call.
+        degraded: ``True`` if a fallback answered.
         cause: The error for which a fallback answered; kept without traceback.
     """
 
@@ -600,19 +601,19 @@ class ActionRecommendations(_Answer[PredictedAction]):
 
     @classmethod
     def from_response(cls, response: Mapping[str, Any], *, info: ResponseInfo | None = None) -> ActionRecommendations:
-        """Read what ``client.get_action_recommendations(...)`` of any boto3 client returns.
+        """Make a result from the reply of any boto3 client's ``get_action_recommendations(...)``.
 
         ``null`` and unknown members are tolerated; a list that is ``null`` is an empty one.
 
         Raises:
-            ResponseError: A member is not what the service's model says; the message names it.
+            ResponseError: A member does not conform to the service's model; the message names it.
         """
         head = _read_head(response, info)
         ids, scores, _ = _read_rows(response, "actionList", "actionId")
         return cls(ids, scores=scores, **head)
 
     def to_response(self) -> dict[str, Any]:
-        """The reply as boto3 would show it: the inverse of :meth:`from_response`."""
+        """Convert to the reply that boto3 would return: the inverse of :meth:`from_response`."""
         rows = ({"actionId": id} | _optional(score=score) for id, score in zip(self._ids, self.scores, strict=True))
         return _write(self, "actionList", rows)
 
@@ -651,15 +652,15 @@ def _read_rows(
     rows: Any = response.get(member)
     if rows is None:
         if member not in response and "recommendationId" not in response:
-            # What botocore makes of a body that is no JSON, or of somebody else's.
+            # botocore returns such a reply for a body that is not JSON, or not of Personalize.
             raise ResponseError(f"neither {member} nor recommendationId is in the reply: is the endpoint Personalize?")
         rows = []
     elif isinstance(rows, Columns):
-        return rows.ids, rows.scores, []  # checked as they were decoded
+        return rows.ids, rows.scores, []  # checked by the decoder
     elif not isinstance(rows, list):
         raise ResponseError(f"{member} is {_kind(rows)}, not a list")
     rows = cast("list[Any]", rows)
-    # The common case in a few passes at C speed; the slow look says which member is wrong, and mends what may be.
+    # The common case in a few passes at C speed. The loop below finds a wrong member, and converts ints to floats.
     try:
         ids = [row[id_member] for row in rows]
         scores = [row.get("score") for row in rows]
@@ -703,7 +704,7 @@ def _read_items(response: Mapping[str, Any], member: str) -> dict[str, Any]:
     ids, scores, rows = _read_rows(response, member, "itemId")
     columns: dict[str, Any] = {"item_ids": ids, "scores": scores}
     if not rows or (max(map(len, rows)) <= 2 and None not in scores):
-        return columns  # an id and a score each, so there is nothing else
+        return columns  # the rows have no other members
     if any(row.get("promotionName") is not None for row in rows):
         columns["promotion_names"] = [_read_promotion(row, f"{member}[{n}]") for n, row in enumerate(rows)]
     if any(row.get("metadata") is not None for row in rows):
@@ -731,7 +732,7 @@ def _read_metadata(row: Mapping[str, Any], where: str) -> Mapping[str, str] | No
         if isinstance(value, str):
             values[name] = value
         elif isinstance(value, int | float):
-            # The model says strings; a published example prints a bare price (service.md section 3.8).
+            # By the model, values are strings; a published example has a number (service.md section 3.8).
             values[name] = str(value).lower()
         elif value is not None:
             raise ResponseError(f"{where}.metadata[{_shown_name(name)!r}] is {_kind(value)}, not a string")
@@ -760,5 +761,5 @@ def _write_item(item: PredictedItem) -> dict[str, Any]:
     )
 
 
-def _write(answer: _Answer[Any], member: str, rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
+def _write(answer: _Result[Any], member: str, rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
     return {member: list(rows)} | _optional(recommendationId=answer.recommendation_id)

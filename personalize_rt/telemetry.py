@@ -1,11 +1,11 @@
-"""Seeing calls from outside: hooks for logging and for OpenTelemetry.
+"""Hooks for logging and for OpenTelemetry.
 
-A hook is any function of an event (:mod:`personalize_rt.events`); those here are two that most programs want::
+A hook is any function of an event (:mod:`personalize_rt.events`). Two common ones are here::
 
     runtime = PersonalizeRuntime(hooks=[LoggingHook(), OpenTelemetryHook()])
 
-An event holds no user id, context, filter value or item metadata, so neither does anything that is made of one.
-Needs the extra ``[otel]`` for OpenTelemetry, and nothing for logging.
+Events have no user id, context, filter value or item metadata, so neither have logs, spans and metrics.
+OpenTelemetry needs the extra ``[otel]``.
 """
 
 from __future__ import annotations
@@ -55,17 +55,17 @@ LEVELS: Mapping[type[Event], int] = MappingProxyType(
         CallEnded: logging.DEBUG,
     }
 )
-"""The level at which each event is logged. A call that raises says so by its exception, not by a level."""
+"""The level of each event. There is none for failed calls, which raise an exception."""
 
 
 class LoggingHook:
     """Writes one line for each event to standard logging.
 
-    The line is for people; the same facts are on the record as ``record.personalize_rt``, a ``dict`` with ``event``
-    and the fields of the event, for formatters that write JSON.
+    The line is for people. For formatters that write JSON, the record has the same facts in ``record.personalize_rt``,
+    a ``dict`` with ``event`` and the fields of the event.
 
     Args:
-        logger: Where to write; by default the logger ``personalize_rt``, the only one that this package writes to.
+        logger: The logger; by default ``personalize_rt``, the only one that this package writes to.
         levels: Levels for some kinds of event, in place of those in :data:`LEVELS`.
     """
 
@@ -99,19 +99,19 @@ def _short(value: object) -> str:
 
 
 class OpenTelemetryHook:
-    """Makes a span and measurements of each call, by the semantic conventions for AWS SDK clients and RPC.
+    """Records a span and metrics of each call, by the semantic conventions for AWS SDK clients and RPC.
 
-    A call is one span of kind CLIENT, named ``Personalize Runtime.GetRecommendations`` like those of the botocore
-    instrumentor, with attempts, retries, hedges, cache, breaker and fallback as its events. While a request of it is
-    under way, instrumentation beneath is suppressed: the instrumentor of botocore makes no span of its own beside this
-    one (its text would show what was asked), and still propagates this one in the request's headers. Other clients of
-    the program keep their spans.
+    A call is one span of kind CLIENT, named ``Personalize Runtime.GetRecommendations`` as by the botocore instrumentor.
+    Attempts, retries, hedges, cache, breaker and fallback are events of the span. While one of the call's requests is
+    in flight, instrumentation of lower layers is suppressed: the botocore instrumentor makes no second span (which
+    would show the request), but still propagates this one in the request's headers. Other clients of the program keep
+    their spans.
 
-    A span is a child of the current one, and is itself current while the call lasts.
+    The span is a child of the current one, and becomes the current one during the call.
 
     Args:
-        tracer_provider: By default the global one.
-        meter_provider: By default the global one.
+        tracer_provider: The tracer provider; by default the global one.
+        meter_provider: The meter provider; by default the global one.
 
     Raises:
         ConfigurationError: ``opentelemetry-api`` is not installed.
@@ -123,7 +123,7 @@ class OpenTelemetryHook:
         self._api = _Api()
         self._tracer = self._api.trace.get_tracer("personalize_rt", __version__, tracer_provider)
         self._meters = _Meters(self._api.metrics.get_meter("personalize_rt", __version__, meter_provider))
-        # The calls under way in this thread or task, the innermost first: a fallback may make calls of its own.
+        # The innermost open call of this thread or task. Calls nest, since a fallback may make calls of its own.
         self._calls: ContextVar[_OpenCall | None] = ContextVar("personalize_rt_calls", default=None)
         self._handlers: Mapping[type[Event], Callable[[Any], None]] = {
             CallStarted: self._call_started,
@@ -134,7 +134,7 @@ class OpenTelemetryHook:
         }
 
     def __call__(self, event: Event) -> None:
-        """Note an event."""
+        """Record an event."""
         self._handlers.get(type(event), self._noted)(event)
         self._meters.measure(event)
 
@@ -169,7 +169,7 @@ class OpenTelemetryHook:
         if call is None:
             return
         self._calls.set(call.outer)
-        # Not detach(): its token is bound to the context of the task that took it, and a call may end in another.
+        # Not detach(), whose token is bound to the context of one task: a call may end in another task.
         self._api.context.attach(call.before)
         span = call.span
         span.set_attributes(_end_attributes(event))
@@ -193,7 +193,7 @@ _EVENT_NAMES: Mapping[type[Event], str] = {
 
 @attrs.frozen(eq=False)
 class _OpenCall:
-    """A call under way: its span, the OpenTelemetry context around and within it, and the call around it."""
+    """An open call: its span, the OpenTelemetry contexts outside and inside of it, and the enclosing call."""
 
     span: Span
     before: Context
@@ -202,7 +202,7 @@ class _OpenCall:
 
 
 class _Api:
-    """``opentelemetry-api``, imported when a hook is made."""
+    """``opentelemetry-api``, imported when a hook is created."""
 
     def __init__(self) -> None:
         try:
@@ -212,7 +212,7 @@ class _Api:
         else:
             missing = False
             self.context, self.metrics, self.trace = context, metrics, trace
-            # Instrumentors ask for the first, and by an older habit for the second.
+            # Instrumentors look for the first key; older ones for the second.
             keys = [getattr(context, "_SUPPRESS_INSTRUMENTATION_KEY", None), "suppress_instrumentation"]
             self._suppress = [key for key in keys if key is not None]
         if missing:
@@ -259,14 +259,14 @@ def _event_attributes(event: Event) -> dict[str, Any]:
 
 
 class _Meters:
-    """The instruments, and which event moves which."""
+    """The metric instruments, updated by events."""
 
     def __init__(self, meter: Any) -> None:
         self._duration = meter.create_histogram(
             "rpc.client.call.duration",
             unit="s",
             description="Seconds from the beginning of a call to its answer or error.",
-            # Those of the conventions for RPC.
+            # As recommended by the conventions for RPC.
             explicit_bucket_boundaries_advisory=_BUCKETS,
         )
         counters = {

@@ -1,4 +1,4 @@
-"""The command ``personalize-rt``. Nothing optional is imported before it runs."""
+"""The command ``personalize-rt``. Optional packages are imported only when it runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments; by default those of the process.
 
     Returns:
-        The exit status: 0, 1 when the service could not answer, 2 for a wrong argument or setting.
+        The exit status: 0; 1 if the service could not answer; 2 for a wrong argument or setting.
     """
     try:
         from personalize_rt.cli.app import run

@@ -1,6 +1,6 @@
 """The commands of ``personalize-rt``.
 
-A command returns the text to print, so that everything about pipes, terminals and errors is in one place: :func:`run`.
+A command returns the text to print. :func:`run` alone deals with pipes, terminals and errors.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ def run(arguments: Sequence[str]) -> int:
         answer: Any = typer.main.get_command(app).main(list(arguments), prog_name=NAME, standalone_mode=False)
         if isinstance(answer, str):
             write(answer)
-        # typer gives back the status of an Exit: 0 after --help, 130 after Ctrl-C.
+        # typer returns the status of an Exit: 0 after --help, 130 after Ctrl-C.
         return answer if isinstance(answer, int) else 0
     except SystemExit:
-        return BROKEN_PIPE  # nothing else makes typer exit by itself, without standalone_mode
+        return BROKEN_PIPE  # the only case in which typer exits by itself without standalone_mode
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except Exception as error:
-        # DeadlineExceededError is an OSError too, as every TimeoutError.
+        # Not for DeadlineExceededError, which is an OSError since it is a TimeoutError.
         if isinstance(error, OSError) and not isinstance(error, PersonalizeError):
             silence(sys.stdout)
             if isinstance(error, BrokenPipeError):
@@ -66,7 +66,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _example(command: str) -> str:
-    # \b keeps typer from breaking the line, which is there to be copied.
+    # \b keeps typer from wrapping the line, which people copy.
     return f"\b\nExample:\n{command}"
 
 
@@ -152,7 +152,7 @@ def rank(
     attempts: options.Attempts = None,
     json: options.Json = False,
 ) -> str:
-    """Put items in the order that suits a user (GetPersonalizedRanking)."""
+    """Rank items for a user (GetPersonalizedRanking)."""
     input_list = read_item_ids(items or [], items_from)
     target = choose_target(
         region=region, profile=profile, endpoint_url=endpoint_url, local=local, deadline=deadline, attempts=attempts
@@ -187,7 +187,7 @@ def actions(
     attempts: options.Attempts = None,
     json: options.Json = False,
 ) -> str:
-    """Ask for the actions that a user will most likely take (GetActionRecommendations)."""
+    """Ask for the actions that a user will most probably take (GetActionRecommendations)."""
     target = choose_target(
         region=region, profile=profile, endpoint_url=endpoint_url, local=local, deadline=deadline, attempts=attempts
     )
@@ -212,7 +212,7 @@ def doctor(
     timeout: options.Timeout = 3.0,
     json: options.SameInJson = False,
 ) -> str:
-    """Show versions, extras, region, where credentials come from (not which), and whether the endpoint answers.
+    """Show versions, extras, region, the source of credentials (not the credentials), and whether the endpoint answers.
 
     The exit status is 1 when there is a problem.
     """

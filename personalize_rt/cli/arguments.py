@@ -1,4 +1,4 @@
-"""Reading what is written on the command line: ``NAME=VALUE`` pairs and lists of item ids."""
+"""Parsing of command-line arguments: ``NAME=VALUE`` pairs and lists of item ids."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ _NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 
 
 def check_text(arguments: Iterable[str]) -> None:
-    """Refuse arguments that are not text: the shell hands on any bytes.
+    """Refuse arguments that are not text. The shell passes any bytes.
 
     Raises:
         ValidationError: An argument is not valid in the encoding of the system.
     """
     for position, argument in enumerate(arguments, start=1):
-        # What could not be decoded stands there as surrogates.
+        # Python decodes invalid bytes to surrogates.
         if any("\ud800" <= character <= "\udfff" for character in argument):
             raise ValidationError(f"argument {position} is not valid {sys.getfilesystemencoding().upper()}")
 
 
 def as_context(pairs: Iterable[str]) -> dict[str, str]:
-    """``["DEVICE=phone"]`` as ``{"DEVICE": "phone"}``.
+    """Parse ``["DEVICE=phone"]`` to ``{"DEVICE": "phone"}``.
 
     Raises:
-        ValidationError: A pair has no ``=``, or a name is there twice.
+        ValidationError: A pair has no ``=``, or a name is repeated.
     """
     context: dict[str, str] = {}
     for position, pair in enumerate(pairs, start=1):
@@ -45,9 +45,9 @@ def as_context(pairs: Iterable[str]) -> dict[str, str]:
 
 
 def as_filter_values(pairs: Iterable[str]) -> Mapping[str, FilterValue]:
-    """``["GENRE=Comedy", "GENRE=Drama", "YEAR:=1999"]`` as ``{"GENRE": ["Comedy", "Drama"], "YEAR": 1999}``.
+    """Parse ``["GENRE=Comedy", "GENRE=Drama", "YEAR:=1999"]`` to ``{"GENRE": ["Comedy", "Drama"], "YEAR": 1999}``.
 
-    ``=`` is followed by text, digits included, and ``:=`` by a number. A repeated name makes a list.
+    The value after ``=`` is text, even if it is all digits; after ``:=`` it is a number. A repeated name makes a list.
 
     Raises:
         ValidationError: A pair has no ``=``, or no number after ``:=``.
@@ -71,11 +71,11 @@ def as_filter_values(pairs: Iterable[str]) -> Mapping[str, FilterValue]:
 
 
 def read_item_ids(given: list[str], file: str | None) -> list[str]:
-    """The items to rank: the arguments, or the lines of a file.
+    """Read the items to rank, from the arguments or from the lines of a file.
 
     Args:
         given: The arguments.
-        file: A path, or ``-`` for standard input; blank lines are passed over, and white space around an id.
+        file: A path, or ``-`` for standard input. Blank lines and white space around an id are ignored.
 
     Raises:
         ValidationError: Both or neither are given, or the file cannot be read.

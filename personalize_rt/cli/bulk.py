@@ -56,7 +56,7 @@ bulk: typer.Typer = typer.Typer(rich_markup_mode=None)
 
 @bulk.callback(invoke_without_command=True)
 def start(context: typer.Context) -> str | None:
-    """Ask for every row of a file, at the pace that the service holds; go on where it stopped."""
+    """Send a request for every row of a file, as fast as the service allows; resume a run that stopped."""
     return context.get_help() + "\n" if context.invoked_subcommand is None else None
 
 
@@ -87,7 +87,7 @@ def recommend(
     json: Json = False,
 ) -> None:
     """Ask for items for each row (GetRecommendations): {"userId": "4638"}."""
-    where = _Where(region, profile, endpoint_url, local, deadline, attempts, processes)
+    where = _Destination(region, profile, endpoint_url, local, deadline, attempts, processes)
     target = where.target
     was_there = resume and Path(output).exists()
     with _interruptible():
@@ -135,7 +135,7 @@ def rank(
     json: Json = False,
 ) -> None:
     """Rank the list of each row (GetPersonalizedRanking): {"userId": "891", "itemList": ["27", "886"]}."""
-    where = _Where(region, profile, endpoint_url, local, deadline, attempts, processes)
+    where = _Destination(region, profile, endpoint_url, local, deadline, attempts, processes)
     target = where.target
     was_there = resume and Path(output).exists()
     with _interruptible():
@@ -158,7 +158,7 @@ def rank(
 
 @contextmanager
 def _interruptible() -> Generator[None]:
-    """Say how far a job was when somebody pressed Ctrl-C; typer itself would say nothing."""
+    """On Ctrl-C, print the progress of the job, which typer would not do."""
     try:
         yield
     except InterruptedRun as interrupt:
@@ -166,8 +166,8 @@ def _interruptible() -> Generator[None]:
         raise typer.Exit(_INTERRUPTED) from None
 
 
-class _Where:
-    """Who is asked, here or from several processes."""
+class _Destination:
+    """The runtime that requests go to, for this process or for several."""
 
     def __init__(
         self,
@@ -199,7 +199,7 @@ def _build(options: dict[str, Any]) -> PersonalizeRuntime:
 
 
 def _end(summary: Summary, output: str, errors: str | None, *, was_there: bool, json: bool) -> None:
-    """Say how it went; the exit status says whether all rows were answered."""
+    """Print the summary. The exit status is 1 if a row failed."""
     failed = sum(summary.failed.values())
     if json:
         write(as_json(_as_dict(summary)))

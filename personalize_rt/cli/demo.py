@@ -1,4 +1,4 @@
-"""What the demo shows: one person of the bundled sample, and what each operation answers for them."""
+"""The content of the demo: one person of the bundled sample, and the answer of each operation for them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from personalize_rt.results import ActionRecommendations, Ranking, Recommendatio
 
 __all__ = ["Demo", "Film", "Rated", "play"]
 
-# Somebody who gave the best marks to Alien, Blade Runner and The Empire Strikes Back.
+# A person who gave the best ratings to Alien, Blade Runner and The Empire Strikes Back.
 USER = "13974"
 FAVOURITE = "tt0078748"  # Alien
-# What a page shows to everybody: a new film, which is not in the data, then films that this person has not rated, those
-# with most ratings first.
+# The same for everybody before ranking: a new film, which is not in the data, then films that this person has not
+# rated, by number of ratings.
 FILMS = (
     "tt0000000",
     "tt1670345",  # Now You See Me
@@ -33,7 +33,7 @@ FILMS = (
     "tt0133093",  # The Matrix
 )
 
-# Shown to people, and run by a test: it must give the ranking of the demo.
+# Shown in the demo. A test runs it: it must give the ranking of the demo.
 CODE = f"""\
 from personalize_rt.local import LocalPersonalize
 
@@ -50,7 +50,7 @@ for item in campaign.rank("{USER}", films):
 
 @attrs.frozen
 class Film:
-    """A film of the sample; one that it does not have has an id only."""
+    """A film of the sample, or the id of one that is not in it."""
 
     item_id: str
     title: str | None = None
@@ -75,16 +75,16 @@ class Demo:
 
     Attributes:
         user_id: The person.
-        rated: What the person rated, best marks first.
+        rated: The films that the person rated, best ratings first.
         input_list: The films before they are ranked.
-        ranking: The same after.
+        ranking: The films after they are ranked.
         recommendations: Films for the person.
         favourite: A film that the person likes.
         similar: Films like it.
-        popular: The films with most ratings.
-        actions: What the person might be offered.
-        films: Every film that is shown, by id.
-        action_names: What every action that is shown is called.
+        popular: The films with the most ratings.
+        actions: Actions to offer to the person.
+        films: Every film of the demo, by id.
+        action_names: The name of every action of the demo, by id.
     """
 
     user_id: str
@@ -100,7 +100,7 @@ class Demo:
     action_names: Mapping[str, str]
 
     def moved(self) -> list[int]:
-        """By how many places each film of the ranking went up."""
+        """The number of places by which each film of the ranking went up."""
         return [self.input_list.index(id) - place for place, id in enumerate(self.ranking.item_ids)]
 
     def genres(self) -> list[str]:
@@ -114,7 +114,7 @@ class Demo:
         return [self.films[id] for id in self.recommendations.item_ids if id not in rated]
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, for programs."""
+        """Convert to plain data, for ``--json``."""
         return {
             "user": {
                 "userId": self.user_id,
@@ -135,7 +135,7 @@ class Demo:
 
 
 def play() -> Demo:
-    """Ask the embedded Personalize, through the client that would ask AWS."""
+    """Make the requests of the demo to the embedded Personalize, through the client for AWS."""
     local = LocalPersonalize.sample()
     runtime = local.runtime()
     ranking = runtime.get_personalized_ranking(

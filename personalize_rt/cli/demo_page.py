@@ -1,4 +1,4 @@
-"""The demo as a page for people, 80 columns wide."""
+"""The demo as text for people, 80 columns wide."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ personalize-rt rank --local sample --campaign-arn movies-ranking \\
 
 
 def page(demo: Demo) -> str:
-    """What ``personalize-rt demo`` prints."""
+    """Render the output of ``personalize-rt demo``."""
     sections = (
         _section(
             "Real films, ranked for a real person",
@@ -66,7 +66,7 @@ def _section(title: str, *parts: str | RenderableType) -> Group:
 
 
 def _table(*columns: str, widths: Sequence[int | None] = (), headed: bool = True) -> Table:
-    """A table whose cells are cut, not wrapped, with two spaces between them."""
+    """Make a table whose cells are cut, not wrapped, with two spaces between them."""
     table = new_table()
     table.padding, table.show_header = (0, 1, 0, 0), headed
     for name, width in zip_longest(columns, widths):

@@ -1,6 +1,6 @@
-"""What a bug report needs: versions, extras, region, where credentials come from, whether the endpoint answers.
+"""The content of a bug report: versions, extras, region, the source of credentials, whether the endpoint answers.
 
-It is made to be pasted where everybody reads it: no secret, no user name, no path, and of variables only their names.
+The report is fit to be published: it has no secret, no user name, no path, and only the names of variables.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ __all__ = ["Report", "examine", "page"]
 
 DISTRIBUTION = "personalize-rt"
 CORE = ("attrs", "boto3", "botocore", "tenacity", "urllib3")
-# Extras of people who work on this package itself.
+# Extras for development of this package.
 _OF_DEVELOPERS = frozenset({"bench", "dev", "docs", "docs-examples", "test", "types"})
 _PROXIES = frozenset({"ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"})
 
 
 @attrs.frozen
 class Report:
-    """All of it.
+    """The report.
 
     Attributes:
         versions: Package to version, this one first; ``None`` for one that is not installed.
         python: Implementation and version.
         platform: Operating system and processor.
         extras: For each extra, its packages and their versions; ``None`` for one that is not installed.
-        variables: The names, never the values, of what the environment sets for AWS and for proxies.
-        diagnosis: What botocore makes of it.
+        variables: The names, never the values, of the environment variables for AWS and for proxies.
+        diagnosis: The client that botocore would make.
     """
 
     versions: Mapping[str, str | None]
@@ -49,7 +49,7 @@ class Report:
     diagnosis: Diagnosis
 
     def as_dict(self) -> dict[str, Any]:
-        """The report for ``--json``."""
+        """Convert to plain data, for ``--json``."""
         return {
             "versions": dict(self.versions),
             "python": self.python,
@@ -62,7 +62,7 @@ class Report:
 
     @property
     def problems(self) -> list[str]:
-        """What is, or may be, wrong; empty when all is well."""
+        """Certain or possible problems; empty if there are none."""
         found = list(self.diagnosis.problems)
         if self.diagnosis.region is None and "AWS_REGION" in self.variables:
             found.append("AWS_REGION is set, which boto3 does not read: set AWS_DEFAULT_REGION")
@@ -75,11 +75,11 @@ class Report:
 
 
 def examine(*, region_name: str | None, profile: str | None = None, endpoint_url: str | None, timeout: float) -> Report:
-    """Find everything out. Takes as long as the endpoint, and services of this machine that give credentials.
+    """Make the report. Waits for the endpoint, and for services that provide credentials.
 
     Args:
-        region_name: A region instead of the one of the settings.
-        profile: A profile instead of the one of the settings; it is put into this process's environment.
+        region_name: A region instead of the configured one.
+        profile: A profile instead of the configured one; it is set in this process's environment.
         endpoint_url: An endpoint instead of the region's.
         timeout: Seconds after which the endpoint counts as unreachable.
     """
@@ -109,7 +109,7 @@ def _version(distribution: str) -> str | None:
 
 
 def _extras() -> dict[str, dict[str, str | None]]:
-    """What each extra asks for; empty where the package is not installed but found on the path."""
+    """The requirements of each extra; empty if the package is not installed but found on the path."""
     try:
         needs = requires(DISTRIBUTION) or []
     except PackageNotFoundError:
@@ -128,7 +128,7 @@ def _extras() -> dict[str, dict[str, str | None]]:
 
 
 def page(report: Report) -> str:
-    """The report in lines of ``name: value``, to be pasted into an issue."""
+    """Format the report as lines of ``name: value``, to be pasted into an issue."""
     diagnosis = report.diagnosis
     lines = [
         *(f"{name}: {number or 'not installed'}" for name, number in report.versions.items()),

@@ -1,4 +1,4 @@
-"""What went wrong, as one line and an exit status."""
+"""The message, in one line, and the exit status for an error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["SERVICE", "exit_status", "in_one_line", "on_command_line"]
 SERVICE = 1
 USAGE = 2
 
-# How the command line spells the library's arguments.
+# The options for the library's arguments.
 _OPTIONS: Mapping[str, str] = {
     "attempts": "--attempts",
     "campaign_arn": "--campaign-arn",
@@ -39,7 +39,7 @@ _OPTIONS: Mapping[str, str] = {
     "tps": "--tps",
     "user_id": "--user-id",
 }
-# A plain English word is meant as a name only where a message begins with it.
+# An argument whose name is an English word is recognised only at the beginning of a message.
 _OPTION = re.compile(rf"(?:^|\b(?=\w+_))({'|'.join(_OPTIONS)})\b=?")
 
 
@@ -49,23 +49,23 @@ _USAGES = (ValidationError, ConfigurationError, LocalDataError, ModuleNotFoundEr
 
 
 def exit_status(error: Exception) -> int:
-    """1 when the service could not answer, 2 when the arguments or the settings are wrong."""
+    """The exit status: 1 if the service could not answer, 2 if the arguments or the settings are wrong."""
     if _is_usage(error) or isinstance(error, _USAGES):
         return USAGE
     return SERVICE
 
 
 def in_one_line(error: Exception, arguments: Sequence[str]) -> str:
-    """What to tell a person.
+    """The message for an error, in one line.
 
     Args:
-        error: What was raised.
-        arguments: The command line: what typer says of it may repeat a user id.
+        error: The error.
+        arguments: The command line, which may hold personal values that typer's messages repeat.
     """
-    return "personalize-rt: " + printable(" ".join(_text(error, arguments).split()))
+    return "personalize-rt: " + printable(" ".join(_message(error, arguments).split()))
 
 
-def _text(error: Exception, arguments: Sequence[str]) -> str:
+def _message(error: Exception, arguments: Sequence[str]) -> str:
     if _is_usage(error):
         return _of_usage(error, arguments)
     if isinstance(error, LocalDataError):
@@ -84,12 +84,12 @@ def _text(error: Exception, arguments: Sequence[str]) -> str:
 
 
 def on_command_line(text: str) -> str:
-    """A message of the library, with its advice as the command line spells it."""
+    """Replace Python arguments in a message's advice by command-line options."""
     return text.replace("resume=True", "--resume")
 
 
 def _is_usage(error: Any) -> bool:
-    # typer brings a click of its own since 0.26, so the class has more than one home.
+    # Not by class: since 0.26, typer has a copy of click, so there may be two classes.
     return callable(getattr(error, "format_message", None))
 
 
@@ -105,10 +105,10 @@ _WORD = re.compile(r"[^\W\d_]*|.{0,3}")
 
 
 def _masked(text: str, arguments: Sequence[str]) -> str:
-    """What typer says, without what it may repeat.
+    """Mask the arguments in a message of typer.
 
-    What is personal is hidden wherever it stands. Other arguments may be item ids, or a user id in the wrong place:
-    those that could be a word of the message are hidden only where typer quotes what it was given.
+    Values of personal options are masked everywhere. Other arguments may be item ids, or a user id in the wrong place:
+    those that might be a word of the message are masked only where typer quotes them.
     """
     command = next((argument for argument in arguments if not argument.startswith("-")), "")
     personal: list[str] = []

@@ -1,4 +1,4 @@
-"""``personalize-rt filter``: look at a filter expression, and try a filter on data, before AWS has it."""
+"""``personalize-rt filter``: check a filter expression, and try a filter on data, before creating it at AWS."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ filters: typer.Typer = typer.Typer(rich_markup_mode=None)
 
 @filters.callback(invoke_without_command=True)
 def start(context: typer.Context) -> str | None:
-    """Look at filter expressions, and try filters on data."""
+    """Check filter expressions, and try filters on data."""
     return context.get_help() + "\n" if context.invoked_subcommand is None else None
 
 
 @filters.command(epilog="\b\nExample:\npersonalize-rt filter check 'INCLUDE ItemID WHERE Items.GENRES IN ($GENRE)'")
 def check(expression: Expression, json: Json = False) -> str:
-    """Check an expression: what it says, its parameters, and the filterValues to send."""
+    """Check an expression; show its structure, its parameters, and the filterValues to send."""
     try:
         parsed = Filter.parse(expression)
     except FilterSyntaxError as error:
-        # Not in one line, as other errors: the caret must stay under its token.
+        # Not in one line like other errors, since the caret must stay under its token.
         lines = error.message.split("\n")
     else:
         return as_json(_as_dict(parsed)) if json else _page(parsed)
@@ -75,7 +75,7 @@ def try_(
     current_item: CurrentItem = None,
     json: Json = False,
 ) -> str:
-    """Try a filter on data: what stays, what goes, and why."""
+    """Try a filter on data; show what is kept, what is dropped, and why."""
     local = LocalPersonalize.sample() if directory == SAMPLE else LocalPersonalize.from_directory(directory)
     values = as_filter_values(value or ())
     kept, dropped = local.try_filter(name, user_id=user, item_id=current_item, values=values)
@@ -151,7 +151,7 @@ def _tree(expression: FilterExpression) -> Tree:
 
 
 def _example(parameters: Iterable[Parameter]) -> dict[str, str]:
-    """Values that could be sent: of the right form, and made up."""
+    """Made-up values of the right form."""
     values: dict[str, FilterValue] = {}
     for parameter in parameters:
         two: list[FilterScalar] = [1, 2] if parameter.kind == "number" else ["value 1", "value 2"]

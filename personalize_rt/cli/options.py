@@ -32,7 +32,7 @@ __all__ = [
     "Version",
 ]
 
-# What to ask.
+# The request.
 CampaignArn: TypeAlias = Annotated[
     str | None, typer.Option("--campaign-arn", metavar="ARN", help="The campaign; with --local its name will do.")
 ]
@@ -71,7 +71,7 @@ Metadata: TypeAlias = Annotated[
     typer.Option("--metadata", metavar="COLUMN", help="A column to show; repeatable."),
 ]
 
-# Where to ask.
+# The destination.
 Region: TypeAlias = Annotated[str | None, typer.Option("--region", metavar="NAME", help="The AWS region.")]
 Profile: TypeAlias = Annotated[
     str | None,
@@ -90,7 +90,7 @@ Local: TypeAlias = Annotated[
     ),
 ]
 
-# How to ask.
+# The call.
 Deadline: TypeAlias = Annotated[
     float | None,
     typer.Option("--deadline", metavar="SECONDS", help="No attempt starts later than this."),

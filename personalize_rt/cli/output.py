@@ -11,17 +11,17 @@ from rich.console import Console, RenderableType
 
 __all__ = ["as_json", "can_show", "printable", "rendered", "silence", "write", "write_error"]
 
-# Columns: a pipe has no edge, and a program wants one line for one item.
+# Columns. Effectively unlimited, since programs that read from a pipe expect one line for each item.
 _NO_EDGE = 10_000
 
 
 def printable(text: str) -> str:
-    """A text of somebody else, without what would steer a terminal."""
+    """Remove the characters of an untrusted text that control a terminal."""
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def can_show(text: str) -> bool:
-    """Whether standard output has these characters."""
+    """Tell whether standard output can encode a text."""
     try:
         text.encode(_encoding())
     except UnicodeEncodeError:
@@ -30,17 +30,17 @@ def can_show(text: str) -> bool:
 
 
 def as_json(value: Any) -> str:
-    """JSON with a line's end, in ASCII where standard output lacks a character."""
+    """Format as a line of JSON, in ASCII if standard output lacks a character."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     return text if can_show(text) else json.dumps(value, indent=2) + "\n"
 
 
 def rendered(*parts: RenderableType, width: int | None = None) -> str:
-    """What rich makes of something: colours on a terminal only.
+    """Render by rich, with colours only on a terminal.
 
     Args:
-        parts: What to show, one below the other.
-        width: In columns; by default the terminal's, and as much as it takes where there is none.
+        parts: The parts to render, one below the other.
+        width: The width in columns; by default that of the terminal, or unlimited without one.
     """
     console = Console(highlight=False)
     console.width = width or (console.width if console.is_terminal else _NO_EDGE)
@@ -51,17 +51,17 @@ def rendered(*parts: RenderableType, width: int | None = None) -> str:
 
 
 def write(text: str) -> None:
-    """Write to standard output, with ``?`` for what it cannot show.
+    """Write to standard output, with ``?`` for characters that it cannot encode.
 
     Raises:
-        OSError: Nobody reads it any more, or the disk is full.
+        OSError: The reader is gone, or the disk is full.
     """
     encoding = _encoding()
     print(text.encode(encoding, "replace").decode(encoding), end="", flush=True)
 
 
 def write_error(line: str) -> None:
-    """Write a line to standard error, if anybody reads it."""
+    """Write a line to standard error, if it has a reader."""
     try:
         print(line, file=sys.stderr, flush=True)
     except OSError:
@@ -69,7 +69,7 @@ def write_error(line: str) -> None:
 
 
 def silence(stream: TextIO) -> None:
-    """Give up a stream: the interpreter would try, and fail, to write to it once more when it ends."""
+    """Abandon a stream whose reader is gone, so that the interpreter does not fail to flush it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 

@@ -53,7 +53,7 @@ def serve(
     from personalize_rt.local.server import find_credentials, serve_forever
 
     local = LocalPersonalize.sample() if directory == SAMPLE else LocalPersonalize.from_directory(directory)
-    local.prepare()  # now, rather than in the first requests
+    local.prepare()  # so that the first requests do not have to wait
     serve_forever(
         local,
         host=host,

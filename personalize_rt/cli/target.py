@@ -1,4 +1,4 @@
-"""Who is asked: AWS, another endpoint, or the embedded service."""
+"""The destination of requests: AWS, another endpoint, or the embedded service."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SAMPLE = "sample"
 
 @attrs.frozen
 class Target:
-    """A runtime, and what names mean to it: the embedded service knows its resources by name too.
+    """A runtime and its resources. Those of the embedded service may also be given by name.
 
     Attributes:
         runtime: The client.
@@ -56,11 +56,11 @@ def choose_target(
     deadline: float | None,
     attempts: int | None,
 ) -> Target:
-    """Build the runtime that the options describe; what is ``None`` has the library's default.
+    """Build the runtime that the options describe. Options that are ``None`` have the library's defaults.
 
     Raises:
-        ValidationError: Options that do not go together.
-        LocalDataError: A data directory that cannot be loaded.
+        ValidationError: The options do not go together.
+        LocalDataError: The data directory cannot be loaded.
     """
     options: dict[str, Any] = {}
     if deadline is not None:
@@ -79,10 +79,10 @@ def choose_target(
 
 
 def use_profile(profile: str, environ: MutableMapping[str, str]) -> None:
-    """Make a profile count as if the shell had named it, and before credentials of the environment.
+    """Set a profile in the environment, where it takes precedence over everything else.
 
-    boto3 prefers ``AWS_DEFAULT_PROFILE`` to ``AWS_PROFILE``, and credentials in the environment to both. A profile
-    that is asked for by name comes first with the AWS command line, so it does here.
+    boto3 prefers ``AWS_DEFAULT_PROFILE`` to ``AWS_PROFILE``, and credentials in the environment to both. With the AWS
+    command line, a profile named by option comes first, and so it does here.
     """
     environ["AWS_DEFAULT_PROFILE"] = environ["AWS_PROFILE"] = profile
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):

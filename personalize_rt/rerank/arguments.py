@@ -84,8 +84,8 @@ def _check_item(id: Any, where: str, limit: int | None) -> None:
 
 
 def as_float(value: Any) -> float | None:
-    """Convert a real number of any library to ``float``; ``None`` for everything else, ``bool`` included."""
-    # Decimal, the type of every number from DynamoDB, is not registered as a Real.
+    """A real number of any library as a ``float``; ``None`` for everything else, ``bool`` included."""
+    # DynamoDB gives every number as a Decimal, which does not call itself a Real.
     if isinstance(value, bool) or not (isinstance(value, Real) or type(value).__name__ == "Decimal"):
         return None
     try:

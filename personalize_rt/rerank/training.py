@@ -100,7 +100,7 @@ def half_life(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 
 def whole(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    """Refuse anything but a whole number of at least 1."""
+    """A whole number from 1."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValidationError(
             f"{attribute.name} must be an int from 1, and is {_shown(value)}", parameter=attribute.name
