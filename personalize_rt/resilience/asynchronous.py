@@ -171,7 +171,7 @@ async def _answered_in_time(call: Call[Any], transport: AsyncTransport) -> Reply
     try:
         async with timer:
             if call.policies.hedge is None:
-                attempts.append(Attempt())
+                attempts.append(Attempt(call.ends()))
                 return await transport.send(call.request, sent_before=call.sent, attempt=attempts[0])
             from personalize_rt.resilience.asynchronous_racing import hedged
 

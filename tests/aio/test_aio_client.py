@@ -89,7 +89,7 @@ async def settings_of(runtime: Any) -> Any:
 # What is sent, answered and raised is what the blocking client would send, answer and raise
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 @pytest.mark.parametrize("method", REQUESTS)
 async def test_the_same_bytes_are_sent(method: str, ours: Any, runtime: Any, server: Any) -> None:
     async with ours() as mine, plain(server) as client:
@@ -140,7 +140,7 @@ ERRORS: list[tuple[int, bytes, dict[str, str]]] = [
 ]
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 @pytest.mark.parametrize(("status", "body", "headers"), ERRORS)
 async def test_the_same_error_is_raised(
     status: int, body: bytes, headers: dict[str, str], ours: Any, runtime: Any, server: Any
@@ -246,7 +246,7 @@ async def test_settings_with_which_no_connection_can_be_opened_are_told(
     assert caught.value.__cause__ is caught.value.__context__ is None
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 @pytest.mark.parametrize("sender", [True, False], ids=["our sender", "aiohttp"])
 @pytest.mark.parametrize("keep_alive", [True, False])
 async def test_tcp_keep_alive_is_what_the_settings_say(
@@ -514,7 +514,7 @@ async def test_attempts_that_a_client_of_the_callers_makes_are_counted(server: A
 # Connections
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 async def test_a_thousand_calls_share_fifty_connections(ours: Any, raw: Any) -> None:
     async def echo(_: Any, members: Any) -> bytes:
         return bytes(raw.well({"itemList": [{"itemId": members["userId"]}]}))
@@ -549,7 +549,7 @@ async def test_waiting_for_a_connection_counts_within_the_deadline(ours: Any, se
         assert (await mine.get_recommendations(campaign_arn=ARN)).item_ids == ("i1",)
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 @pytest.mark.parametrize("end", ["cancel", "deadline", "read time-out"])
 async def test_a_call_that_ends_early_gives_its_connection_back(end: str, ours: Any, server: Any) -> None:
     config = Config(max_pool_connections=2, read_timeout=0.1 if end == "read time-out" else 30)

@@ -80,7 +80,7 @@ def runtime(url: str) -> AsyncPersonalizeRuntime:
     return AsyncPersonalizeRuntime(region_name="eu-west-1", endpoint_url=url, retry=RetryPolicy(1), deadline=None)
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 @pytest.mark.timeout(60 + COUNT // 50)
 @pytest.mark.parametrize("decoder", ["json", *DECODERS])
 async def test_whatever_an_answer_holds_only_our_errors_come_out(decoder: str, monkeypatch: Any) -> None:
@@ -140,7 +140,7 @@ async def send_much(url: str, **options: Any) -> Any:
         return await runtime.get_personalized_ranking(campaign_arn=hostile.ARN, user_id="u", input_list=hostile.MANY)
 
 
-@pytest.mark.fast_path  # aiohttp lets go of what came before the reset
+@pytest.mark.direct  # aiohttp lets go of what came before the reset
 @pytest.mark.parametrize("form", hostile.REFUSALS)
 @pytest.mark.parametrize("after", [50, 20_000])
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
@@ -160,7 +160,7 @@ async def test_a_refusal_that_comes_before_the_request_is_read_is_told_and_not_s
             assert (caught.value.attempts, server.connections) == (1, 1)
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 async def test_a_refusal_of_a_server_that_stays_is_told_at_once(small_buffers: None) -> None:
     with hostile.RefusingServer(hostile.REFUSALS["counted"], after=50, stays=True) as server:
         with pytest.raises(InvalidInputError):

@@ -85,7 +85,7 @@ async def test_a_large_answer_and_a_large_request(raw: Any) -> None:
         assert raw.connections == 1
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 @pytest.mark.parametrize(("rows", "beside"), [(500, False), (5000, True)])
 async def test_a_large_answer_is_decoded_beside_the_loop(rows: int, beside: bool, raw: Any, monkeypatch: Any) -> None:
     threads: list[bool] = []
@@ -193,7 +193,7 @@ async def test_an_answer_without_content_is_none(raw: Any) -> None:
         assert await ask(runtime) == ("i1",)
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 @pytest.mark.parametrize("status", [301, 307, 308])
 async def test_redirects_are_not_followed(status: int, raw: Any) -> None:
     async with raw, once(raw) as runtime:
@@ -463,7 +463,7 @@ async def test_what_wants_more_is_left_to_aiobotocore() -> None:
     assert len(sent) == 2
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 @pytest.mark.parametrize(
     "config",
     [AioConfig(connector_args={"use_dns_cache": False}), AioConfig(connector_args={"keepalive_timeout": 3})],

@@ -57,7 +57,7 @@ async def test_nothing_is_left_out_with_this_aiobotocore(caplog: Any) -> None:
     assert [record.getMessage() for record in caplog.records if record.name == "personalize_rt"] == []
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 async def test_each_part_is_in_place() -> None:
     async with AsyncPersonalizeRuntime(region_name="eu-west-1") as runtime, opened() as plain:
         ours = await runtime._transport.client()
@@ -78,7 +78,7 @@ async def test_each_part_may_be_left_out(left: int, monkeypatch: Any) -> None:
         assert (await runtime.get_recommendations(campaign_arn=ARN, user_id="ü")).item_ids == ("a",)
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 @pytest.mark.parametrize("missing", ["_serializer", "_user_agent_creator", "_endpoint"])
 async def test_what_aiobotocore_no_longer_has_is_left_out_with_a_debug_line(missing: str, caplog: Any) -> None:
     async with opened() as client:

@@ -201,7 +201,7 @@ def test_without_our_sender_the_deadline_holds_too(hedge: Any, session: Any, ser
         assert runtime.with_options(deadline=20).get_recommendations(campaign_arn=ARN).item_ids == ("i1",)
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 def test_a_client_of_ours_needs_no_thread_for_its_deadline(session: Any, server: Any, background: Any) -> None:
     with PersonalizeRuntime(session=session, endpoint_url=server.url, enforce_deadline=True) as runtime:
         meanwhile: list[list[threading.Thread]] = []
