@@ -133,6 +133,7 @@ OTHERS = {
     "bulk/threads.py": 2,  # of a run, which belongs to one process
     "resilience/racing.py": 1,  # of one request
     "transport/attempt.py": 1,  # of one request
+    "transport/workers.py": 2,  # of one request; and in what forks.PerProcess makes
 }
 
 

@@ -322,6 +322,7 @@ class _OfBotocore:
         self.ways = ways
         self._streams: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting: set[asyncio.Future[None]] = set()  # for credentials
         config = getattr(getattr(client, "meta", None), "config", None)
         self._size: int = getattr(config, "max_pool_connections", 10)
         self._threads = asyncio.Semaphore(self._size)
@@ -331,7 +332,7 @@ class _OfBotocore:
         if self._loop is loop:
             return
         # The sockets of a loop that is over cannot be closed from this one.
-        self._loop, self._streams = loop, None
+        self._loop, self._streams, self._waiting = loop, None, set()
         self._threads = asyncio.Semaphore(self._size)
         if self.ways.verdict().way.value == "direct":
             await self._open()
@@ -397,7 +398,11 @@ class _OfBotocore:
             over, tell = _signal()
             fetch = credentials.fetch()
             fetch.when_over(tell)
-            await over
+            self._waiting.add(over)
+            try:
+                await over
+            finally:
+                self._waiting.discard(over)
             frozen = fetch.outcome()
             attempt.unsigned = False
         return frozen
@@ -432,6 +437,10 @@ class _OfBotocore:
             await asyncio.to_thread(configured, partial(resolve_credentials, self.client))
 
     async def close(self) -> None:
+        for over in self._waiting:
+            if not over.done():
+                closed = "this runtime was closed while credentials were being fetched"
+                over.set_exception(ConfigurationError(closed))
         if self._streams is not None:
             self._streams.close()
             await asyncio.sleep(0)  # the loop closes their sockets

@@ -28,13 +28,15 @@ class Direct:
 
     Args:
         client: A client of botocore that we built.
+        reader: The double of it that reads answers, errors of the service above all.
 
     Raises:
         AttributeError: botocore is not as it is known here.
     """
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, reader: Any) -> None:
         self._client = client
+        self._reader = reader
         self._plan: tuple[Any, Plan] | None = None
         _ = client._get_credentials
 
@@ -93,7 +95,7 @@ class Direct:
         status, headers, body, _ = answer
         if status >= 300:
             method, members = request.operation.method, request.members
-            parsed = read_by_botocore(self._client, method, members, status, headers, readable_error(body))
+            parsed = read_by_botocore(self._reader, method, members, status, headers, readable_error(body))
             return reply_of(parsed, request)
         request_id = shown_request_id({"RequestId": headers.get("x-amzn-requestid")}, request)
         return Reply(members_of(body, headers, decode), request_id, 1)

@@ -182,7 +182,7 @@ def _read(body: bytes, name: str, known: frozenset[str]) -> dict[str, Any] | Non
     members: dict[str, Any] = {}
     rows = reply.get(name)
     if rows is not None:
-        if type(rows) is not list or not _are_plain(cast("list[Any]", rows), known, nulls=b"null" in body):
+        if type(rows) is not list or not _are_plain(rows, known, nulls=b"null" in body):
             return None
         members[name] = rows
     recommendation_id = reply.get("recommendationId")

@@ -163,7 +163,7 @@ class Watching:
         place of one.
         """
         # Emptied whenever the level of any logger changes.
-        levels = logging.getLogger(f"{__name__}.levels")
+        levels: Any = logging.getLogger(f"{__name__}.levels")
         levels.isEnabledFor(logging.DEBUG)
         known: dict[str, Any] = {"own": self._own, "endpoint": self._endpoint, "emitter": self._emitter}
         known |= {"history": self._history, "levels": levels._cache}

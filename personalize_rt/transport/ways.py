@@ -65,7 +65,7 @@ class Ways:
             watching = Watching(client, forced)
             self._sender = Sender(client._endpoint.http_session)
             self._double = through(client, self._sender, self.workers)
-            self.direct = Direct(client)
+            self.direct = Direct(client, self._double)
             if self._url.startswith("https:") and watching.verdict().way is not Way.PLAIN:
                 self._sender.connections(self._url)  # certificates, not within the deadline of the first call
             self._watching = watching
@@ -103,7 +103,8 @@ class Ways:
         if way is Way.THROUGH or (attempt.ends is None and not attempt.is_held):
             return self.call(way, request)
         try:
-            return self.workers.run(lambda: self.call(way, request), attempt)
+            reply: Reply = self.workers.run(lambda: self.call(way, request), attempt)
+            return reply
         except TimeoutError as error:
             raise untyped("botocore.exceptions").ReadTimeoutError(endpoint_url=self._url, error=error) from error
 

@@ -148,8 +148,8 @@ def against(client_of: Any) -> Iterator[Callable[..., PersonalizeRuntime]]:
         yield make
 
 
-# On the other ways, botocore does not tell an early refusal, and goes on reading on its thread what has arrived of an endless
-# answer for as long as that takes.
+# On the plain way, botocore does not tell an early refusal, and goes on reading on its thread what has arrived of an
+# endless answer for as long as that takes.
 OF_THE_DIRECT_WAY = {"refuses early and is silent", "refuses early and resets", "sends chunks of one byte without end"}
 
 
