@@ -131,6 +131,7 @@ async def opened(options: Mapping[str, Any], start: Start) -> OfAiobotocore:
     manager, client = await _client(session, options, start)
     try:
         configured(lambda: check_endpoint(client))
+        _keep_connections_alive(client)
         if getattr(session, "connects", True):
             await _open_connector(client)
     except BaseException:
@@ -217,6 +218,21 @@ async def _resolve_credentials(client: Any) -> None:
     if credentials is None:
         raise untyped("botocore.exceptions").NoCredentialsError
     await credentials.get_frozen_credentials()
+
+
+def _keep_connections_alive(client: Any) -> None:
+    """Turn TCP keep-alive on where the settings say so: aiobotocore takes that setting, and does nothing with it."""
+    session = client._endpoint.http_session
+    # Another session class is a wish of the caller's.
+    if client.meta.config.tcp_keepalive and type(session) is aiobotocore("httpsession").AIOHTTPSession:
+        session._connector_args.setdefault("socket_factory", _keep_alive_socket)
+
+
+def _keep_alive_socket(address: tuple[Any, ...]) -> socket.socket:
+    family, kind, protocol, *_ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    return made
 
 
 async def _open_connector(client: Any) -> None:

@@ -163,9 +163,6 @@ class _Connection(asyncio.Protocol):
         self._asked = self._begun = False
         self._paused = False
         self._poll: Any = None
-        if hasattr(select, "poll"):
-            self._poll = select.poll()
-            self._poll.register(sock, select.POLLIN)
         self.reusable = False
 
     async def exchange(self, message: bytes, read_timeout: float | None) -> Answer:
@@ -196,7 +193,10 @@ class _Connection(asyncio.Protocol):
 
     def is_usable(self) -> bool:
         """Tell whether it is open, and nothing came that nobody asked for and the loop has not told yet."""
-        return self.reusable and (self._poll is None or not self._poll.poll(0))
+        if self.reusable and self._poll is None and hasattr(select, "poll"):
+            self._poll = select.poll()
+            self._poll.register(self._sock, select.POLLIN)
+        return self.reusable and not (self._poll and self._poll.poll(0))
 
     def abort(self) -> None:
         """Close the connection at once."""

@@ -19,6 +19,7 @@ import enum
 import logging
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from personalize_rt.operations import OPERATIONS
@@ -26,7 +27,7 @@ from personalize_rt.transport.clients import SERVICE
 from personalize_rt.transport.own import is_own_class, is_own_function
 from personalize_rt.transport.untyped import untyped
 
-__all__ = ["Verdict", "Watching", "Way"]
+__all__ = ["Verdict", "Watching", "Way", "unknown"]
 
 
 class Way(enum.Enum):
@@ -45,6 +46,11 @@ class Verdict(NamedTuple):
 
 
 NOBODY = Verdict(Way.DIRECT, "nobody watches")
+
+
+def unknown(error: Exception) -> Verdict:
+    """The verdict where looking fails: botocore has changed, or something stands in for it."""
+    return Verdict(Way.PLAIN, f"botocore is not as it is known here ({type(error).__name__}: {error})")
 
 
 class _Place(NamedTuple):
@@ -143,13 +149,18 @@ class Watching:
 
     def verdict(self) -> Verdict:
         """The way of a call that is made now, and the reason."""
-        if self._is_unchanged():
-            return self._verdict
-        # The comparison first: what changes while the look is taken is noticed by the next call.
-        is_unchanged = self._comparison()
-        verdict = self._judged()
-        self._verdict, self._is_unchanged = verdict, is_unchanged
-        return verdict
+        with suppress(Exception):  # something of botocore is gone
+            if self._is_unchanged():
+                return self._verdict
+        try:
+            # The comparison first: what changes while the look is taken is noticed by the next call.
+            is_unchanged = self._comparison()
+            self._verdict = self._judged()
+            self._is_unchanged = is_unchanged
+        except Exception as error:
+            self._verdict = unknown(error)
+            self._is_unchanged = bool
+        return self._verdict
 
     def exclude_direct(self, reason: str) -> None:
         """Let nothing be sent directly from now on."""

@@ -16,7 +16,7 @@ from personalize_rt.transport.replies import Reply, reply_of
 from personalize_rt.transport.sender import Sender, Settings
 from personalize_rt.transport.through import through
 from personalize_rt.transport.untyped import untyped
-from personalize_rt.transport.watching import Verdict, Watching, Way
+from personalize_rt.transport.watching import Verdict, Watching, Way, unknown
 from personalize_rt.transport.workers import Workers
 
 __all__ = ["VARIABLE", "Ways", "forced_way"]
@@ -70,7 +70,7 @@ class Ways:
                 self._sender.connections(self._url)  # certificates, not within the deadline of the first call
             self._watching = watching
         except Exception as error:  # whatever stands in for botocore may raise anything
-            self._unknown = Verdict(Way.PLAIN, f"botocore is not as it is known here ({type(error).__name__}: {error})")
+            self._unknown = unknown(error)
 
     def verdict(self) -> Verdict:
         """The way that a call takes now, and why."""
