@@ -29,10 +29,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="a skipped test fails: in an environment that is made for it, its package must be there",
     )
     parser.addoption(
-        "--without-fast-path",
-        action="store_true",
-        help="clients that we build stay as botocore made them, and all must hold as before; "
-        "what tests the fast path itself (pytest.mark.fast_path) is left out",
+        "--send",
+        choices=["direct", "through", "plain"],
+        default="direct",
+        help="the fastest way that requests may take; all must hold on each. "
+        "What tests the direct way itself (pytest.mark.direct) is left out on the others",
     )
 
 
@@ -103,21 +104,18 @@ def _is_here(host: Any) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--without-fast-path"):
-        left_out = pytest.mark.skip(reason="of the fast path itself")
+    if config.getoption("--send") != "direct":
+        left_out = pytest.mark.skip(reason="of the direct way itself")
         for item in items:
-            if item.get_closest_marker("fast_path") is not None:
+            if item.get_closest_marker("direct") is not None:
                 item.add_marker(left_out)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def without_fast_path(request: pytest.FixtureRequest) -> Iterator[None]:
+def way_to_send(request: pytest.FixtureRequest) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        if request.config.getoption("--without-fast-path"):
-            from personalize_rt.transport import asynchronous, fast
-
-            patch.setattr(fast, "_HOOKS", ())
-            patch.setattr(asynchronous, "_HOOKS", ())
+        if (way := request.config.getoption("--send")) != "direct":
+            patch.setenv("PERSONALIZE_RT_SEND", way)
         yield
 
 
@@ -125,35 +123,26 @@ def without_fast_path(request: pytest.FixtureRequest) -> Iterator[None]:
 def only_loopback() -> Iterator[None]:
     """Whoever leaves this machine fails at once, even where the code under test catches every ``Exception``.
 
-    Names under ``.invalid`` stay unknown, as RFC 6761 has it, without asking a name server.
+    Names under ``.invalid`` stay unknown, as RFC 6761 has it, without asking a name server. An audit hook sees every
+    connection, and replaces nothing: a patched socket would be taken for a stand-in for the network, which it is.
     """
-    really_connect, really_connect_ex = socket.socket.connect, socket.socket.connect_ex
-    really_resolve = socket.getaddrinfo
+    watched = [True]
 
-    def check(connection: socket.socket, address: Any) -> None:
-        if connection.family in {socket.AF_INET, socket.AF_INET6} and not _is_here(address[0]):
-            pytest.fail(f"a test tried to connect to {address[0]}; tests stay on 127.0.0.1")
+    def check(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "socket.connect" and watched:
+            connection, address = arguments
+            if connection.family in {socket.AF_INET, socket.AF_INET6} and not _is_here(address[0]):
+                pytest.fail(f"a test tried to connect to {address[0]}; tests stay on 127.0.0.1")
+        elif event == "socket.getaddrinfo" and watched:
+            host = arguments[0]
+            if isinstance(host, str) and host.endswith(".invalid"):
+                raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+            if not _is_here(host):
+                pytest.fail(f"a test tried to look up {host}; tests stay on 127.0.0.1")
 
-    def connect(connection: socket.socket, address: Any) -> None:
-        check(connection, address)
-        really_connect(connection, address)
-
-    def connect_ex(connection: socket.socket, address: Any) -> int:
-        check(connection, address)
-        return really_connect_ex(connection, address)
-
-    def resolve(host: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(host, str) and host.endswith(".invalid"):
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        if not _is_here(host):
-            pytest.fail(f"a test tried to look up {host}; tests stay on 127.0.0.1")
-        return really_resolve(host, *args, **kwargs)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket.socket, "connect", connect)
-        patch.setattr(socket.socket, "connect_ex", connect_ex)
-        patch.setattr(socket, "getaddrinfo", resolve)
-        yield
+    sys.addaudithook(check)  # for as long as the process lives
+    yield
+    watched.clear()
 
 
 @pytest.fixture(scope="session", autouse=True)

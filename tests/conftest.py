@@ -341,6 +341,12 @@ def sick_server(certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture
+def nobody_watches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test patches of sockets and TLS counts as no stand-in for the network, so that calls stay direct."""
+    monkeypatch.setattr("personalize_rt.transport.watching._foreign", lambda place: None)
+
+
+@pytest.fixture
 def fake_time() -> FakeTime:
     return FakeTime()
 

@@ -134,6 +134,7 @@ OTHERS = {
     "resilience/threads/racing.py": 1,  # of one request
     "threads.py": 1,  # of the threads of one process
     "transport/attempt.py": 1,  # of one request
+    "transport/workers.py": 2,  # of one request; and in what forks.PerProcess makes
 }
 
 

@@ -173,7 +173,7 @@ def rank(runtime: Any, sinks: Sinks, **options: Any) -> None:
 @pytest.fixture(autouse=True)
 def nothing_leaks(sinks: Sinks, capfd: pytest.CaptureFixture[str], background: Any) -> Iterator[None]:
     yield
-    background.end("personalize-rt", "personalize-rt-proxied")
+    background.end("personalize-rt", "personalize-rt-worker")
     # Spans and measurements are added when their fixture ends, which is before this one does.
     for name, text in zip(("stdout", "stderr"), capfd.readouterr(), strict=True):
         sinks.add(name, text)

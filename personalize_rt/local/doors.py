@@ -9,10 +9,11 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from personalize_rt import forks
-from personalize_rt.local.faults import Faults, as_seen_by_client
+from personalize_rt.local.faults import Faults, Seen, as_seen_by_client
 from personalize_rt.local.wire import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
+    from personalize_rt.aio import AsyncPersonalizeRuntime
     from personalize_rt.client import PersonalizeRuntime
     from personalize_rt.local.sigv4 import Credentials
     from personalize_rt.operations import Request
@@ -95,18 +96,19 @@ class Doors(ABC):
         Args:
             config: A ``botocore.config.Config`` to merge over the defaults.
         """
-        from personalize_rt.transport.in_process import in_process_client
+        from personalize_rt.transport.clients import client_config
 
-        read_timeout: list[float | None] = [None]
+        return self._session().create_client(config=client_config(config))
+
+    def _session(self) -> Any:
+        from personalize_rt.transport.in_process import InProcessSession
 
         def respond(
             method: str, path: str, headers: Mapping[str, str], body: bytes
         ) -> tuple[int, Mapping[str, str], bytes]:
-            return self._respond(HttpRequest(method, path, headers, body), read_timeout[0])
+            return self._respond(HttpRequest(method, path, headers, body))
 
-        client = in_process_client(respond, region_name=self._region_name, config=config)
-        read_timeout[0] = client.meta.config.read_timeout
-        return client
+        return InProcessSession(respond, region_name=self._region_name)
 
     def runtime(self, **options: Any) -> PersonalizeRuntime:
         """A :class:`~personalize_rt.PersonalizeRuntime` that this service answers, without a socket.
@@ -114,22 +116,39 @@ class Doors(ABC):
         Unless a ``retry`` is given, it goes by :meth:`time`, so that retries and simulated delays do not wait.
 
         Args:
-            options: What the runtime takes beside a client: ``retry``, ``deadline``, ``limits``, …
+            options: What the runtime takes beside a client or session: ``retry``, ``deadline``, ``limits``, …
         """
         from personalize_rt.client import PersonalizeRuntime
         from personalize_rt.resilience.retry import RetryPolicy
 
         options.setdefault("retry", RetryPolicy(clock=self.time, sleep=self.skip))
-        return PersonalizeRuntime(client=self.boto3_client(), **options)
+        return PersonalizeRuntime(session=self._session(), **options)
 
-    def _respond(self, request: HttpRequest, read_timeout: float | None) -> tuple[int, Mapping[str, str], bytes]:
-        from personalize_rt.transport.in_process import UnansweredError
+    def async_runtime(self, **options: Any) -> AsyncPersonalizeRuntime:
+        """An :class:`~personalize_rt.aio.AsyncPersonalizeRuntime` that this service answers, without a socket.
+
+        Args:
+            options: As in :meth:`runtime`.
+        """
+        from personalize_rt.aio import AsyncPersonalizeRuntime
+        from personalize_rt.resilience.retry import RetryPolicy
+
+        options.setdefault("retry", RetryPolicy(clock=self.time, sleep=self.skip))
+        return AsyncPersonalizeRuntime(session=self._session(), **options)
+
+    def _respond(self, request: HttpRequest) -> tuple[int, Mapping[str, str], bytes]:
+        from personalize_rt.transport.in_process import UnansweredError, patience
 
         decision = self._faults.decide(request)
         if not decision:
             response = self.handle(request)
             return response.status, response.headers, response.body
-        seen = as_seen_by_client(decision, lambda: self.handle(request), read_timeout=read_timeout)
+        read_timeout, left = patience()
+        timeouts = [timeout for timeout in (read_timeout, left) if timeout is not None]
+        shortest = min(timeouts, default=None)
+        seen = as_seen_by_client(decision, lambda: self.handle(request), read_timeout=shortest)
+        if left is not None and seen.elapsed > left:  # bytes come one by one, and for too long
+            seen = Seen(left, "read_timeout")
         self.skip(seen.elapsed)
         if isinstance(seen.outcome, str):
             raise UnansweredError(seen.outcome)

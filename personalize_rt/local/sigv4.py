@@ -24,17 +24,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from configparser import ConfigParser, Error
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from hashlib import sha256
 from pathlib import Path
-from urllib.parse import quote, unquote_to_bytes
 
 import attrs
 
 from personalize_rt.errors import ConfigurationError
+from personalize_rt.sigv4 import ALGORITHM, canonical_request, digest, signature, signing_key
 
 __all__ = ["Claim", "Credentials", "SignatureError", "SignedRequest", "Verifier"]
 
-ALGORITHM = b"AWS4-HMAC-SHA256"
 SIGNING_NAME = "personalize"
 WINDOW = timedelta(minutes=15)
 
@@ -253,7 +251,7 @@ class Claim:
             SignatureError: It was not signed with this secret, head and body.
         """
         declared = self._head.value(b"x-amz-content-sha256")
-        if declared is not None and declared != _digest(body):
+        if declared is not None and declared != digest(body):
             raise _invalid("x-amz-content-sha256 is not the SHA-256 of the body")
         request = attrs.evolve(self._head, body=body)
         expected = _signature(self._secret, self._claimed, self._signed_at, request)
@@ -338,57 +336,8 @@ def _check_signed_headers(claimed: _Authorization, request: SignedRequest) -> No
 
 
 def _signature(secret: str, claimed: _Authorization, signed_at: datetime, request: SignedRequest) -> bytes:
-    to_sign = b"\n".join(
-        (
-            ALGORITHM,
-            f"{signed_at:{_BASIC_ISO}}".encode(),
-            "/".join(claimed.scope).encode("latin-1"),
-            _digest(_canonical(request, claimed.signed_headers)),
-        )
+    canonical = canonical_request(
+        request.method, request.path, request.query, request.headers, claimed.signed_headers, digest(request.body)
     )
-    key = f"AWS4{secret}".encode()
-    for part in claimed.scope:
-        key = hmac.digest(key, part.encode("latin-1"), "sha256")
-    return hmac.digest(key, to_sign, "sha256").hex().encode()
-
-
-def _canonical(request: SignedRequest, signed_headers: Iterable[bytes]) -> bytes:
-    headers = b"".join(
-        name + b":" + b",".join(b" ".join(value.split()) for value in request.values(name)) + b"\n"
-        for name in signed_headers
-    )
-    return b"\n".join(
-        (
-            request.method,
-            _canonical_path(request.path),
-            _canonical_query(request.query),
-            headers,
-            b";".join(signed_headers),
-            _digest(request.body),
-        )
-    )
-
-
-def _canonical_path(path: bytes) -> bytes:
-    """Dots and doubled slashes resolved, and each segment encoded once more than it was sent."""
-    segments: list[bytes] = []
-    for segment in path.split(b"/"):
-        if segment == b"..":
-            del segments[-1:]
-        elif segment not in (b"", b"."):
-            segments.append(segment)
-    slash = b"/" if segments and path.endswith(b"/") else b""
-    return quote(b"/" + b"/".join(segments) + slash, safe="/~").encode()
-
-
-def _canonical_query(query: bytes) -> bytes:
-    pairs = (pair.partition(b"=") for pair in query.split(b"&") if pair)
-    return b"&".join(name + b"=" + value for name, value in sorted((_encoded(n), _encoded(v)) for n, _, v in pairs))
-
-
-def _encoded(text: bytes) -> bytes:
-    return quote(unquote_to_bytes(text), safe="-_.~").encode()
-
-
-def _digest(content: bytes) -> bytes:
-    return sha256(content).hexdigest().encode()
+    scope = "/".join(claimed.scope).encode("latin-1")
+    return signature(signing_key(secret, *claimed.scope), f"{signed_at:{_BASIC_ISO}}".encode(), scope, canonical)

@@ -8,8 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from personalize_rt.transport.asynchronous import aio_config, aiobotocore
-from personalize_rt.transport.asynchronous_sender import Body
+from personalize_rt.transport.aio_clients import aio_config, aiobotocore
 from personalize_rt.transport.clients import SERVICE
 from personalize_rt.transport.origin import IN_PROCESS_KEY
 
@@ -74,6 +73,17 @@ class InProcessSession:
             answer = await answer
         status, headers, reply = answer
         return aiobotocore("awsrequest").AioAWSResponse(request.url, status, headers, Body(reply))
+
+
+class Body:
+    """The body of an answer, as aiobotocore reads it from aiohttp."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def read(self) -> bytes:
+        """All of it."""
+        return self._content
 
 
 async def in_process_async_client(respond: AsyncRespond, *, region_name: str = "eu-west-1", config: Any = None) -> Any:

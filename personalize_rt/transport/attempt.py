@@ -4,52 +4,54 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
-__all__ = ["REPLY", "Attempt", "under_way"]
-
-REPLY = "personalize_rt.reply"
-"""The member of a parsed reply that holds the body as the fast path decoded it."""
+__all__ = ["Attempt", "time_left", "under_way"]
 
 
 class Attempt:
     """One request under way: when it must be over, and the means to break it off.
 
-    Attributes:
+    Args:
         ends: When it must be over, by ``time.monotonic()``; ``None`` for no such time.
+
+    Attributes:
+        ends: As given.
+        is_held: Somebody may call :meth:`cancel`.
         request: The request whose values botocore's log must not show, or ``None``.
         unsigned: It has no credentials yet, so nothing was sent.
     """
 
-    __slots__ = ("_broken_off", "_lock", "_sock", "ends", "request", "unsigned")
+    __slots__ = ("_break_off", "_broken_off", "_lock", "ends", "is_held", "request", "unsigned")
 
     def __init__(self, ends: float | None = None) -> None:
         self.ends: float | None = ends
+        self.is_held: bool = False
         self.request: Any = None
         self.unsigned: bool = False
-        self._sock: Any = None
+        self._break_off: Callable[[], object] | None = None
         self._broken_off = False
         self._lock = threading.Lock()
 
     def cancel(self) -> None:
-        """Break the attempt off: whoever waits for its socket wakes up with an error. Safe from any thread."""
-        import socket
-        from contextlib import suppress
-
-        # Held until the socket is shut down: else it could go back to the pool, and to another request, in between.
+        """Break the attempt off: whoever waits for its answer wakes up with an error. Safe from any thread."""
+        # Held until it is done: else a connection could go back to the pool, and to another request, in between.
         with self._lock:
             self._broken_off = True
-            if self._sock is not None:
-                with suppress(OSError):  # it may be over
-                    # The plain shutdown, under TLS too: this thread must not touch the state of the connection.
-                    socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+            if self._break_off is not None:
+                self._break_off()
 
-    def waits_for(self, sock: Any) -> None:
-        """The socket that the attempt waits for from now on; ``None`` when it waits for none."""
+    def waits_for(self, break_off: Callable[[], object] | None) -> None:
+        """Set what :meth:`cancel` calls from now on to end the waiting; ``None`` when nobody waits.
+
+        Raises:
+            ConnectionAbortedError: The attempt was broken off before.
+        """
         with self._lock:
-            self._sock = sock
-            if self._broken_off and sock is not None:
+            self._break_off = break_off
+            if self._broken_off and break_off is not None:
                 raise ConnectionAbortedError("the attempt was broken off")
 
     @property
@@ -58,7 +60,11 @@ class Attempt:
         return self._broken_off
 
     def left(self, timeout: float | None) -> float | None:
-        """The time-out of the next socket operation: the connection's own, or what is left if that is less."""
+        """The time-out of the next step: the connection's own, or what is left if that is less.
+
+        Raises:
+            TimeoutError: Nothing is left.
+        """
         if self.ends is None:
             return timeout
         left = self.ends - time.monotonic()
@@ -69,3 +75,9 @@ class Attempt:
 
 under_way: ContextVar[Attempt | None] = ContextVar("under_way", default=None)
 """The attempt that the request being sent in this thread or task belongs to."""
+
+
+def time_left() -> float | None:
+    """Seconds until the request being sent in this thread must be over; ``None`` when nothing ends it."""
+    attempt = under_way.get()
+    return None if attempt is None or attempt.ends is None else max(0.0, attempt.ends - time.monotonic())

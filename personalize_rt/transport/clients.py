@@ -24,6 +24,7 @@ __all__ = [
     "chosen_session",
     "client_config",
     "hidden_retries",
+    "is_patched_boto3",
     "own_session",
     "refuse_options",
     "resolve_credentials",
@@ -80,11 +81,34 @@ def refuse_options(client: Any, options: Mapping[str, Any]) -> None:
 
 
 def chosen_session(session: Any) -> Any:
-    """The session that a client is built from when a caller gives this one, or ``None``."""
+    """What a client is built from when a caller gives this session, or ``None``.
+
+    Without a session that is boto3's default session where the program set one up, and else botocore's own, which saves
+    importing boto3. Where somebody patched ``boto3.client`` or ``boto3.Session``, it is the module ``boto3`` itself, so
+    that whatever stands in for boto3's clients stands in for this one, too.
+    """
     if session is not None:
         return session
-    # boto3's default session where the program set one up; else botocore's own, which saves importing boto3.
-    return getattr(sys.modules.get("boto3"), "DEFAULT_SESSION", None) or own_session("botocore.session")
+    boto3 = sys.modules.get("boto3")
+    if boto3 is not None and _is_patched(boto3):
+        return boto3
+    return getattr(boto3, "DEFAULT_SESSION", None) or own_session("botocore.session")
+
+
+def is_patched_boto3(session: Any) -> bool:
+    """Tell whether :func:`chosen_session` gave the module ``boto3``, somebody's stand-in."""
+    return session is not None and session is sys.modules.get("boto3")
+
+
+def _is_patched(boto3: Any) -> bool:
+    from personalize_rt.transport.own import is_own_class, is_own_function
+
+    kind: Any = getattr(sys.modules.get("boto3.session"), "Session", None)
+    return kind is None or not (
+        is_own_function(getattr(boto3, "client", None), "client", "boto3")
+        and boto3.Session is kind
+        and is_own_class(kind, "boto3.session")
+    )
 
 
 def build_client(*, region_name: Any, session: Any, endpoint_url: Any, config: Any, **keys: str) -> Any:
@@ -109,6 +133,8 @@ def build_client(*, region_name: Any, session: Any, endpoint_url: Any, config: A
         config=client_config(config, parameter_validation=False),
         **keys,
     )
+    if is_patched_boto3(session):
+        return client
     if not hasattr(client, "meta"):  # a context manager, which has to be entered
         raise ValueError(
             "session makes clients whose calls have to be awaited: give a boto3.Session(), or use "
@@ -202,6 +228,8 @@ def client_config(theirs: Any = None, **settings: Any) -> Any:
 
 def resolve_credentials(client: Any) -> None:
     """Fetch the credentials that a client of ours signs with, so that the first call does not."""
+    if not hasattr(client, "_get_credentials"):  # what a patched boto3.client returns
+        return
     if client.meta.config.signature_version is untyped("botocore").UNSIGNED:
         return
     credentials = client._get_credentials()

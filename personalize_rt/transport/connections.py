@@ -1,16 +1,63 @@
-"""Open connections of botocore's own urllib3 pool: kept while they live, opened within the time of the attempt."""
+"""Open connections to one host, made by botocore's own urllib3 pool: kept while they live, opened in time."""
 
 from __future__ import annotations
 
+import select
 import socket
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from personalize_rt.transport.attempt import Attempt
 from personalize_rt.transport.untyped import untyped
 
-__all__ = ["Connections"]
+__all__ = ["Connection", "Connections"]
+
+
+class Connection:
+    """One open connection, used by one request at a time.
+
+    Args:
+        opened: urllib3's connection.
+        is_dropped: Tells whether urllib3's connection was closed by the server.
+
+    Attributes:
+        sock: The socket.
+        poll: A poll object that waits for what comes; ``None`` where the socket has to wait by itself (TLS, gevent).
+    """
+
+    __slots__ = ("_is_dropped", "_opened", "poll", "sock")
+
+    def __init__(self, opened: Any, is_dropped: Callable[[Any], bool]) -> None:
+        self._opened = opened
+        self._is_dropped = is_dropped
+        self.sock: Any = opened.sock
+        self.poll: Any = None
+        # By name: sockets of gevent are of another class that stands in the place of this one.
+        if type(self.sock).__module__ == "socket" and hasattr(select, "poll") and hasattr(socket, "MSG_DONTWAIT"):
+            self.sock.settimeout(None)
+            self.poll = select.poll()
+            self.poll.register(self.sock, select.POLLIN)
+
+    def is_usable(self) -> bool:
+        """Tell whether it is open, and nothing came that nobody asked for."""
+        return not (self._is_dropped(self._opened) if self.poll is None else self.poll.poll(0))
+
+    def break_off(self) -> None:
+        """Wake up whoever waits for the socket. Safe from any thread."""
+        _shut_down(self.sock)
+
+    def close(self) -> None:
+        """Close it."""
+        self._opened.close()
+
+
+def _shut_down(sock: Any) -> None:
+    with suppress(OSError):  # it may be over
+        # The plain shutdown, under TLS too: this thread must not touch the state of the connection.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 class Connections:
@@ -29,30 +76,26 @@ class Connections:
         self._pool = pool
         self._timeout = connect_timeout
         self._size = size
-        self._idle: list[Any] = []
+        self._idle: list[Connection] = []
         # A runtime that is dropped without close() leaves no socket open.
         weakref.finalize(self, _close_all, self._idle)
         self._urllib3 = untyped("urllib3.exceptions")
         self._trusts = _load_certificates(pool)
         self._is_dropped: Callable[[Any], bool] = untyped("urllib3.util.connection").is_connection_dropped
 
-    def take(self, attempt: Attempt) -> Any:
-        """A connection that is open.
-
-        Raises:
-            Exception: What urllib3 raises when it cannot connect.
-        """
+    def take(self) -> Connection | None:
+        """An idle connection that is open, or ``None``."""
         while self._idle:
             try:
                 connection = self._idle.pop()
             except IndexError:  # another thread took it
                 break
-            if not self._is_dropped(connection):
+            if connection.is_usable():
                 return connection
             connection.close()
-        return self._opened(attempt)
+        return None
 
-    def give_back(self, connection: Any, *, reusable: bool) -> None:
+    def give_back(self, connection: Connection, *, reusable: bool) -> None:
         """Keep a connection for the next request, or close it."""
         if reusable and len(self._idle) < self._size:
             self._idle.append(connection)
@@ -63,7 +106,12 @@ class Connections:
         """Close the idle connections."""
         _close_all(self._idle)
 
-    def _opened(self, attempt: Attempt) -> Any:
+    def open(self, attempt: Attempt) -> Connection:
+        """A new connection.
+
+        Raises:
+            Exception: What urllib3 raises when it cannot connect.
+        """
         connection = self._pool._new_conn()
         if self._trusts:
             connection.ca_certs = connection.ca_cert_dir = None  # the context of the pool has them
@@ -72,6 +120,7 @@ class Connections:
         connection._new_conn = lambda: self._connected(connection, attempt, spares)
         try:
             connection.connect()
+            return Connection(connection, self._is_dropped)
         except BaseException:
             connection.close()
             raise
@@ -80,7 +129,6 @@ class Connections:
             attempt.waits_for(None)
             for spare in spares:
                 spare.close()
-        return connection
 
     def _connected(self, connection: Any, attempt: Attempt, spares: list[socket.socket]) -> socket.socket:
         """A socket that is connected, its time-out set for the TLS handshake; raises what urllib3 would."""
@@ -98,7 +146,7 @@ class Connections:
             try:
                 for option in connection.socket_options or ():
                     sock.setsockopt(*option)
-                attempt.waits_for(spares[-1])
+                attempt.waits_for(partial(_shut_down, spares[-1]))
                 sock.settimeout(attempt.left(self._timeout))
                 if connection.source_address:
                     sock.bind(connection.source_address)
@@ -130,6 +178,6 @@ def _load_certificates(pool: Any) -> bool:
     return True
 
 
-def _close_all(connections: list[Any]) -> None:
+def _close_all(connections: list[Connection]) -> None:
     while connections:
         connections.pop().close()

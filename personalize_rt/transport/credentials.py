@@ -16,12 +16,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import copy_context
 from typing import Any, NoReturn
 
 from personalize_rt import forks
 from personalize_rt.errors import PersonalizeError
 from personalize_rt.transport.attempt import under_way
+from personalize_rt.transport.clients import is_patched_boto3
 from personalize_rt.transport.credential_failures import credentials_error, late_credentials
 from personalize_rt.transport.failures import forget_frames
 from personalize_rt.transport.untyped import untyped
@@ -49,6 +51,8 @@ def build_with(build: Callable[..., Any], session: Any) -> Any:
         build: Builds it; takes access key and secret key as ``boto3.client`` does.
         session: What it is built from.
     """
+    if is_patched_boto3(session):
+        return build()  # somebody else's, and left alone
     keys = stand_ins(session)
     try:
         client = build(**keys)
@@ -90,10 +94,11 @@ def sign_with(client: Any, session: Any, kind: Callable[[Any, Callable[[], Any]]
 class Fetch:
     """One fetch, for all who wait for it."""
 
-    __slots__ = ("error", "frozen", "over")
+    __slots__ = ("_waiting", "error", "frozen", "over")
 
     def __init__(self, over: Any) -> None:
         self.over: Any = over
+        self._waiting: list[Callable[[], object]] = []
         self.frozen: Any = None
         self.error: BaseException | None = None
 
@@ -103,6 +108,22 @@ class Fetch:
         if isinstance(error, Exception) and not isinstance(error, PersonalizeError):
             self.error = credentials_error(error, fetching=True)
             forget_frames(error)
+
+    def when_over(self, tell: Callable[[], object]) -> None:
+        """Have a function called at the end, by the thread that fetches; or now, if it is over."""
+        self._waiting.append(tell)
+        if self.over.is_set():
+            self._tell()
+
+    def ends(self) -> None:
+        """Tell all who wait."""
+        self.over.set()
+        self._tell()
+
+    def _tell(self) -> None:
+        while self._waiting:
+            with suppress(IndexError):  # another thread took it
+                self._waiting.pop()()
 
     def outcome(self) -> Any:
         """The credentials; raises what went wrong."""
@@ -175,6 +196,15 @@ class Credentials(Shared):
         super().__init__(session, load)
         forks.in_child(self, Credentials._forget_fetch)
 
+    def at_hand(self) -> Any:
+        """What :meth:`get_frozen_credentials` gives, when nobody has to wait for it; else ``None``."""
+        if not self._is_due():
+            return self._known._frozen_credentials if self._keeps_frozen else self._known.get_frozen_credentials()
+        usable = self._usable()
+        if usable is not None:
+            self.fetch()  # and waits for nothing
+        return usable
+
     def get_frozen_credentials(self) -> Any:
         """Access key, secret key and token, as botocore's signer asks for them.
 
@@ -182,17 +212,14 @@ class Credentials(Shared):
             ConfigurationError: There are none, and this will not pass by itself.
             TransportError: They cannot be fetched just now, or not within the time of the attempt that is under way.
         """
-        if not self._is_due():
-            return self._known._frozen_credentials if self._keeps_frozen else self._known.get_frozen_credentials()
-        usable = self._usable()
-        if usable is not None:
-            self._fetch()  # and waits for nothing
-            return usable
+        at_hand = self.at_hand()
+        if at_hand is not None:
+            return at_hand
         attempt, left = under_way.get(), None
         if attempt is not None:
             attempt.unsigned = True
             left = None if attempt.ends is None else attempt.ends - time.monotonic()
-        fetch = self._fetch()
+        fetch = self.fetch()
         if not fetch.over.wait(None if left is None else max(0.0, left)):
             raise late_credentials(self.method)
         frozen = fetch.outcome()
@@ -203,7 +230,7 @@ class Credentials(Shared):
     def look(self) -> None:
         """Find out where the credentials come from, as far as that takes no time to speak of."""
         if self._known is None:
-            self._fetch().over.wait(AT_A_GLANCE)
+            self.fetch().over.wait(AT_A_GLANCE)
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("__") and self._known is None:
@@ -214,7 +241,7 @@ class Credentials(Shared):
         # In a forked child: the thread of a fetch in flight is the parent's.
         self._under_way = None
 
-    def _fetch(self) -> Fetch:
+    def fetch(self) -> Fetch:
         """The fetch that is under way, started now if there is none."""
         with self._lock:
             fetch = self._under_way
@@ -242,7 +269,7 @@ class Credentials(Shared):
         finally:
             with self._lock:
                 self._under_way = None
-            fetch.over.set()
+            fetch.ends()
 
 
 def none_found(session: Any) -> NoReturn:

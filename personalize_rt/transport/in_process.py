@@ -5,16 +5,26 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any
 from urllib.parse import urlsplit
 
+from personalize_rt.transport.attempt import time_left
 from personalize_rt.transport.clients import SERVICE, client_config
 from personalize_rt.transport.origin import IN_PROCESS_KEY
 from personalize_rt.transport.untyped import untyped
 
-__all__ = ["Respond", "UnansweredError", "in_process_client"]
+__all__ = ["InProcessSession", "Respond", "UnansweredError", "in_process_client", "patience"]
 
 Respond = Callable[[str, str, Mapping[str, str], bytes], tuple[int, Mapping[str, str], bytes]]
+
+
+_read_timeout: ContextVar[float | None] = ContextVar("personalize_rt_read_timeout", default=None)
+
+
+def patience() -> tuple[float | None, float | None]:
+    """How long the client that is being answered waits: seconds for the next byte, and for the whole answer."""
+    return _read_timeout.get(), time_left()
 
 
 class UnansweredError(Exception):
@@ -29,25 +39,65 @@ class UnansweredError(Exception):
         self.kind = kind
 
 
-def in_process_client(respond: Respond, *, region_name: str = "eu-west-1", config: Any = None) -> Any:
-    """A real boto3 client whose requests are answered by a function instead of the network.
+class InProcessSession:
+    """A session whose clients are answered by a function instead of the network.
 
-    Serialiser, signer, parser and typed exceptions all run; only the socket is left out. It needs no credentials
-    and no region of the caller, reads no profile, and works inside ``moto.mock_aws()`` too.
+    Serialiser, signer, parser and typed exceptions all run; only the socket is left out. Clients need no credentials
+    and no region of the caller, read no profile, and work inside ``moto.mock_aws()`` too. A runtime with this session
+    has all that it has with a client of its own, the deadline included.
 
     Args:
         respond: ``(method, path, headers, body) -> (status, headers, body)``; it may raise :class:`UnansweredError`.
-        region_name: The region that the client signs for.
-        config: A ``botocore.config.Config`` to merge over ours.
+        region_name: The region that clients sign for, unless they are told another one.
     """
-    AWSResponse = untyped("botocore.awsrequest").AWSResponse
-    errors = untyped("botocore.exceptions")
 
-    def answer(request: Any, **_: Any) -> Any:
+    blocks = True
+    """Its clients are not awaited."""
+
+    def __init__(self, respond: Respond, *, region_name: str = "eu-west-1") -> None:
+        self._respond = respond
+        self._region_name = region_name
+
+    def create_client(
+        self, service: str = SERVICE, *, region_name: str | None = None, endpoint_url: Any = None, config: Any = None
+    ) -> Any:
+        """A client that is answered in process."""
+        # No profile and no file, whatever the environment names: nothing of the machine matters here.
+        nowhere = (None, None, os.devnull, None)
+        session = untyped("botocore.session").Session(
+            session_vars={
+                "profile": (None, None, None, None),
+                "config_file": nowhere,
+                "credentials_file": nowhere,
+            }
+        )
+        region_name = region_name or self._region_name
+        client = session.create_client(
+            service,
+            region_name=region_name,
+            endpoint_url=endpoint_url or f"https://{service}.{region_name}.amazonaws.com",
+            aws_access_key_id=IN_PROCESS_KEY,
+            aws_secret_access_key=IN_PROCESS_KEY,
+            config=config,
+        )
+        read_timeout: float | None = client.meta.config.read_timeout
+
+        def answer(request: Any, **_: Any) -> Any:
+            token = _read_timeout.set(read_timeout)
+            try:
+                return self._answer(request)
+            finally:
+                _read_timeout.reset(token)
+
+        client.meta.events.register_first(f"before-send.{service}", answer)
+        return client
+
+    def _answer(self, request: Any) -> Any:
+        errors = untyped("botocore.exceptions")
         body = request.body or b""
         headers = {name: _text(value) for name, value in request.headers.items()}
         try:
-            status, reply_headers, reply = respond(
+            status, reply_headers, reply = self._respond(
                 request.method,
                 urlsplit(str(request.url)).path,
                 headers,
@@ -56,30 +106,21 @@ def in_process_client(respond: Respond, *, region_name: str = "eu-west-1", confi
         except UnansweredError as unanswered:
             kind = unanswered.kind
         else:
-            return AWSResponse(request.url, status, reply_headers, _Body(reply))
+            return untyped("botocore.awsrequest").AWSResponse(request.url, status, reply_headers, _Body(reply))
         if kind == "read_timeout":
             raise errors.ReadTimeoutError(endpoint_url=request.url)
         raise errors.ConnectionClosedError(endpoint_url=request.url)
 
-    # No profile and no file, whatever the environment names: nothing of the machine matters here.
-    nowhere = (None, None, os.devnull, None)
-    session = untyped("botocore.session").Session(
-        session_vars={
-            "profile": (None, None, None, None),
-            "config_file": nowhere,
-            "credentials_file": nowhere,
-        }
-    )
-    client = session.create_client(
-        SERVICE,
-        region_name=region_name,
-        endpoint_url=f"https://{SERVICE}.{region_name}.amazonaws.com",
-        aws_access_key_id=IN_PROCESS_KEY,
-        aws_secret_access_key=IN_PROCESS_KEY,
-        config=client_config(config),
-    )
-    client.meta.events.register_first(f"before-send.{SERVICE}", answer)
-    return client
+
+def in_process_client(respond: Respond, *, region_name: str = "eu-west-1", config: Any = None) -> Any:
+    """A real boto3 client whose requests are answered by a function instead of the network.
+
+    Args:
+        respond: As in :class:`InProcessSession`.
+        region_name: The region that the client signs for.
+        config: A ``botocore.config.Config`` to merge over ours.
+    """
+    return InProcessSession(respond, region_name=region_name).create_client(config=client_config(config))
 
 
 def _text(value: Any) -> str:

@@ -1,9 +1,7 @@
-"""Sending a request over botocore's own connections, and reading the answer in one go.
+"""Sending whole requests over connections of our own, and reading each answer in one go.
 
-Connections come from the pool of botocore's ``URLLib3Session``, so that TLS verification and CA bundles, client
-certificates, socket options, pool size and the check for dead keep-alive connections are what they were. What is
-replaced is the layer above: urllib3's and ``http.client``'s general request and response objects. A request that
-wants more (a proxy, ``Expect``, a body that is a stream) goes to botocore's own session.
+Connections are made by the pool of botocore's ``URLLib3Session``, so that TLS verification and CA bundles, client
+certificates and socket options are what they were, and are kept apart from that pool.
 
 An attempt has one time-out for the whole of it (:class:`Attempt`), beside botocore's connect and read time-outs: a
 server that sends a byte now and then never lets a read time out. And it can be broken off from another thread.
@@ -11,65 +9,101 @@ server that sends a byte now and then never lets a read time out. And it can be 
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Iterator
+import socket
+import ssl
+from collections.abc import Sequence
 from contextlib import suppress
-from contextvars import copy_context
-from typing import Any
+from math import ceil
+from typing import Any, NamedTuple
 
-from personalize_rt.transport.attempt import Attempt, under_way
-from personalize_rt.transport.connections import Connections
-from personalize_rt.transport.http_answer import Answer, BrokenOffError, Reading, request_message
+from personalize_rt.transport.attempt import Attempt
+from personalize_rt.transport.connections import Connection, Connections
+from personalize_rt.transport.http_answer import Answer, BrokenOffError, Reading, answer_in_one_piece
 from personalize_rt.transport.untyped import untyped
 
-__all__ = ["Sender", "left_by"]
+__all__ = ["Sender", "Settings", "left_by"]
 
 _CHUNK = 65536
 _PIECE = 4096
 _MOST_PARTS = 16  # of an answer that is no more than read in passing: a refusal is short
+_AT_ONCE: int = getattr(socket, "MSG_DONTWAIT", 0)
+
+
+class Settings(NamedTuple):
+    """The settings of a client's own session for connections to its endpoint.
+
+    Attributes:
+        url: The endpoint.
+        host: Its host, without brackets.
+        port: Its port.
+        tls: The TLS context with CA bundle and client certificate, or ``None`` for plain HTTP.
+        connect_timeout: Seconds for connecting to one address, or ``None``.
+        read_timeout: Seconds without a byte after which an answer is given up, or ``None``.
+        socket_options: What ``setsockopt`` is called with.
+        pool_size: Idle connections to keep at the most.
+    """
+
+    url: str
+    host: str
+    port: int
+    tls: ssl.SSLContext | None
+    connect_timeout: float | None
+    read_timeout: float | None
+    socket_options: Sequence[tuple[Any, ...]]
+    pool_size: int
 
 
 class Sender:
-    """Stands where botocore puts its ``URLLib3Session``: the endpoint's ``http_session``.
+    """Sends to hosts over connections that are kept. May be used by many threads at once.
 
     Args:
-        session: botocore's own, whose connections and settings are used.
+        session: botocore's ``URLLib3Session``, whose settings are used. Nothing is sent through it.
+
+    Raises:
+        AttributeError: botocore is not as it is known here.
     """
 
     def __init__(self, session: Any) -> None:
         self._session = session
-        self._connections: dict[Any, Connections] = {}  # by pool: one for each host
-        self._targets: dict[str, tuple[Connections, bytes]] = {}  # by URL
+        self._connections: dict[str, Connections] = {}  # by scheme, host and port
         timeout = session._timeout
         self._connect_timeout: float | None = getattr(timeout, "connect_timeout", timeout)
         self._read_timeout: float | None = getattr(timeout, "read_timeout", timeout)
-        self._proxy_url_for = session._proxy_config.proxy_url_for
         # What is raised is what botocore's session would raise.
         self._errors = untyped("botocore.exceptions")
         self._urllib3 = untyped("urllib3.exceptions")
-        self._response = untyped("botocore.awsrequest").AWSResponse
         self._size: int = session._max_pool_connections
         _ = session._manager.connection_from_url, session._setup_ssl_cert, session._verify
 
-    def open(self, url: str) -> None:
-        """Load what connections to an endpoint need: certificates, and not within the deadline of the first call."""
-        if url.startswith("https:") and not self._proxy_url_for(url):
-            self._target(url)
+    def connections(self, url: str) -> Connections:
+        """The connections to the host of a URL. Loads certificates, when it is asked for the first time."""
+        place = url[: url.find("/", 8)] if url.find("/", 8) > 0 else url
+        known = self._connections.get(place)
+        if known is None:
+            made = Connections(self._pool(url), self._connect_timeout, self._size)
+            known = self._connections.setdefault(place, made)
+        return known
 
-    def send(self, request: Any) -> Any:
-        """Send a prepared request and read the whole answer."""
-        body = request.body
-        if not isinstance(body, bytes) or "Expect" in request.headers or self._proxy_url_for(request.url):
-            return self._by_botocore(request)
-        url: str = request.url
-        connections, start = self._targets.get(url) or self._target(url)
-        message = request_message(start, request.headers, body)
-        if message is None:
-            return self._by_botocore(request)
-        attempt = under_way.get() or Attempt()
+    def exchange(self, url: str, message: bytes, attempt: Attempt) -> Answer:
+        """Send a request and read the whole answer.
+
+        Args:
+            url: Where it goes.
+            message: The request as bytes.
+            attempt: The attempt that it belongs to.
+
+        Raises:
+            Exception: What botocore's session would raise.
+        """
+        connections = self.connections(url)
+        kept = connections.take()
+        if kept is not None:
+            try:
+                return self._exchange(connections, kept, message, url, attempt)
+            except _UnsentError:
+                pass  # the server had closed the connection
         try:
-            connection = connections.take(attempt)
+            opened = connections.open(attempt)
         except Exception as error:
             ours = self._in_botocore_terms(error, url)
             if ours is None:
@@ -78,64 +112,60 @@ class Sender:
                 raise ours from error
             finally:
                 del ours  # what it comes from holds this frame
+        return self._exchange(connections, opened, message, url, attempt, is_new=True)
+
+    def _exchange(
+        self,
+        connections: Connections,
+        connection: Connection,
+        message: bytes,
+        url: str,
+        attempt: Attempt,
+        *,
+        is_new: bool = False,
+    ) -> Answer:
         reusable = False
         try:
-            answer = self._exchange(connection.sock, message, url, attempt)
+            attempt.waits_for(connection.break_off)
+            answer = _roundtrip(connection, message, attempt, self._read_timeout, is_new)
             reusable = answer.reusable
+            return answer
+        except TimeoutError as error:
+            raise self._errors.ReadTimeoutError(endpoint_url=url, error=error) from error
+        except (OSError, BrokenOffError) as error:
+            raise self._errors.ConnectionClosedError(endpoint_url=url, error=error, request=None) from error
         finally:
             attempt.waits_for(None)
             connections.give_back(connection, reusable=reusable and not attempt.broken_off)
-        response = self._response(url, answer.status, answer.headers, _Raw())
-        response._content = answer.body
-        return response
 
-    def _by_botocore(self, request: Any) -> Any:
-        """Send by botocore's own session; on a thread that is left behind when the time of the attempt is over."""
-        attempt = under_way.get()
-        if attempt is None or attempt.ends is None:
-            return self._session.send(request)
-        outcome: list[Any] = []
-        errors: list[BaseException] = []
+    def settings(self, url: str) -> Settings:
+        """How connections to an endpoint are made, for those who make their own.
 
-        def send() -> None:
-            try:
-                outcome.append(self._session.send(request))
-            except BaseException as error:
-                errors.append(error)
-
-        context = copy_context()  # what tracers and log filters keep in it
-        worker = threading.Thread(target=context.run, args=(send,), name="personalize-rt-proxied", daemon=True)
-        worker.start()
-        worker.join(max(0.0, attempt.ends - time.monotonic()))
-        if errors:
-            raise errors[0]
-        if not outcome:
-            raise self._errors.ReadTimeoutError(endpoint_url=request.url, error=TimeoutError("no time is left"))
-        return outcome[0]
+        Raises:
+            OSError: A file with certificates cannot be read.
+        """
+        session, pool = self._session, self._pool(url)
+        return Settings(
+            url=url,
+            host=pool.host.strip("[]"),
+            port=pool.port or (443 if pool.scheme == "https" else 80),
+            tls=_tls_context(pool, session) if pool.scheme == "https" else None,
+            connect_timeout=self._connect_timeout,
+            read_timeout=self._read_timeout,
+            socket_options=session._socket_options or (),
+            pool_size=self._size,
+        )
 
     def close(self) -> None:
         """Close all idle connections."""
-        for connections in self._connections.values():
-            connections.close()
-        self._targets.clear()
-        self._connections.clear()
-        self._session.close()
+        while self._connections:
+            self._connections.popitem()[1].close()
 
-    def _target(self, url: str) -> tuple[Connections, bytes]:
-        """The connections for a URL, and the first lines of a request to it."""
+    def _pool(self, url: str) -> Any:
         session = self._session
         pool = session._manager.connection_from_url(url)
         session._setup_ssl_cert(pool, url, session._verify)
-        path = session._get_request_target(url, None)
-        default = 443 if pool.scheme == "https" else 80
-        host = f"[{pool.host}]" if ":" in pool.host and not pool.host.startswith("[") else pool.host
-        host = host if pool.port in (None, default) else f"{host}:{pool.port}"
-        start = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nAccept-Encoding: identity\r\n".encode("ascii")
-        connections = self._connections.get(pool) or self._connections.setdefault(
-            pool, Connections(pool, self._connect_timeout, self._size)
-        )
-        self._targets[url] = connections, start
-        return connections, start
+        return pool
 
     def _in_botocore_terms(self, error: BaseException, url: str) -> BaseException | None:
         urllib3 = self._urllib3
@@ -155,31 +185,75 @@ class Sender:
             kind = self._errors.EndpointConnectionError
         return None if kind is None else kind(endpoint_url=url, error=error)
 
-    def _exchange(self, sock: Any, message: bytes, url: str, attempt: Attempt) -> Answer:
-        timeout, reading = self._read_timeout, Reading()
+
+class _UnsentError(Exception):
+    """No byte of a request could be sent over a kept connection, so no server can have read any."""
+
+
+def _roundtrip(connection: Connection, message: bytes, attempt: Attempt, timeout: float | None, is_new: bool) -> Answer:
+    """Write a request, and read what comes until the answer is whole.
+
+    Raises:
+        TimeoutError: No time is left, or no byte came for as long as ``timeout`` says.
+        OSError: The connection broke.
+        BrokenOffError: The answer will never be whole, or is not HTTP.
+        _UnsentError: The connection, which is not new, broke before a byte was sent.
+    """
+    sock = connection.sock
+    receive = _receive_by_itself if connection.poll is None else _receive
+    reading, sent = Reading(), False
+    try:
+        _send(connection, message, attempt, timeout, is_new)
+        sent = True
+        data = receive(connection, attempt, timeout)
+        answer = answer_in_one_piece(data) or _fed(reading, data, attempt)
+        while answer is None:
+            answer = _fed(reading, receive(connection, attempt, timeout), attempt)
+        return answer
+    except OSError as error:
+        late = isinstance(error, TimeoutError)
+        # Of a request that was sent whole, all that came in time has been read.
+        refusal = None if sent and late else reading.refusal(left_by(sock), ended=not late)
+        if refusal is None:
+            raise
+        return refusal
+
+
+def _send(connection: Connection, message: bytes, attempt: Attempt, timeout: float | None, is_new: bool) -> None:
+    """Write a request, all at once where the socket has room for it."""
+    sock, written = connection.sock, 0
+    if connection.poll is not None:
         try:
-            attempt.waits_for(sock)
-            sock.settimeout(attempt.left(timeout))
-            sent = False
-            try:
-                sock.sendall(message)
-                sent = True
-                while True:
-                    sock.settimeout(attempt.left(timeout))
-                    answer = _fed(reading, sock.recv(_CHUNK), attempt)
-                    if answer is not None:
-                        return answer
-            except OSError as error:
-                late = isinstance(error, TimeoutError)
-                # Of a request that was sent whole, all that came in time has been read.
-                refusal = None if sent and late else reading.refusal(left_by(sock), ended=not late)
-                if refusal is None:
-                    raise
-                return refusal
-        except TimeoutError as error:
-            raise self._errors.ReadTimeoutError(endpoint_url=url, error=error) from error
-        except (OSError, BrokenOffError) as error:
-            raise self._errors.ConnectionClosedError(endpoint_url=url, error=error, request=None) from error
+            written = sock.send(message, _AT_ONCE)
+        except BlockingIOError:
+            pass  # there is no room at all
+        except ConnectionError as error:
+            if is_new:
+                raise
+            raise _UnsentError from error
+        if written == len(message):
+            return
+    sock.settimeout(attempt.left(timeout))
+    sock.sendall(memoryview(message)[written:])
+
+
+def _receive(connection: Connection, attempt: Attempt, timeout: float | None) -> bytes:
+    """The bytes that come next, waited for by the poll object: it costs less than a time-out of the socket."""
+    while True:
+        left = attempt.left(timeout)
+        # In milliseconds, rounded up: with none left it would not wait at all.
+        if not connection.poll.poll(None if left is None else ceil(left * 1000)):
+            raise TimeoutError("no byte came in time")
+        with suppress(BlockingIOError):
+            data: bytes = connection.sock.recv(_CHUNK, _AT_ONCE)
+            return data
+
+
+def _receive_by_itself(connection: Connection, attempt: Attempt, timeout: float | None) -> bytes:
+    """The bytes that come next, waited for by the socket."""
+    connection.sock.settimeout(attempt.left(timeout))
+    data: bytes = connection.sock.recv(_CHUNK)
+    return data
 
 
 def _fed(reading: Reading, data: bytes, attempt: Attempt) -> Answer | None:
@@ -204,8 +278,18 @@ def left_by(sock: Any) -> bytes:
     return b"".join(parts)
 
 
-class _Raw:
-    """The body was read already."""
-
-    def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
-        return iter(())
+def _tls_context(pool: Any, session: Any) -> ssl.SSLContext:
+    """What urllib3 would make of a pool's settings when it connects."""
+    context: ssl.SSLContext = session._get_ssl_context()
+    if pool.cert_reqs == "CERT_NONE":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    else:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.check_hostname = True
+    if pool.ca_certs or pool.ca_cert_dir:
+        context.load_verify_locations(pool.ca_certs, pool.ca_cert_dir)
+    if session._cert_file:
+        context.load_cert_chain(session._cert_file, session._key_file)
+    context.set_alpn_protocols(["http/1.1"])
+    return context

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import partial
 from typing import Any, TypeVar
@@ -11,47 +10,24 @@ from typing import Any, TypeVar
 from personalize_rt import forks
 from personalize_rt.errors import ConfigurationError
 from personalize_rt.operations import Request
-from personalize_rt.transport.attempt import REPLY, Attempt, under_way
+from personalize_rt.transport.attempt import Attempt, under_way
 from personalize_rt.transport.clients import (
     build_client,
     check_client_options,
     chosen_session,
     hidden_retries,
+    is_patched_boto3,
     refuse_options,
     resolve_credentials,
 )
-from personalize_rt.transport.failures import configured, forget_frames, shown_request_id, translated
+from personalize_rt.transport.failures import configured, forget_frames, translated
 from personalize_rt.transport.given import no_such_operation, refuse_an_awaiting_client
 from personalize_rt.transport.origin import credentials_of, origin_of
+from personalize_rt.transport.replies import Reply, reply_of
 
 __all__ = ["Attempt", "Reply", "Transport"]
 
 ResultT = TypeVar("ResultT")
-
-
-class Reply:
-    """One answer of the service.
-
-    Attributes:
-        members: The reply as botocore parsed it.
-        request_id: The service's id of the request, or ``None``.
-        sent: Requests that this answer took; more than one where a caller's client retries by itself.
-    """
-
-    __slots__ = ("members", "request_id", "sent")
-
-    def __init__(self, members: Mapping[str, Any], request_id: str | None, sent: int) -> None:
-        self.members: Mapping[str, Any] = members
-        self.request_id: str | None = request_id
-        self.sent: int = sent
-
-
-def _reply(reply: Any, request: Request[Any]) -> Reply:
-    members: Any = reply
-    if not isinstance(reply, dict) or not isinstance(reply.get("ResponseMetadata"), dict):  # pyright: ignore[reportUnknownMemberType]
-        return Reply(members, None, 1)  # a test double's; reading it says what is wrong
-    head: dict[str, Any] = members["ResponseMetadata"]
-    return Reply(members.get(REPLY, members), shown_request_id(head, request), 1 + head.get("RetryAttempts", 0))
 
 
 class Transport:
@@ -75,7 +51,7 @@ class Transport:
         self._options = options
         self._closed = False
         self._warned = False
-        self._bounded = False
+        self._ways: Any = None
         self._origin: str | None = None
         if self._owned:
             check_client_options(options)
@@ -91,17 +67,8 @@ class Transport:
 
     @property
     def bounded(self) -> bool:
-        """Whether a request ends by itself when its time is over, and can be broken off before.
-
-        The sender of a client that we build sees to it, and is known when the client is built: now, if there is none
-        yet.
-
-        Raises:
-            ConfigurationError: The client cannot be built.
-        """
-        if self._owned and self._client is None:
-            self._build()
-        return self._bounded
+        """Whether a request ends by itself when its time is over, and can be broken off before."""
+        return self._owned
 
     def client(self) -> Any:
         """The client, built now if there is none yet.
@@ -133,9 +100,6 @@ class Transport:
                 raise ConfigurationError("this runtime is closed: build a new one")
             if self._client is None:
                 client = configured(self._new_client)
-                from personalize_rt.transport.fast import install
-
-                self._bounded = install(client)
                 if self._redact:
                     from personalize_rt.transport.redacting import mask_log
 
@@ -145,9 +109,13 @@ class Transport:
 
     def _new_client(self) -> Any:
         from personalize_rt.transport.credentials import build_with
+        from personalize_rt.transport.ways import Ways, forced_way
 
+        forced = forced_way()
         options = {**self._options, "session": chosen_session(self._options["session"])}
-        return build_with(partial(build_client, **options), options["session"])
+        client = build_with(partial(build_client, **options), options["session"])
+        self._ways = Ways(client, forced, is_stand_in=is_patched_boto3(options["session"]))
+        return client
 
     def connect(self) -> None:
         """Build the client and fetch its credentials.
@@ -168,9 +136,21 @@ class Transport:
         with self._lock:
             if not self._owned:
                 return
-            client, self._client, self._closed = self._client, None, True
-        if client is not None:
-            client.close()
+            ways, self._ways, self._client, self._closed = self._ways, None, None, True
+        if ways is not None:
+            ways.close()
+
+    def way(self) -> tuple[str, str]:
+        """The way that a request takes now (``"direct"``, ``"through"`` or ``"plain"``), and the reason.
+
+        Raises:
+            ConfigurationError: As :meth:`client` does.
+        """
+        self.client()
+        if not self._owned:
+            return "plain", "the client is the caller's"
+        verdict = self._ways.verdict()
+        return verdict.way.value, verdict.reason
 
     def send(
         self,
@@ -192,20 +172,18 @@ class Transport:
             PersonalizeError: What botocore raised, in our terms.
         """
         client = self.client()
-        call = getattr(client, request.operation.method, None)
-        if call is None:
-            raise no_such_operation(client, request.operation, "what boto3.client('personalize-runtime') returns")
         if attempt is None:
             attempt = Attempt()
+        else:
+            attempt.is_held = True
         attempt.ends = ends
         attempt.request = request if self._redact else None
         token = under_way.set(attempt)
         try:
-            members = call(**request.members)
+            ways = self._ways
+            return _by_caller(client, request) if ways is None else ways.send(request, attempt)
         except Exception as error:
             failure = error
-        else:
-            return _reply(members, request)
         finally:
             under_way.reset(token)
         # Outside of the except block: botocore's text, which may repeat what was sent, must not hang on ours.
@@ -232,4 +210,12 @@ class Transport:
             )
 
     def _forget_client(self) -> None:
-        self._client = None
+        self._client = self._ways = None
+
+
+def _by_caller(client: Any, request: Request[Any]) -> Reply:
+    """Send by a client of the caller's."""
+    call = getattr(client, request.operation.method, None)
+    if call is None:
+        raise no_such_operation(client, request.operation, "what boto3.client('personalize-runtime') returns")
+    return reply_of(call(**request.members), request)

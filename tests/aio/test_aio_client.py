@@ -19,7 +19,8 @@ from botocore.config import Config
 
 pytest.importorskip("aiobotocore", reason='aiobotocore is not installed: pip install "personalize-rt[aio]"')
 from aiobotocore.config import AioConfig
-from aiobotocore.session import AioSession, get_session
+from aiobotocore.session import get_session
+from botocore.session import Session
 
 from personalize_rt import (
     ConfigurationError,
@@ -38,7 +39,6 @@ from personalize_rt import (
     __version__,
 )
 from personalize_rt.aio import AsyncPersonalizeRuntime
-from personalize_rt.transport.asynchronous_sender import AsyncSender
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
 FILTER = "arn:aws:personalize:eu-west-1:123456789012:filter/unseen"
@@ -89,7 +89,7 @@ async def settings_of(runtime: Any) -> Any:
 # What is sent, answered and raised is what the blocking client would send, answer and raise
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 @pytest.mark.parametrize("method", REQUESTS)
 async def test_the_same_bytes_are_sent(method: str, ours: Any, runtime: Any, server: Any) -> None:
     async with ours() as mine, plain(server) as client:
@@ -140,7 +140,7 @@ ERRORS: list[tuple[int, bytes, dict[str, str]]] = [
 ]
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 @pytest.mark.parametrize(("status", "body", "headers"), ERRORS)
 async def test_the_same_error_is_raised(
     status: int, body: bytes, headers: dict[str, str], ours: Any, runtime: Any, server: Any
@@ -208,7 +208,7 @@ async def test_the_service_is_told_who_asks(ours: Any, server: Any) -> None:
         await mine.get_recommendations(campaign_arn=ARN)
         await with_theirs.get_recommendations(campaign_arn=ARN)
     agents = [received.headers["user-agent"] for received in server.received]
-    assert all(f"personalize-rt/{__version__}" in agent and "aiobotocore/" in agent for agent in agents)
+    assert all(f"personalize-rt/{__version__}" in agent for agent in agents)
     assert "shop/7" in agents[1]
 
 
@@ -246,11 +246,11 @@ async def test_settings_with_which_no_connection_can_be_opened_are_told(
     assert caught.value.__cause__ is caught.value.__context__ is None
 
 
-@pytest.mark.fast_path
-@pytest.mark.parametrize("sender", [True, False], ids=["our sender", "aiohttp"])
+@pytest.mark.direct
+@pytest.mark.parametrize("kind", [Config, AioConfig])
 @pytest.mark.parametrize("keep_alive", [True, False])
 async def test_tcp_keep_alive_is_what_the_settings_say(
-    keep_alive: bool, sender: bool, ours: Any, server: Any, monkeypatch: Any
+    keep_alive: bool, kind: Any, ours: Any, server: Any, monkeypatch: Any
 ) -> None:
     seen: list[int] = []
     connect = asyncio.get_running_loop().sock_connect
@@ -260,11 +260,21 @@ async def test_tcp_keep_alive_is_what_the_settings_say(
         await connect(sock, address)
 
     monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", look)
-    wishes = {} if sender else {"connector_args": {"use_dns_cache": False}}
-    async with ours(config=AioConfig(tcp_keepalive=keep_alive, **wishes)) as mine:
+    async with ours(config=kind(tcp_keepalive=keep_alive)) as mine:
         await mine.get_recommendations(campaign_arn=ARN)
-        assert (type((await mine._transport.client())._endpoint.http_session) is AsyncSender) is sender
+        assert (await mine._transport.way())[1] == (
+            "nobody watches" if kind is Config else "the client is one of aiobotocore"
+        )
     assert list(map(bool, seen)) == [keep_alive]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_another_session_class_is_left_alone(ours: Any, raw: Any) -> None:
+    pytest.importorskip("httpx")
+    from aiobotocore.httpxsession import HttpxSession
+
+    async with raw, ours(endpoint_url=raw.url, config=AioConfig(http_session_cls=HttpxSession)) as mine:
+        assert (await mine.get_recommendations(campaign_arn=ARN)).item_ids == ("i1",)
 
 
 @pytest.mark.parametrize(
@@ -334,21 +344,21 @@ async def test_a_session_that_names_it_client_is_honoured(ours: Any, server: Any
         assert (await mine.get_recommendations(campaign_arn=ARN)).item_ids == ("i1",)
 
 
-async def test_a_session_of_boto3_is_refused(ours: Any, session: Any) -> None:
-    with pytest.raises(ValidationError, match="get_session") as caught:
-        await ours(session=session).connect()
-    assert caught.value.parameter == "session"
+async def test_a_session_of_boto3_is_honoured(ours: Any, session: Any, server: Any) -> None:
+    async with ours(session=session) as mine:
+        assert (await mine.get_recommendations(campaign_arn=ARN)).item_ids == ("i1",)
+    assert "Credential=testing/" in server.received[0].headers["authorization"]
 
 
 async def test_it_is_built_once(ours: Any, server: Any, monkeypatch: Any) -> None:
     built: list[Any] = []
-    create = AioSession.create_client
+    create = Session.create_client
 
     def counted(self: Any, *args: Any, **kwargs: Any) -> Any:
         built.append(args)
         return create(self, *args, **kwargs)
 
-    monkeypatch.setattr(AioSession, "create_client", counted)
+    monkeypatch.setattr(Session, "create_client", counted)
     mine = ours()
     assert built == []
     async with mine, asyncio.TaskGroup() as group:
@@ -373,7 +383,7 @@ async def test_connect_builds_ahead_of_time_and_returns_the_runtime(ours: Any, s
     mine = ours()
     async with await mine.connect() as same:
         assert same is mine
-        assert mine._transport._client is not None
+        assert mine._transport._backend is not None
         assert server.count == 0
 
 
@@ -400,7 +410,7 @@ async def test_closing_while_it_is_built_leaves_nothing_open(ours: Any) -> None:
     await asyncio.sleep(0)
     await mine.aclose()
     await asyncio.wait([call])
-    assert mine._transport._client is None
+    assert mine._transport._backend is None
 
 
 # What configuration lacks
@@ -514,24 +524,34 @@ async def test_attempts_that_a_client_of_the_callers_makes_are_counted(server: A
 # Connections
 
 
-@pytest.mark.fast_path
-async def test_a_thousand_calls_share_fifty_connections(ours: Any, raw: Any) -> None:
+@pytest.mark.direct
+async def test_many_calls_wait_for_no_connection_and_leave_as_many_as_the_pool_holds(ours: Any, raw: Any) -> None:
+    all_are_there = asyncio.Event()
+
     async def echo(_: Any, members: Any) -> bytes:
+        if len(raw.requests) >= 200:
+            all_are_there.set()
+        await all_are_there.wait()
         return bytes(raw.well({"itemList": [{"itemId": members["userId"]}]}))
 
     raw.repeated = echo
-    async with raw, ours(endpoint_url=raw.url, deadline=None, retry={"attempts": 1}) as mine:
+    config = Config(max_pool_connections=20, read_timeout=30, connect_timeout=30)
+    async with raw, ours(endpoint_url=raw.url, deadline=None, retry={"attempts": 1}, config=config) as mine:
         await mine.connect()
         async with asyncio.TaskGroup() as group:
-            calls = [
-                group.create_task(mine.get_recommendations(campaign_arn=ARN, user_id=f"u{n}")) for n in range(1000)
-            ]
-        assert [call.result().item_ids[0] for call in calls] == [f"u{n}" for n in range(1000)]
-        assert len(raw.requests) == 1000
-        assert 1 < raw.connections <= 50
+            calls = [group.create_task(mine.get_recommendations(campaign_arn=ARN, user_id=f"u{n}")) for n in range(200)]
+        assert [call.result().item_ids[0] for call in calls] == [f"u{n}" for n in range(200)]
+        assert raw.connections == 200
+        while raw.open > 20:
+            await asyncio.sleep(0.005)
+        async with asyncio.TaskGroup() as group:
+            for n in range(20):
+                group.create_task(mine.get_recommendations(campaign_arn=ARN, user_id=f"u{n}"))
+        assert raw.connections == 200
 
 
-async def test_waiting_for_a_connection_counts_within_the_deadline(ours: Any, server: Any) -> None:
+async def test_waiting_for_a_thread_counts_within_the_deadline(ours: Any, server: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("PERSONALIZE_RT_SEND", "through")
     server.script("hang")
     config = Config(max_pool_connections=1, read_timeout=30)
     async with ours(config=config, deadline=None, retry={"attempts": 1}) as mine:
@@ -549,7 +569,7 @@ async def test_waiting_for_a_connection_counts_within_the_deadline(ours: Any, se
         assert (await mine.get_recommendations(campaign_arn=ARN)).item_ids == ("i1",)
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 @pytest.mark.parametrize("end", ["cancel", "deadline", "read time-out"])
 async def test_a_call_that_ends_early_gives_its_connection_back(end: str, ours: Any, server: Any) -> None:
     config = Config(max_pool_connections=2, read_timeout=0.1 if end == "read time-out" else 30)
@@ -569,7 +589,7 @@ async def test_a_call_that_ends_early_gives_its_connection_back(end: str, ours: 
             assert {type(error) for error in ends} == {kinds.get(end, TransportError)}
         answers = await asyncio.gather(*(mine.get_recommendations(campaign_arn=ARN) for _ in range(4)))
         assert len(answers) == 4
-        (connections,) = (await mine._transport.client())._endpoint.http_session._connections.values()
+        connections = mine._transport._backend._streams._connections
         assert len(connections._open) == len(connections._idle) <= 2
 
 
@@ -603,15 +623,14 @@ async def test_a_cancelled_answer_is_not_the_next_ones(ours: Any, server: Any) -
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_in_another_event_loop_another_client_is_built(ours: Any, server: Any) -> None:
+def test_in_another_event_loop_other_connections_are_opened(ours: Any, server: Any) -> None:
     mine = ours()
 
     async def ask() -> Any:
-        return (await mine.get_recommendations(campaign_arn=ARN)).item_ids, id(await mine._transport.client())
+        return (await mine.get_recommendations(campaign_arn=ARN)).item_ids
 
-    (first, client), (second, another) = asyncio.run(ask()), asyncio.run(ask())
-    assert first == second == ("i1",)
-    assert client != another
+    assert asyncio.run(ask()) == asyncio.run(ask()) == ("i1",)
+    assert len(server._connections) == 2
     asyncio.run(mine.aclose())
     with pytest.raises(ConfigurationError, match="closed"):
         asyncio.run(ask())

@@ -240,13 +240,13 @@ async def test_a_client_of_a_caller_is_told_the_same(
     assert giver.count == (3 if outcome[0] == "Throttling" else 1)
 
 
-async def test_another_aiobotocore_fetches_credentials_itself(
+async def test_another_botocore_fetches_credentials_itself(
     ours: Any, giver: Any, server: Any, credentials_of: Any, monkeypatch: Any
 ) -> None:
     def lacks(*_: Any) -> None:
         raise AttributeError("_request_signer")
 
-    monkeypatch.setattr("personalize_rt.transport.asynchronous.sign_with", lacks)
+    monkeypatch.setattr("personalize_rt.transport.credentials.sign_with", lacks)
     credentials_of("container-role")
     async with ours() as runtime:
         await ask(runtime)

@@ -14,14 +14,14 @@ import sys
 from importlib import import_module
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-pytest.importorskip("aiobotocore", reason='aiobotocore is not installed: pip install "personalize-rt[aio]"')
 from personalize_rt import InvalidInputError, RetryPolicy
 from personalize_rt.aio import AsyncPersonalizeRuntime
-from personalize_rt.transport.asynchronous_sender import AsyncSender, _Connection, _Turns
+from personalize_rt.transport.streams import Streams, _Connection, _Turns
 
 HOSTILE = Path(__file__).parents[1] / "transport" / "hostile.py"
 spec = importlib.util.spec_from_file_location("hostile_for_aio", HOSTILE)
@@ -30,6 +30,7 @@ assert spec.loader is not None
 hostile = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(hostile)
 
+SOCK: Any = SimpleNamespace(settimeout=lambda _: None, recv=lambda _: b"")  # from which nothing is left to read
 COUNT = int(os.environ.get("ANSWERS", "600"))
 DECODERS = ("orjson", "msgspec.json")
 
@@ -80,7 +81,7 @@ def runtime(url: str) -> AsyncPersonalizeRuntime:
     return AsyncPersonalizeRuntime(region_name="eu-west-1", endpoint_url=url, retry=RetryPolicy(1), deadline=None)
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 @pytest.mark.timeout(60 + COUNT // 50)
 @pytest.mark.parametrize("decoder", ["json", *DECODERS])
 async def test_whatever_an_answer_holds_only_our_errors_come_out(decoder: str, monkeypatch: Any) -> None:
@@ -92,13 +93,13 @@ async def test_whatever_an_answer_holds_only_our_errors_come_out(decoder: str, m
     chance, outcomes, now, turns = Random(5), hostile.Outcomes(), [b""], _Turns()
 
     async def connected(*_: Any) -> _Connection:
-        connection, transport = _Connection(turns), Transport(now[0], chance)
+        connection, transport = _Connection(turns, SOCK), Transport(now[0], chance)
         transport.connection = connection
         connection.connection_made(transport)  # type: ignore[arg-type]  # what is used of it
         return connection
 
-    monkeypatch.setattr(AsyncSender, "_connected", connected)
-    monkeypatch.setattr("personalize_rt.transport.asynchronous_sender._Connections.take", lambda *_: None)
+    monkeypatch.setattr(Streams, "_connected", connected)
+    monkeypatch.setattr("personalize_rt.transport.streams._Connections.take", lambda *_: None)
     async with runtime("http://127.0.0.1:9") as asked:
         for number, now[0] in enumerate(hostile.answers(7, COUNT)):
             method, arguments = hostile.question(number)
@@ -123,7 +124,7 @@ async def test_whatever_comes_over_a_socket_only_our_errors_come_out() -> None:
 
 
 @pytest.fixture
-def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_buffers(monkeypatch: pytest.MonkeyPatch, nobody_watches: None) -> None:
     """Sending takes until the server reads: no request fits into what this machine keeps of it."""
     connect = socket.socket.connect
 
@@ -140,7 +141,7 @@ async def send_much(url: str, **options: Any) -> Any:
         return await runtime.get_personalized_ranking(campaign_arn=hostile.ARN, user_id="u", input_list=hostile.MANY)
 
 
-@pytest.mark.fast_path  # aiohttp lets go of what came before the reset
+@pytest.mark.direct
 @pytest.mark.parametrize("form", hostile.REFUSALS)
 @pytest.mark.parametrize("after", [50, 20_000])
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
@@ -160,7 +161,7 @@ async def test_a_refusal_that_comes_before_the_request_is_read_is_told_and_not_s
             assert (caught.value.attempts, server.connections) == (1, 1)
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 async def test_a_refusal_of_a_server_that_stays_is_told_at_once(small_buffers: None) -> None:
     with hostile.RefusingServer(hostile.REFUSALS["counted"], after=50, stays=True) as server:
         with pytest.raises(InvalidInputError):

@@ -62,13 +62,30 @@ def test_importing_and_making_a_runtime_import_neither_aiobotocore_nor_boto3() -
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
 
 
-@pytest.mark.parametrize("door", ["connect", "call"])
-async def test_without_aiobotocore_the_error_says_what_to_install(door: str, monkeypatch: Any) -> None:
+@pytest.fixture
+def without_aiobotocore(monkeypatch: Any) -> None:
     for name in list(sys.modules):
         if name.partition(".")[0] == "aiobotocore":
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "aiobotocore", None)
-    runtime = AsyncPersonalizeRuntime(region_name="eu-west-1")
+
+
+async def test_a_runtime_needs_no_aiobotocore(without_aiobotocore: None, server: Any) -> None:
+    async with AsyncPersonalizeRuntime(region_name="eu-west-1", endpoint_url=server.url) as runtime:
+        assert (await runtime.get_recommendations(campaign_arn=ARN)).item_ids == ("i1",)
+
+
+class Session:
+    """A session whose clients are awaited, as far as can be told."""
+
+    async def get_credentials(self) -> None: ...
+
+    def create_client(self, *_: Any, **__: Any) -> None: ...
+
+
+@pytest.mark.parametrize("door", ["connect", "call"])
+async def test_a_session_of_aiobotocore_without_it_says_what_to_install(door: str, without_aiobotocore: None) -> None:
+    runtime = AsyncPersonalizeRuntime(region_name="eu-west-1", session=Session())
     with pytest.raises(ConfigurationError) as caught:
         await (runtime.connect() if door == "connect" else runtime.get_recommendations(campaign_arn=ARN))
     assert 'pip install "personalize-rt[aio]"' in str(caught.value)

@@ -22,8 +22,7 @@ from botocore.credentials import Credentials
 
 from personalize_rt.aio import AsyncPersonalizeRuntime
 from personalize_rt.operations import OPERATIONS
-from personalize_rt.transport import asynchronous
-from personalize_rt.transport.attempt import REPLY
+from personalize_rt.transport import aio_clients
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
 SENT = "before-send.personalize-runtime"
@@ -52,52 +51,9 @@ def test_the_extra_asks_for_a_version_that_is_installed() -> None:
 
 async def test_nothing_is_left_out_with_this_aiobotocore(caplog: Any) -> None:
     with caplog.at_level(logging.DEBUG, "personalize_rt"):
-        async with AsyncPersonalizeRuntime(region_name="eu-west-1") as runtime:
+        async with AsyncPersonalizeRuntime(session=get_session(), region_name="eu-west-1") as runtime:
             await runtime.connect()
     assert [record.getMessage() for record in caplog.records if record.name == "personalize_rt"] == []
-
-
-@pytest.mark.fast_path
-async def test_each_part_is_in_place() -> None:
-    async with AsyncPersonalizeRuntime(region_name="eu-west-1") as runtime, opened() as plain:
-        ours = await runtime._transport.client()
-        ours.meta.events.register_first(SENT, answers(200, b'{"itemList": []}'))
-        assert type(ours._serializer) is not type(plain._serializer)
-        assert type(ours._user_agent_creator) is not type(plain._user_agent_creator)
-        assert type(ours._endpoint.http_session) is not type(plain._endpoint.http_session)
-        assert REPLY in await ours.get_recommendations(campaignArn=ARN)
-
-
-@pytest.mark.parametrize("left", range(len(asynchronous._HOOKS) + 1))
-async def test_each_part_may_be_left_out(left: int, monkeypatch: Any) -> None:
-    hooks = asynchronous._HOOKS[left : left + 1]
-    monkeypatch.setattr(asynchronous, "_HOOKS", hooks)
-    async with AsyncPersonalizeRuntime(region_name="eu-west-1") as runtime:
-        client = await runtime._transport.client()
-        client.meta.events.register_first(SENT, answers(200, b'{"itemList": [{"itemId": "a"}]}'))
-        assert (await runtime.get_recommendations(campaign_arn=ARN, user_id="ü")).item_ids == ("a",)
-
-
-@pytest.mark.fast_path
-@pytest.mark.parametrize("missing", ["_serializer", "_user_agent_creator", "_endpoint"])
-async def test_what_aiobotocore_no_longer_has_is_left_out_with_a_debug_line(missing: str, caplog: Any) -> None:
-    async with opened() as client:
-
-        class Lacking:
-            """The client without one of its parts."""
-
-            def __getattr__(self, name: str) -> Any:
-                if name == missing:
-                    raise AttributeError(name)
-                return getattr(client, name)
-
-        with caplog.at_level(logging.DEBUG, "personalize_rt"):
-            asynchronous._install(Lacking())
-            if missing == "_endpoint":
-                await asynchronous._open_connector(Lacking())
-    assert caplog.records
-    assert {record.levelno for record in caplog.records} == {logging.DEBUG}
-    assert all(missing in record.getMessage() for record in caplog.records)
 
 
 async def test_a_client_has_a_coroutine_function_for_every_operation() -> None:
@@ -138,37 +94,6 @@ async def test_the_handler_that_was_registered_first_wins() -> None:
         assert (await client.get_recommendations(campaignArn=ARN))["recommendationId"] == "first"
 
 
-async def test_a_before_parse_handler_may_take_the_body() -> None:
-    seen: list[Any] = []
-
-    def take(response_dict: Any, customized_response_dict: Any, **_: Any) -> None:
-        seen.append((response_dict["status_code"], response_dict["body"], dict(response_dict["headers"])))
-        customized_response_dict["mine"] = 5
-        response_dict["body"] = b""
-
-    async with opened() as client:
-        client.meta.events.register(SENT, answers(200, b'{"itemList": [{"itemId": "a"}]}'))
-        client.meta.events.register("before-parse.personalize-runtime", take)
-        reply = await client.get_recommendations(campaignArn=ARN)
-    assert seen == [(200, b'{"itemList": [{"itemId": "a"}]}', {"x-amzn-requestid": "r-1"})]
-    assert reply["mine"] == 5
-    assert "itemList" not in reply
-
-
-async def test_what_a_before_parse_handler_returns_is_awaited() -> None:
-    async def later(kept: dict[str, Any]) -> None:
-        await asyncio.sleep(0)
-        kept[REPLY] = "late"
-
-    async with opened(config=once()) as client:
-        client.meta.events.register(SENT, answers(200, b"{}"))
-        client.meta.events.register(
-            "before-parse.personalize-runtime", lambda customized_response_dict, **_: later(customized_response_dict)
-        )
-        reply = await client.get_recommendations(campaignArn=ARN)
-        assert reply[REPLY] == "late"
-
-
 async def test_credentials_are_the_ones_that_the_client_signs_with() -> None:
     async with opened() as client:
         frozen = await client._get_credentials().get_frozen_credentials()
@@ -188,12 +113,12 @@ async def test_a_client_signs_with_what_its_signer_is_given(server: Any) -> None
 
 
 async def test_settings_of_ours_merge_with_those_of_any_session() -> None:
-    config = asynchronous.aio_config(AioConfig(connector_args={"keepalive_timeout": 3}, read_timeout=2))
+    config = aio_clients.aio_config(AioConfig(connector_args={"keepalive_timeout": 3}, read_timeout=2))
     assert type(config) is AioConfig
     assert (config.read_timeout, config.connector_args["keepalive_timeout"]) == (2, 3)
     assert config.retries == {"total_max_attempts": 1, "mode": "standard"}
     # A session whose default settings are botocore's own merges them with ours, and knows no others.
-    assert Config(proxies={}).merge(asynchronous.aio_config()).connect_timeout == 0.5
+    assert Config(proxies={}).merge(aio_clients.aio_config()).connect_timeout == 0.5
 
 
 async def test_a_client_that_was_not_used_has_nothing_to_close() -> None:
@@ -250,7 +175,7 @@ async def test_errors_of_aiohttp_arrive_in_those_of_botocore(
     async with opened(config=once()) as client:
         with pytest.raises(theirs.BotoCoreError) as caught:
             await client.get_recommendations(campaignArn=ARN)
-    sharp = asynchronous._sharpened(caught.value)
+    sharp = aio_clients._sharper(caught.value) or caught.value
     assert type(sharp) is kind
     assert isinstance(sharp.kwargs["error"], behind)  # type: ignore[attr-defined]
 

@@ -25,7 +25,6 @@ from personalize_rt import (
 from personalize_rt.resilience.fallback import PopularItemsFallback
 from personalize_rt.resilience.hedge import Hedge
 from personalize_rt.resilience.retry import Stop, Wait
-from personalize_rt.transport import fast
 from personalize_rt.transport.in_process import in_process_client
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
@@ -187,8 +186,8 @@ def test_an_enforced_deadline_changes_nothing_about_answers_and_errors(plain_cli
 
 @pytest.mark.parametrize("hedge", [None, Hedge(after=0.02, percent=100)])
 def test_without_our_sender_the_deadline_holds_too(hedge: Any, session: Any, server: Any, monkeypatch: Any) -> None:
-    """Where botocore has no place for it, a request is left behind on a thread."""
-    monkeypatch.setattr(fast, "_HOOKS", ())
+    """Where somebody stands in for the network, a request is left behind on a thread."""
+    monkeypatch.setenv("PERSONALIZE_RT_SEND", "plain")
     server.always("hang")
     config = Config(read_timeout=30)
     options: dict[str, Any] = {"session": session, "endpoint_url": server.url, "config": config, "hedge": hedge}
@@ -201,7 +200,7 @@ def test_without_our_sender_the_deadline_holds_too(hedge: Any, session: Any, ser
         assert runtime.with_options(deadline=20).get_recommendations(campaign_arn=ARN).item_ids == ("i1",)
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 def test_a_client_of_ours_needs_no_thread_for_its_deadline(session: Any, server: Any, background: Any) -> None:
     with PersonalizeRuntime(session=session, endpoint_url=server.url, enforce_deadline=True) as runtime:
         meanwhile: list[list[threading.Thread]] = []

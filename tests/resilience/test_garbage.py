@@ -19,7 +19,7 @@ from personalize_rt.resilience.cache import Cache
 from personalize_rt.resilience.fallback import InputOrderFallback
 from personalize_rt.resilience.hedge import Hedge
 
-pytestmark = pytest.mark.fast_path
+pytestmark = pytest.mark.direct
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
 CALLS = 20

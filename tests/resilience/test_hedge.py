@@ -170,7 +170,7 @@ def test_a_fast_answer_is_not_asked_for_again(hedging: Any, server: Any) -> None
     assert server.count == 20
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 def test_a_healthy_call_costs_no_thread(hedging: Any, server: Any, background: Any) -> None:
     meanwhile: list[list[threading.Thread]] = []
     server.always(lambda _: meanwhile.append(background.threads()))
@@ -311,7 +311,7 @@ def test_the_second_lane_of_our_own_client_runs_in_the_context_of_its_caller(hed
 # When something goes wrong beside the requests
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 def test_an_interrupt_is_not_swallowed_by_the_answer_to_the_other_request(
     hedging: Any, server: Any, monkeypatch: Any
 ) -> None:
@@ -335,7 +335,7 @@ def no_more_threads(*_: Any, **__: Any) -> None:
     raise RuntimeError("can't start new thread")
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 def test_without_threads_the_first_request_answers_alone(hedging: Any, server: Any, monkeypatch: Any) -> None:
     made = hedging(deadline=20)
     made.get_recommendations(campaign_arn=ARN)

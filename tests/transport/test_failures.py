@@ -145,7 +145,7 @@ def test_without_a_code_the_status_counts(
     assert error.is_retry_safe == (kind in (ThrottlingError, ServerError))
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 @pytest.mark.parametrize("status", [400, 503])
 @pytest.mark.parametrize(
     "body",
@@ -423,7 +423,7 @@ def test_a_server_that_never_answers(runtime: Any, server: Any) -> None:
     assert (error.phase, error.attempts, server.count) == ("read", 2, 2)
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 def test_an_answer_that_breaks_off(runtime: Any, server: Any) -> None:
     server.always(server.answer(200, b'{"itemList": [', promised=100))
     error = failed(runtime(retry={"attempts": 2}), TransportError)

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import time
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from personalize_rt.transport.http_answer import Answer, BrokenOffError, Reading, content_length, request_message
+from personalize_rt.transport import http_answer
+from personalize_rt.transport.http_answer import (
+    Answer,
+    BrokenOffError,
+    Reading,
+    answer_in_one_piece,
+    content_length,
+    request_message,
+)
 
 BODY = b'{"itemList": [{"itemId": "i1", "score": 0.5}], "recommendationId": "RID-1"}'
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(BODY), BODY)
@@ -157,17 +166,47 @@ def test_numbers_that_only_look_like_some_are_refused(answer: bytes) -> None:
 
 
 @pytest.mark.parametrize("length", [b"9" * 5000, b"9" * 4301, b"9" * 17, b"0" * 5000, b"\xb2", b"5, 5", b""])
-@pytest.mark.parametrize("chunked", [False, True])
-def test_a_length_that_is_none_is_refused_or_not_looked_at(length: bytes, chunked: bool) -> None:
-    answer = b"HTTP/1.1 200 OK\r\ncontent-length: %b\r\n" % length
-    if chunked:
-        whole = read(answer + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", [])
-        assert whole is not None
-        assert (whole.body, whole.reusable) == (b"{}", False)
-    else:
-        with pytest.raises(BrokenOffError):
-            read(answer + b"\r\n{}", [])
+def test_a_length_that_is_none_is_refused(length: bytes) -> None:
+    with pytest.raises(BrokenOffError):
+        read(b"HTTP/1.1 200 OK\r\ncontent-length: %b\r\n\r\n{}" % length, [])
     assert content_length(length.decode("latin-1")) is None
+
+
+@pytest.mark.parametrize("coding", [b"chunked", b"gzip", b"identity"])
+@given(CUTS)
+def test_an_answer_with_two_kinds_of_length_is_refused(coding: bytes, cuts: list[int]) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: %b\r\n\r\n" % coding
+    with pytest.raises(BrokenOffError):
+        read(head + b"2\r\n{}\r\n0\r\n\r\n", cuts)
+
+
+@pytest.mark.parametrize("form", ["counted", "chunked", "to the end"])
+def test_a_body_has_a_bound(form: str, monkeypatch: Any) -> None:
+    monkeypatch.setattr(http_answer, "BODY_LIMIT", 1000)
+    head = b"HTTP/1.1 200 OK\r\n"
+    for length, fits in ((1000, True), (1001, False)):
+        answer = {
+            "counted": b"%bcontent-length: %d\r\n\r\n%b" % (head, length, b"x" * length),
+            "chunked": chunked(b"x" * length, 7),
+            "to the end": b"%b\r\n%b" % (head, b"x" * length),
+        }[form]
+        if fits:
+            whole = read(answer, [100, 400], ended=form == "to the end")
+            assert whole is not None
+            assert len(whole.body) == length
+        else:
+            with pytest.raises(BrokenOffError, match="too long"):
+                read(answer, [100, 400], ended=form == "to the end")
+
+
+@given(st.binary(max_size=200), st.sampled_from(["", "x-a: b\r\n", "X-A:b\r\nx-a: c\r\n", "connection: close\r\n"]))
+def test_an_answer_in_one_piece_is_what_piecewise_reading_makes_of_it(body: bytes, more: str) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length : %d\r\n%b\r\n%b" % (len(body), more.encode(), body)
+    at_once = answer_in_one_piece(answer)
+    assert (at_once is None) == (more.count("\r\n") > 1 or "close" in more)
+    assert at_once is None or at_once == read(answer, [])
+    assert answer_in_one_piece(answer[:-1]) is None or not body
+    assert answer_in_one_piece(answer + b"x") is None
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def ask(runtime: PersonalizeRuntime, **arguments: Any) -> tuple[str, ...]:
 # Whole answers, in every form
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 @pytest.mark.parametrize(
     ("answer", "close", "reused"),
     [
@@ -216,7 +216,7 @@ def test_an_answer_without_content_is_none(once: Any, raw: RawServer) -> None:
 # Answers that break off, or are none
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 @pytest.mark.parametrize(
     "answer",
     [
@@ -272,7 +272,7 @@ def test_what_is_not_http_is_an_error_of_ours_and_the_connection_is_dropped(
     assert raw.connections == 2
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 def test_bytes_after_an_answer_are_not_the_start_of_the_next(once: Any, raw: RawServer) -> None:
     stray = OK.replace(b"i1", b"XX")
     raw.outcomes.append((OK + stray, False))
@@ -317,7 +317,7 @@ def test_an_interrupt_while_an_answer_is_read_does_not_leave_it_to_the_next(once
 
 
 @pytest.fixture
-def small_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_buffers(monkeypatch: pytest.MonkeyPatch, nobody_watches: None) -> None:
     """Sending takes until the server reads: no request fits into what this machine keeps of it."""
     connect = socket.socket.connect
 
@@ -346,7 +346,7 @@ def test_a_refusal_that_comes_before_the_request_is_read_is_told_and_not_sent_ag
         assert (caught.value.status_code, caught.value.attempts, server.connections) == (413, 1, 1)
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 def test_a_refusal_of_a_server_that_stays_is_told_when_the_time_is_over(session: Any, small_buffers: None) -> None:
     with hostile.RefusingServer(hostile.REFUSALS["counted"], after=50, stays=True) as server:
         with pytest.raises(InvalidInputError) as caught:
@@ -354,7 +354,7 @@ def test_a_refusal_of_a_server_that_stays_is_told_when_the_time_is_over(session:
         assert (caught.value.status_code, server.connections) == (413, 1)
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 def test_half_a_request_has_no_good_answer(session: Any, small_buffers: None) -> None:
     body = BODY.replace(b"itemList", b"personalizedRanking")
     answer = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
@@ -416,7 +416,7 @@ def test_closing_closes_connections_and_those_under_way_end(session: Any, raw: R
     assert connection.fileno() == -1
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 @pytest.mark.parametrize(
     "answer",
     [
@@ -437,7 +437,7 @@ def test_a_connection_that_cannot_be_used_again_is_closed_before_others_can_take
 
     def look(self: Any, connection: Any, *, reusable: bool) -> None:
         put(self, connection, reusable=reusable)
-        put_back.append(connection.sock is not None)
+        put_back.append(connection.sock.fileno() != -1)
 
     monkeypatch.setattr(Connections, "give_back", look)
     raw.outcomes.append((answer, True))
@@ -449,15 +449,15 @@ def test_a_connection_that_cannot_be_used_again_is_closed_before_others_can_take
     assert put_back[-1]
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 def test_a_pool_that_was_closed_meanwhile_is_no_error_of_urllib3s(once: Any, raw: RawServer) -> None:
     raw.outcomes.append((OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1), True))
     ask(once)  # no connection is kept
     session = once._transport.client()._endpoint.http_session
     # What another thread's close() does between the look-up of the pool and its use.
-    session._session._manager.clear()
+    session._manager.clear()
     assert ask(once) == ("i1",)
-    session.close()
+    once._transport._ways._sender.close()
     assert ask(once) == ("i1",)
 
 
@@ -481,20 +481,20 @@ def test_no_socket_is_left_open(session: Any, raw: RawServer, recwarn: Any) -> N
     assert [str(warning.message) for warning in recwarn if issubclass(warning.category, ResourceWarning)] == []
 
 
-def test_keep_alive_is_on_for_the_sockets(session: Any, raw: RawServer, monkeypatch: Any) -> None:
+def test_keep_alive_is_on_for_the_sockets(session: Any, raw: RawServer) -> None:
     with PersonalizeRuntime(session=session, endpoint_url=raw.url) as runtime:
-        seen: list[int] = []
-        send = socket.socket.sendall
-
-        def look(self: socket.socket, *args: Any) -> None:
-            if self.getpeername()[1] == raw.port:
-                seen.append(self.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
-            send(self, *args)
-
-        monkeypatch.setattr(socket.socket, "sendall", look)
         ask(runtime)
-    assert seen
-    assert all(seen)
+        ours = [each for each in gc.get_objects() if type(each) is socket.socket and peer_of(each) == raw.port]
+        assert ours
+        assert all(each.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) for each in ours)
+
+
+def peer_of(connection: socket.socket) -> int | None:
+    """The port at the other end, if it is connected."""
+    try:
+        return int(connection.getpeername()[1])
+    except OSError:
+        return None
 
 
 # Time-outs
@@ -605,7 +605,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_and_nothing_is_sent(
     assert (tls.requests, fake_time.slept) == ([], [])
 
 
-@pytest.mark.fast_path  # urllib3 takes the reset for a failure of TLS
+@pytest.mark.direct  # urllib3 takes the reset for a failure of TLS
 @pytest.mark.parametrize("form", hostile.REFUSALS)
 def test_a_refusal_that_comes_before_the_request_is_read_is_told_under_tls_too(
     form: str, certificate: Path, monkeypatch: Any, small_buffers: None
@@ -627,9 +627,9 @@ def test_a_ca_bundle_of_the_environment_is_honoured(tls: RawServer, certificate:
     assert tls.connections == 1
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 def test_certificates_are_loaded_with_the_client_and_not_for_each_connection(
-    tls: RawServer, certificate: Path, monkeypatch: Any
+    tls: RawServer, certificate: Path, monkeypatch: Any, nobody_watches: None
 ) -> None:
     """It takes tens of milliseconds, which would be the deadline's of whoever connects."""
     loaded: list[Any] = []

@@ -33,7 +33,7 @@ async def reply_in_time(call: Call[Any], transport: AsyncTransport) -> Reply:
     try:
         async with timer:
             if call.policies.hedge is None:
-                attempts.append(Attempt())
+                attempts.append(Attempt(call.ends()))
                 return await transport.send(call.request, sent_before=call.sent, attempt=attempts[0])
             from personalize_rt.resilience.tasks.racing import hedged
 

@@ -29,7 +29,7 @@ async def hedged(call: Call[Any], transport: AsyncTransport, hedge: Hedge, attem
     delay = hedge.delay()
     begun = call.elapsed()
     if delay is None:
-        attempts.append(Attempt())
+        attempts.append(Attempt(call.ends()))
         reply = await transport.send(call.request, sent_before=call.sent, attempt=attempts[0])
     else:
         reply = (await _raced(call, transport, hedge, delay, attempts)).unwrap()
@@ -48,7 +48,7 @@ async def _raced(
 
     def start() -> _Lane:
         sent = sum(not attempt.unsigned for attempt in attempts)
-        attempts.append(Attempt())
+        attempts.append(Attempt(call.ends()))
         return asyncio.get_running_loop().create_task(send(attempts[-1], call.sent + sent))
 
     lanes = [start()]

@@ -58,7 +58,7 @@ FAULTS: dict[str, tuple[Callable[[Faults], object], Errors]] = {
 
 NAMES = [
     # What came of a cut body is handed on by botocore as if it were all.
-    pytest.param(name, marks=[pytest.mark.fast_path] if name == "more announced than sent" else [])
+    pytest.param(name, marks=[pytest.mark.direct] if name == "more announced than sent" else [])
     for name in FAULTS
 ]
 

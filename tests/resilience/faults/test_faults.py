@@ -96,7 +96,7 @@ def open_files() -> int:
 
 @pytest.fixture(autouse=True)
 def no_thread_and_no_socket_of_ours_is_left(background: Any) -> Iterator[None]:
-    ours = ("personalize-rt", "personalize-rt-proxied", "sick connection")
+    ours = ("personalize-rt", "personalize-rt-worker", "sick connection")
     before = open_files()
     yield
     until = time.monotonic() + 20
@@ -148,14 +148,14 @@ def against(client_of: Any) -> Iterator[Callable[..., PersonalizeRuntime]]:
         yield make
 
 
-# Without it, botocore does not tell an early refusal, and goes on reading on its thread what has arrived of an endless
-# answer for as long as that takes.
-OF_THE_FAST_PATH = {"refuses early and is silent", "refuses early and resets", "sends chunks of one byte without end"}
+# On the plain way, botocore does not tell an early refusal, and goes on reading on its thread what has arrived of an
+# endless answer for as long as that takes.
+OF_THE_DIRECT_WAY = {"refuses early and is silent", "refuses early and resets", "sends chunks of one byte without end"}
 
 
 def each_of(*kinds: Kind) -> pytest.MarkDecorator:
     """A test for each of them."""
-    marks = {name: [pytest.mark.fast_path] for name in OF_THE_FAST_PATH}
+    marks = {name: [pytest.mark.direct] for name in OF_THE_DIRECT_WAY}
     return pytest.mark.parametrize("name", [pytest.param(kind.name, marks=marks.get(kind.name, [])) for kind in kinds])
 
 
@@ -177,7 +177,7 @@ def test_a_connection_that_breaks_is_tried_again_while_there_is_time(name: str, 
         assert 1 <= each.error.attempts <= 3
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 @each_of(*NOT_TRUSTED)
 def test_a_server_that_is_not_trusted_is_not_tried_again(name: str, sick_server: Any, against: Any) -> None:
     server = sick_server(name)
@@ -227,7 +227,9 @@ def test_a_caller_s_client_is_left_behind(
     client.close()
 
 
-def test_all_addresses_of_a_name_share_the_time(sick_server: Any, client_of: Any, monkeypatch: Any) -> None:
+def test_all_addresses_of_a_name_share_the_time(
+    sick_server: Any, client_of: Any, monkeypatch: Any, nobody_watches: None
+) -> None:
     server = sick_server("does not accept")
     resolve = socket.getaddrinfo
 
@@ -242,7 +244,7 @@ def test_all_addresses_of_a_name_share_the_time(sick_server: Any, client_of: Any
 
 
 def test_a_second_address_that_never_shakes_hands_has_only_what_the_first_one_left(
-    sick_server: Any, client_of: Any, monkeypatch: Any
+    sick_server: Any, client_of: Any, monkeypatch: Any, nobody_watches: None
 ) -> None:
     """Connecting to one address takes most of the time; what TLS may take with the next one is the rest."""
     slow, silent = sick_server("does not accept"), sick_server("TLS: never shakes hands")

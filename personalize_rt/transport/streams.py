@@ -1,118 +1,77 @@
-"""Sending a request over connections of our own on the event loop, and reading the answer in one go.
+"""Connections of our own on an event loop: opened, kept, and one request at a time on each.
 
-aiohttp's session does more for a request than this service needs, and costs more than the rest of a call; it also
-follows redirects, with the request's body. TLS settings, CA bundles and client certificates are those that aiobotocore
-has for aiohttp. A request that wants more (a proxy, ``Expect``, a body that is a stream) goes to aiobotocore's own
-session, and so do all of a client whose ``connector_args`` say something about connections.
-
-Who sends at most so many requests at once needs no more connections: the number is bounded by the caller
-(:class:`personalize_rt.transport.asynchronous.AsyncTransport`).
+TLS context, CA bundle, client certificate, socket options and time-outs are those of the client's own session
+(:class:`personalize_rt.transport.sender.Settings`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import ssl
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import Any
 
-from personalize_rt.transport.http_answer import Answer, BrokenOffError, Reading, request_message
-from personalize_rt.transport.sender import left_by
+from personalize_rt.transport.http_answer import Answer, BrokenOffError, Reading, answer_in_one_piece
+from personalize_rt.transport.sender import Settings, left_by
 from personalize_rt.transport.untyped import untyped
 
-__all__ = ["AsyncSender", "Body"]
+__all__ = ["Streams"]
 
 
-class AsyncSender:
-    """Stands where aiobotocore puts its ``AIOHTTPSession``: the endpoint's ``http_session``.
+class Streams:
+    """The connections of one client to its endpoint, on one event loop.
+
+    Idle ones are kept, at most as many as the client's pool holds; a call never waits for one.
 
     Args:
-        session: aiobotocore's own, whose settings are used.
-        keep_alive: Whether TCP keeps idle connections alive.
+        settings: Where they go, and how.
     """
 
-    def __init__(self, session: Any, *, keep_alive: bool) -> None:
-        self._session = session
-        self._keep_alive = keep_alive
-        self._connect_timeout: float | None = session._timeout.sock_connect
-        self._read_timeout: float | None = session._timeout.sock_read
-        self._idle_timeout: float | None = session._connector_args["keepalive_timeout"]
-        self._proxy_url_for = session._proxy_config.proxy_url_for
-        self._contexts = session._build_ssl_contexts
-        self._tls: ssl.SSLContext | None = None
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._connections = _Connections(settings.pool_size)
         self._turns = _Turns()
-        self._places: dict[str, _Place] = {}
-        self._connections: dict[_Address, _Connections] = {}
         # What is raised is what botocore's session would raise.
         self._errors = untyped("botocore.exceptions")
-        self._response = untyped("aiobotocore.awsrequest").AioAWSResponse
 
-    async def open(self, url: str) -> None:
-        """Load what connections to an endpoint need."""
-        if url.startswith("https:"):
-            await self._context()
+    async def exchange(self, message: bytes) -> Answer:
+        """Send a whole request and read the whole answer.
 
-    async def _context(self) -> ssl.SSLContext:
-        context = self._tls
-        if context is None:
-            # Off the loop: it reads files.
-            context, _ = await asyncio.to_thread(self._contexts, None)
-            self._tls = context
-        return context
-
-    async def send(self, request: Any) -> Any:
-        """Send a prepared request and read the whole answer."""
-        body, url = request.body, request.url
-        if not isinstance(body, bytes) or "Expect" in request.headers or self._proxy_url_for(url):
-            return await self._session.send(request)
-        place = self._places.get(url) or self._place(url)
-        message = request_message(place.start, request.headers, body)
-        if message is None:
-            return await self._session.send(request)
-        connection = place.connections.take(self._idle_timeout) or await self._connected(place, url)
+        Raises:
+            Exception: What botocore's session would raise.
+        """
+        url, connection = self._settings.url, self._connections.take()
+        if connection is None:
+            connection = await self._connected()
         try:
-            answer = await connection.exchange(message, self._read_timeout)
+            return await connection.exchange(message, self._settings.read_timeout)
         except TimeoutError as error:
             raise self._errors.ReadTimeoutError(endpoint_url=url, error=error) from error
         except (OSError, BrokenOffError) as error:
             raise self._errors.ConnectionClosedError(endpoint_url=url, error=error, request=None) from error
         finally:
-            place.connections.give_back(connection)
-        return self._response(url, answer.status, answer.headers, Body(answer.body))
+            self._connections.give_back(connection)
 
-    def _place(self, url: str) -> _Place:
-        parts = urlsplit(url)
-        default = 443 if parts.scheme == "https" else 80
-        address = _Address(parts.hostname or "", parts.port or default, parts.scheme == "https")
-        host = f"[{address.host}]" if ":" in address.host else address.host
-        host = host if address.port == default else f"{host}:{address.port}"
-        target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
-        start = f"POST {target} HTTP/1.1\r\nHost: {host}\r\nAccept-Encoding: identity\r\n".encode("ascii")
-        connections = self._connections.setdefault(address, _Connections())
-        place = self._places[url] = _Place(address, start, connections)
-        return place
-
-    async def _connected(self, place: _Place, url: str) -> _Connection:
+    async def _connected(self) -> _Connection:
         """A new connection."""
-        loop = asyncio.get_running_loop()
+        settings, loop = self._settings, asyncio.get_running_loop()
+        url, failure = settings.url, OSError("the name has no address")
         try:
-            addresses = await loop.getaddrinfo(place.address.host, place.address.port, type=socket.SOCK_STREAM)
+            addresses = await loop.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise self._errors.EndpointConnectionError(endpoint_url=url, error=socket.gaierror(str(error))) from error
-        context = await self._context() if place.address.tls else None
-        failure: OSError = OSError("the name has no address")
         for family, kind, protocol, _, address in addresses:
             try:
-                async with asyncio.timeout(self._connect_timeout):
-                    connection = await self._connection(socket.socket(family, kind, protocol), address, context, place)
+                async with asyncio.timeout(settings.connect_timeout):
+                    connection = await self._connection(socket.socket(family, kind, protocol), address)
             except OSError as error:
                 failure = error
             else:
-                place.connections.add(connection)
+                self._connections.add(connection)
                 return connection
         kind_of_error = self._errors.EndpointConnectionError
         if isinstance(failure, ssl.SSLError):
@@ -121,63 +80,28 @@ class AsyncSender:
             kind_of_error = self._errors.ConnectTimeoutError
         raise kind_of_error(endpoint_url=url, error=failure) from failure
 
-    async def _connection(
-        self, sock: socket.socket, address: Any, context: ssl.SSLContext | None, place: _Place
-    ) -> _Connection:
-        loop = asyncio.get_running_loop()
+    async def _connection(self, sock: socket.socket, address: Any) -> _Connection:
+        settings, loop = self._settings, asyncio.get_running_loop()
         try:
             sock.setblocking(False)
-            if self._keep_alive:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option in settings.socket_options:
+                sock.setsockopt(*option)
             await loop.sock_connect(sock, address)
         except BaseException:
             sock.close()
             raise
         # From here on the socket is the loop's.
         _, connection = await loop.create_connection(
-            lambda: _Connection(self._turns, None if context else sock),
+            lambda: _Connection(self._turns, sock, is_secure=settings.tls is not None),
             sock=sock,
-            ssl=context,
-            server_hostname=place.address.host if context else None,
+            ssl=settings.tls,
+            server_hostname=settings.host if settings.tls else None,
         )
         return connection
 
-    async def close(self) -> None:
-        """Close all connections."""
-        for connections in self._connections.values():
-            connections.close()
-        await asyncio.sleep(0)  # the loop closes their sockets
-        await self._session.close()
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-
-class Body:
-    """The body of an answer, as aiobotocore reads it from aiohttp."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    async def read(self) -> bytes:
-        """All of it."""
-        return self._content
-
-
-class _Address(NamedTuple):
-    """Where connections go."""
-
-    host: str
-    port: int
-    tls: bool
-
-
-class _Place(NamedTuple):
-    """What every request to a URL needs."""
-
-    address: _Address
-    start: bytes
-    connections: _Connections
+    def close(self) -> None:
+        """Close all connections, also those in use and those that are just being opened."""
+        self._connections.close()
 
 
 _PIECE = 4096
@@ -221,12 +145,14 @@ class _Connection(asyncio.Protocol):
 
     Args:
         turns: When to read what comes.
-        sock: The socket, if what comes over it is read as it is (no TLS).
+        sock: The socket.
+        is_secure: Whether TLS is spoken over it.
     """
 
-    def __init__(self, turns: _Turns, sock: socket.socket | None = None) -> None:
+    def __init__(self, turns: _Turns, sock: socket.socket, *, is_secure: bool = False) -> None:
         self._turns = turns
         self._sock = sock
+        self._is_secure = is_secure
         self._transport: Any = None
         self._reading: Reading | None = None
         self._whole: asyncio.Future[Answer] | None = None
@@ -234,10 +160,10 @@ class _Connection(asyncio.Protocol):
         self._end: Callable[[], None] | None = None
         self._timer: asyncio.Timeout | None = None
         self._read_timeout: float | None = None
-        self._asked = False
+        self._asked = self._begun = False
         self._paused = False
+        self._poll: Any = None
         self.reusable = False
-        self.idle_since = 0.0
 
     async def exchange(self, message: bytes, read_timeout: float | None) -> Answer:
         """Send a request and wait for the whole answer.
@@ -250,6 +176,7 @@ class _Connection(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         self.reusable, self._asked = False, True
         self._reading, self._whole, self._read_timeout = Reading(), loop.create_future(), read_timeout
+        self._begun = False
         self._transport.write(message)
         if self._unread or self._end is not None:  # it was refused as soon as it was open
             self._turns.add(self._read_on)
@@ -262,8 +189,14 @@ class _Connection(asyncio.Protocol):
         clean = not self._unread and not self._transport.get_write_buffer_size()
         open_ = self._end is None and not self._transport.is_closing()
         self.reusable = answer.reusable and clean and open_
-        self.idle_since = loop.time()
         return answer
+
+    def is_usable(self) -> bool:
+        """Tell whether it is open, and nothing came that nobody asked for and the loop has not told yet."""
+        if self.reusable and self._poll is None and hasattr(select, "poll"):
+            self._poll = select.poll()
+            self._poll.register(self._sock, select.POLLIN)
+        return self.reusable and not (self._poll and self._poll.poll(0))
 
     def abort(self) -> None:
         """Close the connection at once."""
@@ -284,6 +217,12 @@ class _Connection(asyncio.Protocol):
         if self._asked and not self._waiting:
             self.abort()  # nobody asked: the next answer could not be told from this
             return
+        if self._whole is not None and not self._begun:
+            self._begun = True
+            answer = None if self._unread else answer_in_one_piece(data)
+            if answer is not None:
+                self._whole.set_result(answer)
+                return
         if self._waiting and len(data) <= _PIECE and not self._unread:
             self._take(data)
         else:
@@ -295,7 +234,7 @@ class _Connection(asyncio.Protocol):
         self._ends(lambda: self._take(b""))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if exc is not None and self._sock is not None and self._waiting:
+        if exc is not None and not self._is_secure and self._waiting:
             # When writing fails, the loop does not read what came in the same moment.
             self._read_in_turns(left_by(self._sock))
         self._ends(lambda: self._broken(exc or ConnectionResetError("the connection was closed")))
@@ -354,9 +293,14 @@ class _Connection(asyncio.Protocol):
 
 
 class _Connections:
-    """The connections to one address: all that are open, and those that wait for a request."""
+    """All connections that are open, and those among them that wait for a request.
 
-    def __init__(self) -> None:
+    Args:
+        size: Idle connections to keep at the most.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
         self._open: set[_Connection] = set()
         self._idle: list[_Connection] = []
         self._closed = False
@@ -367,21 +311,18 @@ class _Connections:
             connection.abort()
         self._open.add(connection)
 
-    def take(self, idle_timeout: float | None) -> _Connection | None:
+    def take(self) -> _Connection | None:
         """The one that was used last, if it can be used again."""
         while self._idle:
             connection = self._idle.pop()
-            late = idle_timeout is not None and (
-                asyncio.get_running_loop().time() - connection.idle_since > idle_timeout
-            )
-            if connection.reusable and not late:
+            if connection.is_usable():
                 return connection
             self._drop(connection)
         return None
 
     def give_back(self, connection: _Connection) -> None:
         """Keep one for the next request, or close it."""
-        if connection.reusable and not self._closed:
+        if connection.reusable and not self._closed and len(self._idle) < self._size:
             self._idle.append(connection)
         else:
             self._drop(connection)

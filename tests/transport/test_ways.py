@@ -1,12 +1,10 @@
-"""A client that we build does less work for a call; what is sent, answered and raised is what it would be without."""
+"""Three ways to send: whichever a call takes, what is sent, answered and raised is what plain boto3 has."""
 
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from collections.abc import Callable
-from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,18 +15,15 @@ from botocore.config import Config
 from moto import mock_aws
 
 from personalize_rt import (
-    ActionRecommendations,
     PersonalizeError,
     PersonalizeRuntime,
     Promotion,
-    Ranking,
-    Recommendations,
     ResponseError,
     ServerError,
     ServiceError,
 )
 from personalize_rt.decoding import decoded
-from personalize_rt.transport import fast
+from personalize_rt.transport.ways import VARIABLE
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
 FILTER = "arn:aws:personalize:eu-west-1:123456789012:filter/unseen"
@@ -50,10 +45,15 @@ REQUESTS = {
 VARY = {"x-amz-date", "authorization", "amz-sdk-invocation-id", "user-agent"}
 
 
-@pytest.fixture
-def both(runtime: Any, plain_client: Any) -> tuple[PersonalizeRuntime, PersonalizeRuntime]:
-    """A runtime with a client of ours, and one with a plain client."""
-    return runtime(retry={"attempts": 1}), runtime(client=plain_client(), retry={"attempts": 1})
+@pytest.fixture(params=["direct", "through", "plain"])
+def both(
+    request: Any, runtime: Any, plain_client: Any, monkeypatch: Any
+) -> tuple[PersonalizeRuntime, PersonalizeRuntime]:
+    """A runtime with a client of ours, for each way, and one with a plain client."""
+    if request.param != "direct":
+        monkeypatch.setenv(VARIABLE, request.param)
+    ours = runtime(retry={"attempts": 1})
+    return ours, runtime(client=plain_client(), retry={"attempts": 1})
 
 
 @pytest.mark.parametrize("method", REQUESTS)
@@ -148,74 +148,11 @@ def test_an_answer_that_breaks_the_model_is_a_response_error_of_both(body: bytes
             runtime.get_recommendations(campaign_arn=ARN)
 
 
-@pytest.mark.fast_path
-def test_the_member_that_breaks_the_model_is_named(both: Any, server: Any) -> None:
+@pytest.mark.direct
+def test_the_member_that_breaks_the_model_is_named(runtime: Any, server: Any) -> None:
     server.always({"itemList": [{"itemId": "a", "score": "high"}]})
     with pytest.raises(ResponseError, match=r"itemList\[0\].score"):
-        both[0].get_recommendations(campaign_arn=ARN)
-
-
-# With any part left out, because botocore changed
-
-
-def hooks() -> list[Any]:
-    return [pytest.param([hook], id=hook.__name__) for hook in fast._HOOKS] + [
-        pytest.param([], id="none"),
-        pytest.param(list(fast._HOOKS), id="all"),
-    ]
-
-
-@pytest.mark.parametrize("left", hooks())
-def test_each_part_may_be_left_out(left: list[Any], runtime: Any, server: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(fast, "_HOOKS", tuple(left))
-    ours = runtime()
-    assert type(ours.get_recommendations(**REQUESTS["get_recommendations"])) is Recommendations
-    assert type(ours.get_personalized_ranking(**REQUESTS["get_personalized_ranking"])) is Ranking
-    assert type(ours.get_action_recommendations(**REQUESTS["get_action_recommendations"])) is ActionRecommendations
-    assert json.loads(server.received[1].body)["inputList"] == ["b", "a", "b"]
-    server.script(503, "close", {"itemList": [{"itemId": "a"}]})
-    assert ours.get_recommendations(campaign_arn=ARN).info.attempts == 3
-    server.script(server.answer(200, b"[]"), server.answer(400, b"[]"))
-    for _ in range(2):
-        with pytest.raises(PersonalizeError):
-            ours.get_recommendations(campaign_arn=ARN)
-
-
-@pytest.mark.fast_path
-@pytest.mark.parametrize(
-    "missing", ["_serializer", "_user_agent_creator", "_endpoint", "_endpoint._response_parser_factory"]
-)
-def test_what_botocore_no_longer_has_is_left_out_with_a_debug_line(missing: str, session: Any, caplog: Any) -> None:
-    client = session.client("personalize-runtime")
-    *path, name = missing.split(".")
-    delattr(attrgetter(*path)(client) if path else client, name)
-    with caplog.at_level(logging.DEBUG, "personalize_rt"):
-        fast.install(client)
-    assert caplog.records
-    for record in caplog.records:
-        assert record.levelno == logging.DEBUG
-        assert name in record.getMessage()
-
-
-def test_nothing_is_left_out_with_this_botocore(session: Any, caplog: Any) -> None:
-    client = session.client("personalize-runtime")
-    with caplog.at_level(logging.DEBUG, "personalize_rt"):
-        fast.install(client)
-    assert caplog.records == []
-    client.close()
-
-
-@pytest.mark.fast_path
-def test_each_part_is_in_place(runtime: Any, session: Any, server: Any) -> None:
-    plain = session.client("personalize-runtime")
-    ours = runtime()._transport.client()
-    assert type(ours._serializer) is not type(plain._serializer)
-    assert type(ours._user_agent_creator) is not type(plain._user_agent_creator)
-    assert type(ours._endpoint._response_parser_factory) is not type(plain._endpoint._response_parser_factory)
-    assert type(ours._endpoint.http_session) is not type(plain._endpoint.http_session)
-    assert fast.REPLY in ours.get_recommendations(campaignArn=ARN)
-    assert fast.REPLY not in plain.meta.service_model.operation_model("GetRecommendations").output_shape.members
-    plain.close()
+        runtime(retry={"attempts": 1}).get_recommendations(campaign_arn=ARN)
 
 
 def test_a_client_of_the_callers_is_left_alone(plain_client: Any, runtime: Any) -> None:
@@ -292,7 +229,7 @@ def test_what_a_strict_decoder_refuses_json_decides(name: str, monkeypatch: Any)
         decoded(b"nonsense")
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 def test_a_server_error_of_any_body_is_retried(runtime: Any, server: Any) -> None:
     server.script(server.answer(503, b"[]"), server.answer(500, b"\xff"))
     assert runtime().get_recommendations(campaign_arn=ARN).info.attempts == 3
@@ -310,7 +247,7 @@ def test_deep_json_is_an_error_of_ours(runtime: Any, server: Any) -> None:
 # Answers that are too much
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 @pytest.mark.parametrize(
     ("body", "told"),
     [
@@ -336,7 +273,7 @@ def test_a_large_answer_is_read(runtime: Any, server: Any) -> None:
     assert result[499].metadata["plot"] == "[Verse] {x}, " * 100
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 def test_a_large_page_of_a_proxy_is_an_error_by_its_status(runtime: Any, server: Any) -> None:
     server.always(server.answer(503, b'{"message": "%b"}' % (b"m" * 1_000_000)))
     with pytest.raises(ServerError) as caught:

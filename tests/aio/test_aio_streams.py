@@ -1,10 +1,9 @@
-"""Our own sending on the event loop: connections that are kept, dropped and closed, and what is left to aiohttp."""
+"""Connections of our own on the event loop: kept, dropped and closed."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import io
 import logging
 import threading
 from collections.abc import Iterator
@@ -13,10 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
-pytest.importorskip("aiobotocore", reason='aiobotocore is not installed: pip install "personalize-rt[aio]"')
-from aiobotocore.config import AioConfig
-from aiobotocore.httpxsession import HttpxSession
+from botocore.config import Config
 
 from personalize_rt import (
     PersonalizeError,
@@ -28,9 +24,11 @@ from personalize_rt import (
     decoding,
 )
 from personalize_rt.aio import AsyncPersonalizeRuntime
-from personalize_rt.transport import asynchronous, fast
-from personalize_rt.transport.asynchronous_sender import AsyncSender, _Connection, _Turns
+from personalize_rt.transport import asynchronous
+from personalize_rt.transport.direct import Direct
+from personalize_rt.transport.streams import _Connection, _Turns
 
+SOCK: Any = SimpleNamespace(settimeout=lambda _: None, recv=lambda _: b"")  # from which nothing is left to read
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
 
 
@@ -85,7 +83,7 @@ async def test_a_large_answer_and_a_large_request(raw: Any) -> None:
         assert raw.connections == 1
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 @pytest.mark.parametrize(("rows", "beside"), [(500, False), (5000, True)])
 async def test_a_large_answer_is_decoded_beside_the_loop(rows: int, beside: bool, raw: Any, monkeypatch: Any) -> None:
     threads: list[bool] = []
@@ -98,7 +96,7 @@ async def test_a_large_answer_is_decoded_beside_the_loop(rows: int, beside: bool
         return decoded
 
     monkeypatch.setattr(asynchronous, "decoded_in_background", noted(decoding.decoded_in_background))
-    monkeypatch.setattr(fast._read, "__defaults__", (noted(decoding.decoded),))
+    monkeypatch.setattr(Direct.reply, "__defaults__", (noted(decoding.decoded),))
     raw.repeated = raw.well({"itemList": [{"itemId": f"item-{n}", "score": 0.5} for n in range(rows)]})
     async with raw, once(raw) as runtime:
         assert len(await ask(runtime)) == rows
@@ -152,16 +150,6 @@ async def test_a_connection_that_the_server_closed_meanwhile_costs_no_attempt(ra
             assert raw.connections == len(raw.requests) == n + 1
 
 
-async def test_a_connection_that_was_idle_for_too_long_is_not_used_again(raw: Any) -> None:
-    async with raw, once(raw, config=AioConfig(connector_args={"keepalive_timeout": 0.01})) as runtime:
-        await ask(runtime)
-        await asyncio.sleep(0.05)
-        await ask(runtime)
-        assert raw.connections == 2
-        while raw.open > 1:
-            await asyncio.sleep(0.005)
-
-
 async def test_a_read_time_out_counts_from_the_last_byte(raw: Any) -> None:
     answer = raw.repeated
 
@@ -171,7 +159,7 @@ async def test_a_read_time_out_counts_from_the_last_byte(raw: Any) -> None:
             await asyncio.sleep(0.08)
 
     raw.outcomes.append(slowly)
-    async with raw, once(raw, config=AioConfig(read_timeout=0.3)) as runtime:
+    async with raw, once(raw, config=Config(read_timeout=0.3)) as runtime:
         assert await ask(runtime) == ("i1",)
 
 
@@ -193,7 +181,7 @@ async def test_an_answer_without_content_is_none(raw: Any) -> None:
         assert await ask(runtime) == ("i1",)
 
 
-@pytest.mark.fast_path
+@pytest.mark.direct
 @pytest.mark.parametrize("status", [301, 307, 308])
 async def test_redirects_are_not_followed(status: int, raw: Any) -> None:
     async with raw, once(raw) as runtime:
@@ -251,7 +239,7 @@ async def test_bytes_that_come_when_the_time_is_just_over_are_no_error_of_the_lo
     loop = asyncio.get_running_loop()
     heard: list[Any] = []
     loop.set_exception_handler(lambda _, context: heard.append(context))
-    connection = _Connection(_Turns())
+    connection = _Connection(_Turns(), SOCK)
     transport = SimpleNamespace(write=lambda _: None, is_closing=lambda: False, abort=lambda: None)
     connection.connection_made(transport)  # type: ignore[arg-type]
     waiting = asyncio.ensure_future(connection.exchange(b"", 0.001))
@@ -268,7 +256,7 @@ async def test_bytes_that_come_when_the_time_is_just_over_are_no_error_of_the_lo
 def opened(monkeypatch: Any) -> Any:
     """A connection whose transport counts what is asked of it, and a clock that a millisecond passes on for a piece."""
     turns, calls = _Turns(), []
-    connection = _Connection(turns)
+    connection = _Connection(turns, SOCK)
     transport = SimpleNamespace(
         write=lambda _: None,
         is_closing=lambda: False,
@@ -285,7 +273,7 @@ def opened(monkeypatch: Any) -> Any:
         take(self, data)
 
     monkeypatch.setattr(_Connection, "_take", slow_take)
-    monkeypatch.setattr("personalize_rt.transport.asynchronous_sender.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("personalize_rt.transport.streams.time", SimpleNamespace(monotonic=lambda: now[0]))
     return SimpleNamespace(connection=connection, calls=calls, now=now, turns=turns, transport=transport)
 
 
@@ -295,7 +283,7 @@ CHUNKS = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + b"1\r\na\r\n
 
 async def test_reading_takes_no_more_than_its_part_of_a_turn_of_the_loop(opened: Any) -> None:
     """Over all connections, and whatever they are sent at once: 4 ms, and the piece at which they are over."""
-    others = [_Connection(opened.turns) for _ in range(3)]
+    others = [_Connection(opened.turns, SOCK) for _ in range(3)]
     for other in others:
         other.connection_made(opened.transport)
     connections = [opened.connection, *others]
@@ -401,6 +389,8 @@ async def test_a_header_with_a_line_break_is_refused(raw: Any) -> None:
 
 
 async def test_nothing_is_left_open(raw: Any, recwarn: Any) -> None:
+    gc.collect()  # what tests before this one left
+    recwarn.clear()
     raw.outcomes += [raw.repeated, b"nonsense\r\n\r\n", raw.repeated]
     async with raw, once(raw) as runtime:
         for _ in range(3):
@@ -429,58 +419,6 @@ async def test_a_host_that_is_no_name_is_an_error_of_ours(host: str, raw: Any) -
     async with raw, once(raw, endpoint_url=f"http://{host}") as runtime:
         with pytest.raises(PersonalizeError):
             await ask(runtime)
-
-
-# What is left to aiobotocore's own session
-
-
-async def test_a_proxy_is_left_to_aiohttp(raw: Any) -> None:
-    async with raw:
-        config = AioConfig(proxies={"http": raw.url})
-        async with once(raw, endpoint_url="http://personalize.invalid", config=config) as runtime:
-            assert await ask(runtime) == ("i1",)
-    assert len(raw.requests) == 1
-
-
-async def test_what_wants_more_is_left_to_aiobotocore() -> None:
-    sent: list[Any] = []
-
-    class Session:
-        """aiobotocore's own, as far as it is asked."""
-
-        def __init__(self) -> None:
-            self._timeout = SimpleNamespace(sock_connect=1.0, sock_read=1.0)
-            self._connector_args = {"keepalive_timeout": 12}
-            self._proxy_config = SimpleNamespace(proxy_url_for=lambda url: None)
-            self._build_ssl_contexts = None
-
-        async def send(self, request: Any) -> Any:
-            sent.append(request)
-
-    sender = AsyncSender(Session(), keep_alive=True)
-    for body, headers in ((b"{}", {"Expect": "100-continue"}), (io.BytesIO(b"{}"), {})):
-        await sender.send(SimpleNamespace(url="http://127.0.0.1:9/recommendations", body=body, headers=headers))
-    assert len(sent) == 2
-
-
-@pytest.mark.fast_path
-@pytest.mark.parametrize(
-    "config",
-    [AioConfig(connector_args={"use_dns_cache": False}), AioConfig(connector_args={"keepalive_timeout": 3})],
-    ids=["says something", "says how long to keep them"],
-)
-async def test_whoever_says_something_about_connections_keeps_aiohttp(config: Any, raw: Any) -> None:
-    async with raw, once(raw, config=config) as runtime:
-        assert await ask(runtime) == ("i1",)
-        session = (await runtime._transport.client())._endpoint.http_session
-    assert (type(session) is AsyncSender) is ("keepalive_timeout" in config._user_provided_options["connector_args"])
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-async def test_another_session_class_is_left_alone(raw: Any) -> None:
-    pytest.importorskip("httpx")
-    async with raw, once(raw, config=AioConfig(http_session_cls=HttpxSession)) as runtime:
-        assert await ask(runtime) == ("i1",)
 
 
 # What botocore logs
@@ -519,7 +457,7 @@ async def test_a_client_of_ours_logs_no_request_and_no_answer(
 ) -> None:
     raw.repeated = raw.well({"itemList": [{"itemId": "i1", "metadata": {"title": "A Secret Title"}}]})
     async with raw:
-        config = AioConfig(proxies={"http": raw.url}) if proxied else None
+        config = Config(proxies={"http": raw.url}) if proxied else None
         url = "http://personalize.invalid" if proxied else raw.url
         async with once(raw, endpoint_url=url, config=config, redact=redact) as runtime:
             raw.outcomes += [

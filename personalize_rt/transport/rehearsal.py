@@ -1,0 +1,89 @@
+"""botocore's own call without the network: the request that it would send, and the reply that it makes of an answer.
+
+Both come from botocore itself, with its endpoint rules, headers, events and signature: a double of the client, which
+shares all with it but the session that sends, makes the call. Nothing of the client is changed.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from personalize_rt.transport.untyped import untyped
+
+__all__ = ["double_of", "prepared_request", "read_by_botocore", "response_of"]
+
+
+def double_of(client: Any, http_session: Any) -> Any:
+    """A double of a client that sends through another session. It shares events, signer, credentials and model.
+
+    Args:
+        client: A boto3 client.
+        http_session: What has a method ``send(prepared_request)`` that gives an ``AWSResponse``.
+    """
+    # Not copy.copy: a client answers every look-up of a method that it lacks, also one on a copy half made.
+    double = object.__new__(type(client))
+    double.__dict__.update(client.__dict__)
+    double._endpoint = copy.copy(client._endpoint)
+    double._endpoint.http_session = http_session
+    return double
+
+
+def prepared_request(client: Any, method: str, members: Mapping[str, Any]) -> Any:
+    """The ``AWSPreparedRequest`` that botocore would send, signed just now.
+
+    Args:
+        client: A boto3 client.
+        method: The client's method (``"get_recommendations"``).
+        members: Its arguments.
+
+    Raises:
+        Exception: What botocore raises before it sends, for want of credentials for one.
+    """
+    sent: list[Any] = []
+
+    def send(request: Any) -> Any:
+        sent.append(request)
+        return response_of(request.url, 200, {}, b"{}")
+
+    getattr(double_of(client, _Session(send)), method)(**members)
+    return sent[0]
+
+
+def read_by_botocore(
+    client: Any, method: str, members: Mapping[str, Any], status: int, headers: Mapping[str, str], body: bytes
+) -> Any:
+    """The reply that botocore makes of an answer; of an error it raises its exception.
+
+    Args:
+        client: A boto3 client.
+        method: The client's method (``"get_recommendations"``).
+        members: Its arguments.
+        status: The status code of the answer.
+        headers: The answer's headers.
+        body: The whole body.
+    """
+    double = double_of(client, _Session(lambda request: response_of(request.url, status, headers, body)))
+    return getattr(double, method)(**members)
+
+
+class _Session:
+    """Stands in for the ``URLLib3Session`` of a client."""
+
+    def __init__(self, send: Callable[[Any], Any]) -> None:
+        self.send = send
+
+
+def response_of(url: str, status: int, headers: Mapping[str, str], body: bytes) -> Any:
+    """The ``AWSResponse`` of an answer whose body was read already."""
+    response = untyped("botocore.awsrequest").AWSResponse(url, status, dict(headers), _Raw())
+    response._content = body
+    return response
+
+
+class _Raw:
+    """The rest of a body that was read already: nothing."""
+
+    def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
+        return iter(())
