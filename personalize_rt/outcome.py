@@ -1,9 +1,9 @@
 """The outcome of a call as a value: an answer or an error that nobody has raised yet.
 
 The traceback of an error holds the frames that it went through, and those that called them, with their variables. A
-variable that holds the error closes a circle, which only a full garbage collection frees; ``docs/decisions/0008`` says
-why that matters. So the drivers catch an error where it comes from, and hand it on in a :class:`Failed`, which is empty
-as soon as the error is raised or put to use: then it does no harm that many variables hold it.
+variable that holds the error closes a circle, which only a full garbage collection frees. So the drivers catch an error
+where it comes from, and hand it on in a :class:`Failed`, which is empty as soon as the error is raised or put to use:
+then it does no harm that many variables hold it. ``docs/decisions/0008-errors-as-values.md`` has the reasons.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import select
@@ -12,7 +13,7 @@ import sys
 import threading
 import time
 import warnings
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -748,3 +749,29 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test with the argument ``kind_of_trouble`` runs once for each kind of TLS trouble."""
     if "kind_of_trouble" in metafunc.fixturenames:
         metafunc.parametrize("kind_of_trouble", TLS_TROUBLES)
+
+
+_WARM_UP, _CALLS = 3, 20
+
+
+@pytest.fixture
+def circles() -> Iterator[Callable[[Callable[[], Any]], Counter[str]]]:
+    """Counts the objects that many calls leave in circles, by type, a call."""
+
+    def count(call: Callable[[], Any]) -> Counter[str]:
+        for _ in range(_WARM_UP):
+            call()
+        gc.collect()
+        gc.disable()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        for _ in range(_CALLS):
+            call()
+        gc.collect()
+        found = Counter(type(each).__name__ for each in gc.garbage)
+        return Counter({kind: number // _CALLS for kind, number in found.items() if number >= _CALLS})
+
+    yield count
+    gc.set_debug(0)
+    gc.garbage.clear()
+    gc.enable()
+    gc.collect()

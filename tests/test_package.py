@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import pickle
 import pkgutil
 import subprocess
 import sys
@@ -69,6 +70,17 @@ def test_importing_the_package_alone_loads_nothing_behind_it() -> None:
     loaded = modules_after("import personalize_rt")
     assert {name for name in loaded if name.startswith("personalize_rt.")} <= {"personalize_rt._version"}
     assert loaded.isdisjoint({"attr", "attrs", "boto3", "botocore", *OPTIONAL})
+
+
+@pytest.mark.parametrize("home", ["client", "aio"])
+def test_clients_and_handles_are_shown_and_pickled_by_the_path_that_users_import(home: str) -> None:
+    if find_spec(f"personalize_rt.{home}") is None:
+        pytest.skip("the room was deleted")
+    door = importlib.import_module(f"personalize_rt.{home}")
+    for name in door.__all__:
+        kind = getattr(door, name)
+        assert repr(kind) == f"<class 'personalize_rt.{home}.{name}'>"
+        assert pickle.loads(pickle.dumps(kind)) is kind
 
 
 def test_the_public_names_load_neither_boto3_nor_an_optional_package() -> None:
