@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 from personalize_rt.errors import ValidationError
 from personalize_rt.extras import need
 from personalize_rt.interactions import Interaction
+from personalize_rt.names import canonical
 
 __all__ = [
     "as_ids",
@@ -86,7 +87,7 @@ def interactions_from_frame(frame: Any, *, parameter: str = "interactions") -> I
     read = read_frame(frame, parameter)
     names = column_names(read)
     users, items, times = (find_column(names, (name,), parameter) for name in ("USER_ID", "ITEM_ID", "TIMESTAMP"))
-    optional = {_plain(name): name for name in names}
+    optional = {canonical(name): name for name in names}
     types, amounts = optional.get("eventtype"), optional.get("eventvalue")
     nothing: Sequence[None] = [None] * len(read)
     return map(
@@ -189,18 +190,14 @@ def find_column(names: Sequence[str], wanted: Sequence[str], parameter: str) -> 
     Raises:
         ValidationError: It has none of them; the message names those that it has.
     """
-    by_name = {_plain(name): name for name in reversed(names)}
+    by_name = {canonical(name): name for name in reversed(names)}
     for name in wanted:
-        if _plain(name) in by_name:
-            return by_name[_plain(name)]
+        if canonical(name) in by_name:
+            return by_name[canonical(name)]
     raise ValidationError(
         f"{parameter} has no column {' or '.join(wanted)}; its columns are: {', '.join(names) or 'none'}",
         parameter=parameter,
     )
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", "").lower()
 
 
 def _narwhals(parameter: str) -> Any:

@@ -29,7 +29,10 @@ def describe(value: Any) -> str:
 
 def shown_number(value: Any) -> str:
     """A number as it is, for arguments that are settings and never personal; anything else as :func:`describe`."""
-    return f"{value}" if isinstance(value, int | float) else describe(value)
+    # Python writes no int of thousands of digits.
+    if isinstance(value, float) or (isinstance(value, int) and value.bit_length() <= 64):
+        return f"{value}"
+    return describe(value)
 
 
 def _count(number: int, unit: str) -> str:

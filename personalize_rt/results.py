@@ -20,6 +20,7 @@ import attrs
 
 from personalize_rt.decoding import Columns
 from personalize_rt.errors import PersonalizeError, ResponseError
+from personalize_rt.names import canonical
 from personalize_rt.redaction import MASK, describe
 
 if TYPE_CHECKING:
@@ -38,10 +39,6 @@ __all__ = [
 Source = Literal["service", "cache", "fallback", "local"]
 Scores = tuple[float | None, ...]
 RowT = TypeVar("RowT")
-
-
-def _canonical(name: str) -> str:
-    return name.replace("_", "").lower()
 
 
 def _copied(values: Mapping[str, str]) -> dict[str, str]:
@@ -71,9 +68,9 @@ class Metadata(Mapping[str, str]):
         if value is not None:
             return value
         if isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - a mapping may be asked for anything
-            wanted = _canonical(name)
+            wanted = canonical(name)
             for key, value in self._values.items():
-                if _canonical(key) == wanted:
+                if canonical(key) == wanted:
                     return value
         raise KeyError(f"no column {name!r} in this item's metadata; it has {sorted(map(_shown_name, self._values))}")
 
@@ -84,7 +81,7 @@ class Metadata(Mapping[str, str]):
         return len(self._values)
 
     def _key(self) -> frozenset[tuple[str, str]]:
-        return frozenset((_canonical(name), value) for name, value in self._values.items())
+        return frozenset((canonical(name), value) for name, value in self._values.items())
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Metadata):

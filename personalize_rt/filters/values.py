@@ -47,6 +47,7 @@ import attrs
 
 from personalize_rt.errors import FilterValuesError
 from personalize_rt.limits import Limits
+from personalize_rt.names import PARAMETER_NAME
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -61,7 +62,6 @@ _MOST_DIGITS = 4300
 
 # Compiled when they are first used, and kept by `re`: compiling them costs more than all else in this module, and a
 # program without filters needs none.
-_NAME = r"[A-Za-z0-9_]+"
 _NUMBER = r"-?[0-9]+(?:\.[0-9]+)?"
 _NUMBERS = rf"\s*{_NUMBER}\s*(?:,\s*{_NUMBER}\s*)*"
 _STRING = r'"([^"]+)"'
@@ -146,9 +146,9 @@ def check_name(name: str, *, limits: Limits = _LIMITS) -> None:
             parameter="filter_values",
             limit=limits.filter_key_length,
         )
-    elif not limits.patterns or re.fullmatch(_NAME, name):
+    elif not limits.patterns or re.fullmatch(PARAMETER_NAME, name):
         return
-    elif name.startswith("$") and re.fullmatch(_NAME, name[1:]):
+    elif name.startswith("$") and re.fullmatch(PARAMETER_NAME, name[1:]):
         problem = f"write {name[1:]!r} instead of {name!r}: the $ belongs to the expression, not to the name"
     else:
         problem = f"{name!r} is no name of a filter parameter: letters A-Z, a-z, digits and underscores only"

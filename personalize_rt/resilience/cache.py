@@ -24,8 +24,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import attrs
 
-from personalize_rt import forks
-from personalize_rt.errors import ValidationError
+from personalize_rt import checks, forks
 from personalize_rt.operations import Request
 from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
 
@@ -66,9 +65,7 @@ class MemoryStore:
     _lock = forks.lock()
 
     def __init__(self, max_entries: int = 1024) -> None:
-        if max_entries < 1:
-            raise ValidationError("max_entries must be at least 1", parameter="max_entries", limit=1)
-        self._max_entries = max_entries
+        self._max_entries = checks.whole(max_entries, "max_entries")
         self._entries: OrderedDict[str, Entry] = OrderedDict()
 
     def get(self, key: str, /) -> Entry | None:
@@ -187,8 +184,7 @@ class Cache:
             ("stale_while_revalidate", stale_while_revalidate),
             ("stale_if_error", stale_if_error),
         ):
-            if not value >= 0:
-                raise ValidationError(f"{name} must be a number of seconds, 0 or more", parameter=name)
+            checks.seconds(value, name)
         self.ttl = ttl
         self.stale_while_revalidate = stale_while_revalidate
         self.stale_if_error = stale_if_error

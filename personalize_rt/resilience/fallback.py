@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import attrs
 
+from personalize_rt import checks
 from personalize_rt.errors import (
     CircuitOpenError,
     DeadlineExceededError,
@@ -30,7 +31,7 @@ from personalize_rt.errors import (
 from personalize_rt.filters.catalogue import cell
 from personalize_rt.filters.expression import BoundFilter
 from personalize_rt.interactions import Interaction
-from personalize_rt.limits import Limits
+from personalize_rt.limits import DEFAULT_NUM_RESULTS, Limits
 from personalize_rt.operations import Request
 from personalize_rt.redaction import describe
 from personalize_rt.rerank.reranker import LocalReranker
@@ -59,7 +60,6 @@ AnswerT = TypeVar("AnswerT", Ranking, Recommendations, ActionRecommendations)
 _log = logging.getLogger("personalize_rt")
 
 _TROUBLE = (ThrottlingError, ServerError, TransportError, DeadlineExceededError, CircuitOpenError, ResponseError)
-DEFAULT_NUM_RESULTS = 25  # API reference, numResults of GetRecommendations
 
 
 def wants_fallback(error: BaseException) -> bool:
@@ -199,8 +199,7 @@ class _Filtering(_Chainable):
     """Applies the filter of a request, or refuses."""
 
     def __init__(self, filter_data: FilterData | None, unfiltered: Unfiltered) -> None:
-        if unfiltered not in ("refuse", "allow"):
-            raise ValidationError('unfiltered must be "refuse" or "allow"', parameter="unfiltered")
+        checks.one_of(unfiltered, "unfiltered", "refuse", "allow")
         self._data = filter_data
         self._unfiltered = unfiltered
 
@@ -334,7 +333,7 @@ class PopularItemsFallback(_Filtering):
         unfiltered: Unfiltered = "refuse",
     ) -> None:
         super().__init__(filter_data, unfiltered)
-        self._item_ids = _checked_ids(item_ids)
+        self._item_ids = checks.ids(item_ids, "item_ids")
         self._places = {id: place for place, id in enumerate(self._item_ids)}
 
     def recommendations(self, request: Request[Recommendations], /) -> Recommendations | None:

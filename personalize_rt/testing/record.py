@@ -26,7 +26,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Literal, cast, overload
 
-from personalize_rt import forks
+from personalize_rt import checks, forks
 from personalize_rt.client import PersonalizeRuntime
 from personalize_rt.errors import ValidationError
 from personalize_rt.local.wire import HttpResponse
@@ -101,8 +101,7 @@ def record(
         ConfigurationError: No client can be built: no region, no such profile.
         CassetteError: The cassette cannot be written, or replayed; or nothing was asked in the block.
     """
-    if mode not in ("rewrite", "once", "none"):
-        raise ValidationError('mode must be "rewrite", "once" or "none"', parameter="mode")
+    checks.one_of(mode, "mode", "rewrite", "once", "none")
     if isinstance(client, PersonalizeRuntime):
         raise ValidationError(
             "client is a PersonalizeRuntime: give the boto3 client that it uses, or region_name, and take "

@@ -113,7 +113,7 @@ def test_every_row_is_there_with_its_values(rows: list[tuple[str, float | None, 
 
 
 def test_metadata_columns_as_one_string_are_refused() -> None:
-    with pytest.raises(ValidationError, match="list of names") as caught:
+    with pytest.raises(ValidationError, match=r"list of column names; for a single one write \[name\]") as caught:
         to_dicts(ANSWER, metadata_columns="TITLE")
     assert caught.value.parameter == "metadata_columns"
 
