@@ -130,7 +130,8 @@ def one_of(value: Any, parameter: str, *choices: str) -> None:
         ValidationError: It is none of them.
     """
     if not isinstance(value, str) or value not in choices:
-        named = " or ".join(f'"{choice}"' for choice in choices)
+        *others, last = (f'"{choice}"' for choice in choices)
+        named = f"{', '.join(others)} or {last}"
         raise ValidationError(f"{parameter} must be {named}, not {describe(value)}", parameter=parameter)
 
 

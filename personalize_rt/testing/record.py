@@ -29,9 +29,10 @@ from typing import Any, Literal, cast, overload
 from personalize_rt import checks, forks
 from personalize_rt.client import PersonalizeRuntime
 from personalize_rt.errors import ValidationError
+from personalize_rt.files import beside
 from personalize_rt.local.wire import HttpResponse
 from personalize_rt.operations import Operation
-from personalize_rt.testing.cassette import Cassette, Exchange, beside
+from personalize_rt.testing.cassette import Cassette, Exchange
 from personalize_rt.testing.endpoint import CassetteError, Endpoint, UnrecordedRequestError
 from personalize_rt.testing.placeholders import Placeholders
 from personalize_rt.transport.forwarding import Answer, Forwarder
@@ -139,7 +140,7 @@ def _check_place(path: Path) -> None:
     """
     if os.path.isdir(path):
         raise CassetteError(f"{path} is a directory: name a file in it")
-    trial = beside(path)
+    trial = Path(beside(path, shared=True))
     try:
         trial.touch()
         trial.unlink()
