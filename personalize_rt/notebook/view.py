@@ -11,7 +11,18 @@ from personalize_rt.notebook.compare import Comparison, Move
 from personalize_rt.notebook.frames import Result, metadata_names
 from personalize_rt.results import ActionRecommendations, PredictedItem, Ranking
 
-__all__ = ["MOST_ROWS", "Row", "View", "count", "measure_names", "movement", "score_text", "title_column", "view_of"]
+__all__ = [
+    "MOST_ROWS",
+    "Row",
+    "View",
+    "count",
+    "measure_names",
+    "movement",
+    "score_text",
+    "steps",
+    "title_column",
+    "view_of",
+]
 
 MOST_ROWS = 50
 
@@ -31,6 +42,7 @@ class Row:
         share: The score as a part of the highest one, from 0 to 1; a propensity as it is.
         promotion: The promotion that put it here, or ``None``.
         reasons: Why it is here.
+        moved: By how many places it is higher than it was, or ``None``.
     """
 
     rank: int
@@ -41,6 +53,7 @@ class Row:
     share: float
     promotion: str | None
     reasons: tuple[str, ...]
+    moved: int | None
 
 
 @attrs.frozen(repr=False)
@@ -55,6 +68,7 @@ class View:
         columns: The names of the columns of ``texts``.
         has_scores: Whether any row has a score.
         has_marks: Whether any row has a promotion or a reason.
+        has_moves: Whether it is known where the rows were before.
         rows: The rows to show, those of ``apart`` left out.
         apart: The rows at the end that the model does not know.
         total: How many rows the answer has.
@@ -69,6 +83,7 @@ class View:
     columns: tuple[str, ...]
     has_scores: bool
     has_marks: bool
+    has_moves: bool
     rows: tuple[Row, ...]
     apart: tuple[Row, ...]
     total: int
@@ -89,11 +104,17 @@ class View:
         return tuple(notes)
 
 
-def view_of(result: Result, catalogue: Catalogue) -> View:
+def view_of(result: Result, catalogue: Catalogue, *, most: int | None = MOST_ROWS, before: Sequence[str] = ()) -> View:
     """Choose what to show of an answer, and in which words.
 
     A title comes from a column called title or name; of a column that both the answer and the catalogue have, the
     answer's value counts.
+
+    Args:
+        result: The answer.
+        catalogue: More columns.
+        most: How many rows to show; ``None`` for all.
+        before: The ids in the order before, to show how far each moved.
     """
     known = _end_of_scored(result)
     metadata = [] if isinstance(result, ActionRecommendations) else metadata_names(result)
@@ -105,7 +126,8 @@ def view_of(result: Result, catalogue: Catalogue) -> View:
     if isinstance(result, ActionRecommendations):
         highest = max(highest, 1.0)  # a propensity is a part of 1, whatever the other actions have
     rows: list[Row] = []
-    for place in range(min(len(result), MOST_ROWS)):
+    places = {id: place for place, id in reversed(list(enumerate(before)))}
+    for place in range(len(result) if most is None else min(len(result), most)):
         row = result[place]
         item = row if isinstance(row, PredictedItem) else PredictedItem(row.action_id, row.score)
         texts = {name: _text(item, name, catalogue) for name in columns}
@@ -119,6 +141,7 @@ def view_of(result: Result, catalogue: Catalogue) -> View:
                 share=max(0.0, item.score / highest) if item.score is not None and highest > 0 else 0.0,
                 promotion=item.promotion_name,
                 reasons=item.reason,
+                moved=places[item.item_id] - place if item.item_id in places else None,
             )
         )
     return View(
@@ -129,6 +152,7 @@ def view_of(result: Result, catalogue: Catalogue) -> View:
         columns=tuple(others),
         has_scores=any(score is not None for score in result.scores),
         has_marks=any(row.promotion is not None or row.reasons for row in rows),
+        has_moves=bool(places),
         rows=tuple(rows[:known]),
         apart=tuple(rows[known:]),
         total=len(result),
@@ -211,7 +235,11 @@ def movement(move: Move) -> tuple[str, str]:
         return "new", "up"
     if move.after is None:
         return "left out", "down"
-    places = move.before - move.after
+    return steps(move.before - move.after)
+
+
+def steps(places: int) -> tuple[str, str]:
+    """By how many places an item is higher now, in signs, and how that looks."""
     if places == 0:
         return "=", "quiet"
     return (f"▲ {places:,}", "up") if places > 0 else (f"▼ {-places:,}", "down")
