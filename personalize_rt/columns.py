@@ -15,6 +15,7 @@ from personalize_rt.errors import ValidationError
 from personalize_rt.extras import need
 from personalize_rt.interactions import Interaction
 from personalize_rt.names import canonical
+from personalize_rt.redaction import describe
 
 __all__ = [
     "as_ids",
@@ -163,15 +164,15 @@ def read_frame(frame: Any, parameter: str) -> Any:
         ModuleNotFoundError: narwhals is not installed.
     """
     if not is_frame(frame):
-        kind = type(frame).__name__
-        raise ValidationError(f"{parameter} is a {kind}, not a pandas, Polars or Arrow frame", parameter=parameter)
+        problem = f"{parameter} is {describe(frame)}, not a pandas, Polars or Arrow frame"
+        raise ValidationError(problem, parameter=parameter)
     nw = _narwhals(parameter)
     read = nw.from_native(frame, pass_through=True)
     if isinstance(read, nw.LazyFrame):
         return read.collect()
     if not isinstance(read, nw.DataFrame):
-        kind = type(frame).__name__
-        raise ValidationError(f"{parameter} is a {kind}; make a table or a frame of it first", parameter=parameter)
+        problem = f"{parameter} is {describe(frame)}; make a table or a frame of it first"
+        raise ValidationError(problem, parameter=parameter)
     return read
 
 

@@ -19,8 +19,8 @@ def describe(value: Any) -> str:
         return "None"
     kind = type(value).__name__
     article = "an" if kind[0].lower() in "aeiou" else "a"
-    if isinstance(value, str | bytes):
-        return f"{article} {kind} of {_count(len(value), 'byte' if isinstance(value, bytes) else 'character')}"
+    if isinstance(value, str | bytes | bytearray):
+        return f"{article} {kind} of {_count(len(value), 'character' if isinstance(value, str) else 'byte')}"
     try:
         return f"{article} {kind} of {_count(len(value), 'item')}"
     except TypeError:  # it has no size
