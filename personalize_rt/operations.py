@@ -67,6 +67,11 @@ class Promotion:
     filter_values: Mapping[str, FilterValue] | None = attrs.field(default=None, kw_only=True, repr=False)
 
 
+# Members that name something, none of it personal; and those that hold nothing personal by themselves.
+_NAMED = ("campaignArn", "recommenderArn", "filterArn", "itemId", "inputList", "name")
+_SHOWN = {*_NAMED, "metadataColumns", "numResults", "percentPromotedItems"}
+
+
 def _texts(value: Any) -> Iterator[str]:
     """The texts and numbers in a value, as texts."""
     if isinstance(value, str):
@@ -107,20 +112,24 @@ class Request(Generic[ResultT]):
         """Every value that messages may show: ARNs, ids of items, and the names of members, columns and parameters."""
         yield from self.operation.checks
         for members in self._parts():
-            for name in ("campaignArn", "recommenderArn", "filterArn", "itemId", "inputList", "name"):
+            for name in _NAMED:
                 yield from _texts(members.get(name))
             for name in ("context", "filterValues"):
                 yield from _texts([*members[name]] if isinstance(members.get(name), dict) else None)
         yield from _texts(self.members.get("metadataColumns"))
 
     def personal_values(self) -> Iterator[str]:
-        """Every value that no message may show: user id, context values, filter values."""
+        """Every value that no message may show: user id, context and filter values, and members that are not known."""
         for members in self._parts():
-            yield from _texts(members.get("userId"))
-            yield from _texts(members.get("context"))
-            for value in _texts(members.get("filterValues")):
-                yield value
-                yield from (part.strip('"') for part in re.findall(r'"[^"]*"|[^",]+', value))
+            for name, value in members.items():
+                if name in _SHOWN:
+                    continue
+                if name == "promotions" and members is self.members and isinstance(value, list | tuple):
+                    value = [row for row in cast("Iterable[Any]", value) if not isinstance(row, dict)]
+                for text in _texts(value):
+                    yield text
+                    if name not in ("userId", "context"):
+                        yield from (part.strip('"') for part in re.findall(r'"[^"]*"|[^",]+', text))
 
     def _parts(self) -> Iterator[Mapping[str, Any]]:
         """The request and its promotions. One that is passed on for somebody else was not checked."""
