@@ -135,7 +135,7 @@ def one_of(value: Any, parameter: str, *choices: str) -> None:
         raise ValidationError(f"{parameter} must be {named}, not {describe(value)}", parameter=parameter)
 
 
-def listed(values: Any, parameter: str, what: str = "item ids", one: str = "item_id") -> tuple[Any, ...]:
+def listed(values: Any, parameter: str, what: str = "item ids", one: str = "item_id") -> list[Any]:
     """The elements of an iterable, or of a column of a frame; a text is no list of its characters.
 
     Args:
@@ -162,7 +162,7 @@ def listed(values: Any, parameter: str, what: str = "item ids", one: str = "item
         elements = None
     if elements is None:  # out of the handler, since the error in it may show the value
         raise ValidationError(f"{parameter} is {describe(values)}, not a list of {what}", parameter=parameter)
-    return tuple(elements)
+    return list(elements)
 
 
 def ids(values: Any, parameter: str) -> tuple[str, ...]:
@@ -178,4 +178,4 @@ def ids(values: Any, parameter: str) -> tuple[str, ...]:
                 f"{parameter}[{place}] is {describe(id)}, not a str; turn ids into text as the data set spells them",
                 parameter=parameter,
             )
-    return found
+    return tuple(found)

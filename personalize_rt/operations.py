@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import attrs
 
+from personalize_rt import checks
 from personalize_rt.errors import ValidationError
 from personalize_rt.filters.values import FilterValue, encode_values
 from personalize_rt.limits import Limits
+from personalize_rt.names import ARN, PARAMETER_NAME, RESOURCE_NAME
 from personalize_rt.redaction import describe
 from personalize_rt.results import ActionRecommendations, Ranking, Recommendations, ResponseInfo
 
@@ -41,11 +43,6 @@ __all__ = [
 
 ResultT = TypeVar("ResultT")
 Spell = Callable[[str], str]
-
-_ARN = re.compile(r"arn:([a-z\d-]+):personalize:.*:.*:.+")
-# Compiled when they are first used: most programs name no promotion and no context.
-_PROMOTION_NAME = r"[a-zA-Z0-9][a-zA-Z0-9\-_]*"
-_NAME = r"[A-Za-z\d_]+"
 
 
 @attrs.frozen
@@ -249,7 +246,7 @@ def _check_id(value: Any, where: _Where) -> None:
 
 def _check_arn(value: Any, where: _Where) -> None:
     _check_text(value, where, where.limits.arn_length, "model: Arn")
-    if where.limits.patterns and not _ARN.fullmatch(value):
+    if where.limits.patterns and not ARN.fullmatch(value):
         raise _error(
             f"{where.name} is not an ARN of Personalize: it should look like "
             f"arn:aws:personalize:<region>:<account>:<kind>/<name>, and is {describe(value)}",
@@ -306,7 +303,7 @@ def _check_map(value: Any, where: _Where) -> None:
 
 def _check_name(name: str, where: _Where, limit: int | None, source: str) -> None:
     _at_most(len(name), limit, lambda: f"a mapping with a name of {len(name):,} characters", source, where)
-    if where.limits.patterns and not re.fullmatch(_NAME, name):
+    if where.limits.patterns and not re.fullmatch(PARAMETER_NAME, name):
         raise _error(f"{where.name} has a name with other than letters, digits and _ ({source})", where.name)
 
 
@@ -351,7 +348,7 @@ def _check_promotion(value: Any, where: _Where) -> None:
 
 def _check_promotion_name(value: Any, where: _Where) -> None:
     _check_text(value, where, where.limits.promotion_name_length, "model: PromotionName")
-    if where.limits.patterns and not re.fullmatch(_PROMOTION_NAME, value):
+    if where.limits.patterns and not re.fullmatch(RESOURCE_NAME, value):
         raise _error(f"{where.name} must be letters, digits, - and _, and start with a letter or digit", where.name)
 
 
@@ -505,7 +502,7 @@ def personalized_ranking_request(
         metadataColumns=_columns(metadata_columns),
     )
     # Not left out when empty: an empty list is refused, not forgotten.
-    members["inputList"] = _list(input_list, "input_list", "item ids")
+    members["inputList"] = checks.listed(input_list, "input_list")
     return GET_PERSONALIZED_RANKING.request(members, limits, bound)
 
 
@@ -532,24 +529,6 @@ def action_recommendations_request(
 
 def _given(**members: Any) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value is not None}
-
-
-def _list(values: Any, parameter: str, what: str) -> list[Any]:
-    if type(values).__module__ != "builtins":
-        from personalize_rt.columns import as_ids
-
-        values = as_ids(values, parameter)
-    if isinstance(values, str | bytes):
-        raise _error(
-            f"{parameter} is {describe(values)}: it takes a list of {what}; for a single one write [value]", parameter
-        )
-    try:
-        iterator = iter(values)
-    except TypeError:
-        iterator = None
-    if iterator is None:
-        raise _error(f"{parameter} is {describe(values)}, not a list of {what}", parameter)
-    return list(iterator)
 
 
 def _integer(value: Any) -> Any:
@@ -615,7 +594,7 @@ def _columns(columns: Any) -> dict[str, list[str]] | None:
             "metadata_columns is a mapping: it takes a list of column names, and adds the ITEMS key itself",
             "metadata_columns",
         )
-    names = _list(columns, "metadata_columns", "column names")
+    names = checks.listed(columns, "metadata_columns", "column names", "name")
     return {"ITEMS": names} if names else None
 
 
@@ -625,7 +604,7 @@ def _promotions(promotions: Any, limits: Limits) -> list[dict[str, Any]] | None:
             "promotions is a Promotion: it takes a list of them; for a single one write [promotion]", "promotions"
         )
     members: list[dict[str, Any]] = []
-    for n, promotion in enumerate(_list(promotions, "promotions", "promotions")):
+    for n, promotion in enumerate(checks.listed(promotions, "promotions", "promotions", "promotion")):
         if not isinstance(promotion, Promotion):
             raise _error(f"promotions[{n}] is {describe(promotion)}, not a Promotion", f"promotions[{n}]")
         members.append(

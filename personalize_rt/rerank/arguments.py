@@ -33,7 +33,7 @@ def check_context(context: Any) -> None:
 
 def input_items(input_list: Any, limits: Limits) -> tuple[str, ...]:
     """The items of the input, checked."""
-    items = checks.listed(input_list, "input_list")
+    items = tuple(checks.listed(input_list, "input_list"))
     if not items and limits.patterns:
         raise ValidationError("input_list is empty: there is nothing to rank", parameter="input_list", limit=1)
     if limits.input_list is not None and len(items) > limits.input_list:
