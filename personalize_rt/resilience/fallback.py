@@ -358,28 +358,6 @@ class PopularItemsFallback(_Filtering):
         return _told(Ranking(ordered, scores=[None] * len(ordered)), unfiltered)
 
 
-def _checked_ids(item_ids: Any) -> tuple[str, ...]:
-    if type(item_ids).__module__ != "builtins":
-        from personalize_rt.columns import as_ids
-
-        item_ids = as_ids(item_ids, "item_ids")
-    if isinstance(item_ids, str | bytes):
-        raise ValidationError(
-            f"item_ids is {describe(item_ids)}: it takes a list of item ids; for a single one write [item_id]",
-            parameter="item_ids",
-        )
-    if not hasattr(item_ids, "__iter__"):
-        raise ValidationError(f"item_ids is {describe(item_ids)}, not a list of item ids", parameter="item_ids")
-    ids: tuple[Any, ...] = tuple(item_ids)
-    for place, id in enumerate(ids):
-        if not isinstance(id, str):
-            raise ValidationError(
-                f"item_ids[{place}] is {describe(id)}, not a str; turn ids into text as the data set spells them",
-                parameter="item_ids",
-            )
-    return ids
-
-
 class StaleFallback(_Chainable):
     """The last answer of the service to the very same request, however old.
 
