@@ -14,6 +14,8 @@ from typing import Any, TypeVar, cast
 from personalize_rt.errors import ValidationError
 from personalize_rt.extras import need
 from personalize_rt.interactions import Interaction
+from personalize_rt.names import canonical
+from personalize_rt.redaction import describe
 
 __all__ = [
     "as_ids",
@@ -86,7 +88,7 @@ def interactions_from_frame(frame: Any, *, parameter: str = "interactions") -> I
     read = read_frame(frame, parameter)
     names = column_names(read)
     users, items, times = (find_column(names, (name,), parameter) for name in ("USER_ID", "ITEM_ID", "TIMESTAMP"))
-    optional = {_plain(name): name for name in names}
+    optional = {canonical(name): name for name in names}
     types, amounts = optional.get("eventtype"), optional.get("eventvalue")
     nothing: Sequence[None] = [None] * len(read)
     return map(
@@ -162,15 +164,15 @@ def read_frame(frame: Any, parameter: str) -> Any:
         ModuleNotFoundError: narwhals is not installed.
     """
     if not is_frame(frame):
-        kind = type(frame).__name__
-        raise ValidationError(f"{parameter} is a {kind}, not a pandas, Polars or Arrow frame", parameter=parameter)
+        problem = f"{parameter} is {describe(frame)}, not a pandas, Polars or Arrow frame"
+        raise ValidationError(problem, parameter=parameter)
     nw = _narwhals(parameter)
     read = nw.from_native(frame, pass_through=True)
     if isinstance(read, nw.LazyFrame):
         return read.collect()
     if not isinstance(read, nw.DataFrame):
-        kind = type(frame).__name__
-        raise ValidationError(f"{parameter} is a {kind}; make a table or a frame of it first", parameter=parameter)
+        problem = f"{parameter} is {describe(frame)}; make a table or a frame of it first"
+        raise ValidationError(problem, parameter=parameter)
     return read
 
 
@@ -189,18 +191,14 @@ def find_column(names: Sequence[str], wanted: Sequence[str], parameter: str) -> 
     Raises:
         ValidationError: It has none of them; the message names its columns.
     """
-    by_name = {_plain(name): name for name in reversed(names)}
+    by_name = {canonical(name): name for name in reversed(names)}
     for name in wanted:
-        if _plain(name) in by_name:
-            return by_name[_plain(name)]
+        if canonical(name) in by_name:
+            return by_name[canonical(name)]
     raise ValidationError(
         f"{parameter} has no column {' or '.join(wanted)}; its columns are: {', '.join(names) or 'none'}",
         parameter=parameter,
     )
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", "").lower()
 
 
 def _narwhals(parameter: str) -> Any:

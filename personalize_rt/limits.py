@@ -9,10 +9,16 @@ from __future__ import annotations
 
 import attrs
 
+from personalize_rt import checks
 from personalize_rt.errors import ValidationError
 from personalize_rt.redaction import describe
 
-__all__ = ["Limits"]
+__all__ = ["DEFAULT_NUM_ACTIONS", "DEFAULT_NUM_RESULTS", "Limits"]
+
+DEFAULT_NUM_RESULTS = 25
+"""Items of GetRecommendations when ``num_results`` is not given (API reference: numResults)."""
+DEFAULT_NUM_ACTIONS = 5
+"""Actions of GetActionRecommendations, likewise."""
 
 
 @attrs.frozen
@@ -76,14 +82,12 @@ class Limits:
         for field in attrs.fields(type(self)):
             value: object = getattr(self, field.name)
             if field.name == "patterns":
-                wanted = None if isinstance(value, bool) else "True or False"
-            elif value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
-                wanted = None
-            else:
-                wanted = "a whole number from 0, or None for no limit"
-            if wanted is not None:
-                given = value if type(value) is int else describe(value)
-                raise ValidationError(f"the limit {field.name} is {given}: it takes {wanted}", parameter=field.name)
+                if not isinstance(value, bool):
+                    raise ValidationError(
+                        f"patterns must be True or False, not {describe(value)}", parameter="patterns"
+                    )
+            elif value is not None:
+                checks.whole(value, field.name, least=0, note=", or None for no limit")
 
     @classmethod
     def off(cls) -> Limits:

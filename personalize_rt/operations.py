@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
 import attrs
 
+from personalize_rt import checks
 from personalize_rt.arguments import (
     LISTS,
     PERSONAL,
@@ -30,6 +31,7 @@ from personalize_rt.arguments import (
 from personalize_rt.errors import ValidationError
 from personalize_rt.filters.values import encode_values
 from personalize_rt.limits import Limits
+from personalize_rt.names import ARN, PARAMETER_NAME, RESOURCE_NAME
 from personalize_rt.redaction import describe
 from personalize_rt.results import ActionRecommendations, Ranking, Recommendations, ResponseInfo
 
@@ -52,10 +54,10 @@ __all__ = [
 ResultT = TypeVar("ResultT")
 Spell = Callable[[str], str]
 
-_ARN = re.compile(r"arn:([a-z\d-]+):personalize:.*:.*:.+")
-# Compiled when they are first used: most programs name no promotion and no context.
-_PROMOTION_NAME = r"[a-zA-Z0-9][a-zA-Z0-9\-_]*"
-_NAME = r"[A-Za-z\d_]+"
+
+# Members that name something, none of it personal; and those that hold nothing personal by themselves.
+_NAMED = ("campaignArn", "recommenderArn", "filterArn", "itemId", "inputList", "name")
+_SHOWN = {*_NAMED, "metadataColumns", "numResults", "percentPromotedItems"}
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -98,20 +100,24 @@ class Request(Generic[ResultT]):
         """Every value that messages may show: ARNs, ids of items, and the names of members, columns and parameters."""
         yield from self.operation.checks
         for members in self._parts():
-            for name in ("campaignArn", "recommenderArn", "filterArn", "itemId", "inputList", "name"):
+            for name in _NAMED:
                 yield from _texts(members.get(name))
             for name in PERSONAL:
                 yield from _texts([*members[name]] if isinstance(members.get(name), dict) else None)
         yield from _texts(self.members.get("metadataColumns"))
 
     def personal_values(self) -> Iterator[str]:
-        """Every value that no message may show, and the texts in quotes within filter values."""
+        """Every value that no message may show: user id, context and filter values, and members that are not known."""
         for members in self._parts():
-            for name in PERSONAL:
-                for value in _texts(members.get(name)):
-                    yield value
-                    if name == "filterValues":
-                        yield from (part.strip('"') for part in re.findall(r'"[^"]*"|[^",]+', value))
+            for name, value in members.items():
+                if name in _SHOWN:
+                    continue
+                if name == "promotions" and members is self.members and isinstance(value, list | tuple):
+                    value = [row for row in cast("Iterable[Any]", value) if not isinstance(row, dict)]
+                for text in _texts(value):
+                    yield text
+                    if name not in ("userId", "context"):
+                        yield from (part.strip('"') for part in re.findall(r'"[^"]*"|[^",]+', text))
 
     def _parts(self) -> Iterator[Mapping[str, Any]]:
         """The request and its promotions. One that is passed on for somebody else was not checked."""
@@ -236,7 +242,7 @@ def _check_id(value: Any, where: _Where) -> None:
 
 def _check_arn(value: Any, where: _Where) -> None:
     _check_text(value, where, where.limits.arn_length, "model: Arn")
-    if where.limits.patterns and not _ARN.fullmatch(value):
+    if where.limits.patterns and not ARN.fullmatch(value):
         raise _error(
             f"{where.name} is not an ARN of Personalize: it should look like "
             f"arn:aws:personalize:<region>:<account>:<kind>/<name>, and is {describe(value)}",
@@ -293,7 +299,7 @@ def _check_map(value: Any, where: _Where) -> None:
 
 def _check_name(name: str, where: _Where, limit: int | None, source: str) -> None:
     _at_most(len(name), limit, lambda: f"a mapping with a name of {len(name):,} characters", source, where)
-    if where.limits.patterns and not re.fullmatch(_NAME, name):
+    if where.limits.patterns and not re.fullmatch(PARAMETER_NAME, name):
         raise _error(f"{where.name} has a name with other than letters, digits and _ ({source})", where.name)
 
 
@@ -338,7 +344,7 @@ def _check_promotion(value: Any, where: _Where) -> None:
 
 def _check_promotion_name(value: Any, where: _Where) -> None:
     _check_text(value, where, where.limits.promotion_name_length, "model: PromotionName")
-    if where.limits.patterns and not re.fullmatch(_PROMOTION_NAME, value):
+    if where.limits.patterns and not re.fullmatch(RESOURCE_NAME, value):
         raise _error(f"{where.name} must be letters, digits, - and _, and start with a letter or digit", where.name)
 
 
@@ -498,24 +504,6 @@ def _steps(kind: type[Any]) -> tuple[attrgetter[Any], tuple[tuple[str, str, Any,
     return attrgetter(*(field.name for field in fields)), tuple(steps)
 
 
-def _list(values: Any, parameter: str, what: str = "item ids") -> list[Any]:
-    if type(values).__module__ != "builtins":
-        from personalize_rt.columns import as_ids
-
-        values = as_ids(values, parameter)
-    if isinstance(values, str | bytes):
-        raise _error(
-            f"{parameter} is {describe(values)}: it takes a list of {what}; for a single one write [value]", parameter
-        )
-    try:
-        iterator = iter(values)
-    except TypeError:
-        iterator = None
-    if iterator is None:
-        raise _error(f"{parameter} is {describe(values)}, not a list of {what}", parameter)
-    return list(iterator)
-
-
 def _integer(value: Any) -> Any:
     """A NumPy integer is one, but JSON does not know it."""
     try:
@@ -563,7 +551,7 @@ def _columns(columns: Any, parameter: str) -> dict[str, list[str]] | None:
         raise _error(
             f"{parameter} is a mapping: it takes a list of column names, and adds the ITEMS key itself", parameter
         )
-    names = _list(columns, parameter, "column names")
+    names = checks.listed(columns, parameter, "column names", "name")
     return {"ITEMS": names} if names else None
 
 
@@ -573,7 +561,7 @@ def _promotions(promotions: Any, parameter: str, limits: Limits) -> list[dict[st
             f"{parameter} is a Promotion: it takes a list of them; for a single one write [promotion]", parameter
         )
     members: list[dict[str, Any]] = []
-    for n, promotion in enumerate(_list(promotions, parameter, "promotions")):
+    for n, promotion in enumerate(checks.listed(promotions, parameter, "promotions", "promotion")):
         name = f"{parameter}[{n}]"
         if not isinstance(promotion, Promotion):
             raise _error(f"{name} is {describe(promotion)}, not a Promotion", name)
@@ -587,7 +575,7 @@ _ENCODE: Mapping[Form, _Encode | None] = {
     "integer": lambda value, _parameter, _limits: _integer(value),
     "mapping": lambda value, parameter, _limits: _mapping(value, parameter),
     "filter values": _filter_values,
-    "item ids": lambda value, parameter, _limits: _list(value, parameter),
+    "item ids": lambda value, parameter, _limits: checks.listed(value, parameter),
     "columns": lambda value, parameter, _limits: _columns(value, parameter),
     "promotions": _promotions,
 }

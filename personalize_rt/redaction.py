@@ -19,8 +19,8 @@ def describe(value: Any) -> str:
         return "None"
     kind = type(value).__name__
     article = "an" if kind[0].lower() in "aeiou" else "a"
-    if isinstance(value, str | bytes):
-        return f"{article} {kind} of {_count(len(value), 'byte' if isinstance(value, bytes) else 'character')}"
+    if isinstance(value, str | bytes | bytearray):
+        return f"{article} {kind} of {_count(len(value), 'character' if isinstance(value, str) else 'byte')}"
     try:
         return f"{article} {kind} of {_count(len(value), 'item')}"
     except TypeError:  # it has no length
@@ -29,7 +29,10 @@ def describe(value: Any) -> str:
 
 def shown_number(value: Any) -> str:
     """A number itself, for arguments that are settings and never personal; for other values :func:`describe`."""
-    return f"{value}" if isinstance(value, int | float) else describe(value)
+    # Python writes no int of thousands of digits.
+    if isinstance(value, float) or (isinstance(value, int) and value.bit_length() <= 64):
+        return f"{value}"
+    return describe(value)
 
 
 def _count(number: int, unit: str) -> str:

@@ -10,15 +10,17 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import FrozenInstanceError, dataclass
 from itertools import repeat
 from math import fsum, inf, isfinite
 from types import NoneType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar, cast, overload
 
 import attrs
 
 from personalize_rt.decoding import Columns
 from personalize_rt.errors import PersonalizeError, ResponseError
+from personalize_rt.names import canonical
 from personalize_rt.redaction import MASK, describe
 
 if TYPE_CHECKING:
@@ -36,10 +38,7 @@ __all__ = [
 
 Source = Literal["service", "cache", "fallback", "local"]
 Scores = tuple[float | None, ...]
-
-
-def _canonical(name: str) -> str:
-    return name.replace("_", "").lower()
+RowT = TypeVar("RowT")
 
 
 def _copied(values: Mapping[str, str]) -> dict[str, str]:
@@ -69,9 +68,9 @@ class Metadata(Mapping[str, str]):
         if value is not None:
             return value
         if isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - a mapping may be asked for anything
-            wanted = _canonical(name)
+            wanted = canonical(name)
             for key, value in self._values.items():
-                if _canonical(key) == wanted:
+                if canonical(key) == wanted:
                     return value
         raise KeyError(f"no column {name!r} in this item's metadata; it has {sorted(map(_shown_name, self._values))}")
 
@@ -82,7 +81,7 @@ class Metadata(Mapping[str, str]):
         return len(self._values)
 
     def _key(self) -> frozenset[tuple[str, str]]:
-        return frozenset((_canonical(name), value) for name, value in self._values.items())
+        return frozenset((canonical(name), value) for name, value in self._values.items())
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Metadata):
@@ -116,37 +115,27 @@ def _as_metadata(value: Mapping[str, str] | None) -> Metadata:
     return value if isinstance(value, Metadata) else Metadata(value)
 
 
-class _OfDataclass:
-    """What a dataclass with the fields of an attrs class has, made when it is asked for.
-
-    ``polars.DataFrame(result)`` and ``pandas.DataFrame(result)`` take a result for a sequence of rows before they ask
-    it for Arrow data, and of rows they know dataclasses, but not attrs.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._made: dict[type, Any] = {}
-
-    def __get__(self, row: object, kind: type) -> Any:
-        if kind not in self._made:
-            from dataclasses import make_dataclass
-
-            # Types are read from the class itself.
-            twin = make_dataclass(kind.__name__, [field.name for field in attrs.fields(kind)])
-            self._made[kind] = getattr(twin, self._name)
-        return self._made[kind]
-
-
-def _known_reasons(reasons: tuple[str, ...]) -> str:
-    """Reasons for a ``repr``: those that AWS documents; others are sentences of the service about somebody."""
-    return repr(tuple(reason if reason in _REASONS else MASK for reason in reasons))
-
-
 # service.md section 3.7
 _REASONS = ("Exploration", "Popular item", "Promoted item")
 
 
-@attrs.frozen
+# Rows are dataclasses: polars.DataFrame(result) and pandas.DataFrame(result) take a result for a sequence of rows
+# before they ask it for Arrow data, and know dataclasses, but not attrs.
+
+
+def _refuse_change(row: object, name: str, value: object = None) -> Never:
+    raise FrozenInstanceError(f"cannot assign to field {name!r}")
+
+
+def _frozen(row: type[RowT]) -> type[RowT]:
+    """A dataclass with slots whose own check, for a name that is no field, would fail with a TypeError."""
+    for method in ("__setattr__", "__delattr__"):
+        setattr(row, method, _refuse_change)
+    return row
+
+
+@_frozen
+@dataclass(frozen=True, slots=True, weakref_slot=True, init=False, repr=False)
 class PredictedItem:
     """One item of an answer.
 
@@ -164,14 +153,35 @@ class PredictedItem:
     item_id: str
     score: float | None = None
     promotion_name: str | None = None
-    metadata: Metadata = attrs.field(default=_NO_METADATA, converter=_as_metadata)
-    reason: tuple[str, ...] = attrs.field(default=(), converter=_strings, repr=_known_reasons)
+    metadata: Metadata = _NO_METADATA
+    reason: tuple[str, ...] = ()
 
-    __dataclass_fields__: ClassVar[Any] = _OfDataclass("__dataclass_fields__")
-    __dataclass_params__: ClassVar[Any] = _OfDataclass("__dataclass_params__")
+    def __init__(
+        self,
+        item_id: str,
+        score: float | None = None,
+        promotion_name: str | None = None,
+        metadata: Mapping[str, str] | None = _NO_METADATA,
+        reason: Iterable[str] = (),
+    ) -> None:
+        put = object.__setattr__
+        put(self, "item_id", item_id)
+        put(self, "score", score)
+        put(self, "promotion_name", promotion_name)
+        put(self, "metadata", metadata if metadata is _NO_METADATA else _as_metadata(metadata))
+        put(self, "reason", tuple(reason))
+
+    def __repr__(self) -> str:
+        # Reasons that AWS documents are shown; others are sentences of the service about somebody.
+        reason = tuple(reason if reason in _REASONS else MASK for reason in self.reason)
+        return (
+            f"PredictedItem(item_id={self.item_id!r}, score={self.score!r}, promotion_name={self.promotion_name!r}, "
+            f"metadata={self.metadata!r}, reason={reason!r})"
+        )
 
 
-@attrs.frozen
+@_frozen
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class PredictedAction:
     """One action of an answer.
 
@@ -183,9 +193,6 @@ class PredictedAction:
 
     action_id: str
     score: float | None = None
-
-    __dataclass_fields__: ClassVar[Any] = _OfDataclass("__dataclass_fields__")
-    __dataclass_params__: ClassVar[Any] = _OfDataclass("__dataclass_params__")
 
 
 @attrs.frozen
@@ -238,8 +245,6 @@ def _reason_column(values: Iterable[Iterable[str]] | None) -> tuple[tuple[str, .
 def _score_column(values: Iterable[float | None] | Callable[[], Scores]) -> Scores | Callable[[], Scores]:
     return values if callable(values) else tuple(values)
 
-
-RowT = TypeVar("RowT")
 
 # service.md section 3.10, and the ids of the embedded service
 _RECOMMENDATION_ID = "RID(?:-[0-9A-Za-z]+)*"

@@ -155,7 +155,7 @@ def test_a_budget_is_the_callers() -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("concurrency", 0), ("max_requests", 0), ("max_requests", 1.5)])
 def test_a_number_that_is_refused_is_shown(name: str, value: float) -> None:
-    with pytest.raises(ValidationError, match=f"{name} is {value}: it must be an int from 1"):
+    with pytest.raises(ValidationError, match=f"{name} must be a whole number from 1.*, not {value}"):
         Service().rank(given={name: value})
 
 

@@ -11,13 +11,14 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
+from personalize_rt import checks
 from personalize_rt.bulk.checkpoint import Checkpoint
 from personalize_rt.bulk.course import Course
 from personalize_rt.bulk.limiter import RateLimiter
 from personalize_rt.bulk.outcomes import Outcome, Summary
 from personalize_rt.bulk.pacing import paced, sent_at
 from personalize_rt.bulk.requests import BulkRequest
-from personalize_rt.bulk.running import OnError, check_requests, checked, number
+from personalize_rt.bulk.running import OnError, check_requests, checked
 from personalize_rt.bulk.working import Done, Halt, Job, Plain, Plan, finished, later
 from personalize_rt.errors import PersonalizeError, ValidationError
 from personalize_rt.redaction import describe
@@ -269,7 +270,7 @@ def arun(
 
     Iterating raises what iterating over :func:`run` does.
     """
-    concurrency = number(concurrency, "concurrency")
+    concurrency = checks.whole(concurrency, "concurrency")
     check_requests(requests, on_error)
     if not hasattr(runtime, "aclose"):
         raise ValidationError(

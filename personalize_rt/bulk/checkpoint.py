@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import Any, cast
 
-from personalize_rt.bulk.disk import replace_file
 from personalize_rt.errors import ValidationError
+from personalize_rt.files import replace_file
 from personalize_rt.redaction import describe
 
 __all__ = ["Checkpoint"]
@@ -88,7 +88,7 @@ class Checkpoint:
         """
         if self._changed:
             state = {"version": VERSION, "before": self._before, "beyond": sorted(self._beyond)}
-            replace_file(self.path, (json.dumps(state) + "\n").encode())
+            replace_file(self.path, lambda file: file.write((json.dumps(state) + "\n").encode()))
             self._changed = False
 
     def remove(self) -> None:

@@ -13,13 +13,14 @@ from typing import IO, Any
 
 import attrs
 
+from personalize_rt import checks
 from personalize_rt.bulk.course import Course, InterruptedRun
 from personalize_rt.bulk.finished import check_output, look_at
 from personalize_rt.bulk.lines import Line, LinePlan
 from personalize_rt.bulk.outcomes import Summary
 from personalize_rt.bulk.parts import Parts, StorageError
 from personalize_rt.bulk.rows import REQUESTS, Reader, open_rows
-from personalize_rt.bulk.running import Run, Runtime, number, open_pool
+from personalize_rt.bulk.running import Run, Runtime, open_pool
 from personalize_rt.client import PersonalizeRuntime
 from personalize_rt.errors import PersonalizeError, ValidationError
 from personalize_rt.extras import need
@@ -193,7 +194,7 @@ class _Job:
     def run(self) -> Summary:
         options = self._options
         shared = self._checked_arguments()
-        concurrency = number(options.concurrency, "concurrency")
+        concurrency = checks.whole(options.concurrency, "concurrency")
         reader = open_rows(self._input, self._kind)
         check_output(self._output)
         if self._output.suffix.lower() == ".parquet":

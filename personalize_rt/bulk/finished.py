@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from personalize_rt.bulk.disk import create_file
 from personalize_rt.bulk.lines import DONE, given
 from personalize_rt.bulk.outcomes import Summary
 from personalize_rt.bulk.parts import StorageError
 from personalize_rt.bulk.rows import Reader
 from personalize_rt.errors import PersonalizeError, ValidationError
 from personalize_rt.extras import need
+from personalize_rt.files import create_file
 
 __all__ = ["check_output", "look_at"]
 

@@ -18,9 +18,7 @@ import math
 import threading
 from typing import TYPE_CHECKING, Protocol
 
-from personalize_rt import forks
-from personalize_rt.errors import ValidationError
-from personalize_rt.redaction import shown_number
+from personalize_rt import checks, forks
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
@@ -95,12 +93,8 @@ class RateLimiter:
     """
 
     def __init__(self, tps: float | None = None, *, context: BaseContext | None = None) -> None:
-        if tps is not None and (
-            isinstance(tps, bool) or not isinstance(tps, int | float) or not 0 < tps < math.inf  # pyright: ignore[reportUnnecessaryIsInstance]
-        ):
-            raise ValidationError(
-                f"tps must be a number of requests a second above 0, not {shown_number(tps)}", parameter="tps"
-            )
+        if tps is not None:
+            checks.number(tps, "tps", "a number of requests a second above 0", lambda it: 0 < it < math.inf)
         self._ceiling = math.inf if tps is None else float(tps)
         self._floor = min(FLOOR, self._ceiling)
         self._state: _State

@@ -33,9 +33,9 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Never
 
-from personalize_rt.bulk.disk import Folder, create_file, place, sync_directory
 from personalize_rt.bulk.lines import DONE
 from personalize_rt.errors import PersonalizeError, ValidationError
+from personalize_rt.files import EVERYBODY, Folder, create_file, place, sync_directory
 
 __all__ = ["Parts", "StorageError"]
 
@@ -359,7 +359,7 @@ class Parts:
             if self._file is not None:
                 self._close_part()
             # The user's own file, so the umask says who may read it; others cannot reach it before it has its name.
-            self._there.write(_WHOLE, lambda file: write(self._lines(), file), permissions=0o666)
+            self._there.write(_WHOLE, lambda file: write(self._lines(), file), permissions=EVERYBODY)
             mark = {"rows": self.rows} | _known_by(self._there.stat(_WHOLE))
             self._there.replace(_MARK, json.dumps(mark).encode())
             if failures is not None and self.failed:

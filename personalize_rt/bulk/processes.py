@@ -25,9 +25,8 @@ __all__ = ["Processes", "open_processes"]
 # Jobs in one message; a process has up to two messages more than it works on.
 CHUNK = 16
 
-# To a process: jobs, or "stop". From it: what has ended, and how many jobs were dropped.
+# To a process: jobs, or "stop".
 _Order = list[Job] | str
-_Report = tuple[list[Done | Halt], int]
 
 
 def open_processes(

@@ -19,6 +19,7 @@ from personalize_rt.arguments import members_of
 from personalize_rt.bulk.requests import BulkRequest, RankRequest, RecommendRequest
 from personalize_rt.errors import ValidationError
 from personalize_rt.extras import need
+from personalize_rt.names import canonical
 from personalize_rt.redaction import describe
 
 __all__ = ["MEMBERS", "REQUESTS", "Reader", "Row", "as_bytes", "as_text", "open_rows", "shown_name"]
@@ -341,7 +342,7 @@ def _known(names: Sequence[str], kind: str, where: str) -> list[str]:
     wanted = [name for name in MEMBERS[kind] if name in _COLUMNS.values()]
     members: list[str] = []
     for name in names:
-        member = _COLUMNS.get(name.replace("_", "").lower())
+        member = _COLUMNS.get(canonical(name))
         if member not in wanted:
             columns = list(map(_column, wanted))
             _refuse_header(where, f"unknown column {shown_name(name, columns)}{_reads(kind, wanted)}")

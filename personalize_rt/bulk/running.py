@@ -8,6 +8,7 @@ from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar
 
+from personalize_rt import checks
 from personalize_rt.bulk.checkpoint import Checkpoint
 from personalize_rt.bulk.course import Course
 from personalize_rt.bulk.limiter import RateLimiter
@@ -17,9 +18,9 @@ from personalize_rt.bulk.threads import Pool, Threads
 from personalize_rt.bulk.working import Plain, Plan
 from personalize_rt.client import PersonalizeRuntime
 from personalize_rt.errors import ValidationError
-from personalize_rt.redaction import describe, shown_number
+from personalize_rt.redaction import describe
 
-__all__ = ["OnError", "Run", "Runtime", "check_requests", "checked", "number", "open_pool", "run"]
+__all__ = ["OnError", "Run", "Runtime", "check_requests", "checked", "open_pool", "run"]
 
 AnswerT = TypeVar("AnswerT")
 ValueT = TypeVar("ValueT", covariant=True)
@@ -176,7 +177,7 @@ def run(
         PersonalizeError: What ended the run.
         OSError: The checkpoint cannot be written.
     """
-    concurrency = number(concurrency, "concurrency")
+    concurrency = checks.whole(concurrency, "concurrency")
     check_requests(requests, on_error)
     pool, limiter = open_pool(runtime, Plain(), concurrency, tps, processes)
     course = Course(
@@ -197,8 +198,7 @@ def check_requests(requests: Any, on_error: Any) -> None:
     Raises:
         ValidationError: Why.
     """
-    if on_error not in ("record", "raise"):
-        raise ValidationError("on_error must be 'record' or 'raise'", parameter="on_error")
+    checks.one_of(on_error, "on_error", "record", "raise")
     if isinstance(requests, BulkRequest):
         raise ValidationError(
             f"requests is a {type(requests).__name__}: it takes many; for a single one write [request]",  # pyright: ignore[reportUnknownArgumentType]
@@ -233,7 +233,7 @@ def open_pool(
     if processes is not None:
         from personalize_rt.bulk.processes import open_processes
 
-        return open_processes(runtime, plan, concurrency, tps, number(processes, "processes"))
+        return open_processes(runtime, plan, concurrency, tps, checks.whole(processes, "processes"))
     limiter = RateLimiter(tps)
     asked = runtime() if callable(runtime) else runtime
     if not isinstance(asked, PersonalizeRuntime):
@@ -241,16 +241,3 @@ def open_pool(
             f"runtime is {describe(asked)}, not a PersonalizeRuntime or a function that builds one", parameter="runtime"
         )
     return Threads(asked, plan, concurrency, limiter), limiter
-
-
-def number(value: Any, parameter: str) -> int:
-    """A count that is at least 1.
-
-    Raises:
-        ValidationError: It is something else.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValidationError(
-            f"{parameter} must be a whole number from 1, not {shown_number(value)}", parameter=parameter
-        )
-    return value

@@ -17,11 +17,11 @@ from personalize_rt.cli.arguments import as_context, as_filter_values, check_tex
 from personalize_rt.cli.bulk import bulk
 from personalize_rt.cli.failures import SERVICE, exit_status, in_one_line
 from personalize_rt.cli.filters import filters
-from personalize_rt.cli.output import as_json, silence, write, write_error
-from personalize_rt.cli.render import actions_table, answer_json, items_table
+from personalize_rt.cli.output import as_json, rendered, reply_json, silence, write, write_error
 from personalize_rt.cli.serve import serve
 from personalize_rt.cli.target import choose_target
 from personalize_rt.errors import PersonalizeError
+from personalize_rt.notebook.frames import Result
 
 __all__ = ["app", "run"]
 
@@ -68,6 +68,13 @@ def run(arguments: Sequence[str]) -> int:
 def _example(command: str) -> str:
     # \b keeps typer from wrapping the line, which people copy.
     return f"\b\nExample:\n{command}"
+
+
+def _shown(answer: Result, *, json: bool, before: Sequence[str] = ()) -> str:
+    from personalize_rt.notebook.terminal import ResultTable
+
+    # All rows: a program may read them.
+    return as_json(reply_json(answer)) if json else rendered(ResultTable(answer, most=None, before=before))
 
 
 @app.callback(invoke_without_command=True)
@@ -126,7 +133,7 @@ def recommend(
         filter_values=as_filter_values(value or ()),
         metadata_columns=metadata,
     )
-    return answer_json(answer) if json else items_table(answer, columns=metadata or ())
+    return _shown(answer, json=json)
 
 
 @app.command(
@@ -166,7 +173,7 @@ def rank(
         filter_values=as_filter_values(value or ()),
         metadata_columns=metadata,
     )
-    return answer_json(answer) if json else items_table(answer, input_list=input_list, columns=metadata or ())
+    return _shown(answer, json=json, before=input_list)
 
 
 @app.command(
@@ -198,7 +205,7 @@ def actions(
         filter_arn=None if filter_arn is None else target.filter(filter_arn),
         filter_values=as_filter_values(value or ()),
     )
-    return answer_json(answer) if json else actions_table(answer)
+    return _shown(answer, json=json)
 
 
 @app.command(

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from personalize_rt.cli.render import as_dict
+from personalize_rt.cli.output import reply_json
 from personalize_rt.local import LocalPersonalize
 from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
 
@@ -120,11 +120,11 @@ class Demo:
                 "userId": self.user_id,
                 "rated": [{"itemId": rated.film.item_id, "rating": rated.rating} for rated in self.rated],
             },
-            "ranking": {"inputList": list(self.input_list), **as_dict(self.ranking), "moved": self.moved()},
-            "recommendations": as_dict(self.recommendations),
-            "similar": {"itemId": self.favourite.item_id, **as_dict(self.similar)},
-            "popular": as_dict(self.popular),
-            "actions": as_dict(self.actions),
+            "ranking": {"inputList": list(self.input_list), **reply_json(self.ranking), "moved": self.moved()},
+            "recommendations": reply_json(self.recommendations),
+            "similar": {"itemId": self.favourite.item_id, **reply_json(self.similar)},
+            "popular": reply_json(self.popular),
+            "actions": reply_json(self.actions),
             "films": {
                 id: {"title": film.title, "year": film.year, "genres": list(film.genres)}
                 for id, film in self.films.items()

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from personalize_rt.cli.demo import CODE, USER, Demo
-from personalize_rt.cli.output import can_show, rendered
-from personalize_rt.cli.render import moved, new_table, shown
+from personalize_rt.cli.output import can_show, rendered, shown
+from personalize_rt.notebook.terminal import moved, new_table
 
 __all__ = ["page"]
 
@@ -67,7 +67,7 @@ def _section(title: str, *parts: str | RenderableType) -> Group:
 
 def _table(*columns: str, widths: Sequence[int | None] = (), headed: bool = True) -> Table:
     """Make a table whose cells are cut, not wrapped, with two spaces between them."""
-    table = new_table()
+    table: Table = new_table(ascii_only=not can_show("─"))
     table.padding, table.show_header = (0, 1, 0, 0), headed
     for name, width in zip_longest(columns, widths):
         table.add_column(
@@ -93,7 +93,13 @@ def _ranking(demo: Demo) -> Table:
         film = demo.films[item.item_id]
         genres = Text("/".join(film.genres) or "not in the data", style="dim")
         table.add_row(
-            str(place + places), str(place), moved(places), _score(item.score), shown(str(film)), film.year, genres
+            str(place + places),
+            str(place),
+            moved(places, ascii_only=not can_show("▲▼")),
+            _score(item.score),
+            shown(str(film)),
+            film.year,
+            genres,
         )
     return table
 

@@ -12,13 +12,13 @@ from rich.tree import Tree
 
 from personalize_rt.cli import options
 from personalize_rt.cli.arguments import as_filter_values
-from personalize_rt.cli.output import as_json, printable, rendered, write_error
-from personalize_rt.cli.render import new_table, shown
+from personalize_rt.cli.output import as_json, can_show, printable, rendered, shown, write_error
 from personalize_rt.cli.target import SAMPLE
 from personalize_rt.errors import FilterSyntaxError
 from personalize_rt.filters import Filter, FilterExpression, FilterScalar, FilterValue, Parameter, encode_values
 from personalize_rt.filters.selection import Explanation
 from personalize_rt.local import LocalPersonalize
+from personalize_rt.notebook.terminal import new_table
 
 __all__ = ["filters"]
 
@@ -120,7 +120,7 @@ def _as_dict(expression: FilterExpression) -> dict[str, Any]:
 def _page(expression: FilterExpression) -> str:
     parts: list[Any] = [_tree(expression), ""]
     if expression.parameters:
-        table = new_table()
+        table = new_table(ascii_only=not can_show("─"))
         for title in ("parameter", "needed", "value", "compared with"):
             table.add_column(title)
         for parameter in expression.parameters.values():
@@ -168,7 +168,7 @@ def _outcome(local: LocalPersonalize, kept: Sequence[str], dropped: Sequence[str
     column = next((name for name in ("TITLE", "NAME") if name in rows.columns), None)
     parts: list[Any] = []
     for one, many, ids in (("stays", "stay", kept), ("goes", "go", dropped)):
-        table = new_table()
+        table = new_table(ascii_only=not can_show("─"))
         head = f"1 {what} {one}" if len(ids) == 1 else f"{len(ids):,} {what}s {many}"
         table.add_column(head, overflow="fold")
         table.add_column("" if column is None else column, overflow="fold")

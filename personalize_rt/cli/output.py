@@ -8,8 +8,21 @@ import sys
 from typing import Any, TextIO
 
 from rich.console import Console, RenderableType
+from rich.text import Text
 
-__all__ = ["as_json", "can_show", "printable", "rendered", "silence", "write", "write_error"]
+from personalize_rt.notebook.frames import Result
+
+__all__ = [
+    "as_json",
+    "can_show",
+    "printable",
+    "rendered",
+    "reply_json",
+    "shown",
+    "silence",
+    "write",
+    "write_error",
+]
 
 # Columns. Effectively unlimited, since programs that read from a pipe expect one line for each item.
 _NO_EDGE = 10_000
@@ -33,6 +46,24 @@ def as_json(value: Any) -> str:
     """Format as a line of JSON, in ASCII if standard output lacks a character."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     return text if can_show(text) else json.dumps(value, indent=2) + "\n"
+
+
+def reply_json(answer: Result) -> dict[str, Any]:
+    """The members of the service's reply, and ``info``: how the answer came about."""
+    info = answer.info
+    return answer.to_response() | {
+        "info": {
+            "requestId": info.request_id,
+            "attempts": info.attempts,
+            "elapsed": round(info.elapsed, 6),
+            "source": info.source,
+        }
+    }
+
+
+def shown(text: str) -> Text:
+    """A text of somebody else as rich shows it: no markup, no control characters."""
+    return Text(printable(text))
 
 
 def rendered(*parts: RenderableType, width: int | None = None) -> str:

@@ -24,6 +24,7 @@ from personalize_rt.errors import FilterValuesError, ValidationError
 from personalize_rt.filters.terms import Target
 from personalize_rt.filters.values import bare_digits
 from personalize_rt.interactions import Interaction
+from personalize_rt.names import canonical
 from personalize_rt.redaction import describe
 
 __all__ = ["Catalogue", "Row"]
@@ -55,9 +56,9 @@ def cell(row: Row, column: str) -> object:
 
 def row_id(row: Row, target: Target) -> str | None:
     """The id in a row: ``ITEM_ID``, ``item_id`` and ``itemId`` are one name."""
-    wanted = target.upper()
+    wanted = canonical(target)
     for name, value in row.items():
-        if name.replace("_", "").upper() == wanted:
+        if canonical(name) == wanted:
             return str(value)
     return None
 
@@ -126,18 +127,18 @@ def as_interaction(event: Interaction | Row) -> Interaction:
             "mappings with ITEM_ID, EVENT_TYPE and TIMESTAMP",
             parameter="interactions",
         )
-    row = {name.replace("_", "").upper(): value for name, value in event.items()}
-    item = row.get("ITEMID", row.get("ACTIONID"))
+    row = {canonical(name): value for name, value in event.items()}
+    item = row.get("itemid", row.get("actionid"))
     if item is None:
         raise ValidationError("an interaction needs ITEM_ID (or ACTION_ID)", parameter="interactions")
-    kind = row.get("EVENTTYPE")
-    timestamp = number(row.get("TIMESTAMP"))
+    kind = row.get("eventtype")
+    timestamp = number(row.get("timestamp"))
     return Interaction(
-        user_id=str(row.get("USERID", "")),
+        user_id=str(row.get("userid", "")),
         item_id=str(item),
         timestamp=float("-inf") if timestamp is None else timestamp,
         event_type=None if kind is None else str(kind),
-        event_value=number(row.get("EVENTVALUE")),
+        event_value=number(row.get("eventvalue")),
     )
 
 

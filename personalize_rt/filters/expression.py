@@ -38,6 +38,7 @@ from personalize_rt.filters.terms import (
 )
 from personalize_rt.filters.values import LEAVE_OUT, FilterValue, RawFilterValue, check_name, decode, encode
 from personalize_rt.limits import Limits
+from personalize_rt.names import ARN
 from personalize_rt.redaction import describe
 
 if TYPE_CHECKING:
@@ -56,7 +57,6 @@ __all__ = [
     "Parameter",
 ]
 
-_ARN = re.compile(r"arn:([a-z\d-]+):personalize:.*:.*:.+")
 _LIMITS = Limits()
 
 
@@ -378,7 +378,7 @@ class Filter:
             FilterSyntaxError: The expression does not parse, or breaks a rule that the service checks.
             ValidationError: ``arn`` is not the ARN of a filter.
         """
-        if not isinstance(cast(object, arn), str) or (limits.patterns and not _ARN.fullmatch(arn)):
+        if not isinstance(cast(object, arn), str) or (limits.patterns and not ARN.fullmatch(arn)):
             raise ValidationError(
                 "a Filter begins with its ARN (arn:aws:personalize:region:account:filter/name), then its expression",
                 parameter="filter_arn",

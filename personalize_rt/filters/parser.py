@@ -26,6 +26,7 @@ from personalize_rt.filters.terms import (
 )
 from personalize_rt.filters.values import read_number
 from personalize_rt.limits import Limits
+from personalize_rt.redaction import describe
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -80,7 +81,7 @@ def parse(text: str, *, limits: Limits = _LIMITS) -> tuple[Clause, ...]:
     """
     if not isinstance(cast(object, text), str):
         raise ValidationError(
-            f"a filter expression is a str, not {type(text).__name__}: "
+            f"a filter expression is a str, not {describe(text)}: "
             'EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("watch")',
             parameter="expression",
         )

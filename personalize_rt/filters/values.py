@@ -47,6 +47,8 @@ import attrs
 
 from personalize_rt.errors import FilterValuesError
 from personalize_rt.limits import Limits
+from personalize_rt.names import PARAMETER_NAME
+from personalize_rt.redaction import describe
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -61,7 +63,6 @@ _MOST_DIGITS = 4300
 
 # Compiled when first used, and cached by `re`: compiling takes longer than the rest of this module's import, and a
 # program without filters does not need it.
-_NAME = r"[A-Za-z0-9_]+"
 _NUMBER = r"-?[0-9]+(?:\.[0-9]+)?"
 _NUMBERS = rf"\s*{_NUMBER}\s*(?:,\s*{_NUMBER}\s*)*"
 _STRING = r'"([^"]+)"'
@@ -85,7 +86,7 @@ class RawFilterValue:
     def __attrs_post_init__(self) -> None:
         if not isinstance(cast(object, self.text), str):
             raise FilterValuesError(
-                f"RawFilterValue holds text that is sent as it is, not {_kind(self.text)}", parameter="text"
+                f"RawFilterValue holds text that is sent as it is, not {describe(self.text)}", parameter="text"
             )
 
     def __repr__(self) -> str:
@@ -114,7 +115,7 @@ def encode_values(values: Mapping[str, FilterValue], *, limits: Limits = _LIMITS
     """
     if not isinstance(cast(object, values), Mapping):
         raise FilterValuesError(
-            f"filter values are a mapping of parameter name to value, not {_kind(values)}", parameter="filter_values"
+            f"filter values are a mapping of parameter name to value, not {describe(values)}", parameter="filter_values"
         )
     if limits.filter_values is not None and len(values) > limits.filter_values:
         raise FilterValuesError(
@@ -138,7 +139,7 @@ def check_name(name: str, *, limits: Limits = _LIMITS) -> None:
         FilterValuesError: With ``.parameter`` ``"filter_values"``.
     """
     if not isinstance(cast(object, name), str):
-        problem = f"the name of a filter parameter is a str, not {_kind(name)}"
+        problem = f"the name of a filter parameter is a str, not {describe(name)}"
     elif limits.filter_key_length is not None and len(name) > limits.filter_key_length:
         raise FilterValuesError(
             f"the name of a filter parameter has {len(name)} characters, at most {limits.filter_key_length} "
@@ -146,9 +147,9 @@ def check_name(name: str, *, limits: Limits = _LIMITS) -> None:
             parameter="filter_values",
             limit=limits.filter_key_length,
         )
-    elif not limits.patterns or re.fullmatch(_NAME, name):
+    elif not limits.patterns or re.fullmatch(PARAMETER_NAME, name):
         return
-    elif name.startswith("$") and re.fullmatch(_NAME, name[1:]):
+    elif name.startswith("$") and re.fullmatch(PARAMETER_NAME, name[1:]):
         problem = f"write {name[1:]!r} instead of {name!r}: the $ belongs to the expression, not to the name"
     else:
         problem = f"{name!r} is no name of a filter parameter: letters A-Z, a-z, digits and underscores only"
@@ -202,13 +203,15 @@ def _string(value: str, parameter: str) -> str:
         written = re.fullmatch(_STRINGS, value)
         _refuse(
             parameter,
-            f"is {_kind(value)} that holds a double quote, for which the filter language has no escape",
+            f"is {describe(value)} that holds a double quote, for which the filter language has no escape",
             "write it without the quotes, which are added (several values as a list), or wrap it in RawFilterValue"
             if written
             else "rename the value in the dataset",
         )
     if not value.isascii() and _has_surrogate(value):
-        _refuse(parameter, f"is {_kind(value)} with an unpaired surrogate", "decode the text with the right encoding")
+        _refuse(
+            parameter, f"is {describe(value)} with an unpaired surrogate", "decode the text with the right encoding"
+        )
     return f'"{value}"'
 
 
@@ -322,19 +325,19 @@ def _array_scalar(value: Any, parameter: str) -> str:
     item = value.item() if (kind is None or kind == "O") and callable(getattr(value, "item", None)) else None
     if isinstance(item, (str, int, float)):
         return _scalar(item, parameter)
-    _refuse(parameter, f"is {_kind(value)}", _ADVICE)
+    _refuse(parameter, f"is {describe(value)}", _ADVICE)
 
 
 def _collection(value: object, parameter: str, limits: Limits) -> str:
     if _is_a(value, bytes, bytearray, memoryview):
-        _refuse(parameter, f"is {_kind(value)}", "decode it to a str")
+        _refuse(parameter, f"is {describe(value)}", "decode it to a str")
     if _is_a(value, Mapping):
-        _refuse(parameter, f"is {_kind(value)}", "give each parameter its own value")
+        _refuse(parameter, f"is {describe(value)}", "give each parameter its own value")
     if not _is_a(value, Iterable) or _is_a(value, type):
-        _refuse(parameter, f"is {_kind(value)}", _ADVICE)
+        _refuse(parameter, f"is {describe(value)}", _ADVICE)
     dimensions = getattr(value, "ndim", 1)
     if isinstance(dimensions, int) and dimensions > 1:
-        _refuse(parameter, f"is {_kind(value)} of {dimensions} dimensions", "send one column or row")
+        _refuse(parameter, f"is {describe(value)}, with {dimensions} dimensions", "send one column or row")
     array: Any = value
     if getattr(getattr(value, "dtype", None), "kind", None) == "f" and hasattr(value, "to_numpy"):
         # Iterating over a pandas Series gives 64-bit floats even if it holds 32-bit ones.
@@ -343,13 +346,11 @@ def _collection(value: object, parameter: str, limits: Limits) -> str:
     limit = limits.filter_value_length
     elements: tuple[object, ...] = tuple(islice(array, None if limit is None else limit // 2 + 2))
     if not elements:
-        kind = _kind(value)
-        problem = f"is {kind}" if kind.startswith("an empty") else f"is {kind} without elements"
-        _refuse(parameter, problem, LEAVE_OUT)
+        _refuse(parameter, "has no elements", LEAVE_OUT)
     texts = [_element(element, f"{parameter}[{position}]") for position, element in enumerate(elements)]
     quoted = texts[0].startswith('"')
     if any(text.startswith('"') is not quoted for text in texts):
-        _refuse(parameter, f"is {_kind(value)} that mixes str and numbers", "send one kind only")
+        _refuse(parameter, f"is {describe(value)} that mixes str and numbers", "send one kind only")
     if isinstance(value, (set, frozenset)):
         texts.sort(key=None if quoted else read_number)
     return ",".join(texts)
@@ -362,8 +363,8 @@ def _element(value: Any, parameter: str) -> str:
     if text:
         return text
     if _is_a(value, Iterable) and not _is_a(value, bytes, bytearray, memoryview, Mapping):
-        _refuse(parameter, f"is {_kind(value)} inside a list", "send one flat list")
-    _refuse(parameter, f"is {_kind(value)}", _ADVICE)
+        _refuse(parameter, f"is {describe(value)} inside a list", "send one flat list")
+    _refuse(parameter, f"is {describe(value)}", _ADVICE)
 
 
 def _is_a(value: object, *kinds: type) -> bool:
@@ -388,7 +389,7 @@ def decode(text: str, *, parameter: str | None = None) -> str | int | Decimal | 
         FilterValuesError: The text is neither quoted strings nor bare numbers.
     """
     if not isinstance(cast(object, text), str):
-        raise FilterValuesError(f"an encoded filter value is a str, not {_kind(text)}", parameter=parameter)
+        raise FilterValuesError(f"an encoded filter value is a str, not {describe(text)}", parameter=parameter)
     found: list[Any]
     if re.fullmatch(_STRINGS, text):
         found = re.findall(_STRING, text)
@@ -396,7 +397,7 @@ def decode(text: str, *, parameter: str | None = None) -> str | int | Decimal | 
         found = [read_number(number) for number in text.split(",")]
     else:
         raise FilterValuesError(
-            f"the filter value {'' if parameter is None else f'of {parameter} '}({_kind(text)}) is neither numbers "
+            f"the filter value {'' if parameter is None else f'of {parameter} '}({describe(text)}) is neither numbers "
             'nor strings in double quotes, joined by commas: write "Comedy","Drama" with the quotes inside the value',
             parameter=parameter,
         )
@@ -433,16 +434,3 @@ def _refuse_bool(parameter: str) -> NoReturn:
         "is a bool, and boolean fields cannot be filtered",
         'send "True" or "False" for a field of strings, 1 or 0 for one of numbers',
     )
-
-
-def _kind(value: object) -> str:
-    """Kind and size of a value, for messages."""
-    name = type(value).__name__
-    kind = f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
-    if not isinstance(value, (str, bytes, bytearray, list, tuple, set, frozenset, dict)):
-        return kind
-    size = len(cast("list[object]", value))
-    if not size:
-        return f"an empty {name}"
-    unit = "character" if isinstance(value, str) else "byte" if isinstance(value, (bytes, bytearray)) else "element"
-    return f"{kind} of {size:,} {unit}{'' if size == 1 else 's'}"

@@ -18,6 +18,7 @@ from personalize_rt.errors import FilterValuesError
 from personalize_rt.filters.diagnostics import near
 from personalize_rt.filters.selection import Allowed
 from personalize_rt.filters.terms import Target
+from personalize_rt.limits import DEFAULT_NUM_ACTIONS, DEFAULT_NUM_RESULTS
 from personalize_rt.local.datasets import Datasets, EventLog, Table
 from personalize_rt.local.filtering import Filters, why_unfit
 from personalize_rt.local.metadata import metadata_of
@@ -31,7 +32,7 @@ from personalize_rt.operations import GET_ACTION_RECOMMENDATIONS, Operation
 __all__ = ["Engine", "RefusedError", "Resource", "Row"]
 
 # API reference: the numbers of results when numResults is absent.
-_DEFAULT_RESULTS = {"GetRecommendations": 25, "GetActionRecommendations": 5}
+_DEFAULT_RESULTS = {"GetRecommendations": DEFAULT_NUM_RESULTS, "GetActionRecommendations": DEFAULT_NUM_ACTIONS}
 # The members that an answer depends on. Another one would be accepted and ignored.
 _MEMBERS = frozenset(
     (
@@ -253,7 +254,7 @@ class Engine:
             rows(allowed),
             name=promotion["name"],
             percent=promotion["percentPromotedItems"],
-            results=members.get("numResults") or _DEFAULT_RESULTS["GetRecommendations"],
+            results=members.get("numResults") or DEFAULT_NUM_RESULTS,
             rng=self._rng,
         )
 

@@ -18,7 +18,7 @@ import attrs
 from personalize_rt import forks
 from personalize_rt.errors import FilterSyntaxError, ValidationError
 from personalize_rt.filters import Catalogue, Filter, FilterExpression, RawFilterValue, Selector, decode
-from personalize_rt.filters.catalogue import ID_COLUMN, EventIndex, History
+from personalize_rt.filters.catalogue import ID_COLUMN, INTERACTIONS_PER_TYPE, EventIndex, History
 from personalize_rt.filters.diagnostics import mask, near, syntax_error
 from personalize_rt.filters.expression import Parameter
 from personalize_rt.filters.selection import Allowed, Explanation
@@ -28,12 +28,12 @@ from personalize_rt.local import schemas
 from personalize_rt.local.datasets import Datasets, EventLog, Table
 from personalize_rt.local.schemas import Value
 from personalize_rt.local.stream import Stream
+from personalize_rt.names import is_resource_name
 
 __all__ = ["Filters", "StoredFilter", "check_fields", "parse", "why_unfit"]
 
 # Guide, limits: distinct fields over all filters of a dataset group.
 _FIELDS_OF_ALL = 20
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]{0,62}")
 _NUMERIC = ("long", "int", "double", "float")
 _DIGITS = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 # What an expression calls a dataset, and what this package does.
@@ -46,7 +46,6 @@ _OPTION = {
     "Interactions": "interactions",
     "Action_Interactions": "action_interactions",
 }
-_CONSIDERED: Mapping[Target, int] = {"ItemID": 100, "ActionID": 300}
 
 
 # Making a filter.
@@ -231,7 +230,7 @@ class Filters:
         Raises:
             ValidationError: The name is none, or taken; or too many fields are in use.
         """
-        if not _NAME.fullmatch(name):
+        if not is_resource_name(name):
             raise ValidationError(
                 f"{name!r} is no name of a filter: letters, digits, - and _, at most 63", parameter="name"
             )
@@ -374,7 +373,7 @@ def _catalogue_of(target: Target, datasets: Datasets, log: EventLog, stream: Str
         rows = {**dict.fromkeys(log.targets, _NOTHING), **(datasets.items or Table()).lasting_rows()}
     users = {} if datasets.users is None else datasets.users.lasting_rows()
     catalogue = Catalogue(rows, target=target, users=users)
-    catalogue.events = _Histories(log, stream, _CONSIDERED[target])
+    catalogue.events = _Histories(log, stream, INTERACTIONS_PER_TYPE[target])
     return catalogue
 
 

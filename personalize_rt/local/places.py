@@ -2,6 +2,7 @@
 
 :func:`excess` finds, before anything is parsed, what such a parser cannot stand. Places are looked for only in text
 that the parser has accepted, and only when something in it is wrong. All of it takes time linear in the length.
+``docs/decisions/0009-places-in-settings-and-schemas.md`` says what this is worth.
 """
 
 from __future__ import annotations

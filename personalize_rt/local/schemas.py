@@ -21,8 +21,10 @@ from typing import Any, Literal, cast
 
 import attrs
 
+from personalize_rt.limits import Limits
 from personalize_rt.local.places import Source, excess
 from personalize_rt.local.problems import Problems
+from personalize_rt.names import canonical
 
 __all__ = ["DATASETS", "DatasetType", "Field", "FieldType", "Schema", "Value", "infer", "parse", "read_schema"]
 
@@ -30,7 +32,7 @@ FieldType = Literal["string", "long", "int", "double", "float", "boolean"]
 Value = str | int | float | bool | None
 
 _TYPES: tuple[FieldType, ...] = ("string", "long", "int", "double", "float", "boolean")
-_ID_LENGTH = 256
+_ID_LENGTH = cast(int, Limits().id_length)
 _CATEGORY_LENGTH = 1000
 _NAME = re.compile(r"[A-Za-z_][A-Za-z\d_]{0,149}")
 _WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
@@ -227,7 +229,7 @@ class _SchemaReader:
         avro = cast("dict[str, Any]", avro)
         if avro.get("type") != "record":
             self.wrong('expected "type": "record"', "type")
-        if _bare(str(avro.get("name"))) != _bare(self.dataset.name):
+        if canonical(str(avro.get("name"))) != canonical(self.dataset.name):
             self.wrong(f'expected "name": "{self.dataset.name}", the dataset type', "name")
         fields: dict[str, Field] = {}
         names: set[str] = set()
@@ -238,10 +240,10 @@ class _SchemaReader:
                 expected = 'expected {"name": …, "type": …} with a name of letters, digits and _'
                 self.wrong(f"fields[{index}]: {expected}", "fields", index)
                 continue
-            if _bare(name) in seen:
+            if canonical(name) in seen:
                 self.wrong(f"field {name} is there twice (case and _ do not count)", "fields", index, "name")
             names.add(name)
-            seen.add(_bare(name))
+            seen.add(canonical(name))
             field = self._field(name, member, index)
             if field is not None:
                 fields[name] = field
@@ -274,10 +276,6 @@ class _SchemaReader:
 def _name_of(member: Any) -> str | None:
     name: Any = cast("dict[str, Any]", member).get("name") if isinstance(member, dict) else None
     return name if isinstance(name, str) and _NAME.fullmatch(name) else None
-
-
-def _bare(name: str) -> str:
-    return name.replace("_", "").lower()
 
 
 # Inferring a field.

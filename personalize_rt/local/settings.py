@@ -41,6 +41,7 @@ from personalize_rt.local.places import Source, excess, places_in_toml
 from personalize_rt.local.problems import Problems
 from personalize_rt.local.recipes import BATCH_ONLY, RECIPES, Recipe
 from personalize_rt.local.schemas import DATASETS, Schema, read_schema
+from personalize_rt.names import is_resource_name
 
 __all__ = ["FILE", "Declared", "Settings", "add_filters", "read_settings", "resources"]
 
@@ -48,7 +49,6 @@ FILE = "personalize.toml"
 
 Kind = Literal["campaign", "recommender"]
 
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]{0,62}")
 _RECIPE_ARN = "arn:aws:personalize:::recipe/"
 _METADATA = "enableMetadataWithRecommendations"
 _TABLES = ("campaigns", "recommenders", "filters", "schemas", "options")
@@ -190,7 +190,7 @@ class _Reader:
         return texts
 
     def _named(self, table: str, name: str) -> bool:
-        if _NAME.fullmatch(name):
+        if is_resource_name(name):
             return True
         self.wrong(f"{table}.{name}: expected a name of letters, digits, - and _, at most 63", table, name)
         return False

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Protocol, cast
 
+from personalize_rt import checks
 from personalize_rt.columns import as_ids
 from personalize_rt.errors import ValidationError
 from personalize_rt.interactions import Interaction
@@ -98,7 +99,7 @@ def evaluate(
             parameter="interactions",
         )
     known = None if catalogue is None else as_ids(catalogue, "catalogue")
-    items: Collection[str] = split.items if known is None else _listed(known, "catalogue")
+    items: Collection[str] = split.items if known is None else checks.listed(known, "catalogue")
     ask = _ask(_bound(model, campaign_arn, recommender_arn), candidates, split)
     answers = {user: _ids(ask(user)) for user in tracked(relevant, "evaluating", progress)}
     return measure(answers, relevant, catalogue=items, ideal=ideal)
@@ -122,9 +123,7 @@ def _bound(model: Any, campaign_arn: str | None, recommender_arn: str | None) ->
 def _ask(model: Any, candidates: Iterable[str] | None, split: Split) -> Callable[[str], Any]:
     """Make a function that asks the model for a user."""
     if hasattr(model, "rank") and (candidates is not None or not hasattr(model, "recommend")):
-        ranked = (
-            _popular(model, split) if candidates is None else _listed(as_ids(candidates, "candidates"), "candidates")
-        )
+        ranked = _popular(model, split) if candidates is None else checks.listed(candidates, "candidates")
         if not ranked:
             raise ValidationError(
                 "there is nothing to rank: give candidates, or a split with a past", parameter="candidates"
@@ -150,13 +149,7 @@ def _popular(model: Any, split: Split) -> list[str]:
     return [item for item, _ in counts.most_common(limits.input_list)]
 
 
-def _listed(ids: Any, parameter: str) -> Sequence[str]:
-    if isinstance(ids, str | bytes):
-        raise ValidationError(f"{parameter} is {describe(ids)}: it takes a list of item ids", parameter=parameter)
-    return list(ids)
-
-
 def _ids(answer: Any) -> Sequence[str]:
     if isinstance(answer, Ranking | Recommendations):
         return answer.item_ids
-    return _listed(answer, "the answer of the model")
+    return checks.listed(answer, "the answer of the model")

@@ -10,6 +10,7 @@ from itertools import islice
 from math import log2
 from typing import Any, Literal, get_args
 
+from personalize_rt import checks
 from personalize_rt.errors import ValidationError
 from personalize_rt.redaction import describe
 
@@ -54,8 +55,7 @@ def normalized_discounted_cumulative_gain(
     Raises:
         ValidationError: ``k`` is not an int of at least 1, ``ideal`` is neither, or ``relevant`` is a bare ``str``.
     """
-    if ideal not in get_args(Ideal):
-        raise ValidationError('ideal must be "found" or "all"', parameter="ideal")
+    checks.one_of(ideal, "ideal", *get_args(Ideal))
     positions = _hits(ranked, relevant, k)
     if not positions:
         return 0.0
@@ -104,8 +104,7 @@ def _gain(positions: Iterable[int]) -> float:
 
 def _hits(ranked: Sequence[str], relevant: Any, k: Any) -> list[int]:
     """The positions of the relevant items among the first k."""
-    if not isinstance(k, int) or isinstance(k, bool) or k < 1:
-        raise ValidationError(f"k is {k if isinstance(k, int) else describe(k)}; it takes an int from 1", parameter="k")
+    k = checks.whole(k, "k")
     for name, items in (("ranked", ranked), ("relevant", relevant)):
         if isinstance(items, str | bytes):
             raise ValidationError(f"{name} is {describe(items)}: it takes a collection of item ids", parameter=name)

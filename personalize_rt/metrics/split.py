@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from personalize_rt import checks
 from personalize_rt.columns import as_interactions
 from personalize_rt.errors import ValidationError
 from personalize_rt.interactions import Interaction
@@ -68,8 +69,8 @@ def temporal_split(
     Raises:
         ValidationError: A share is out of range, or an event is not an :class:`Interaction`.
     """
-    _check_share("newest", newest, below_1=True)
-    _check_share("test_users", test_users, below_1=False)
+    checks.number(newest, "newest", "a share between 0 and 1", lambda it: 0 < it < 1)
+    checks.number(test_users, "test_users", "a share above 0 and up to 1", lambda it: 0 < it <= 1)
     by_user: dict[str, list[Interaction]] = {}
     for event in sorted(_checked(as_interactions(interactions)), key=_time):
         by_user.setdefault(event.user_id, []).append(event)
@@ -104,10 +105,3 @@ def _checked(interactions: Iterable[Any]) -> Iterable[Interaction]:
         if event.timestamp != event.timestamp:
             raise ValidationError(f"interactions[{n}].timestamp is not a number", parameter="interactions")
         yield event
-
-
-def _check_share(name: str, share: Any, *, below_1: bool) -> None:
-    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1 or (below_1 and share == 1):
-        shown = describe(share) if isinstance(share, bool) or not isinstance(share, int | float) else f"{share}"
-        bounds = "between 0 and 1" if below_1 else "above 0 and up to 1"
-        raise ValidationError(f"{name} is {shown}; it takes a share {bounds}", parameter=name)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
-from math import isfinite, sqrt
-from typing import Any
+from math import sqrt
 
+from personalize_rt import checks
 from personalize_rt.errors import ValidationError
-from personalize_rt.redaction import describe
 
 __all__ = ["kendall_tau", "rank_biased_overlap", "spearman", "top_k_overlap"]
 
@@ -74,7 +73,7 @@ def rank_biased_overlap(first: Iterable[Hashable], second: Iterable[Hashable], p
     Raises:
         ValidationError: ``p`` is not between 0 and 1.
     """
-    _check_p(p)
+    p = checks.number(p, "p", "a number between 0 and 1", lambda it: 0 < it < 1)
     shorter, longer = sorted((list(dict.fromkeys(first)), list(dict.fromkeys(second))), key=len)
     s, l = len(shorter), len(longer)  # noqa: E741 - the paper's names
     if not s:
@@ -110,7 +109,7 @@ def top_k_overlap(first: Iterable[Hashable], second: Iterable[Hashable], k: int)
     Raises:
         ValidationError: ``k`` is not an int of at least 1.
     """
-    _check_k(k)
+    k = checks.whole(k, "k")
     left, right = list(dict.fromkeys(first))[:k], list(dict.fromkeys(second))[:k]
     places = max(len(left), len(right))
     return len({*left} & {*right}) / places if places else 1.0
@@ -167,14 +166,3 @@ def _centred_ranks(values: list[float]) -> list[int]:
 
 def _bounded(value: float) -> float:
     return max(-1.0, min(1.0, value))
-
-
-def _check_p(p: Any) -> None:
-    if isinstance(p, bool) or not isinstance(p, int | float) or not isfinite(p) or not 0 < p < 1:
-        shown = f"{p}" if isinstance(p, float) else describe(p)
-        raise ValidationError(f"p is {shown}; it takes a number between 0 and 1", parameter="p")
-
-
-def _check_k(k: Any) -> None:
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise ValidationError(f"k is {k if isinstance(k, int) else describe(k)}; it takes an int from 1", parameter="k")

@@ -25,9 +25,8 @@ from typing import Any, Literal
 
 import attrs
 
-from personalize_rt.errors import ValidationError
+from personalize_rt import checks
 from personalize_rt.extras import installed, need
-from personalize_rt.redaction import describe
 from personalize_rt.results import ActionRecommendations, Metadata, Ranking, Recommendations
 
 __all__ = ["Result", "arrow_stream", "metadata_names", "to_arrow", "to_dicts", "to_pandas", "to_polars"]
@@ -181,8 +180,4 @@ def _free(name: str, columns: list[_Column]) -> str:
 def _asked(metadata_columns: Any) -> list[str] | None:
     if metadata_columns is None:
         return None
-    if isinstance(metadata_columns, str | bytes):
-        raise ValidationError(
-            f"metadata_columns is {describe(metadata_columns)}: it takes a list of names", parameter="metadata_columns"
-        )
-    return list(dict.fromkeys(metadata_columns))
+    return list(dict.fromkeys(checks.listed(metadata_columns, "metadata_columns", "column names", "name")))

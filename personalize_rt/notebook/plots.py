@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
+from personalize_rt import checks
 from personalize_rt.errors import ValidationError
 from personalize_rt.extras import need
 from personalize_rt.notebook.catalogue import Catalogue, read_catalogue
@@ -81,8 +82,7 @@ def slope_chart(
 
 def draw_slopes(comparison: Comparison, *, items: object = None, rows: int = 25, ax: Any = None) -> Any:
     """Draw the slope chart of a comparison; see :func:`slope_chart`."""
-    if rows < 1:
-        raise ValidationError(f"rows is {rows}; it takes an int from 1", parameter="rows")
+    checks.whole(rows, "rows")
 
     def seen(place: int | None) -> bool:
         return place is not None and place < rows
@@ -194,8 +194,7 @@ def filter_effect(
         ValidationError: ``items`` cannot be read, or ``rows`` is below 1.
         ModuleNotFoundError: matplotlib is not installed.
     """
-    if rows < 1:
-        raise ValidationError(f"rows is {rows}; it takes an int from 1", parameter="rows")
+    checks.whole(rows, "rows")
     comparison = compare(unfiltered, filtered)
     by_place = sorted((move for move in comparison.moves if move.before is not None), key=lambda move: move.before or 0)
     shown = [*by_place, *(move for move in comparison.moves if move.before is None)][:rows]

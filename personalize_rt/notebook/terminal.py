@@ -26,20 +26,46 @@ from personalize_rt.notebook.view import (
     measure_names,
     movement,
     score_text,
+    steps,
     title_column,
     view_of,
 )
 
-__all__ = ["comparison_lines", "new_table", "result_lines"]
+__all__ = ["ResultTable", "comparison_lines", "moved", "new_table", "result_lines"]
 
 _BAR = 12
 _LOOKS = {"up": "green", "down": "red", "quiet": "dim"}
 _ASCII = str.maketrans({"▲": "+", "▼": "-", "τ": "tau", "ρ": "rho", "·": "|", "–": "-", "→": "->"})
 
 
-def result_lines(result: Result, options: Any, catalogue: Catalogue | None = None) -> Iterator[Any]:
-    """Render an answer as a table: at most 50 rows, with a note on the others."""
-    view = view_of(result, catalogue or Catalogue())
+@attrs.frozen
+class ResultTable:
+    """An answer that rich can print, whole if need be.
+
+    Attributes:
+        result: The answer.
+        most: The number of rows to show; ``None`` for all.
+        before: The ids in the order before, to show how far each moved.
+    """
+
+    result: Result
+    most: int | None = MOST_ROWS
+    before: Sequence[str] = ()
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        yield from result_lines(self.result, options, most=self.most, before=self.before)
+
+
+def result_lines(
+    result: Result,
+    options: Any,
+    catalogue: Catalogue | None = None,
+    *,
+    most: int | None = MOST_ROWS,
+    before: Sequence[str] = (),
+) -> Iterator[Any]:
+    """Render an answer as a table, with a note on the rows that are not shown; see :class:`ResultTable`."""
+    view = view_of(result, catalogue or Catalogue(), most=most, before=before)
     writer = _Writer(options)
     if view.degraded is not None:
         kind, message = view.degraded
@@ -65,9 +91,20 @@ def comparison_lines(comparison: Comparison, options: Any, catalogue: Catalogue 
         yield writer.text(f"{count(hidden, 'more row')} not shown; to_dicts() holds all.", "dim")
 
 
-def new_table() -> Any:
-    """Make an empty table in the style of this package."""
-    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+# Rich's own substitute for SIMPLE_HEAD has a bar after each cell.
+_ASCII_HEAD = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+
+
+def new_table(*, ascii_only: bool = False) -> Any:
+    """Make an empty table in the style of this package: its only line is the one below its head."""
+    line = _ASCII_HEAD if ascii_only else box.SIMPLE_HEAD
+    return Table(box=line, show_edge=False, pad_edge=False, header_style="bold")
+
+
+def moved(places: int, *, ascii_only: bool = False) -> Text:
+    """Render the number of places that an item moved up."""
+    text, look = steps(places)
+    return Text(text.translate(_ASCII) if ascii_only else text, style=_LOOKS[look])
 
 
 @attrs.frozen
@@ -88,8 +125,10 @@ class _Writer:
     def view(self, view: View) -> Table:
         titled = any(row.title for row in (*view.rows, *view.apart))
         bars = view.has_scores and not self.options.ascii_only
-        table: Table = new_table()
+        table: Table = new_table(ascii_only=self.options.ascii_only)
         table.add_column("#", justify="right", style="dim")
+        if view.has_moves:
+            table.add_column("moved", justify="right")
         for name in (view.noun, *(["title"] if titled else []), *view.columns):
             table.add_column(self.text(name), overflow="fold")
         if view.has_scores:
@@ -100,7 +139,10 @@ class _Writer:
             table.add_column("why", overflow="fold")
 
         def add(row: ShownRow, style: str | None = None) -> None:
-            cells: list[RenderableType] = [str(row.rank), self.text(row.id)]
+            cells: list[RenderableType] = [str(row.rank)]
+            if view.has_moves:
+                cells.append("" if row.moved is None else moved(row.moved, ascii_only=self.options.ascii_only))
+            cells.append(self.text(row.id))
             cells += [self.text(row.title, "bold")] if titled else []
             cells += map(self.text, row.texts)
             cells += [score_text(row.score)] if view.has_scores else []
@@ -112,7 +154,8 @@ class _Writer:
             add(row)
         if view.apart:
             table.add_section()
-            table.add_row("", self.text(f"{count(view.unscored, view.noun)} unknown to the model:", "dim italic"))
+            indent = [""] * (2 if view.has_moves else 1)
+            table.add_row(*indent, self.text(f"{count(view.unscored, view.noun)} unknown to the model:", "dim italic"))
         for row in view.apart:
             add(row, "dim")
         return table
@@ -123,7 +166,7 @@ class _Writer:
 
     def moves(self, moves: Sequence[Move], labels: Sequence[str], catalogue: Catalogue) -> Table:
         title = title_column(catalogue.columns)
-        table: Table = new_table()
+        table: Table = new_table(ascii_only=self.options.ascii_only)
         table.add_column("item", overflow="fold")
         if title is not None:
             table.add_column("title", overflow="fold")

@@ -19,6 +19,7 @@ __all__ = [
     "measure_names",
     "movement",
     "score_text",
+    "steps",
     "title_column",
     "view_of",
 ]
@@ -41,6 +42,7 @@ class ShownRow:
         share: The score divided by the highest one, from 0 to 1; a propensity is not divided.
         promotion: The promotion that put it here, or ``None``.
         reasons: The service's reasons for it.
+        moved: The number of places that it moved up; ``None`` when not known.
     """
 
     rank: int
@@ -51,6 +53,7 @@ class ShownRow:
     share: float
     promotion: str | None
     reasons: tuple[str, ...]
+    moved: int | None
 
 
 @attrs.frozen(repr=False)
@@ -65,6 +68,7 @@ class View:
         columns: The names of the columns of ``texts``.
         has_scores: Whether any row has a score.
         has_marks: Whether any row has a promotion or a reason.
+        has_moves: True when the order before is known.
         rows: The rows to show, without those of ``apart``.
         apart: The rows at the end that the model does not know.
         total: The number of rows of the answer.
@@ -79,6 +83,7 @@ class View:
     columns: tuple[str, ...]
     has_scores: bool
     has_marks: bool
+    has_moves: bool
     rows: tuple[ShownRow, ...]
     apart: tuple[ShownRow, ...]
     total: int
@@ -99,11 +104,17 @@ class View:
         return tuple(notes)
 
 
-def view_of(result: Result, catalogue: Catalogue) -> View:
+def view_of(result: Result, catalogue: Catalogue, *, most: int | None = MOST_ROWS, before: Sequence[str] = ()) -> View:
     """Make the view of an answer.
 
     Titles come from a column called title or name. If both the answer and the catalogue have a column, the answer's
     value is shown.
+
+    Args:
+        result: The answer.
+        catalogue: More columns.
+        most: The number of rows to show; ``None`` for all.
+        before: The ids in the order before, to show how far each moved.
     """
     known = _end_of_scored(result)
     metadata = [] if isinstance(result, ActionRecommendations) else metadata_names(result)
@@ -115,7 +126,8 @@ def view_of(result: Result, catalogue: Catalogue) -> View:
     if isinstance(result, ActionRecommendations):
         highest = max(highest, 1.0)  # propensities are probabilities, so they are not divided
     rows: list[ShownRow] = []
-    for place in range(min(len(result), MOST_ROWS)):
+    places = {id: place for place, id in reversed(list(enumerate(before)))}
+    for place in range(len(result) if most is None else min(len(result), most)):
         row = result[place]
         item = row if isinstance(row, PredictedItem) else PredictedItem(row.action_id, row.score)
         texts = {name: _cell(item, name, catalogue) for name in columns}
@@ -129,6 +141,7 @@ def view_of(result: Result, catalogue: Catalogue) -> View:
                 share=max(0.0, item.score / highest) if item.score is not None and highest > 0 else 0.0,
                 promotion=item.promotion_name,
                 reasons=item.reason,
+                moved=places[item.item_id] - place if item.item_id in places else None,
             )
         )
     return View(
@@ -139,6 +152,7 @@ def view_of(result: Result, catalogue: Catalogue) -> View:
         columns=tuple(others),
         has_scores=any(score is not None for score in result.scores),
         has_marks=any(row.promotion is not None or row.reasons for row in rows),
+        has_moves=bool(places),
         rows=tuple(rows[:known]),
         apart=tuple(rows[known:]),
         total=len(result),
@@ -221,7 +235,11 @@ def movement(move: Move) -> tuple[str, str]:
         return "new", "up"
     if move.after is None:
         return "left out", "down"
-    places = move.before - move.after
+    return steps(move.before - move.after)
+
+
+def steps(places: int) -> tuple[str, str]:
+    """By how many places an item is higher now, in signs, and how that looks."""
     if places == 0:
         return "=", "quiet"
     return (f"▲ {places:,}", "up") if places > 0 else (f"▼ {-places:,}", "down")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from numbers import Real
 from typing import Any
 
+from personalize_rt import checks
 from personalize_rt.errors import ValidationError
 from personalize_rt.limits import Limits
 from personalize_rt.redaction import describe
 
-__all__ = ["as_float", "check_context", "check_user", "input_items"]
+__all__ = ["check_context", "check_user", "input_items"]
 
 
 def check_user(user_id: Any, limits: Limits) -> None:
@@ -33,18 +33,7 @@ def check_context(context: Any) -> None:
 
 def input_items(input_list: Any, limits: Limits) -> tuple[str, ...]:
     """Check the items of the input and return them."""
-    if type(input_list).__module__ != "builtins":
-        from personalize_rt.columns import as_ids
-
-        input_list = as_ids(input_list, "input_list")
-    if isinstance(input_list, str | bytes):
-        raise ValidationError(
-            f"input_list is {describe(input_list)}: it takes a list of item ids; for a single one write [item_id]",
-            parameter="input_list",
-        )
-    if not hasattr(input_list, "__iter__"):
-        raise ValidationError(f"input_list is {describe(input_list)}, not a list of item ids", parameter="input_list")
-    items: tuple[Any, ...] = tuple(input_list)
+    items = tuple(checks.listed(input_list, "input_list"))
     if not items and limits.patterns:
         raise ValidationError("input_list is empty: there is nothing to rank", parameter="input_list", limit=1)
     if limits.input_list is not None and len(items) > limits.input_list:
@@ -81,16 +70,3 @@ def _check_item(id: Any, where: str, limit: int | None) -> None:
             parameter="input_list",
             limit=limit,
         )
-
-
-def as_float(value: Any) -> float | None:
-    """A real number of any library as a ``float``; ``None`` for everything else, ``bool`` included."""
-    # DynamoDB gives every number as a Decimal, which does not call itself a Real.
-    if isinstance(value, bool) or not (isinstance(value, Real) or type(value).__name__ == "Decimal"):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return float("inf")
-    except ValueError:  # a signalling NaN
-        return float("nan")

@@ -6,9 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import log2
 from typing import Any
 
-from personalize_rt.errors import ValidationError
-from personalize_rt.redaction import describe
-from personalize_rt.rerank.arguments import as_float
+from personalize_rt import checks
 from personalize_rt.results import PredictedItem, Ranking, Recommendations
 
 __all__ = ["blend"]
@@ -36,7 +34,7 @@ def blend(ranking: Ranking, original: Iterable[str] | Ranking | Recommendations,
     Raises:
         ValidationError: ``weight`` is not a number from 0 to 1, or ``original`` is not a list of item ids.
     """
-    share = _checked_weight(weight)
+    share = checks.number(weight, "weight", "a number from 0 (search) to 1 (personal)", lambda it: 0 <= it <= 1)
     search = _checked_items(original)
     if share == 0:
         order: Sequence[str] = search
@@ -74,32 +72,7 @@ def _ranks(ids: Iterable[str]) -> dict[str, int]:
     return {id: rank for rank, id in enumerate(dict.fromkeys(ids), start=1)}
 
 
-def _checked_weight(weight: Any) -> float:
-    number = as_float(weight)
-    if number is None or not 0 <= number <= 1:
-        what = describe(weight) if number is None else f"{weight}"
-        raise ValidationError(
-            f"weight is {what}; it takes a number from 0 (search) to 1 (personal)", parameter="weight"
-        )
-    return number
-
-
 def _checked_items(original: Any) -> tuple[str, ...]:
     if isinstance(original, Ranking | Recommendations):
         return original.item_ids
-    if isinstance(original, str | bytes):
-        raise ValidationError(
-            f"original is {describe(original)}: it takes the list of item ids that the search gave",
-            parameter="original",
-        )
-    try:
-        given = iter(original)
-    except TypeError:
-        given = None
-    if given is None:
-        raise ValidationError(f"original is {describe(original)}, not a list of item ids", parameter="original")
-    items: tuple[Any, ...] = tuple(given)
-    for place, id in enumerate(items):
-        if not isinstance(id, str):
-            raise ValidationError(f"original[{place}] is {describe(id)}, not a str", parameter="original")
-    return items
+    return checks.ids(original, "original")

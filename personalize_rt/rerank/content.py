@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from personalize_rt.rerank.arguments import as_float
+from personalize_rt import checks
 
 __all__ = ["Catalogue", "Categories", "Numbers"]
 
@@ -166,7 +166,7 @@ def _number(value: Any) -> float | None:
             value = float(value)
         except ValueError:
             return None
-    number = as_float(value)
+    number = checks.as_float(value)
     return number if number is not None and isfinite(number) else None
 
 

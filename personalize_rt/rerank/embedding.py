@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from operator import mul
 from typing import Any, cast
 
+from personalize_rt import checks
 from personalize_rt.errors import ValidationError
 from personalize_rt.redaction import describe
-from personalize_rt.rerank.arguments import as_float
 
 __all__ = ["EmbeddingScorer"]
 
@@ -89,7 +89,7 @@ def _vector(vector: Any, where: str, parameter: str) -> Vector:
         raise ValidationError(f"{where} is {describe(vector)}, not a sequence of numbers", parameter=parameter)
     numbers: list[float] = []
     for value in given:
-        number = as_float(value)
+        number = checks.as_float(value)
         if number is None:
             raise ValidationError(f"{where} has {describe(value)} in it, not a number", parameter=parameter)
         if not abs(number) < _LARGEST:

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, cast
 import attrs
 from attrs.setters import frozen
 
+from personalize_rt import checks
 from personalize_rt.errors import ValidationError
 from personalize_rt.interactions import Interaction
 from personalize_rt.redaction import describe
@@ -65,8 +66,7 @@ def _name(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 
 def _lists(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if value not in ("popular", "any"):
-        raise ValidationError('lists must be "popular" or "any"', parameter=attribute.name)
+    checks.one_of(value, attribute.name, "popular", "any")
 
 
 def _whole(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:

@@ -23,9 +23,9 @@ from typing import Any
 
 import attrs
 
+from personalize_rt import checks
 from personalize_rt.errors import PersonalizeError, ValidationError
 from personalize_rt.limits import Limits
-from personalize_rt.redaction import shown_number
 from personalize_rt.rerank.scale import HALF_UNIT, Part, Scale, in_order
 from personalize_rt.results import Metadata, Ranking, ResponseInfo
 
@@ -151,10 +151,8 @@ class LongPlan:
     def _requests(self, given: Any) -> tuple[int, int]:
         """The most requests in usual cases, and in bad cases."""
         chunks = len(self._chunks)
-        if given is not None and (not isinstance(given, int) or isinstance(given, bool) or given < 1):
-            raise ValidationError(
-                f"max_requests is {shown_number(given)}: it must be an int from 1, or None", parameter="max_requests"
-            )
+        if given is not None:
+            checks.whole(given, "max_requests", note=", or None")
         if chunks == 1:
             return 1, 1
         if self._size < 2:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from personalize_rt import checks
 from personalize_rt.errors import ValidationError
 from personalize_rt.limits import Limits
 from personalize_rt.redaction import describe
-from personalize_rt.rerank.arguments import as_float, check_context, check_user, input_items
+from personalize_rt.rerank.arguments import check_context, check_user, input_items
 from personalize_rt.results import Ranking, ResponseInfo
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def _known(
 
 
 def _number(item_id: str, logit: Any) -> float:
-    number = as_float(logit)
+    number = checks.as_float(logit)
     if number is None:
         raise ValidationError(f"the logit of item {item_id!r} is {describe(logit)}, not a number", parameter="scorer")
     if isnan(number) or number == inf:

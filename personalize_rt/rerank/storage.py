@@ -23,6 +23,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 import attrs
 
 from personalize_rt.errors import ValidationError
+from personalize_rt.files import EVERYBODY, replace_file
 from personalize_rt.redaction import describe
 
 __all__ = [
@@ -91,22 +92,7 @@ def save(path: Path, stored: Stored) -> None:
     """
     data = pack(stored)
     name = _checked_path(path)
-    beside = f"{name}.{os.urandom(4).hex()}.tmp"
-    try:
-        with open(beside, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, name)
-    except BaseException as error:
-        if os.path.exists(beside):
-            os.remove(beside)
-        if isinstance(error, OSError) and error.filename == beside:
-            # Not the name of the temporary file.
-            error.filename = name
-            if error.filename2 is not None:
-                del error.filename2
-        raise
+    replace_file(name, lambda file: file.write(data), permissions=EVERYBODY, shared=True)
 
 
 def load(path: Path, kind: str) -> Stored:

@@ -10,10 +10,10 @@ from typing import Any
 
 import attrs
 
+from personalize_rt import checks
 from personalize_rt.errors import ValidationError
 from personalize_rt.interactions import Interaction
 from personalize_rt.redaction import describe
-from personalize_rt.rerank.arguments import as_float
 
 __all__ = ["Event", "events_in_order", "half_life", "positive", "whole"]
 
@@ -68,7 +68,7 @@ def _event(interaction: Any, where: str, parameter: str) -> Event:
         id = getattr(interaction, name)
         if not isinstance(id, str):
             raise ValidationError(f"{where}.{name} is {describe(id)}, not a str", parameter=parameter)
-    timestamp = as_float(interaction.timestamp)
+    timestamp = checks.as_float(interaction.timestamp)
     if timestamp is None:
         raise ValidationError(
             f"{where}.timestamp is {describe(interaction.timestamp)}, not a Unix time in seconds; "
@@ -85,12 +85,8 @@ def _event(interaction: Any, where: str, parameter: str) -> Event:
 
 def positive(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     """Refuse anything but a number above 0, within reason."""
-    number = as_float(value)
-    if number is None or not _SMALLEST <= number <= _LARGEST:
-        raise ValidationError(
-            f"{attribute.name} must be a number above 0 (from {_SMALLEST:g} to {_LARGEST:g}), and is {_shown(value)}",
-            parameter=attribute.name,
-        )
+    wanted = f"a number above 0 (from {_SMALLEST:g} to {_LARGEST:g})"
+    checks.number(value, attribute.name, wanted, lambda it: _SMALLEST <= it <= _LARGEST)
 
 
 def half_life(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -99,13 +95,4 @@ def half_life(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         positive(_, attribute, value)
 
 
-def whole(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    """A whole number from 1."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValidationError(
-            f"{attribute.name} must be an int from 1, and is {_shown(value)}", parameter=attribute.name
-        )
-
-
-def _shown(value: Any) -> str:
-    return describe(value) if as_float(value) is None else f"{value}"
+whole = checks.validator(checks.whole)

@@ -15,14 +15,13 @@ from typing import Literal, NamedTuple
 
 import attrs
 
-from personalize_rt import forks
+from personalize_rt import checks, forks
 from personalize_rt.errors import (
     CircuitOpenError,
     DeadlineExceededError,
     ResponseError,
     ServerError,
     TransportError,
-    ValidationError,
 )
 
 __all__ = ["BreakerState", "CircuitBreaker", "Ticket"]
@@ -88,16 +87,11 @@ class CircuitBreaker:
         probes: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        _check(0 < failure_rate <= 1, "failure_rate", "above 0, at most 1")
-        _check(min_calls >= 1, "min_calls", "at least 1")
-        _check(window > 0, "window", "above 0 seconds")
-        _check(open_for > 0, "open_for", "above 0 seconds")
-        _check(probes >= 1, "probes", "at least 1")
-        self.failure_rate = failure_rate
-        self.min_calls = min_calls
-        self.window = window
-        self.open_for = open_for
-        self.probes = probes
+        self.failure_rate = checks.number(failure_rate, "failure_rate", "above 0 and at most 1", lambda it: 0 < it <= 1)
+        self.min_calls = checks.whole(min_calls, "min_calls")
+        self.window = checks.seconds(window, "window", above_0=True)
+        self.open_for = checks.seconds(open_for, "open_for", above_0=True)
+        self.probes = checks.whole(probes, "probes")
         self._clock = clock
         self._circuits: dict[str, _Circuit] = {}
         forks.in_child(self, CircuitBreaker._forget_probes)
@@ -199,11 +193,6 @@ class CircuitBreaker:
         slices[-1][1] += 1
         slices[-1][2] += failed
         return sum(part[1] for part in slices), sum(part[2] for part in slices)
-
-
-def _check(holds: bool, parameter: str, rule: str) -> None:
-    if not holds:
-        raise ValidationError(f"{parameter} must be {rule}", parameter=parameter)
 
 
 def _open(arn: str, left: float) -> CircuitOpenError:

@@ -8,7 +8,7 @@ call that succeeded at once.
 
 from __future__ import annotations
 
-from personalize_rt import forks
+from personalize_rt import checks, forks
 from personalize_rt.errors import TransportError
 
 __all__ = ["RetryBudget"]
@@ -28,8 +28,7 @@ class RetryBudget:
     _lock = forks.lock()
 
     def __init__(self, tokens: int = 500) -> None:
-        self._capacity = tokens
-        self._tokens = tokens
+        self._capacity = self._tokens = checks.whole(tokens, "tokens", least=0)
 
     @property
     def tokens(self) -> int:

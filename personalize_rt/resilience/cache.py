@@ -22,8 +22,7 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
-from personalize_rt import forks
-from personalize_rt.errors import ValidationError
+from personalize_rt import checks, forks
 from personalize_rt.operations import Request
 from personalize_rt.resilience.stores import Answer, AskedBeside, CacheStore, Entry, MemoryStore
 
@@ -95,8 +94,7 @@ class Cache:
             ("stale_while_revalidate", stale_while_revalidate),
             ("stale_if_error", stale_if_error),
         ):
-            if not value >= 0:
-                raise ValidationError(f"{name} must be a number of seconds, 0 or more", parameter=name)
+            checks.seconds(value, name)
         self.ttl = ttl
         self.stale_while_revalidate = stale_while_revalidate
         self.stale_if_error = stale_if_error

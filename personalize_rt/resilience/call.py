@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 
+from personalize_rt import checks
 from personalize_rt.errors import (
     DeadlineExceededError,
     PersonalizeError,
@@ -24,7 +25,7 @@ from personalize_rt.operations import Request
 from personalize_rt.outcome import Failed, Ok, Outcome
 from personalize_rt.redaction import describe, mask
 from personalize_rt.resilience.budget import RetryBudget
-from personalize_rt.resilience.retry import RetryPolicy, is_seconds
+from personalize_rt.resilience.retry import RetryPolicy
 from personalize_rt.results import Ranking, ResponseInfo
 
 if TYPE_CHECKING:  # a policy that is off is not even imported
@@ -123,11 +124,8 @@ class Policies:
         """
         _check_kind("retry", self.retry, RetryPolicy)
         _check_kind("limits", limits, Limits)
-        deadline: Any = self.deadline
-        if deadline is not None and (not is_seconds(deadline) or not deadline > 0):
-            raise ValidationError(
-                "deadline must be a number of seconds above 0, or None for no deadline", parameter="deadline"
-            )
+        if self.deadline is not None:
+            checks.seconds(self.deadline, "deadline", above_0=True, note=", or None for no deadline")
         for name, home, kind in _KINDS:
             value = getattr(self, name)
             if value is not None:

@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import attrs
 
+from personalize_rt import checks
 from personalize_rt.errors import (
     CircuitOpenError,
     DeadlineExceededError,
@@ -30,7 +31,7 @@ from personalize_rt.errors import (
 from personalize_rt.filters.catalogue import cell
 from personalize_rt.filters.expression import BoundFilter
 from personalize_rt.interactions import Interaction
-from personalize_rt.limits import Limits
+from personalize_rt.limits import DEFAULT_NUM_RESULTS, Limits
 from personalize_rt.operations import Request
 from personalize_rt.redaction import describe
 from personalize_rt.rerank.reranker import LocalReranker
@@ -67,7 +68,6 @@ _MEMBERS = frozenset(
         *("filterArn", "filterValues", "promotions", "metadataColumns"),
     )
 )
-DEFAULT_NUM_RESULTS = 25  # API reference, numResults of GetRecommendations
 
 
 def wants_fallback(error: BaseException) -> bool:
@@ -207,8 +207,7 @@ class _Filtering(_Chainable):
     """Applies the filter of a request, or refuses."""
 
     def __init__(self, filter_data: FilterData | None, unfiltered: Unfiltered) -> None:
-        if unfiltered not in ("refuse", "allow"):
-            raise ValidationError('unfiltered must be "refuse" or "allow"', parameter="unfiltered")
+        checks.one_of(unfiltered, "unfiltered", "refuse", "allow")
         self._data = filter_data
         self._unfiltered = unfiltered
 
@@ -344,7 +343,7 @@ class PopularItemsFallback(_Filtering):
         unfiltered: Unfiltered = "refuse",
     ) -> None:
         super().__init__(filter_data, unfiltered)
-        self._item_ids = _checked_ids(item_ids)
+        self._item_ids = checks.ids(item_ids, "item_ids")
         self._places = {id: place for place, id in enumerate(self._item_ids)}
 
     def recommendations(self, request: Request[Recommendations], /) -> Recommendations | None:
@@ -367,28 +366,6 @@ class PopularItemsFallback(_Filtering):
         item_ids, unfiltered = kept
         ordered = sorted(item_ids, key=lambda id: self._places.get(id, len(self._places)))
         return _told(Ranking(ordered, scores=[None] * len(ordered)), unfiltered)
-
-
-def _checked_ids(item_ids: Any) -> tuple[str, ...]:
-    if type(item_ids).__module__ != "builtins":
-        from personalize_rt.columns import as_ids
-
-        item_ids = as_ids(item_ids, "item_ids")
-    if isinstance(item_ids, str | bytes):
-        raise ValidationError(
-            f"item_ids is {describe(item_ids)}: it takes a list of item ids; for a single one write [item_id]",
-            parameter="item_ids",
-        )
-    if not hasattr(item_ids, "__iter__"):
-        raise ValidationError(f"item_ids is {describe(item_ids)}, not a list of item ids", parameter="item_ids")
-    ids: tuple[Any, ...] = tuple(item_ids)
-    for place, id in enumerate(ids):
-        if not isinstance(id, str):
-            raise ValidationError(
-                f"item_ids[{place}] is {describe(id)}, not a str; turn ids into text as the data set spells them",
-                parameter="item_ids",
-            )
-    return ids
 
 
 class StaleFallback(_Chainable):

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from personalize_rt import forks
-from personalize_rt.errors import ValidationError
+from personalize_rt import checks, forks
 
 __all__ = ["Hedge"]
 
@@ -30,13 +29,11 @@ class Hedge:
     _lock = forks.lock()
 
     def __init__(self, after: float | None = None, *, percent: float = 5.0, min_samples: int = 20) -> None:
-        if after is not None and not after >= 0:
-            raise ValidationError("after must be a number of seconds, 0 or more, or None", parameter="after")
-        if not 0 < percent <= 100:
-            raise ValidationError("percent must be above 0 and at most 100", parameter="percent")
+        if after is not None:
+            checks.seconds(after, "after", note=", or None")
         self.after = after
-        self.percent = percent
-        self.min_samples = min_samples
+        self.percent = checks.number(percent, "percent", "above 0 and at most 100", lambda it: 0 < it <= 100)
+        self.min_samples = checks.whole(min_samples, "min_samples", least=0)
         self._earned = 0.0
         self._taken: deque[float] = deque(maxlen=_SAMPLES)
         self._since_sorted = 0

@@ -16,11 +16,11 @@ from typing import Any
 
 import attrs
 
-from personalize_rt.errors import DeadlineExceededError, PersonalizeError, ValidationError
+from personalize_rt import checks
+from personalize_rt.errors import DeadlineExceededError, PersonalizeError
 from personalize_rt.limits import Limits
 from personalize_rt.operations import Request
 from personalize_rt.outcome import Failed, Ok, Outcome
-from personalize_rt.redaction import shown_number
 from personalize_rt.rerank.long import Chunk, LongPlan, LongRanking, chunk_size
 from personalize_rt.resilience.call import Call, Policies
 from personalize_rt.results import Ranking
@@ -56,12 +56,8 @@ class LongCall:
         max_requests: int | None,
         concurrency: Any,
     ) -> None:
-        if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 1:
-            raise ValidationError(
-                f"concurrency is {shown_number(concurrency)}: it must be an int from 1", parameter="concurrency"
-            )
         with_metadata = "metadataColumns" in request.members
-        self.concurrency: int = concurrency
+        self.concurrency: int = checks.whole(concurrency, "concurrency")
         self._request = request
         self._policies = policies
         self._plan = LongPlan(

@@ -7,14 +7,13 @@ or is what the server asked for in a ``Retry-After`` header, where it did.
 from __future__ import annotations
 
 import random
-import sys
 import time
 from collections.abc import Callable
-from math import inf
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import attrs
 
+from personalize_rt import checks
 from personalize_rt.errors import PersonalizeError, TransportError, ValidationError
 from personalize_rt.outcome import Failed
 from personalize_rt.redaction import describe
@@ -56,37 +55,12 @@ def _sleep(seconds: float) -> None:
     time.sleep(seconds)
 
 
-def is_seconds(value: object) -> bool:
-    """Whether a value is a number of seconds that a clock can count to: not NaN, no bool, no int beyond a float."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return False
-    return value == value if isinstance(value, float) else abs(value) <= sys.float_info.max
-
-
-def _positive(policy: RetryPolicy, field: attrs.Attribute[float], value: float) -> None:
-    if not is_seconds(value) or not value >= 0:
-        raise ValidationError(f"{field.name} must be a number of seconds, 0 or more", parameter=field.name)
-
-
-def _finite(policy: RetryPolicy, field: attrs.Attribute[float], value: float) -> None:
-    _positive(policy, field, value)
-    if value == inf:
-        raise ValidationError(f"{field.name} must be a finite number of seconds", parameter=field.name)
+_seconds = checks.validator(checks.seconds)
 
 
 def _function(policy: RetryPolicy, field: attrs.Attribute[Any], value: object) -> None:
     if not callable(value):
         raise ValidationError(f"{field.name} is {describe(value)}, not a function", parameter=field.name)
-
-
-def _at_least_one(policy: RetryPolicy, field: attrs.Attribute[int], value: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ValidationError(
-            f"{field.name} must be a whole number from 1 (1 means: never retry), and is "
-            f"{value if type(value) is int else describe(value)}",
-            parameter=field.name,
-            limit=1,
-        )
 
 
 @attrs.frozen
@@ -109,11 +83,11 @@ class RetryPolicy:
         random: A number from 0 to 1.
     """
 
-    attempts: int = attrs.field(default=3, validator=_at_least_one)
-    base: float = attrs.field(default=0.05, validator=_finite)
-    cap: float = attrs.field(default=0.5, validator=_positive)
-    min_attempt: float = attrs.field(default=0.05, kw_only=True, validator=_positive)
-    max_retry_after: float = attrs.field(default=30.0, kw_only=True, validator=_positive)
+    attempts: int = attrs.field(default=3, validator=checks.validator(checks.whole, note=" (1 means: never retry)"))
+    base: float = attrs.field(default=0.05, validator=checks.validator(checks.seconds, finite=True))
+    cap: float = attrs.field(default=0.5, validator=_seconds)
+    min_attempt: float = attrs.field(default=0.05, kw_only=True, validator=_seconds)
+    max_retry_after: float = attrs.field(default=30.0, kw_only=True, validator=_seconds)
     clock: Callable[[], float] = attrs.field(
         default=time.monotonic, kw_only=True, repr=False, eq=False, validator=_function
     )

@@ -11,8 +11,7 @@ from collections.abc import MutableMapping
 from concurrent.futures import Future
 from typing import NamedTuple, Protocol
 
-from personalize_rt import forks
-from personalize_rt.errors import ValidationError
+from personalize_rt import checks, forks
 from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
 from personalize_rt.threads import KeptThreads
 
@@ -53,9 +52,7 @@ class MemoryStore:
     _lock = forks.lock()
 
     def __init__(self, max_entries: int = 1024) -> None:
-        if max_entries < 1:
-            raise ValidationError("max_entries must be at least 1", parameter="max_entries", limit=1)
-        self._max_entries = max_entries
+        self._max_entries = checks.whole(max_entries, "max_entries")
         self._entries: OrderedDict[str, Entry] = OrderedDict()
 
     def get(self, key: str, /) -> Entry | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import attrs
 
 from personalize_rt import forks
+from personalize_rt.files import EVERYBODY, replace_file
 from personalize_rt.local.wire import HttpResponse
 from personalize_rt.operations import OPERATIONS, Operation
 from personalize_rt.testing.differences import Differences
@@ -20,7 +21,7 @@ from personalize_rt.testing.placeholders import Placeholders, described
 if TYPE_CHECKING:
     from personalize_rt.client import PersonalizeRuntime
 
-__all__ = ["Cassette", "Exchange", "beside"]
+__all__ = ["Cassette", "Exchange"]
 
 _VERSION = 1
 _WIDTH = 120
@@ -125,13 +126,8 @@ class Cassette(Endpoint):
             OSError: The file cannot be written.
         """
         document = {"cassette": _VERSION, "exchanges": [exchange.to_dict() for exchange in self._exchanges]}
-        path = Path(path)
-        new = beside(path)
-        try:
-            new.write_text(_layout(document) + "\n", encoding="utf-8", newline="\n")
-            new.replace(path)
-        finally:
-            new.unlink(missing_ok=True)
+        content = (_layout(document) + "\n").encode()
+        replace_file(path, lambda file: file.write(content), permissions=EVERYBODY, shared=True)
 
     @property
     def exchanges(self) -> tuple[Exchange, ...]:
@@ -192,11 +188,6 @@ class Cassette(Endpoint):
 def _key(operation: str, request: Mapping[str, Any]) -> str:
     given = {name: value for name, value in request.items() if value is not None}
     return operation + json.dumps(given, sort_keys=True)
-
-
-def beside(path: Path) -> Path:
-    """The temporary name of a cassette while it is written."""
-    return path.with_name(f"{path.name}.{os.getpid()}.part")
 
 
 def _read(path: Path) -> list[Exchange]:

@@ -21,7 +21,7 @@ from personalize_rt.operations import GET_RECOMMENDATIONS, Request
 from personalize_rt.redaction import MASK, describe, mask
 from personalize_rt.transport.failures import shown_code
 
-__all__ = ["Placeholders", "described", "personal_values"]
+__all__ = ["Placeholders", "described"]
 
 Replace = Callable[[str, Any], Any]
 """A function of the kind of a value and the value, which returns the replacement."""
@@ -105,9 +105,10 @@ class _OfService:
     """Masks the values of a request in the service's texts about it."""
 
     def __init__(self, request: Mapping[str, Any]) -> None:
-        self._secrets = sorted(personal_values(request))
-        # Any operation will do: apart from its members' names, what a message may show does not depend on it.
-        self._shown = [*_REQUEST, *_ROWS, *request, *Request(GET_RECOMMENDATIONS, request).shown()]
+        # What a message may show does not depend on the operation, but for the names of its members.
+        asked = Request(GET_RECOMMENDATIONS, request)
+        self._secrets = sorted(set(asked.personal_values()))
+        self._shown = [*_REQUEST, *_ROWS, *request, *asked.shown()]
 
     def masked(self, kind: str, text: str) -> str:
         return (shown_code if kind == "code" else mask)(text, self._secrets, self._shown)
@@ -126,18 +127,6 @@ def described(request: Mapping[str, Any]) -> dict[str, Any]:
 
     given = {name: value for name, value in request.items() if value is not None}
     return _Rewriting(_REQUEST, replace).members(given)
-
-
-def personal_values(request: Mapping[str, Any]) -> set[str]:
-    """The personal values of a request, and the quoted strings within them."""
-    found: set[str] = set()
-
-    def collect(_kind: str, value: Any) -> None:
-        text = value if isinstance(value, str) else json.dumps(value)
-        found.update((text, *(part.strip('"') for part in re.findall(r'"[^"]*"|[^",]+', text))))
-
-    _Rewriting(_REQUEST, collect).members(request)
-    return found
 
 
 @attrs.frozen

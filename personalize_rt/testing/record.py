@@ -26,12 +26,13 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Literal, cast, overload
 
-from personalize_rt import forks
+from personalize_rt import checks, forks
 from personalize_rt.client import PersonalizeRuntime
 from personalize_rt.errors import ValidationError
+from personalize_rt.files import beside
 from personalize_rt.local.wire import HttpResponse
 from personalize_rt.operations import Operation
-from personalize_rt.testing.cassette import Cassette, Exchange, beside
+from personalize_rt.testing.cassette import Cassette, Exchange
 from personalize_rt.testing.endpoint import CassetteError, Endpoint, UnrecordedRequestError
 from personalize_rt.testing.placeholders import Placeholders
 from personalize_rt.transport.forwarding import Answer, Forwarder
@@ -101,8 +102,7 @@ def record(
         ConfigurationError: No client can be built: no region, no such profile.
         CassetteError: The cassette cannot be written or replayed, or the block made no request.
     """
-    if mode not in ("rewrite", "once", "none"):
-        raise ValidationError('mode must be "rewrite", "once" or "none"', parameter="mode")
+    checks.one_of(mode, "mode", "rewrite", "once", "none")
     if isinstance(client, PersonalizeRuntime):
         raise ValidationError(
             "client is a PersonalizeRuntime: give the boto3 client that it uses, or region_name, and take "
@@ -140,7 +140,7 @@ def _check_place(path: Path) -> None:
     """
     if os.path.isdir(path):
         raise CassetteError(f"{path} is a directory: name a file in it")
-    trial = beside(path)
+    trial = Path(beside(path, shared=True))
     try:
         trial.touch()
         trial.unlink()

@@ -13,9 +13,9 @@ import pytest
 
 from personalize_rt import PersonalizeRuntime, bulk
 from personalize_rt.bulk import StorageError, parts
-from personalize_rt.bulk.disk import Folder
 from personalize_rt.bulk.parts import Parts
 from personalize_rt.errors import AccessDeniedError, ValidationError
+from personalize_rt.files import Folder
 from tests.bulk.conftest import ARN, Client, requests, service_error
 from tests.bulk.scenario import JOB, line, work, write
 

@@ -171,14 +171,15 @@ import os, sys, mmap
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from scenario import JOB, line, work, write
-from personalize_rt.bulk import disk, parts
+from personalize_rt import files
+from personalize_rt.bulk import parts
 from personalize_rt.bulk.parts import Parts
 
 ROWS = 8
 parts.ROWS = 3
 # Here processes die, not the machine: what was written is there.
 os.fsync = os.fdatasync = lambda handle: None
-FILES = {parts.__file__, disk.__file__}
+FILES = {parts.__file__, files.__file__}
 appended = mmap.mmap(-1, 8)
 
 def crashed(directory, at):

@@ -719,7 +719,7 @@ def test_a_bar_shows_how_far_it_is(runtime: PersonalizeRuntime, capsys: pytest.C
         ({"concurrency": 0}, "concurrency must be a whole number from 1, not 0"),
         ({"concurrency": True}, "concurrency must be a whole number from 1"),
         ({"tps": 0}, "tps must be a number of requests a second above 0, not 0"),
-        ({"on_error": "ignore"}, "on_error must be 'record' or 'raise'"),
+        ({"on_error": "ignore"}, 'on_error must be "record" or "raise"'),
         ({"processes": 2}, "with processes, runtime must be a function"),
         ({"runtime": "eu-west-1"}, "runtime is a str of 9 characters, not a PersonalizeRuntime"),
         ({"runtime": lambda: 7}, "runtime is an int, not a PersonalizeRuntime"),

@@ -145,24 +145,28 @@ def test_json_is_the_reply_of_the_service_and_info(ask: Callable[..., Any], serv
 def test_a_table_shows_metadata_promotion_and_reason(ask: Callable[..., Any], server: Any) -> None:
     row = {"itemId": "i1", "score": 0.5, "promotionName": "sale", "metadata": {"title": "Up"}, "reason": ["New", "Top"]}
     server.script({"itemList": [row, {"itemId": "i2"}], "recommendationId": "RID-1"})
-    head, _, first, second, footer = ask("recommend", "--campaign-arn", ARN, "--metadata", "TITLE").out.splitlines()
-    assert head.split() == ["item", "score", "TITLE", "promotion", "reason"]
-    assert first.split() == ["1", "i1", "0.5000000", "Up", "sale", "New,", "Top"]
+    name, facts, head, _, first, second = ask(
+        "recommend", "--campaign-arn", ARN, "--metadata", "TITLE"
+    ).out.splitlines()
+    assert name == "Recommendations of 2 items"
+    assert facts.startswith("from the service · 1 attempt · ")
+    assert facts.endswith("request id fd2ea40f-11f5-461c-b678-6a6a08bdb416")
+    assert head.split() == ["#", "item", "title", "score", "why"]
+    assert first.replace("█", "").split() == ["1", "i1", "Up", "0.5000000", "promoted:", "sale,", "New,", "Top"]
     assert second.split() == ["2", "i2"]
-    assert footer.startswith("1 attempt, ")
-    assert footer.endswith("request id fd2ea40f-11f5-461c-b678-6a6a08bdb416")
 
 
 def test_a_ranking_shows_how_far_each_item_moved(ask: Callable[..., Any], server: Any) -> None:
     ranked = [{"itemId": "c", "score": 0.75}, {"itemId": "b", "score": 0.25}, {"itemId": "a"}]
     server.script({"personalizedRanking": ranked, "recommendationId": "RID-1"})
     lines = ask("rank", "--campaign-arn", ARN, "--user-id", "u", "a", "b", "c", "d").out.splitlines()
-    assert [line.split() for line in lines[2:5]] == [
-        ["1", "▲2", "c", "0.7500000"],
-        ["2", "=", "b", "0.2500000"],
-        ["3", "▼2", "a"],
+    assert [line.split()[:5] for line in lines[4:6]] == [
+        ["1", "▲", "2", "c", "0.7500000"],
+        ["2", "=", "b", "0.2500000", "████"],
     ]
-    assert lines[5].startswith("1 unknown to the model, without a score, 1 left out, 1 attempt, ")
+    assert lines[7].strip() == "1 item unknown to the model:"
+    assert lines[8].split() == ["3", "▼", "2", "a"]
+    assert lines[9] == "1 item of the request left out: d"
 
 
 def test_a_line_of_a_pipe_is_never_broken(ask: Callable[..., Any], server: Any) -> None:
@@ -181,7 +185,14 @@ def test_texts_of_others_neither_steer_the_terminal_nor_style_it(ask: Callable[.
 
 def test_an_empty_answer_says_so(ask: Callable[..., Any], server: Any) -> None:
     server.script({"itemList": [], "recommendationId": "RID-1"})
-    assert ask("recommend", "--campaign-arn", ARN).out.startswith("nothing to recommend\n1 attempt")
+    assert ask("recommend", "--campaign-arn", ARN).out.endswith("\nThe answer holds no item.\n")
+
+
+def test_every_row_of_a_long_answer_is_shown(ask: Callable[..., Any], server: Any) -> None:
+    """A notebook shows 50 rows; a program may read what is piped to it."""
+    server.script({"itemList": [{"itemId": f"i{n}"} for n in range(500)], "recommendationId": "RID-1"})
+    lines = ask("recommend", "--campaign-arn", ARN).out.splitlines()
+    assert [line.split()[1] for line in lines[4:]] == [f"i{n}" for n in range(500)]
 
 
 # The embedded service

@@ -88,8 +88,8 @@ def test_each_row_tells_film_year_genres_score_and_movement(demo: Demo) -> None:
     for place, (item, row) in enumerate(zip(demo.ranking, rows, strict=False)):
         film = demo.films[item.item_id]
         was = demo.input_list.index(item.item_id)
-        arrow = "=" if was == place else f"▲{was - place}" if was > place else f"▼{place - was}"
-        assert row.split()[:3] == [str(was + 1), str(place + 1), arrow]
+        arrow = "=" if was == place else f"▲ {was - place}" if was > place else f"▼ {place - was}"
+        assert " ".join(row.split()).startswith(f"{was + 1} {place + 1} {arrow} ")
         if item.score is None:
             assert film.item_id in row
             continue

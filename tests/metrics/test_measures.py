@@ -139,7 +139,7 @@ def test_an_empty_catalogue_is_refused() -> None:
 @pytest.mark.parametrize("k", [0, -1, 2.5, True, None])
 def test_a_k_below_1_is_refused(k: Any) -> None:
     for measure in (reciprocal_rank, precision, normalized_discounted_cumulative_gain):
-        with pytest.raises(ValidationError, match="int from 1") as caught:
+        with pytest.raises(ValidationError, match="k must be a whole number from 1") as caught:
             measure(["a"], {"a"}, k)
         assert caught.value.parameter == "k"
 

@@ -95,7 +95,7 @@ def test_a_frame_is_split() -> None:
     [("newest", 0), ("newest", 1), ("newest", True), ("newest", "0.1"), ("test_users", 0), ("test_users", 1.1)],
 )
 def test_a_share_out_of_range_is_refused(name: str, share: Any) -> None:
-    with pytest.raises(ValidationError, match=f"{name} is") as caught:
+    with pytest.raises(ValidationError, match=f"{name} must be a share") as caught:
         temporal_split([], **{name: share})
     assert caught.value.parameter == name
 

@@ -156,6 +156,6 @@ def test_top_k_overlap(first: str, second: str, k: int, share: float) -> None:
 
 @pytest.mark.parametrize("k", [0, -1, 1.5, True, None])
 def test_a_k_below_1_is_refused(k: Any) -> None:
-    with pytest.raises(ValidationError, match="int from 1") as caught:
+    with pytest.raises(ValidationError, match="k must be a whole number from 1") as caught:
         top_k_overlap("a", "a", k)
     assert caught.value.parameter == "k"

@@ -156,7 +156,7 @@ def test_empty_answers_can_be_drawn() -> None:
 @pytest.mark.parametrize("rows", [0, -1])
 def test_no_rows_at_all_are_refused(rows: int) -> None:
     for draw in (plots.slope_chart, plots.filter_effect):
-        with pytest.raises(ValidationError, match="rows is") as caught:
+        with pytest.raises(ValidationError, match="rows must be a whole number from 1") as caught:
             draw(RANKING, OTHER, rows=rows)
         assert caught.value.parameter == "rows"
 

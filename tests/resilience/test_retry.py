@@ -500,7 +500,9 @@ def test_a_policy_that_makes_no_sense_is_refused(wrong: dict[str, Any], paramete
 
 
 def test_a_number_of_attempts_below_one_is_named() -> None:
-    with pytest.raises(ValidationError, match=r"and is 0$"):
+    with pytest.raises(
+        ValidationError, match=r"attempts must be a whole number from 1 \(1 means: never retry\), not 0$"
+    ):
         RetryPolicy(0)
 
 

@@ -8,8 +8,10 @@ import zipfile
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import IO
 
 from personalize_rt._version import __version__
+from personalize_rt.files import EVERYBODY, replace_file
 
 __all__ = ["dependencies_zip"]
 
@@ -46,20 +48,16 @@ def dependencies_zip(path: str | os.PathLike[str] | None = None) -> str:
         target = Path(directory.name, f"personalize_rt-{__version__}-dependencies.zip")
     else:
         target = Path(path)
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
-        try:
-            with zipfile.ZipFile(file, "w") as archive:
-                for name, content in sorted(_files()):
-                    entry = zipfile.ZipInfo(name, _DATE)
-                    entry.external_attr = 0o644 << 16
-                    archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
-            file.close()
-            os.chmod(file.name, 0o644)  # a temporary file is its owner's only
-            os.replace(file.name, target)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    replace_file(target, _write, permissions=EVERYBODY, shared=True)
     return str(target)
+
+
+def _write(file: IO[bytes]) -> None:
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in sorted(_files()):
+            entry = zipfile.ZipInfo(name, _DATE)
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
 
 
 def _files() -> Iterator[tuple[str, bytes]]:

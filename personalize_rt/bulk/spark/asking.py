@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import attrs
 
+from personalize_rt import checks
 from personalize_rt.arguments import Promotion
 from personalize_rt.bulk.limiter import RateLimiter
 from personalize_rt.bulk.requests import RankRequest, RecommendRequest
-from personalize_rt.bulk.running import number
 from personalize_rt.bulk.spark.frame import Frame
 from personalize_rt.bulk.spark.worker import Requests, ask, build_runtime
 from personalize_rt.client import PersonalizeRuntime
@@ -207,11 +207,11 @@ class _Spread:
     ) -> _Spread:
         """Divide the requests of a job among its tasks."""
         RateLimiter(tps)  # refuses what is no rate
-        number(concurrency, "concurrency")
+        checks.whole(concurrency, "concurrency")
         if partitions is None:
             partitions = frame.parallelism()
         else:
-            number(partitions, "partitions")
+            checks.whole(partitions, "partitions")
         if tps is None:
             if at_once is not None:
                 raise ValidationError("at_once divides tps, and there is none: give tps too", parameter="at_once")
@@ -222,7 +222,7 @@ class _Spread:
             except ValidationError:
                 at_once = partitions
         else:
-            number(at_once, "at_once")
+            checks.whole(at_once, "at_once")
         return cls(partitions, tps / min(at_once, partitions), concurrency)
 
 
@@ -235,8 +235,7 @@ def _asked(
     on_error: Any,
     runtime: Callable[[], PersonalizeRuntime] | None,
 ) -> Any:
-    if on_error not in ("record", "raise"):
-        raise ValidationError(f"on_error must be 'record' or 'raise', not {describe(on_error)}", parameter="on_error")
+    checks.one_of(on_error, "on_error", "record", "raise")
     # A runtime of the caller may have other limits.
     _check_constants(kind, arguments, frame.sample(), Limits() if runtime is None else Limits.off())
     if runtime is None:

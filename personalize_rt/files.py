@@ -1,7 +1,8 @@
-"""Files that hold personal values, written beside files of other people.
+"""Writing files so that each appears as a whole or not at all, and survives a crash of the machine.
 
-Their owner alone may read them, whatever the umask. A link is never followed, and a file appears as a whole or not at
-all.
+The one rule: the content is written to a file beside it and synced to the disk, the file takes its final name, and the
+directory is synced. Links are never followed. Unless told otherwise, only the owner may read what is written, whatever
+the umask: it holds personal values.
 """
 
 from __future__ import annotations
@@ -14,27 +15,60 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["Folder", "create_file", "place", "replace_file", "sync_directory"]
+__all__ = [
+    "EVERYBODY",
+    "OWNER",
+    "Folder",
+    "StrPath",
+    "Write",
+    "beside",
+    "create_file",
+    "place",
+    "replace_file",
+    "sync_directory",
+]
 
+StrPath = str | os.PathLike[str]
 Write = Callable[[IO[bytes]], Any]
 
+OWNER = 0o600
+"""Permissions of a file that only its owner may read, whatever the umask."""
+EVERYBODY = 0o666
+"""Permissions of a file like those of any program: the umask takes from them."""
+
 _NO_LINK: int = getattr(os, "O_NOFOLLOW", 0)
-_OWNER = 0o600
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: StrPath, write: Write, *, permissions: int = OWNER, shared: bool = False) -> None:
     """Write a file so that a reader, and a machine that crashes, has either the old one or the new one.
 
+    Args:
+        path: The file.
+        write: Writes the content.
+        permissions: Who may read and write it.
+        shared: Whether several threads or processes may write it at once; then the last one wins.
+
     Raises:
-        OSError: It cannot be written.
+        OSError: It cannot be written; it names ``path``, and the old file is still there.
     """
-    new = _beside(path)
-    _write_new(new, lambda file: file.write(content))
-    os.replace(new, path)
-    sync_directory(path.parent)
+    new = beside(path, shared=shared)
+    try:
+        _write_new(new, write, permissions=permissions)
+        try:
+            os.replace(new, path)
+        except OSError:
+            os.unlink(new)
+            raise
+    except OSError as error:
+        if error.filename == new:  # nobody asked for that one
+            error.filename = os.fspath(path)
+            if error.filename2 is not None:
+                del error.filename2
+        raise
+    sync_directory(os.path.dirname(path) or os.curdir)
 
 
-def create_file(path: Path, write: Write) -> None:
+def create_file(path: StrPath, write: Write) -> None:
     """Write a file that is not there yet; one with the same content may be.
 
     Args:
@@ -45,7 +79,7 @@ def create_file(path: Path, write: Write) -> None:
         FileExistsError: There is another one, which is left alone.
         OSError: It cannot be written.
     """
-    new = _beside(path)
+    new = beside(path, shared=False)
     _write_new(new, write)
     try:
         place(new, path)
@@ -55,10 +89,10 @@ def create_file(path: Path, write: Write) -> None:
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(new)
-    sync_directory(path.parent)
+    sync_directory(os.path.dirname(path) or os.curdir)
 
 
-def place(new: str | Path, path: Path, *, folder: int | None = None) -> None:
+def place(new: StrPath, path: StrPath, *, folder: int | None = None) -> None:
     """Give a file its final name, which is not taken yet. The first name may stay too.
 
     Args:
@@ -80,9 +114,12 @@ def place(new: str | Path, path: Path, *, folder: int | None = None) -> None:
         os.rename(new, path, src_dir_fd=folder)
 
 
-def sync_directory(directory: Path) -> None:
+def sync_directory(directory: StrPath) -> None:
     """Make renames in a directory survive a crash of the machine."""
-    handle = os.open(directory, os.O_RDONLY)
+    try:
+        handle = os.open(directory, os.O_RDONLY)
+    except PermissionError:  # who may write in a directory may not always read it
+        return
     try:
         os.fsync(handle)
     finally:
@@ -136,7 +173,7 @@ class Folder:
 
     def open_lock(self, name: str) -> int:
         """A descriptor of a file to lock, which is made when it is not there."""
-        return os.open(name, os.O_RDWR | os.O_CREAT | _NO_LINK, _OWNER, dir_fd=self.handle)
+        return os.open(name, os.O_RDWR | os.O_CREAT | _NO_LINK, OWNER, dir_fd=self.handle)
 
     def read(self, name: str) -> bytes | None:
         """The content of a file; ``None`` when it is not there."""
@@ -147,7 +184,7 @@ class Folder:
         except FileNotFoundError:
             return None
 
-    def write(self, name: str, write: Write, *, permissions: int = _OWNER) -> None:
+    def write(self, name: str, write: Write, *, permissions: int = OWNER) -> None:
         """Write a file anew. A crash may leave a part of it.
 
         Args:
@@ -183,12 +220,13 @@ class Folder:
             os.close(handle)
 
 
-def _beside(path: Path) -> Path:
-    """The name of a file while it is written: nobody else's, so what has it is left from a crash of ours."""
-    return path.with_name(f".{path.name}.personalize-rt")
+def beside(path: StrPath, *, shared: bool) -> str:
+    """The name of a file while it is written. With one writer it is always the same: crashes leave one file at most."""
+    directory, name = os.path.split(path)
+    return os.path.join(directory, f".{name}.{os.urandom(4).hex()}.tmp" if shared else f".{name}.personalize-rt")
 
 
-def _write_new(name: str | Path, write: Write, *, folder: int | None = None, permissions: int = _OWNER) -> None:
+def _write_new(name: StrPath, write: Write, *, folder: int | None = None, permissions: int = OWNER) -> None:
     """Write a file in the place of what has its name, and put it on the disk; nothing is left of one that fails."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(name, dir_fd=folder)
@@ -204,12 +242,10 @@ def _write_new(name: str | Path, write: Write, *, folder: int | None = None, per
         raise
 
 
-def _open(
-    name: str | Path, mode: str, *, folder: int | None, buffering: int = -1, permissions: int = _OWNER
-) -> IO[Any]:
+def _open(name: StrPath, mode: str, *, folder: int | None, buffering: int = -1, permissions: int = OWNER) -> IO[Any]:
     def opener(name: str, flags: int) -> int:
         handle = os.open(name, flags | _NO_LINK, permissions, dir_fd=folder)
-        if mode != "rb" and permissions == _OWNER:
+        if mode != "rb" and permissions == OWNER:
             # The umask may have taken more, and a file that was there may have given more.
             with contextlib.suppress(OSError):  # a file system without permissions
                 os.fchmod(handle, permissions)
