@@ -10,11 +10,10 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import FrozenInstanceError, dataclass
 from itertools import repeat
 from math import fsum, inf, isfinite
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast, overload
 
 import attrs
 
@@ -38,7 +37,6 @@ __all__ = [
 
 Source = Literal["service", "cache", "fallback", "local"]
 Scores = tuple[float | None, ...]
-RowT = TypeVar("RowT")
 
 
 def _copied(values: Mapping[str, str]) -> dict[str, str]:
@@ -115,27 +113,37 @@ def _as_metadata(value: Mapping[str, str] | None) -> Metadata:
     return value if isinstance(value, Metadata) else Metadata(value)
 
 
+class _OfDataclass:
+    """What a dataclass with the fields of an attrs class has, made when it is asked for.
+
+    ``polars.DataFrame(result)`` and ``pandas.DataFrame(result)`` take a result for a sequence of rows before they ask
+    it for Arrow data, and of rows they know dataclasses, but not attrs.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._made: dict[type, Any] = {}
+
+    def __get__(self, row: object, kind: type) -> Any:
+        if kind not in self._made:
+            from dataclasses import make_dataclass
+
+            # Types are read from the class itself.
+            twin = make_dataclass(kind.__name__, [field.name for field in attrs.fields(kind)])
+            self._made[kind] = getattr(twin, self._name)
+        return self._made[kind]
+
+
+def _known_reasons(reasons: tuple[str, ...]) -> str:
+    """Reasons for a ``repr``: those that AWS documents; others are sentences of the service about somebody."""
+    return repr(tuple(reason if reason in _REASONS else MASK for reason in reasons))
+
+
 # service.md section 3.7
 _REASONS = ("Exploration", "Popular item", "Promoted item")
 
 
-# Rows are dataclasses: polars.DataFrame(result) and pandas.DataFrame(result) take a result for a sequence of rows
-# before they ask it for Arrow data, and know dataclasses, but not attrs.
-
-
-def _refuse_change(row: object, name: str, value: object = None) -> Never:
-    raise FrozenInstanceError(f"cannot assign to field {name!r}")
-
-
-def _frozen(row: type[RowT]) -> type[RowT]:
-    """A dataclass with slots whose own check, for a name that is no field, would fail with a TypeError."""
-    for method in ("__setattr__", "__delattr__"):
-        setattr(row, method, _refuse_change)
-    return row
-
-
-@_frozen
-@dataclass(frozen=True, slots=True, weakref_slot=True, init=False, repr=False)
+@attrs.frozen
 class PredictedItem:
     """One item of an answer.
 
@@ -153,35 +161,14 @@ class PredictedItem:
     item_id: str
     score: float | None = None
     promotion_name: str | None = None
-    metadata: Metadata = _NO_METADATA
-    reason: tuple[str, ...] = ()
+    metadata: Metadata = attrs.field(default=_NO_METADATA, converter=_as_metadata)
+    reason: tuple[str, ...] = attrs.field(default=(), converter=_strings, repr=_known_reasons)
 
-    def __init__(
-        self,
-        item_id: str,
-        score: float | None = None,
-        promotion_name: str | None = None,
-        metadata: Mapping[str, str] | None = _NO_METADATA,
-        reason: Iterable[str] = (),
-    ) -> None:
-        put = object.__setattr__
-        put(self, "item_id", item_id)
-        put(self, "score", score)
-        put(self, "promotion_name", promotion_name)
-        put(self, "metadata", metadata if metadata is _NO_METADATA else _as_metadata(metadata))
-        put(self, "reason", tuple(reason))
-
-    def __repr__(self) -> str:
-        # Reasons that AWS documents are shown; others are sentences of the service about somebody.
-        reason = tuple(reason if reason in _REASONS else MASK for reason in self.reason)
-        return (
-            f"PredictedItem(item_id={self.item_id!r}, score={self.score!r}, promotion_name={self.promotion_name!r}, "
-            f"metadata={self.metadata!r}, reason={reason!r})"
-        )
+    __dataclass_fields__: ClassVar[Any] = _OfDataclass("__dataclass_fields__")
+    __dataclass_params__: ClassVar[Any] = _OfDataclass("__dataclass_params__")
 
 
-@_frozen
-@dataclass(frozen=True, slots=True, weakref_slot=True)
+@attrs.frozen
 class PredictedAction:
     """One action of an answer.
 
@@ -193,6 +180,9 @@ class PredictedAction:
 
     action_id: str
     score: float | None = None
+
+    __dataclass_fields__: ClassVar[Any] = _OfDataclass("__dataclass_fields__")
+    __dataclass_params__: ClassVar[Any] = _OfDataclass("__dataclass_params__")
 
 
 @attrs.frozen
@@ -245,6 +235,8 @@ def _reason_column(values: Iterable[Iterable[str]] | None) -> tuple[tuple[str, .
 def _score_column(values: Iterable[float | None] | Callable[[], Scores]) -> Scores | Callable[[], Scores]:
     return values if callable(values) else tuple(values)
 
+
+RowT = TypeVar("RowT")
 
 # service.md section 3.10, and the ids of the embedded service
 _RECOMMENDATION_ID = "RID(?:-[0-9A-Za-z]+)*"
