@@ -1,4 +1,4 @@
-"""Threads kept for work that may block, and whose caller will not wait for ever."""
+"""A pool of threads for work that may block for ever."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _IDLE = 10.0  # seconds after which a thread without work ends
 
 
 class _State:
-    """The work and the threads of one process. The threads know nothing else of their owner, which may be collected."""
+    """The work and threads of one process. Threads refer to it, and not to the pool, so that the pool may be collected."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
@@ -32,7 +32,7 @@ class _State:
             pass
 
     def _one(self) -> bool:
-        """Do one piece of work. What it holds is gone at the end, not when the next one comes."""
+        """Do one piece of work, and keep no reference to it while waiting for the next one."""
         with self.changed:
             while not self.work:
                 self.idle += 1
@@ -51,13 +51,13 @@ class _State:
 
 
 class KeptThreads:
-    """Threads that are kept while there is work, and keep no process alive: a piece of work may never end.
+    """A pool of daemon threads, started when needed and ended when idle.
 
-    Safe for threads; a forked child starts threads of its own.
+    Safe to share between threads; a forked child starts threads of its own.
 
     Args:
-        at_most: Threads at the same time.
-        waiting: Pieces of work that no thread has taken up, at the most.
+        at_most: The most threads.
+        waiting: The most pieces of work that may wait for a thread.
     """
 
     _state = forks.PerProcess(_State)
@@ -67,10 +67,11 @@ class KeptThreads:
         self._waiting = waiting
 
     def begin(self, work: Callable[[], ResultT]) -> Future[ResultT]:
-        """Have something done, in the context of the caller: tracers keep their spans in it.
+        """Start something on a thread, in the context of the caller, where tracers keep their spans.
 
         Returns:
-            The outcome. Cancelled before a thread takes it up, the work is not done. ``TimeoutError``: too many wait.
+            The pending outcome. If it is cancelled before a thread is free, the work is not done. If too many wait,
+            it is a ``TimeoutError``.
         """
         future: Future[ResultT] = Future()
         state = self._state

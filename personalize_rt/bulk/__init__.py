@@ -1,6 +1,6 @@
-"""Many requests: run them at the pace that the service holds, keep what was done, and go on where it stopped.
+"""Many requests: paced to the service's capacity, with checkpoints to resume from.
 
-Any iterable of requests gives an iterable of outcomes::
+:func:`run` turns an iterable of requests into an iterable of outcomes::
 
     from personalize_rt import bulk
 
@@ -8,7 +8,7 @@ Any iterable of requests gives an iterable of outcomes::
     for outcome in bulk.run(runtime, requests, tps=50, checkpoint="ranking.checkpoint"):
         ...
 
-:func:`arun` does so on asyncio; :func:`rank_file` and :func:`recommend_file` go from file to file.
+:func:`arun` does the same on asyncio; :func:`rank_file` and :func:`recommend_file` read and write files.
 """
 
 from personalize_rt.bulk.asynchronous import AsyncRun, arun

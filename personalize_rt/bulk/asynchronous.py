@@ -31,15 +31,15 @@ __all__ = ["AsyncRun", "arun"]
 AnswerT = TypeVar("AnswerT")
 ValueT = TypeVar("ValueT", covariant=True)
 
-# Seconds after which a wait looks around: whether Ctrl-C was pressed, for instance.
+# Seconds after which a wait is interrupted for checks, such as for Ctrl-C.
 LOOK = 0.1
 
 
 class AsyncRun(AsyncIterator[ValueT], Generic[ValueT]):
-    """A run: an async iterator over what comes out. Made by :func:`arun`.
+    """A run, an async iterator over its results. Made by :func:`arun`.
 
-    Leave the loop early, and :meth:`aclose` the run, or use it in ``async with``: what is in flight then ends first.
-    Whoever is cancelled while waiting for an outcome cancels what is in flight.
+    To leave the loop early, :meth:`aclose` the run, or use it in ``async with``: requests in flight then finish first.
+    Cancelling a wait for an outcome cancels the requests in flight.
     """
 
     def __init__(
@@ -61,15 +61,15 @@ class AsyncRun(AsyncIterator[ValueT], Generic[ValueT]):
         self._jobs: deque[Job] = deque()
         self._ended: deque[Done | Halt] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._turn = asyncio.Lock()  # whoever holds it takes the next job, and waits for its turn
+        self._turn = asyncio.Lock()  # its holder takes the next job, and waits for its turn
         self._wake = asyncio.Event()
         self._stopped = False
         self._closed = False
-        weakref.finalize(self, course.close)  # who leaves the loop and forgets the run gets Ctrl-C back
+        weakref.finalize(self, course.close)  # restores Ctrl-C if the loop is left without closing the run
 
     @property
     def summary(self) -> Summary:
-        """How it went so far."""
+        """The counts so far."""
         return self._course.summary()
 
     def __aiter__(self) -> Self:
@@ -115,7 +115,7 @@ class AsyncRun(AsyncIterator[ValueT], Generic[ValueT]):
                 self._jobs.append(job)
 
     def _staff(self) -> None:
-        """Tasks for the jobs that are there; one that finds none has left."""
+        """Start tasks for the pending jobs. A task ends when there is no job."""
         for _ in range(min(len(self._jobs), self._concurrency - len(self._tasks))):
             task = asyncio.create_task(self._work(), name="personalize-rt-bulk")
             self._tasks.add(task)
@@ -126,7 +126,7 @@ class AsyncRun(AsyncIterator[ValueT], Generic[ValueT]):
         self._wake.set()
 
     async def _wait(self) -> bool:
-        """Wait for something to hand on; ``False`` when there is nothing more."""
+        """Wait for a result; ``False`` when there will be none."""
         course = self._course
         if course.is_stopping:
             self._stop()
@@ -149,7 +149,7 @@ class AsyncRun(AsyncIterator[ValueT], Generic[ValueT]):
         self._jobs.clear()
 
     async def _work(self) -> None:
-        """Do jobs until there is none."""
+        """Do jobs until there are none."""
         while True:
             async with self._turn:
                 if not self._jobs:
@@ -159,7 +159,7 @@ class AsyncRun(AsyncIterator[ValueT], Generic[ValueT]):
                     return
             try:
                 outcome = await self._do(job)
-            except Exception as error:  # a defect, or a hook of the caller's
+            except Exception as error:  # a defect, or an error of the caller's hook
                 outcome = Halt(job.place, error)
             if outcome is None:
                 return
@@ -181,7 +181,7 @@ class AsyncRun(AsyncIterator[ValueT], Generic[ValueT]):
         return True
 
     async def _do(self, job: Job) -> Done | Halt | None:
-        """As :meth:`Worker.do`, for tasks."""
+        """Do a job like :meth:`Worker.do`, in a task."""
         try:
             request = self._plan.request(job.raw)
         except PersonalizeError as error:
@@ -217,7 +217,7 @@ class AsyncRun(AsyncIterator[ValueT], Generic[ValueT]):
             self._course.close()
 
     async def aclose(self) -> None:
-        """End the run: wait for what is in flight, and write the checkpoint. Safe to call twice."""
+        """End the run: wait for requests in flight, and write the checkpoint. Safe to call twice."""
         if not self._closed:
             self._closed = True
             self._stop()
@@ -253,22 +253,22 @@ def arun(
 
     Args:
         runtime: An ``AsyncPersonalizeRuntime``.
-        requests: As for :func:`run`; an async iterable too.
-        concurrency: Requests in flight at the most, each in a task.
-        tps: As for :func:`run`.
-        on_error: As for :func:`run`.
-        ordered: As for :func:`run`.
-        progress: As for :func:`run`.
-        checkpoint: As for :func:`run`; it is written in the event loop, once a second.
+        requests: See :func:`run`; may also be an async iterable.
+        concurrency: The most requests in flight, each in a task.
+        tps: See :func:`run`.
+        on_error: See :func:`run`.
+        ordered: See :func:`run`.
+        progress: See :func:`run`.
+        checkpoint: See :func:`run`. It is written on the event loop, once a second.
 
     Returns:
         An async iterator over the outcomes, with a ``summary``.
 
     Raises:
-        ValidationError: An argument was refused, or the checkpoint is none.
+        ValidationError: An argument was refused, or the file is not a checkpoint.
         ModuleNotFoundError: ``progress`` is true, and tqdm is not installed.
 
-    Iterating raises what iterating over :func:`run` does.
+    Iteration raises the errors of :func:`run`.
     """
     concurrency = checks.whole(concurrency, "concurrency")
     check_requests(requests, on_error)

@@ -1,4 +1,4 @@
-"""What was done, in a file, so that a run that stopped can go on."""
+"""A file of the finished requests of a run, to resume from."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from personalize_rt.redaction import describe
 __all__ = ["Checkpoint"]
 
 VERSION = 1
-# Bytes that a checkpoint may have: positions beyond the first gap are those of a run's window, some thousands at the
-# most. More is not read, so that no file takes more than some hundred MB.
+# The most bytes of a checkpoint. Positions beyond the first gap are those of a run's window, a few thousand at most.
+# Larger files are refused, so that no file takes more than some hundred MB of memory.
 _LARGEST = 8 << 20
 
 
 class Checkpoint:
-    """Positions of requests whose outcome was handed on and dealt with: all up to one, and some beyond.
+    """The positions of finished requests: all up to one, and some beyond.
 
     Args:
-        path: The file. It is read now, if it is there.
+        path: The file, which is read if it exists.
 
     Raises:
         ValidationError: The file is not a checkpoint, or cannot be read.
@@ -62,15 +62,15 @@ class Checkpoint:
 
     @property
     def count(self) -> int:
-        """How many are done."""
+        """The number of finished requests."""
         return self._before + len(self._beyond)
 
     def has(self, position: int) -> bool:
-        """Whether a request is done."""
+        """Tell whether a request is finished."""
         return position < self._before or position in self._beyond
 
     def add(self, position: int) -> None:
-        """A request is done."""
+        """Note that a request is finished."""
         self._changed = True
         if position != self._before:
             self._beyond.add(position)
@@ -81,10 +81,10 @@ class Checkpoint:
             self._before += 1
 
     def save(self) -> None:
-        """Write the file anew, as a whole or not at all.
+        """Write the file, completely or not at all.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: The file cannot be written.
         """
         if self._changed:
             state = {"version": VERSION, "before": self._before, "beyond": sorted(self._beyond)}
@@ -92,16 +92,16 @@ class Checkpoint:
             self._changed = False
 
     def remove(self) -> None:
-        """All is done: the next run begins anew."""
+        """Remove the file, since all requests are finished."""
         self._changed = False
         self.path.unlink(missing_ok=True)
 
 
 def _numbers(values: Any, lowest: int) -> set[int]:
-    """The numbers of a list.
+    """Check a list of numbers, and convert it to a set.
 
     Raises:
-        ValueError: It is no list of whole numbers from ``lowest``.
+        ValueError: It is not a list of whole numbers of at least ``lowest``.
     """
     numbers = cast("list[int]", values)
     if type(values) is not list or set(map(type, numbers)) - {int} or min(numbers, default=lowest) < lowest:

@@ -1,13 +1,13 @@
-"""The state machine of a run: which request goes in, which outcome comes out, and how the run ends.
+"""The state machine of a run: the requests to start, the results to release, and the end of the run.
 
-No threads, no tasks, no waiting. Shared by the run on threads and the one on tasks, whose loops are
+It has no threads and never waits. The runs on threads and on tasks share it; their loops are
 
     while True:
-        while course.takes_more:        # take a request from the source, or say that it is exhausted
+        while course.takes_more:        # take a request from the source, or report that it is exhausted
             ...
         if (done := course.next()) is not None:
-            return done                 # confirmed when the caller comes back
-        ...                             # wait for outcomes and hand them to course.ended(); when nothing is in flight:
+            return done                 # confirmed when the caller asks for the next one
+        ...                             # wait for outcomes and pass them to course.ended(); when nothing is in flight:
         if not course.goes_on():
             course.finish()
 """
@@ -41,54 +41,54 @@ from personalize_rt.notebook.progress import Bar
 
 __all__ = ["AllRefusedError", "Course", "InterruptedRun", "OutageError"]
 
-# Seconds between two writings of the checkpoint.
+# Seconds between two writes of the checkpoint.
 SAVE_EVERY = 1.0
-# When so many requests in a row could not be answered, the service is not there, and the others need not be tried.
+# After so many failures in a row, the service counts as unavailable, and the run ends.
 OUTAGE = 100
 _OUTAGES = frozenset(
     kind.__name__ for kind in (CircuitOpenError, DeadlineExceededError, ServerError, ThrottlingError, TransportError)
 )
-# Nothing was sent, so it says nothing about the service.
+# Errors before sending, which tell nothing about the service.
 _UNSENT = frozenset(kind.__name__ for kind in (FilterSyntaxError, FilterValuesError, ValidationError))
-# When so many requests at the beginning were refused alike, the mistake is in all of them.
+# If the first so many requests are refused with the same error, all requests have the mistake, and the run ends.
 REFUSALS = 100
 _REFUSALS = _UNSENT | {InvalidInputError.__name__}
 _OUTAGE = "outage"
-# Outcomes that are held back at the most, while it is open whether there is an outage. Only wrong requests, which do
-# not count for it, make them more than OUTAGE.
+# The most outcomes to hold back while an outage is suspected. More than OUTAGE, since wrong requests are held back too
+# but do not count for it.
 HELD = 1_000
-# Requests that are taken ahead of the outcomes: for each one in flight, and at the least. While one of them is slow,
-# this is what the others have to do.
+# Requests taken ahead of the outcomes: for each one in flight, and at least. They keep the workers busy while a request
+# is slow.
 AHEAD = 8
 AHEAD_AT_LEAST = 64
 
 
 class OutageError(PersonalizeError):
-    """A run was stopped, since none of the last hundred requests could be answered: the service is not there.
+    """A run was stopped because a hundred requests in a row failed, so that the service counts as unavailable.
 
-    Those requests have no outcome; a run that goes on asks them again. Fewer than ``100 + concurrency`` were sent in
-    the outage, or those that were taken ahead when it began, if these are more: ``8 * concurrency``, and at least 64.
+    Those requests have no outcome; a resumed run makes them again. Fewer than ``100 + concurrency`` were sent in the
+    outage, or those that were taken ahead when it began, if more: ``8 * concurrency``, and at least 64.
 
     Args:
-        message: How the last one failed.
+        message: The failure of the last one.
     """
 
 
 class AllRefusedError(PersonalizeError):
-    """A run was stopped, since its first hundred requests were refused alike: what is wrong is wrong with all of them.
+    """A run was stopped because its first hundred requests were refused alike, so that all have the same mistake.
 
-    Those requests have no outcome; a run that goes on asks them again. Fewer than ``100 + concurrency`` were sent.
+    Those requests have no outcome; a resumed run makes them again. Fewer than ``100 + concurrency`` were sent.
 
     Args:
-        message: How the first one was refused.
+        message: The refusal of the first one.
     """
 
 
 class InterruptedRun(KeyboardInterrupt):
-    """A run was stopped by Ctrl-C: what was in flight has ended, and the checkpoint is written.
+    """A run was stopped by Ctrl-C. Requests in flight have finished, and the checkpoint is written.
 
     Args:
-        message: How far it was, and how to go on.
+        message: The progress, and how to resume.
     """
 
     def __init__(self, message: str) -> None:
@@ -97,23 +97,23 @@ class InterruptedRun(KeyboardInterrupt):
 
 
 class Course:
-    """How far a run is.
+    """The state of a run.
 
     Args:
-        requests: What goes in, for its length.
-        limiter: For its count of throttles.
-        concurrency: Requests in flight at the most.
-        ordered: Whether results come out in the order of the requests.
+        requests: The requests, for their number.
+        limiter: The limiter, for its count of throttles.
+        concurrency: The most requests in flight.
+        ordered: Whether to release results in the order of the requests.
         raises: Whether the first error ends the run.
         progress: Whether to show a bar.
-        checkpoint: Where to keep how far it is.
-        total: How many requests there are, where the caller knows.
-        skip: Requests at the beginning that were done before, beside those of the checkpoint.
-        failed: Those of them that failed, by the class of their error; the summary counts all of them.
-        gaps: Whether what is behind a request that was dropped may come out.
-        what: What to write beside the bar.
-        refusals: Whether requests that are refused alike from the beginning end the run.
-        text: What an error says, with its class.
+        checkpoint: The file of finished requests.
+        total: The number of requests, if the caller knows it.
+        skip: The number of requests at the beginning that were finished before, beside those of the checkpoint.
+        failed: The number of those that failed, by the class of their error. The summary includes them.
+        gaps: Whether results after a dropped request may be released.
+        what: The text beside the bar.
+        refusals: Whether the run ends if its first requests are refused alike.
+        text: Formats an error for the examples, with its class.
     """
 
     def __init__(
@@ -146,13 +146,13 @@ class Course:
         self._tally.failed.update(failed or {})
         self._tally.done = skip - self._tally.failed.total()
         self._start = self._saved = time.monotonic()
-        # Outcomes that come out only when it is clear that they do not belong to what ends the run: an outage, or a
-        # mistake in all requests. They count as in flight till then, so that they are asked again.
+        # Failures that are held back until it is clear that they are not the end of the run (by an outage, or by a
+        # mistake in all requests). They count as in flight, so that a resumed run makes them again.
         self._held: deque[Done] = deque()
-        # Whether the outcome that came last may be one of those, or none has come yet.
+        # Whether the last outcome was held back, or there is none yet.
         self._in_doubt = True
         self._released: deque[Done] = deque()
-        self._kind = ""  # of those that are held: an outage, or a class of refusals
+        self._kind = ""  # the suspicion that they raise: an outage, or a class of refusals
         self._in_a_row = 0
         self._dropped = False
         self._text: Callable[[Done], str] = text or _text
@@ -170,19 +170,18 @@ class Course:
 
     @property
     def takes_more(self) -> bool:
-        """Whether another request may go in now."""
-        # Each request that is sent into an outage, or with the mistake that all have, is one too many: in doubt, none
-        # is taken ahead.
+        """``True`` if another request may be taken now."""
+        # While an end of the run is suspected, no requests are taken ahead, since they would be sent in vain.
         room = self._concurrency if self._in_doubt else self._ahead
         return not self.is_stopping and not self._exhausted and self._window.open < room
 
     @property
     def is_stopping(self) -> bool:
-        """Whether nothing more goes in."""
+        """``True`` if no more requests are taken."""
         return self._failure is not None or self.interrupts.asked
 
     def take(self, raw: Any) -> Job | None:
-        """Another request; ``None`` when it was done before."""
+        """Take a request; ``None`` if it was finished before."""
         position = self._position
         self._position += 1
         if self._checkpoint is not None and self._checkpoint.has(position):
@@ -190,13 +189,13 @@ class Course:
         return Job(self._window.take(), position, raw)
 
     def exhausted(self) -> None:
-        """There are no more requests."""
+        """Note that there are no more requests."""
         self._exhausted = True
 
     # Out.
 
     def ended(self, outcomes: list[Done | Halt]) -> None:
-        """Requests ended."""
+        """Add outcomes of requests."""
         for outcome in outcomes:
             if isinstance(outcome, Done):
                 self._window.add(outcome.place, outcome)
@@ -207,7 +206,7 @@ class Course:
                 self._failure = outcome.error
 
     def next(self) -> Done | None:
-        """What to hand on next, or ``None`` when it is not there yet."""
+        """The next result to release, or ``None`` if it is pending."""
         while not self._released:
             popped = None if self._dropped and not self._gaps else self._window.pop()
             if popped is None:
@@ -222,7 +221,7 @@ class Course:
         return done
 
     def _sort(self, done: Done) -> None:
-        """Hold an outcome back, release it after those that were held, or drop it."""
+        """Hold an outcome back, release it together with those held back, or drop it."""
         error = done.error
         if error is not None and self._raises:
             value: Outcome[Any] = done.value
@@ -230,7 +229,7 @@ class Course:
             raise self._with_advice(value.error, done.position)
         kind = self._kind_of(error)
         if self._dropped:
-            if kind is None:  # else it is one more of those that ended the run
+            if kind is None:  # else it is one more failure like those that ended the run
                 self._released.append(done)
             return
         if kind is None or (self._held and kind != self._kind):
@@ -260,7 +259,7 @@ class Course:
             self._released.append(self._held.popleft())
 
     def _kind_of(self, error: str | None) -> str | None:
-        """What an outcome may be a sign of."""
+        """The end of the run that an error may be a sign of: an outage, or a class of refusals."""
         if error in _OUTAGES or (error in _UNSENT and self._held and self._kind == _OUTAGE):
             return _OUTAGE
         return error if self._may_be_refused and error in _REFUSALS else None
@@ -280,7 +279,7 @@ class Course:
         self._dropped = True
 
     def confirm(self) -> None:
-        """What was handed on last has been dealt with."""
+        """Note that the caller has processed the last released result."""
         if self._handed is None:
             return
         position, self._handed = self._handed, None
@@ -292,11 +291,11 @@ class Course:
                 self._saved = now
 
     def goes_on(self) -> bool:
-        """Called when nothing is in flight and :meth:`next` gave nothing.
+        """Decide whether the run continues when nothing is in flight and :meth:`next` returned ``None``.
 
         Returns:
-            Whether there is another request to take, or an outcome to hand on. What is held comes out only when the
-            requests are exhausted: the next one may be the one that ends the run.
+            Whether there is a request to take or a result to release. Outcomes that are held back are released only
+            when the requests are exhausted, since the next failure may end the run.
         """
         if self.takes_more:
             return True
@@ -308,11 +307,11 @@ class Course:
     # The end.
 
     def finish(self) -> None:
-        """The run is over, and all is handed on.
+        """Finish the run, after all results were released.
 
         Raises:
-            InterruptedRun: It was stopped by Ctrl-C.
-            BaseException: What stopped it.
+            InterruptedRun: The run was stopped by Ctrl-C.
+            BaseException: The error that stopped the run.
         """
         if self._failure is not None:
             failure, self._failure = self._failure, None
@@ -323,14 +322,14 @@ class Course:
             self._checkpoint.remove()
 
     def close(self) -> None:
-        """Leave everything as it was. Safe to call twice."""
+        """Restore Ctrl-C, close the bar, and save the checkpoint. Safe to call twice."""
         self.interrupts.release()
         self._bar.close()
         if self._checkpoint is not None:
             self._checkpoint.save()
 
     def summary(self) -> Summary:
-        """How it went so far."""
+        """The counts so far."""
         return self._tally.summary(self._limiter.throttles, time.monotonic() - self._start)
 
     def _advice(self) -> str:

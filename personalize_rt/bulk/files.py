@@ -1,4 +1,4 @@
-"""From an input file to an output file."""
+"""Jobs from an input file to an output file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["rank_file", "recommend_file"]
 
 FilePath = str | os.PathLike[str]
 
-# Lines of a Parquet file's row group.
+# Rows of a row group in Parquet.
 _GROUP = 1024
 
 
@@ -56,45 +56,46 @@ def recommend_file(
 ) -> Summary:
     """Ask for recommendations for each row of a file (GetRecommendations).
 
-    The files are those of the service's batch inference: JSON Lines, a row like ``{"userId": "4638"}`` in, and like
-    ``{"input":…,"output":{"recommendedItems":[…],"scores":[…]},"error":null}`` out, in the order of the input. A row
-    may also have ``itemId``, ``numResults``, ``context`` and ``filterValues`` (in the service's form), which count
-    before the arguments here. A name that ends with ``.csv`` or ``.parquet`` is a file with a column for each of
-    ``USER_ID``, ``ITEM_ID``, ``NUM_RESULTS`` that there is. An output ends with ``.jsonl``, ``.json`` or ``.parquet``.
+    The files have the form of the service's batch inference, JSON Lines: an input row like ``{"userId": "4638"}``, and
+    an output row like ``{"input":…,"output":{"recommendedItems":[…],"scores":[…]},"error":null}``, in the order of the
+    input. An input row may also have ``itemId``, ``numResults``, ``context`` and ``filterValues`` (in the service's
+    form), which override the arguments here. A file named ``.csv`` or ``.parquet`` has columns ``USER_ID``,
+    ``ITEM_ID``, ``NUM_RESULTS``, of which it may lack some. The name of the output ends with ``.jsonl``, ``.json`` or
+    ``.parquet``.
 
-    A row that is wrong, and a request that fails, is a line with an ``error``, and the others go on. The output
-    appears when it is whole; until then its lines are in ``OUTPUT.parts``, each as soon as it is there. When the job
-    stops, for whatever reason, ``resume=True`` goes on with it: rows that are there are not asked again. A directory of
-    that name that no such job made is refused and left alone.
+    A wrong row, or a request that fails, becomes a line with an ``error``, and the job continues. The output appears
+    when it is complete; until then its lines are in ``OUTPUT.parts``, written one by one. If the job stops for any
+    reason, ``resume=True`` continues it without repeating finished rows. A directory of that name that no such job made
+    is refused and not changed.
 
     Args:
-        runtime: As for :func:`run`.
+        runtime: See :func:`run`.
         input: The file to read.
-        output: The file to write. It must not be there.
+        output: The file to write. It must not exist.
         campaign_arn: The campaign to ask; give this or ``recommender_arn``.
         recommender_arn: The recommender to ask.
-        num_results: How many items for each, at most 500; the service's default is 25.
+        num_results: The number of items for each row, at most 500; the service's default is 25.
         context: Contextual metadata of all requests.
         filter_arn: A filter to apply.
         filter_values: Values for the parameters of the filter.
-        concurrency: As for :func:`run`.
-        tps: As for :func:`run`.
-        processes: As for :func:`run`.
-        resume: Go on with a job that was stopped, if there is one. When the output is there, nothing is sent: the
-            summary counts what is in it, and ``errors`` is written from it if that file is not there.
-        errors: A file for the rows that failed, as they were (those of Parquet as JSON Lines), to ask only them again.
-            It is written when there are some, for its owner alone, and must not be there.
-        progress: As for :func:`run`.
+        concurrency: See :func:`run`.
+        tps: See :func:`run`.
+        processes: See :func:`run`.
+        resume: Continue a stopped job, if there is one. If the output exists, nothing is sent: the summary counts its
+            rows, and ``errors`` is written from it unless that file exists.
+        errors: A file for the failed rows, unchanged (those of Parquet as JSON Lines), as the input of another job. It
+            is written only if rows failed, readable by its owner only, and must not exist.
+        progress: See :func:`run`.
 
     Returns:
-        How the whole job went; latency and throttles are those of this run.
+        The counts of the whole job; latency and throttles are those of this run.
 
     Raises:
         ValidationError: An argument or a file was refused; nothing was sent.
-        StorageError: The output cannot be written, for lack of space for instance; what is there is kept.
-        InterruptedRun: Ctrl-C; a ``KeyboardInterrupt``. What is there is kept.
-        PersonalizeError: What ended the run, as for :func:`run`; what is there is kept. Rows that failed in what ended
-            it, an outage for instance, are asked again with ``resume``.
+        StorageError: The output cannot be written, for lack of space for instance; finished rows are kept.
+        InterruptedRun: Ctrl-C was pressed; a ``KeyboardInterrupt``. Finished rows are kept.
+        PersonalizeError: The run ended, see :func:`run`; finished rows are kept. With ``resume``, the rows that failed
+            in an outage are repeated too.
         ModuleNotFoundError: A file is Parquet, and pyarrow is not installed.
     """
     arguments = {
@@ -127,31 +128,31 @@ def rank_file(
 ) -> Summary:
     """Rank the list of each row of a file (GetPersonalizedRanking).
 
-    As :func:`recommend_file`, with rows like ``{"userId": "891", "itemList": ["27", "886", "101"]}``, or the columns
-    ``USER_ID`` and ``ITEM_LIST`` (of CSV with ``|`` between items). Items that the model does not know are last, with
-    0.0 as score, as batch inference has them.
+    Like :func:`recommend_file`, with rows like ``{"userId": "891", "itemList": ["27", "886", "101"]}``, or the columns
+    ``USER_ID`` and ``ITEM_LIST`` (in CSV with ``|`` between items). Items that the model does not know come last, with
+    a score of 0.0 as in batch inference.
 
     Args:
-        runtime: As for :func:`run`.
+        runtime: See :func:`run`.
         input: The file to read.
-        output: The file to write. It must not be there.
+        output: The file to write. It must not exist.
         campaign_arn: A campaign of a personalized-ranking recipe.
         context: Contextual metadata of all requests.
         filter_arn: A filter to apply.
         filter_values: Values for the parameters of the filter.
-        concurrency: As for :func:`run`.
-        tps: As for :func:`run`.
-        processes: As for :func:`run`.
-        resume: As for :func:`recommend_file`.
-        errors: As for :func:`recommend_file`.
-        progress: As for :func:`run`.
+        concurrency: See :func:`run`.
+        tps: See :func:`run`.
+        processes: See :func:`run`.
+        resume: See :func:`recommend_file`.
+        errors: See :func:`recommend_file`.
+        progress: See :func:`run`.
 
     Returns:
-        How the whole job went; latency and throttles are those of this run.
+        The counts of the whole job; latency and throttles are those of this run.
 
     Raises:
-        PersonalizeError: As for :func:`recommend_file`.
-        ModuleNotFoundError: As for :func:`recommend_file`.
+        PersonalizeError: See :func:`recommend_file`.
+        ModuleNotFoundError: See :func:`recommend_file`.
     """
     arguments = {
         "campaign_arn": campaign_arn,
@@ -227,7 +228,7 @@ class _Job:
                 text=lambda done: json.loads(done.value.text)["error"],
             )
             try:
-                # Closed by us: what ends the run keeps the rows, and with them the file, in its traceback.
+                # Closed explicitly, since the traceback of an error would keep the rows, and with them the file, alive.
                 with (
                     contextlib.closing(reader.rows()) as rows,
                     Run[Line](islice(rows, parts.rows, None), pool, course) as run,
@@ -238,7 +239,7 @@ class _Job:
             except InterruptedRun:
                 raise InterruptedRun(f"stopped; {_kept(parts)}") from None
             except StorageError:
-                raise  # it says so itself
+                raise  # its message has the advice already
             except PersonalizeError as error:
                 error.add_note(_kept(parts))
                 raise
@@ -252,13 +253,13 @@ class _Job:
         return self._output.with_name(f"{self._output.name}.parts")
 
     def _checked_arguments(self) -> dict[str, Any]:
-        """The members that all requests share; refuses now what every request would be refused for."""
+        """The members that all requests share, checked before the first request."""
         asked = self._runtime() if callable(self._runtime) else self._runtime
         limits: Limits = asked._limits if isinstance(asked, PersonalizeRuntime) else Limits()  # pyright: ignore[reportPrivateUsage]
         row = {"user_id": "user", "input_list": ["item"]} if self._kind == "rank" else {"user_id": "user"}
         members = request_for(REQUESTS[self._kind](**row, **self._arguments), limits).members
         if "filterValues" in members:
-            # An iterator gives its values once, and the order of a set is another one in each process.
+            # Kept encoded, since an iterator can be read only once, and the order of a set differs between processes.
             self._arguments["filter_values"] = {
                 name: RawFilterValue(text) for name, text in members["filterValues"].items()
             }
@@ -279,7 +280,7 @@ class _Job:
             raise ValidationError(f"there is no directory {self._errors.parent}", parameter="errors")
 
     def _check_errors(self, parts: Parts) -> None:
-        """Refuse a file of errors that is there, unless it may be this job's: it is written before the output."""
+        """Refuse an existing file of errors, unless it may be this job's, which writes it before the output."""
         if self._errors is None or parts.is_complete or not os.path.lexists(self._errors):
             return
         if not parts.rows:
@@ -287,9 +288,9 @@ class _Job:
         raise ValidationError(f"{self._errors} is there already: name another one, or remove it", parameter="errors")
 
     def _description(self, shared: Mapping[str, Any]) -> dict[str, Any]:
-        """What must be the same when the job goes on. What may be personal is there as a digest."""
-        # All of it: an edit may keep the size, and tools that copy keep the time. A gigabyte takes a second or two; the
-        # requests for the rows in it take hours.
+        """The description that a resumed job must match. Personal values are replaced by digests."""
+        # The digest of the whole file, since an edit may keep the size, and a copy the time. It takes a second or two
+        # for a gigabyte, whose requests take hours.
         with open(self._input, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             content = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
@@ -308,11 +309,11 @@ class _Job:
 
 
 def _kept(parts: Parts) -> str:
-    """What is there of a job that stopped, and how to go on."""
+    """Advice for a stopped job: what was kept, and how to resume."""
     if parts.rows:
         return f"{parts.rows:,} rows are kept in {parts.directory}; to go on, run it again with resume=True"
     with contextlib.suppress(StorageError):
-        parts.remove()  # so that a job with other arguments may begin
+        parts.remove()  # so that a job with other arguments can start
     return "no row is done, so nothing is kept: run it again"
 
 
@@ -321,7 +322,7 @@ def _write_lines(lines: Iterator[bytes], file: IO[bytes]) -> None:
 
 
 def _write_parquet(lines: Iterator[bytes], file: IO[bytes]) -> None:
-    """The lines as rows, with ``position``: that of the row in the input, from 0."""
+    """Write lines as Parquet rows, with ``position``, the index of the row in the input."""
     arrow: Any = need("pyarrow", "arrow", "A Parquet file")
     parquet: Any = need("pyarrow.parquet", "arrow", "A Parquet file")
     schema = arrow.schema(

@@ -1,4 +1,4 @@
-"""The output of a job that is done: which names it may have, and what became of its rows."""
+"""The output of a finished job: its name, and the outcomes of its rows."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from personalize_rt.files import create_file
 
 __all__ = ["check_output", "look_at"]
 
-# ".out" is how batch inference calls its output.
+# Batch inference uses ".out".
 _OUTPUTS = (".jsonl", ".json", ".parquet", ".ndjson", ".out")
 
 
 def check_output(output: Path) -> None:
-    """Refuse a name that does not say which format to write.
+    """Refuse a name without a known format.
 
     Raises:
-        ValidationError: It does not.
+        ValidationError: The suffix is not one of a known format.
     """
     suffix = output.suffix.lower()
     if suffix in _OUTPUTS:
@@ -41,15 +41,15 @@ def check_output(output: Path) -> None:
 
 
 def look_at(output: Path, reader: Reader, errors: Path | None) -> Summary:
-    """How the rows of an output ended; nothing is sent.
+    """Count the outcomes in the output of a finished job, without any request.
 
     Args:
-        output: The output of a job that is done.
-        reader: Its input.
-        errors: Where to write the rows that failed, if there are some; a file that is there is left alone.
+        output: The output.
+        reader: The input.
+        errors: The file for the failed rows, if any; an existing file is not changed.
 
     Raises:
-        ValidationError: It is no output of a job, or cannot be read.
+        ValidationError: The file is not the output of a job, or cannot be read.
         StorageError: ``errors`` cannot be written.
     """
     rows, failed, examples = 0, Counter[str](), dict[str, str]()
@@ -77,7 +77,7 @@ def look_at(output: Path, reader: Reader, errors: Path | None) -> Summary:
     except (ValueError, LookupError, TypeError, AttributeError, RuntimeError, OSError) as error:
         if isinstance(error, PersonalizeError):
             raise
-        # pyarrow has many errors for damaged Parquet, OSError too, then without the number that one of the system has.
+        # pyarrow raises many errors for damaged Parquet; its OSErrors have no errno, unlike those of the system.
         if isinstance(error, OSError) and error.errno is not None:
             problem = f"cannot read {output}: {error.strerror or type(error).__name__}"
         else:
@@ -87,7 +87,7 @@ def look_at(output: Path, reader: Reader, errors: Path | None) -> Summary:
 
 
 def _of_lines(output: Path, reader: Reader) -> Iterator[tuple[Any, str | None]]:
-    """What went in for each line, where it failed, and why."""
+    """The input of each line, and its error or ``None``."""
     with open(output, "rb") as file:
         for line in file:
             if line.endswith(DONE + b"\n"):
@@ -98,7 +98,7 @@ def _of_lines(output: Path, reader: Reader) -> Iterator[tuple[Any, str | None]]:
 
 
 def _of_parquet(output: Path, reader: Reader) -> Iterator[tuple[Any, str | None]]:
-    """The same: the rows of the input stand beside those of the output."""
+    """The same for Parquet, whose rows have the order of the input."""
     parquet: Any = need("pyarrow.parquet", "arrow", "A Parquet file")
     with parquet.ParquetFile(output) as file:
         errors = (error for batch in file.iter_batches(columns=["error"]) for error in batch.column(0).to_pylist())

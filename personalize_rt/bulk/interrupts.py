@@ -1,4 +1,4 @@
-"""Ctrl-C asks a run to stop; the second one breaks it off."""
+"""Handling of Ctrl-C: the first one stops a run gracefully, the second one at once."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ __all__ = ["Interrupts"]
 
 
 class Interrupts:
-    """Takes Ctrl-C over while a run goes on, so that what is in flight can end.
+    """Handles Ctrl-C during a run, so that requests in flight can finish.
 
-    Only in the main thread, and only where nobody else has taken it over.
+    Only in the main thread, and only if no other handler is installed.
     """
 
     def __init__(self) -> None:
@@ -21,11 +21,11 @@ class Interrupts:
 
     @property
     def asked(self) -> bool:
-        """Whether somebody pressed Ctrl-C."""
+        """``True`` if Ctrl-C was pressed."""
         return self._asked
 
     def watch(self) -> None:
-        """Begin."""
+        """Install the handler."""
         if threading.current_thread() is threading.main_thread():
             handler = signal.getsignal(signal.SIGINT)
             if handler is signal.default_int_handler or _is_asyncio_s(handler):
@@ -33,7 +33,7 @@ class Interrupts:
                 signal.signal(signal.SIGINT, self._interrupted)
 
     def release(self) -> None:
-        """End. Safe to call twice, and from any thread."""
+        """Restore the previous handler. Safe to call twice, and from any thread."""
         if self._previous is None or threading.current_thread() is not threading.main_thread():
             return
         previous, self._previous = self._previous, None
@@ -47,5 +47,5 @@ class Interrupts:
 
 
 def _is_asyncio_s(handler: Any) -> bool:
-    """Whether it is that of ``asyncio.run``, which cancels the main task: that is a breaking off."""
+    """Tell whether a handler is that of ``asyncio.run``, which cancels the main task."""
     return getattr(getattr(handler, "func", None), "__module__", None) == "asyncio.runners"

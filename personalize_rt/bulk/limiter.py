@@ -1,11 +1,11 @@
-"""How fast requests may go out: even pacing, and less of it when the service throttles.
+"""A rate limiter with even pacing, which slows down when the service throttles.
 
-A token bucket that holds little, so that requests are spread evenly, with a rate that follows AIMD (additive increase,
-multiplicative decrease), as TCP does: throttling cuts the rate at once, quiet time brings it back in small steps.
-The minimum that a campaign is provisioned for is a good rate to begin with: the service holds that, and more only after
-it has scaled, during which requests are lost (guide, campaigns: ``minProvisionedTPS``).
+A small token bucket, so that requests are spread evenly. Its rate follows AIMD (additive increase, multiplicative
+decrease), like TCP: throttling cuts the rate at once, and time without throttling restores it in small steps. A good
+initial rate is the campaign's ``minProvisionedTPS``: the service guarantees it, and more only after it has scaled,
+during which requests may be lost (guide, campaigns).
 
-It decides and never waits; a driver asks it again after the wait:
+It decides and never waits; drivers wait and ask again:
 
     while wait := limiter.decide(clock()):
         sleep(wait)
@@ -26,30 +26,30 @@ if TYPE_CHECKING:
 
 __all__ = ["RateLimiter"]
 
-# Seconds of requests that may be caught up with after a worker came late. In any window of w seconds there are at most
+# Seconds of requests that a late worker may catch up. In any window of w seconds there are at most
 # rate * (w + SLACK) + 1 requests: 1.5 % above the rate in 10 s.
 SLACK = 0.15
-# AIMD: what is left of the rate after throttling, and the part of it that comes back in a second. Around a capacity
-# that is below the rate, there is throttling about every 15 s, and 85 % of the capacity is used.
+# AIMD: the factor of the rate at throttling, and the share of it that is restored each second. If the capacity is below
+# the rate, there is throttling about every 15 s, and 85 % of the capacity is used.
 DECREASE = 0.7
 INCREASE = 0.02
 # The service provisions at least one transaction a second.
 FLOOR = 1.0
-# Seconds over which requests are counted, where no rate was given to cut.
+# Seconds over which requests are counted, to know the rate to cut if none was given.
 WINDOW = 1.0
 
 
 class _State(ctypes.Structure):
-    """The numbers, in a form that can stand in memory that processes share.
+    """The state, in a form for memory that processes share.
 
-    A process may be killed between writing two of them: the rate is then between the old one and the new one.
+    If a process is killed between two writes, the rate is between the old one and the new one.
     """
 
     _fields_ = [
         ("due", ctypes.c_double),  # when the next request may go out
         ("rate", ctypes.c_double),  # requests a second at `since`; infinite before the first throttling without a rate
         ("since", ctypes.c_double),
-        ("step", ctypes.c_double),  # requests a second that come back each second
+        ("step", ctypes.c_double),  # requests a second that are restored each second
         ("cut", ctypes.c_double),  # when the rate was last cut
         ("counted_from", ctypes.c_double),
         ("counted", ctypes.c_double),  # requests since then
@@ -78,15 +78,14 @@ class _Lock(Protocol):
 
 
 class RateLimiter:
-    """The pace of one job. Locked: all threads of the job share it, and with ``context`` its processes too.
+    """The rate limiter of one job. Safe to share between its threads, and with ``context`` between its processes.
 
-    Time is an argument: seconds that only ever grow, of one clock for all who share the limiter.
+    Times are arguments, in seconds of one monotonic clock.
 
     Args:
-        tps: Requests a second to begin with, above 0. After throttling it comes back to this and never goes above.
-            ``None`` for no limit until the service throttles; then the rate that it throttled is the one to cut, and
-            may be passed again.
-        context: A context of ``multiprocessing``, whose processes are to share this limiter; they inherit it.
+        tps: The initial and highest rate in requests a second, above 0. ``None`` for no limit until the service
+            throttles; then the rate at that time is cut, and may be exceeded later.
+        context: A context of ``multiprocessing``, whose processes inherit this limiter.
 
     Raises:
         ValidationError: ``tps`` is not above 0.
@@ -118,22 +117,22 @@ class RateLimiter:
 
     @property
     def throttles(self) -> int:
-        """How often the service throttled."""
+        """The number of throttled requests."""
         return int(self._state.throttles)
 
     def rate(self, now: float) -> float:
-        """Requests a second at this time; infinite for no limit."""
+        """The rate in requests a second at a time; infinite for no limit."""
         with self._lock:
             return self._rate(now)
 
     def decide(self, now: float) -> float:
-        """Ask to send a request.
+        """Request permission to send.
 
         Args:
             now: The time.
 
         Returns:
-            0.0: send it now. Otherwise the seconds after which to ask again.
+            0.0 to send now, otherwise the seconds after which to ask again.
         """
         state = self._state
         with self._lock:
@@ -143,16 +142,16 @@ class RateLimiter:
             return 0.0
 
     def charge(self, now: float) -> None:
-        """Count a request that went out unasked: a retry or a hedge. Those that follow wait for it."""
+        """Count a request that was sent without permission, such as a retry, so that later ones wait longer."""
         with self._lock:
             self._take(now)
 
     def throttled(self, now: float, sent: float) -> None:
-        """The service throttled a request.
+        """Slow down after a throttled request.
 
         Args:
             now: The time.
-            sent: When the request went out. One from before the last cut says nothing about the rate since.
+            sent: The time at which the request was sent. If it was before the last cut, the rate is not cut again.
         """
         state = self._state
         with self._lock:
@@ -161,7 +160,7 @@ class RateLimiter:
                 return
             rate = self._rate(now)
             if rate == math.inf:
-                # What was sent in about a second is what was too much.
+                # The rate of about the last second was too high.
                 measured = state.counted / max(now - state.counted_from, WINDOW)
                 rate = max(state.measured, measured, self._floor)
                 state.step = INCREASE * rate
@@ -179,11 +178,11 @@ class RateLimiter:
         rate = self._rate(now)
         if rate == math.inf:
             if now - state.counted_from >= WINDOW:
-                # After a pause there is nothing to compare with.
+                # Unknown after a pause.
                 state.measured = state.counted / (now - state.counted_from) if state.counted_from > -math.inf else 0.0
                 state.counted_from, state.counted = now, 0.0
             state.counted += 1
             return
         if state.rate != rate and rate == self._ceiling:
-            state.rate = rate  # all the way back
+            state.rate = rate  # completely restored
         state.due = max(state.due, now - SLACK) + 1.0 / rate

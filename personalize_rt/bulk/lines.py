@@ -1,15 +1,15 @@
-"""From a row of an input file to a request, and from its outcome to a line of the output.
+"""Conversion of input rows to requests, and of outcomes to output lines.
 
 The line is that of the service's batch inference (service.md section 4, "Batch output")::
 
     {"input":{"userId":"4638"},"output":{"recommendedItems":["63992","115149"],"scores":[0.00301,0.00284]},"error":null}
 
-``scores`` are left out where the recipe gives none; an item of a ranking that the model does not know has ``0.0`` there
-(service.md section 12, fact 8). Of a request that failed, ``output`` is ``null``, and ``error`` the class of the error
-and its message.
+``scores`` are left out if the recipe gives none; an item of a ranking that the model does not know has ``0.0`` there
+(service.md section 12, fact 8). For a request that failed, ``output`` is ``null``, and ``error`` is the class of the
+error and its message.
 
-Whatever a row holds, its line is JSON that every reader takes, of little depth: no NaN, no half of a surrogate pair, no
-number beyond 64 bits. A row that holds such a thing is an error, and stands there as a text.
+The line of any row is portable JSON of little depth: without NaN, lone surrogates and numbers beyond 64 bits. A row
+with such content is an error, and its ``input`` is a string.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from personalize_rt.redaction import describe
 __all__ = ["DONE", "Line", "LinePlan", "given"]
 
 DONE = b',"error":null}'
-"""How the line of an answered request ends, and no other."""
+"""The end of the line of an answered request, and of no other."""
 
 # How an error about an argument calls it in a file.
 _MEMBER_OF = {argument: member for members in MEMBERS.values() for member, argument in members.items()}
@@ -38,19 +38,19 @@ _SPELLING = re.compile(rf"\b({'|'.join(name for name in _MEMBER_OF if '_' in nam
 
 
 class Line(NamedTuple):
-    """A line of the output, without its end: of the row at ``position``, from 0."""
+    """An output line, without its newline, of the row at ``position``, from 0."""
 
     position: int
     text: bytes
 
 
 class LinePlan:
-    """What becomes of a row.
+    """The plan of a run over the rows of a file.
 
     Args:
         kind: ``"recommend"`` or ``"rank"``.
         file: The name of the input, for errors.
-        unit: What its rows are counted in: ``"line"`` or ``"row"``.
+        unit: The name of a row: ``"line"`` or ``"row"``.
         arguments: The arguments that all requests share.
     """
 
@@ -63,10 +63,10 @@ class LinePlan:
         self._arguments = dict(arguments)
 
     def request(self, raw: Row) -> BulkRequest[Any]:
-        """The request of a row.
+        """Make the request of a row.
 
         Raises:
-            ValidationError: It is none.
+            ValidationError: The row is not a request.
         """
         if raw.problem is not None:
             _refuse(raw.problem)
@@ -89,12 +89,12 @@ class LinePlan:
     def _filter_values(self, values: Any) -> dict[str, Any]:
         if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
             _refuse(f"filter_values is {describe(values)}, not names and texts in the service's form")  # pyright: ignore[reportUnknownArgumentType]
-        # As they would be sent: that is how batch inference reads them.
+        # In encoded form, as for batch inference.
         ours: dict[str, Any] = {name: RawFilterValue(value) for name, value in values.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType, reportUnknownMemberType]
         return {**(self._arguments.get("filter_values") or {}), **ours}
 
     def value(self, position: int, raw: Row, answer: Any, error: PersonalizeError | None, elapsed: float) -> Line:
-        """The line of an outcome."""
+        """Make the line of an outcome."""
         row = given(raw, is_wrong=isinstance(error, ValidationError))
         if error is None:
             output: dict[str, Any] = {"recommendedItems": _all_unicode(answer.item_ids)}
@@ -118,22 +118,22 @@ class LinePlan:
 
 
 def given(raw: Row, *, is_wrong: bool) -> bytes:
-    """The input as it stands in the output: the same object, or a string when it is none."""
+    """The ``input`` of an output line: the row's object, or a string if it is not valid."""
     if raw.members is not None:
         return _json(raw.members)
     if raw.problem is not None:
         return _json(as_text(raw.text))
-    if is_wrong:  # so it may be no JSON
+    if is_wrong:  # it may not be JSON
         try:
             _read(raw.text)
         except ValidationError:
             return _json(as_text(raw.text))
-    # Between the members it is white space, and to some readers the end of a line.
+    # Between members, a carriage return is white space, but ends a line for some readers.
     return raw.text.replace(b"\r", b" ")
 
 
-# A row is an object with a list and two objects in it at the most. Each level takes some of Python's stack whenever the
-# row is read, so what is deeper could be read by one caller and not by the next one.
+# A row is an object with a list and two objects at most. Deeper rows are refused, since each level takes stack, so that
+# some callers could read them and others could not.
 _DEPTH = 8
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -158,13 +158,13 @@ def _read(text: bytes) -> dict[str, Any]:
 
 
 def _depth(text: bytes) -> int:
-    """The largest number of lists and objects that are open at once."""
+    """The depth of nested lists and objects."""
     brackets = _STRING.sub(b"", text).translate(None, _NOT_BRACKETS)
     return max(accumulate(1 if bracket in b"[{" else -1 for bracket in brackets), default=0)
 
 
 def _as_object(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of a row, whose members have a name each."""
+    """Make an object of members with distinct names."""
     there = dict(members)
     if len(there) != len(members):
         _refuse("it has two members of one name")
@@ -172,7 +172,7 @@ def _as_object(members: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _as_int(digits: str) -> int:
-    # Python itself refuses to read thousands of digits, since that takes long.
+    # First by length, since Python takes long for thousands of digits, or refuses them.
     if len(digits) > len(str(-_LARGEST)) or abs(int(digits)) > _LARGEST:
         _refuse(f"it has a number of {len(digits):,} digits, which is too large")
     return int(digits)
@@ -199,7 +199,7 @@ _DECODER = json.JSONDecoder(
 
 
 def _json(value: Any) -> bytes:
-    """A value in one line. What JSON does not have (times, bytes, NaN) is an object of its type and text."""
+    """Format a value as JSON in one line. Values that JSON lacks (time, bytes, NaN) become objects of type and text."""
     try:
         text = json.dumps(value, separators=(",", ":"), default=_typed, allow_nan=False)
     except ValueError:
@@ -208,7 +208,7 @@ def _json(value: Any) -> bytes:
 
 
 def _typed(value: object) -> dict[str, str]:
-    # Not the text alone: asked again, that would pass for an id.
+    # Not the text alone, which would be accepted as an id if the row was used again.
     return {type(value).__name__: str(value)}
 
 
@@ -229,7 +229,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def _unicode(text: str) -> str:
-    """A text with ``?`` for halves of surrogate pairs: a file's name, or a message of somebody else, may have some."""
+    """Replace lone surrogates, which file names and foreign messages may have, by ``?``."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 

@@ -1,4 +1,4 @@
-"""How requests ended: each one, and all of them together."""
+"""The outcomes of requests, and their summary."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ AnswerT = TypeVar("AnswerT", covariant=True)
 
 @attrs.frozen(eq=False)
 class Outcome(Generic[AnswerT]):
-    """How one request ended. Exactly one of ``answer`` and ``error`` is there.
+    """The outcome of one request. Exactly one of ``answer`` and ``error`` is not ``None``.
 
     Attributes:
-        position: The place of the request among all, from 0.
-        request: What was asked.
-        answer: What was answered, or ``None``.
-        error: Why there is no answer, or ``None``.
-        elapsed: Seconds that the call took, with its retries, without waiting for its turn.
+        position: The index of the request, from 0.
+        request: The request.
+        answer: The answer, or ``None``.
+        error: The error, or ``None``.
+        elapsed: The duration of the call in seconds, with retries, without the wait for its turn.
     """
 
     position: int
@@ -36,10 +36,10 @@ class Outcome(Generic[AnswerT]):
     elapsed: float
 
     def result(self) -> AnswerT:
-        """The answer.
+        """Return the answer, or raise the error.
 
         Raises:
-            PersonalizeError: There is none, because of this.
+            PersonalizeError: The request failed.
         """
         if self.error is not None:
             raise self.error
@@ -49,16 +49,16 @@ class Outcome(Generic[AnswerT]):
 
 @attrs.frozen(eq=False)
 class Summary:
-    """How a run went, as far as it is.
+    """The counts of a run, so far or at its end.
 
     Attributes:
-        done: Requests that were answered.
-        failed: Requests that were not, by the class of their error (``{"InvalidInputError": 3}``).
-        throttles: How often the service throttled, retries included.
-        p50: Half of the calls took at most so many seconds; ``None`` before the first. Good to 1 %.
-        p99: 99 of 100 calls took at most so many seconds.
+        done: The number of answered requests.
+        failed: The number of failed requests, by the class of their error (``{"InvalidInputError": 3}``).
+        throttles: The number of throttled requests, retries included.
+        p50: The median duration of calls in seconds, to 1 %; ``None`` before the first.
+        p99: The 99th percentile of the duration in seconds, likewise.
         elapsed: Seconds since the run began.
-        examples: What the first error of each class said, after its class; of this run only.
+        examples: The first error of each class in this run: its class and message.
     """
 
     done: int
@@ -71,7 +71,7 @@ class Summary:
 
     @property
     def total(self) -> int:
-        """Requests that have an outcome."""
+        """The number of requests with an outcome."""
         return self.done + sum(self.failed.values())
 
     def __str__(self) -> str:
@@ -87,12 +87,12 @@ class Summary:
         return "; ".join(parts)
 
 
-# Each bucket of times is 2 % wider than the one before it: a few hundred of them, however many requests there are.
+# Durations are counted in a few hundred buckets, each 2 % wider than the one before it.
 _WIDTH = math.log(1.02)
 
 
 class Tally:
-    """Counts of a run, in memory that does not grow."""
+    """Counts of a run, in constant memory."""
 
     def __init__(self) -> None:
         self.done: int = 0
@@ -102,11 +102,11 @@ class Tally:
 
     @property
     def total(self) -> int:
-        """Requests that have an outcome."""
+        """The number of requests with an outcome."""
         return self.done + self.failed.total()
 
     def count(self, error: str | None, elapsed: float) -> None:
-        """Count an outcome: the class of its error, and its seconds; 0.0 where nothing was sent."""
+        """Count an outcome: the class of its error, and its duration in seconds (0.0 if nothing was sent)."""
         if error is None:
             self.done += 1
         else:
@@ -115,7 +115,7 @@ class Tally:
             self._times[math.ceil(math.log(elapsed) / _WIDTH)] += 1
 
     def percentile(self, part: float) -> float | None:
-        """The time within which this part of the calls ended."""
+        """The duration within which a part of the calls ended."""
         wanted = part * self._times.total()
         for bucket, count in sorted(self._times.items()):
             wanted -= count
@@ -124,7 +124,7 @@ class Tally:
         return None
 
     def summary(self, throttles: int, elapsed: float) -> Summary:
-        """All of it."""
+        """Make the summary."""
         return Summary(
             self.done,
             dict(self.failed),

@@ -1,4 +1,4 @@
-"""A runtime whose retries count: each throttled attempt slows the job down, and each retry takes its turn's place."""
+"""A runtime that reports its attempts to a limiter: throttled ones slow the job down, and retries count as requests."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ __all__ = ["PacedRetry", "paced", "sent_at"]
 RuntimeT = TypeVar("RuntimeT")
 
 sent_at: ContextVar[float] = ContextVar("sent_at", default=0.0)
-"""When the last request of this thread or task went out, by ``time.monotonic()``."""
+"""The time at which this thread or task sent its last request, by ``time.monotonic()``."""
 
 
 @attrs.frozen(eq=False, repr=False)
 class PacedRetry(RetryPolicy):
-    """A retry policy that tells the limiter what happens. It is asked only when an attempt failed."""
+    """A retry policy that reports throttling and retries to a limiter."""
 
     policy: RetryPolicy = attrs.field(kw_only=True)
     limiter: RateLimiter = attrs.field(kw_only=True)
 
     def decide(self, error: BaseException, *, attempt: int, left: float | None) -> Wait | Stop:
-        """What the policy decides."""
+        """Decide like the policy, and report to the limiter."""
         now = time.monotonic()
         if isinstance(error, ThrottlingError):
             self.limiter.throttled(now, sent_at.get())
@@ -40,9 +40,9 @@ class PacedRetry(RetryPolicy):
 
 
 def paced(runtime: RuntimeT, limiter: RateLimiter) -> RuntimeT:
-    """A copy of a runtime, sync or async, whose retries the limiter knows of.
+    """Copy a runtime, sync or async, so that its retries are reported to a limiter.
 
-    It sends no hedges: in bulk nobody waits for a single answer, and they would double the load unseen.
+    The copy sends no hedges, which would double the load without the limiter's knowledge and help nobody in bulk.
     """
     shared: Any = runtime
     policy: RetryPolicy = shared._policies.retry

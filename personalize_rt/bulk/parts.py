@@ -1,22 +1,22 @@
-"""The output of a job while it is written: parts beside the final file, which appears when it is whole.
+"""The output of a running job, in parts beside the final file, which appears when it is complete.
 
 ``OUT.parts/`` holds, until the end of a job that writes ``OUT``:
 
-* ``job.json``: of which input and which arguments it is the output. A directory with content that lacks it belongs to
+* ``job.json``: the description of input and arguments. A directory with content but without this file belongs to
   somebody else, and is refused;
-* ``lock``: locked by the process that is at work;
-* ``part-FROM-TO.jsonl``: the lines of the rows ``FROM`` up to ``TO``, whole and on the disk, with ``.failed.json``
-  beside it: how many of them failed, and how;
-* ``open-FROM.jsonl``: the part that is being written. Each line is handed to the operating system as soon as it is
-  there, and is on the disk a second later. After a crash a torn last line is cut off, and its row asked again;
+* ``lock``: locked by the working process;
+* ``part-FROM-TO.jsonl``: the lines of the rows ``FROM`` up to ``TO``, complete and on the disk, with ``.failed.json``
+  beside it: the number of failed ones by error;
+* ``open-FROM.jsonl``: the part that is being written. Each line is passed to the operating system at once, and is on
+  the disk a second later. After a crash an incomplete last line is cut off, and its row repeated;
 * ``whole``: the output while it is put together;
-* ``complete``: all rows are there, and by which size and time the output is known to be made of them.
+* ``complete``: a mark that all rows are finished, with size and time of the output made of them.
 
-Lines stand in the order of the rows, so their number says which rows are done: none is there twice.
+Lines are in the order of the rows, so their number tells which rows are finished, and none is there twice.
 
-When the output has its name, the parts go first, then ``complete``, ``job.json`` and ``lock``, each only when those
-before it are gone from the disk. So a crash at any step leaves a directory that is known to be ours, and an output that
-is known to be whole. Only these names are removed.
+When the output has its final name, the parts are removed first, then ``complete``, ``job.json`` and ``lock``, each only
+after the removal of those before it is on the disk. So after a crash at any step, the directory can be recognised as
+ours, and the output as complete. Only files of these names are removed.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ from personalize_rt.files import EVERYBODY, Folder, create_file, place, sync_dir
 __all__ = ["Parts", "StorageError"]
 
 VERSION = 2
-# A part is closed after so many lines or bytes.
+# The most lines and bytes of a part.
 ROWS = 10_000
 BYTES = 64 << 20
-# Seconds between two times that the open part is put on the disk.
+# Seconds between two syncs of the open part to the disk.
 SYNC_EVERY = 1.0
 
 _JOB, _LOCK, _MARK, _WHOLE = "job.json", "lock", "complete", "whole"
@@ -51,7 +51,7 @@ _CLOSED = re.compile(r"part-(\d{12,})-(\d{12,})\.jsonl")
 _OWN = re.compile(
     r"(job\.json|complete)(\.new)?|lock|whole|open-\d{12,}\.jsonl|part-\d{12,}-\d{12,}\.(jsonl|failed\.json(\.new)?)"
 )
-# What a crash may leave before there is a job.json, and after it is gone.
+# The files that a crash may leave before job.json is written, and after it is removed.
 _BARE = frozenset({_LOCK, f"{_JOB}.new"})
 
 Writer = Callable[[Iterator[bytes], IO[bytes]], None]
@@ -61,7 +61,7 @@ class StorageError(PersonalizeError):
     """The output of a job cannot be written.
 
     Args:
-        message: Which file, why, and how to go on.
+        message: The file, the reason, and how to resume.
     """
 
 
@@ -76,21 +76,20 @@ class Parts:
 
     Args:
         output: The final file.
-        job: What the output is of; another one is refused.
-        resume: Whether an earlier job may have left parts, or the output.
+        job: The description of the job; parts of another job are refused.
+        resume: Whether an earlier run may have left parts, or the output.
 
     Attributes:
         directory: The directory of the parts.
-        is_settled: Whether the output is there, and no row is missing in it that the parts have: there is nothing to
-            do but :meth:`remove`.
-        is_complete: Whether an earlier process had all rows, and may have written the file of failures too.
-        rows: The rows that are there.
-        failed: Those of them that failed, by the class of their error.
+        is_settled: Whether the output exists and has all rows of the parts, so that only :meth:`remove` is left to do.
+        is_complete: Whether an earlier process finished all rows, and may have written the file of failures too.
+        rows: The number of finished rows.
+        failed: The number of failed ones, by the class of their error.
 
     Raises:
-        ValidationError: There is an output that is not of these parts; or parts, and ``resume`` is false, or they are
+        ValidationError: The output exists and is not of these parts; parts exist and ``resume`` is false, or they are
             of another job, or another process writes them; or the directory belongs to somebody else.
-        StorageError: They cannot be written.
+        StorageError: The parts cannot be written.
     """
 
     def __init__(self, output: Path, job: Mapping[str, Any], *, resume: bool) -> None:
@@ -137,7 +136,7 @@ class Parts:
             if not is_there:
                 _refuse(f"{self.directory} {problem}: name another output")
             self.close()
-            self.is_settled = True  # by a job that removed its parts
+            self.is_settled = True  # its job has removed the parts
             return
         if not (is_new or resume):
             _refuse(
@@ -149,7 +148,7 @@ class Parts:
             _refuse(f"{self.directory} belongs to another user: name another output")
         with contextlib.suppress(OSError):  # a file system without permissions
             os.fchmod(self._there.handle, 0o700)
-        # Another process may have ended since.
+        # Again under the lock, since another process may have finished meanwhile.
         if self.output.exists():
             if not resume:
                 self.remove()
@@ -170,7 +169,7 @@ class Parts:
         return self._folder
 
     def _open_folder(self) -> str | None:
-        """Open the directory if it is one of ours, without changing anything; else say what it is."""
+        """Open the directory if it is ours, without changing anything; else return what it is."""
         if self.directory.is_symlink():
             return "is a symbolic link"
         try:
@@ -184,7 +183,7 @@ class Parts:
         foreign = "was not made by such a job"
         names = folder.names()
         for name in filter(_OWN.fullmatch, names):
-            with contextlib.suppress(FileNotFoundError):  # of another process, which ends
+            with contextlib.suppress(FileNotFoundError):  # another process may be removing it
                 if not stat.S_ISREG(folder.stat(name).st_mode):
                     return f"has {name}, which is a link or no file"
         if _JOB in names:
@@ -195,12 +194,12 @@ class Parts:
         return None
 
     def _take_lock(self) -> None:
-        import fcntl  # not on every system, and of bulk work only files need it
+        import fcntl  # not available on every system
 
         try:
             self._lock = self._there.open_lock(_LOCK)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # It may be locked because the process that had it has ended, and removed it.
+            # The lock may be on a file that its last holder has removed meanwhile.
             is_free = os.path.samestat(os.fstat(self._lock), self._there.stat(_LOCK))
         except (BlockingIOError, FileNotFoundError):
             is_free = False
@@ -208,12 +207,12 @@ class Parts:
             _refuse(f"another process is at work on {self.output}")
 
     def _mark(self) -> dict[str, Any] | None:
-        """The content of ``complete``; ``None`` when it is not there."""
+        """The content of ``complete``, or ``None`` if there is none."""
         text = self._there.read(_MARK)
         return None if text is None else _members(text)
 
     def _has_nothing_to_add(self) -> bool:
-        """Looks for rows that the output may lack: it was not made of these parts, and they have some."""
+        """Tell whether the output has all rows of the parts: it was made of them, or there are none."""
         mark = self._mark()
         if mark is not None and mark.items() >= _known_by(os.stat(self.output)).items():
             return True
@@ -235,7 +234,7 @@ class Parts:
             )
 
     def _recover(self) -> None:
-        """Find out how far the last job came, and cut off what it tore."""
+        """Find the finished rows of the last run, and cut off an incomplete line."""
         end = 0
         for part in self._closed():
             if part.first != end:
@@ -270,7 +269,7 @@ class Parts:
         return f"open-{self._first:012}.jsonl"
 
     def _open_part(self) -> IO[Any]:
-        # Without a buffer: a line that was written is out of this process.
+        # Without a buffer, so that a written line survives the process.
         return self._there.open(self._open_name(), "ab", buffering=0)
 
     def _failed_of(self, part: _Part) -> Counter[str]:
@@ -292,17 +291,17 @@ class Parts:
     # Writing.
 
     def append(self, line: bytes) -> None:
-        """The line of the next row, without its end.
+        """Append the line of the next row, given without its newline.
 
         Raises:
-            StorageError: It cannot be written; what was before it is kept.
+            StorageError: It cannot be written; the lines before it are kept.
         """
         text = line + b"\n"
         with self._writing(self.directory / self._open_name()):
             try:
                 self._write(text)
             except OSError:
-                # What was written of it, if any, must not stand before the next line.
+                # Cut off a part that may have been written.
                 with contextlib.suppress(OSError):
                     self._file.truncate(self._bytes_in_part)
                 raise
@@ -346,19 +345,19 @@ class Parts:
     # The end.
 
     def finish(self, write: Writer, failures: tuple[Path, Writer] | None) -> None:
-        """All rows are there: put the output together.
+        """Put the output together, after all rows are finished.
 
         Args:
-            write: Writes lines, which end with a newline, as the output wants them.
-            failures: A file for the failed lines, if there are some, and what writes it.
+            write: Writes lines, which end with a newline, in the format of the output.
+            failures: A file for the failed lines, if any, and the function that writes it.
 
         Raises:
-            StorageError: It cannot be written; the parts are kept.
+            StorageError: The output cannot be written; the parts are kept.
         """
         with self._writing(self.output):
             if self._file is not None:
                 self._close_part()
-            # The user's own file, so the umask says who may read it; others cannot reach it before it has its name.
+            # With the umask's permissions, since it is the user's file. The directory hides it until it is renamed.
             self._there.write(_WHOLE, lambda file: write(self._lines(), file), permissions=EVERYBODY)
             mark = {"rows": self.rows} | _known_by(self._there.stat(_WHOLE))
             self._there.replace(_MARK, json.dumps(mark).encode())
@@ -371,10 +370,10 @@ class Parts:
         self.remove()
 
     def remove(self) -> None:
-        """Remove the parts, since the output is there, or no row is. What is not of such a job is left alone.
+        """Remove the parts, when the output exists or there are no rows. Other files are not touched.
 
         Raises:
-            StorageError: They cannot be removed.
+            StorageError: The parts cannot be removed.
         """
         if self._folder is None:
             return
@@ -389,7 +388,7 @@ class Parts:
             for name in last:
                 folder.sync()
                 folder.unlink(name)
-            self.close()  # on NFS, a file that is open keeps its directory
+            self.close()  # on NFS, a directory with an open file cannot be removed
             try:
                 self.directory.rmdir()
             except OSError as error:
@@ -409,7 +408,7 @@ class Parts:
         return (line for line in self._lines() if not line.endswith(DONE + b"\n"))
 
     def close(self) -> None:
-        """Leave the parts as they are. Safe to call twice."""
+        """Close the files, and keep the parts. Safe to call twice."""
         if self._file is not None:
             with contextlib.suppress(OSError):
                 os.fsync(self._file.fileno())
@@ -433,7 +432,7 @@ class Parts:
             raise StorageError(f"cannot write {path}: {_why(error)}{kept}") from None
 
 
-# There is something in it that is not ours; somebody moved it, or put something else in its place.
+# Errors for a directory that has foreign files, was moved, or was replaced.
 _NOT_TO_BE_REMOVED = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR)
 
 
@@ -446,12 +445,12 @@ def _why(error: OSError) -> str:
 
 
 def _counts_name(part: str) -> str:
-    """The file with the counts of failures of a part."""
+    """The name of the file with the counts of failures of a part."""
     return part.removesuffix(".jsonl") + ".failed.json"
 
 
 def _members(text: bytes) -> dict[str, Any]:
-    """A JSON object; empty when the text is none."""
+    """Parse a JSON object; empty if the text is not one."""
     try:
         value: Any = json.loads(text)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""A lock that processes share and that is released when its holder is killed."""
+"""A lock that processes share, and that is released if its holder is killed."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["ProcessLock", "process_lock"]
 
 
 def process_lock(context: BaseContext) -> Any:
-    """A lock for the processes of a context, which inherit it.
+    """Make a lock for the processes of a context, which inherit it.
 
-    Where there is no ``fcntl`` (Windows), it is that of multiprocessing: a semaphore, which stays locked for ever when
-    its holder is killed.
+    Without ``fcntl`` (on Windows), it is that of multiprocessing: a semaphore, which stays locked for ever if its
+    holder is killed.
     """
     try:
         return ProcessLock()
@@ -32,14 +32,14 @@ def process_lock(context: BaseContext) -> Any:
 class ProcessLock:
     """A record lock (POSIX, ``fcntl``) on a temporary file without a name, whose descriptor the processes inherit.
 
-    The kernel keeps it for a process and releases it when the process ends, in whatever way. So it does not keep the
-    threads of one process apart: they have a lock of their own.
+    The kernel releases it when the process ends for any reason. Since its holder is a process, it does not exclude the
+    threads of one process from each other: they need a lock of their own.
 
     Args:
-        descriptor: That of a file which another process has locks on; by default of a new file.
+        descriptor: The descriptor of another process's lock file; by default that of a new file.
 
     Raises:
-        ImportError: This system has no such locks.
+        ImportError: The system has no such locks.
         OSError: There is no directory for temporary files.
     """
 

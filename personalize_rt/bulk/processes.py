@@ -1,4 +1,4 @@
-"""Requests on threads of several processes, where one interpreter lock is not enough."""
+"""Requests on threads of several processes, to use more than one processor."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from personalize_rt.redaction import describe
 
 __all__ = ["Processes", "open_processes"]
 
-# Jobs in one message; a process has up to two messages more than it works on.
+# Jobs in one message. A process has up to two messages in advance.
 CHUNK = 16
 
-# To a process: jobs, or "stop".
+# Messages to a process: jobs, or "stop". (From a process: outcomes, and the number of dropped jobs.)
 _Order = list[Job] | str
 
 
 def open_processes(
     runtime: Any, plan: Plan[Any, Any], concurrency: int, tps: float | None, processes: int
 ) -> tuple[Processes, RateLimiter]:
-    """A pool of processes, and the pace that they share.
+    """Open a pool of processes, and the limiter that they share.
 
     Raises:
-        ValidationError: ``runtime`` is no function that can be handed to another process.
+        ValidationError: ``runtime`` is not a function that can be pickled.
     """
     if not callable(runtime):  # a runtime is not
         raise ValidationError(
@@ -51,7 +51,7 @@ def open_processes(
             "function of a module, or functools.partial(PersonalizeRuntime, region_name=…)",
             parameter="runtime",
         ) from None
-    # A fork would copy the locks of threads that it does not copy.
+    # Not a fork, which would copy locks held by other threads.
     context = multiprocessing.get_context("spawn")
     limiter = RateLimiter(tps, context=context)
     build: Any = runtime
@@ -59,7 +59,7 @@ def open_processes(
 
 
 class _Child:
-    """A process, and what it has to do."""
+    """A process, and its jobs."""
 
     def __init__(self, process: Any, connection: Connection) -> None:
         self.process = process
@@ -71,12 +71,12 @@ class Processes:
     """A pool of processes, each with threads. They start with the first job.
 
     Args:
-        context: How to start them.
-        runtime: Builds what is asked, in each process.
-        plan: What a job is.
-        concurrency: Threads at the most, over all processes.
-        limiter: The pace, of the same context.
-        processes: How many.
+        context: The context of ``multiprocessing`` to start them.
+        runtime: Builds the runtime in each process.
+        plan: The plan of the jobs.
+        concurrency: The most threads of all processes together.
+        limiter: The limiter, of the same context.
+        processes: The number of processes.
     """
 
     def __init__(
@@ -100,13 +100,13 @@ class Processes:
         weakref.finalize(self, _hang_up, self._children)
 
     def submit(self, job: Job) -> None:
-        """Do a job some time soon."""
+        """Queue a job."""
         if self._plan.keeps_raw:
             self._raws[job.place] = job.raw
         self._pending.append(job)
 
     def collect(self) -> list[Done | Halt]:
-        """What has ended; waits a moment for it."""
+        """Take the outcomes so far; wait a moment if there are none."""
         if not self._children and not self._stopped:
             self._start()
         if not self._stopped:
@@ -132,7 +132,7 @@ class Processes:
         return report._replace(value=self._plan.value(report.position, raw, answer, error, report.elapsed))
 
     def stop(self) -> None:
-        """Begin nothing more; what is in flight goes on."""
+        """Start no more jobs; those in flight continue."""
         if not self._stopped:
             self._stopped = True
             self._pending.clear()
@@ -140,11 +140,11 @@ class Processes:
                 self._send(child, "stop")
 
     def is_idle(self) -> bool:
-        """Whether all has been collected that will ever end."""
+        """``True`` if there are no more outcomes to collect."""
         return not self._pending and not self._failed and not any(child.outstanding for child in self._children)
 
     def close(self) -> None:
-        """Stop, and wait for what is in flight. Safe to call twice."""
+        """Stop, and wait for jobs in flight. Safe to call twice."""
         self.stop()
         while not self.is_idle():
             self.collect()
@@ -160,7 +160,7 @@ class Processes:
                 target=_serve, args=(theirs, *self._arguments), name="personalize-rt-bulk", daemon=True
             )
             process.start()
-            theirs.close()  # or its end would never be seen
+            theirs.close()  # else the end of the process would not be noticed
             self._children.append(_Child(process, ours))
 
     def _hand_out(self) -> None:
@@ -202,11 +202,11 @@ def _serve(
     concurrency: int,
     limiter: RateLimiter,
 ) -> None:
-    """What a process does: orders in, reports out, until the other end hangs up."""
-    # Ctrl-C goes to all processes of a terminal; the first one decides.
+    """Run in a process: receive orders and send reports until the parent closes the connection."""
+    # Ctrl-C is sent to all processes of a terminal; only the parent handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     orders: SimpleQueue[_Order | None] = SimpleQueue()
-    # It always takes what comes: if both sides waited for the other to read, nothing would move.
+    # A thread that always reads, since both sides would block if each waited for the other to read.
     threading.Thread(target=_read, args=(connection, orders), daemon=True).start()
     with build() as runtime:
         pool = Threads(runtime, plan, concurrency, limiter)

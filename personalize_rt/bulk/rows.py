@@ -1,6 +1,6 @@
-"""Rows of input files: JSON Lines of Personalize's batch inference, CSV, Parquet. Read one by one.
+"""Readers of input files, row by row: JSON Lines of Personalize's batch inference, CSV, Parquet.
 
-A row that cannot be read is a row too: it says why, and becomes that request's error.
+A row that cannot be read is a row with a problem, which becomes the error of its request.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ MEMBERS: Mapping[str, Mapping[str, str]] = {
     }
     for kind, request in REQUESTS.items()
 }
-"""The members that a row may have, and the arguments that they are, by what is asked."""
-# What fits into a column.
+"""The members of a row, and the arguments that they are, by kind of request."""
+# The members that can be columns.
 _COLUMNS: Mapping[str, str] = {
     "userid": "userId",
     "itemid": "itemId",
@@ -47,9 +47,9 @@ _COLUMNS: Mapping[str, str] = {
 }
 # Rows of a Parquet file in memory at a time.
 _BATCH = 1024
-# Digits of a whole number in a column: it then has 64 bits, and Python reads it in no time.
+# The most digits of a whole number in a column, so that it has 64 bits and is read quickly.
 _DIGITS = 18
-# Marks a text whose characters are the bytes of a row.
+# Prefix of a text whose characters are the bytes of a row.
 _BYTES = "latin-1:"
 
 
@@ -57,11 +57,10 @@ class Row(NamedTuple):
     """One row.
 
     Attributes:
-        number: Its line in the file, from 1; of a Parquet file its row.
-        members: What it holds, by the names of batch inference; ``None`` when it could not be read, or when ``text``
-            holds it.
-        text: The line of a JSON Lines file, still to be read; or what could not be read.
-        problem: Why it could not be read.
+        number: The number of its line, or in Parquet of its row, from 1.
+        members: Its values, by the names of batch inference; ``None`` if ``text`` is to be read, or could not be.
+        text: The line of a JSON Lines file, which is parsed later; or the text that could not be read.
+        problem: The reason why it could not be read.
     """
 
     number: int
@@ -74,44 +73,44 @@ class Reader(Protocol):
     """A file of rows.
 
     Attributes:
-        unit: What its rows are counted in.
+        unit: The name of a row: ``"line"`` or ``"row"``.
     """
 
     unit: str
 
     def rows(self) -> Generator[Row, None, None]:
-        """The rows, from the first."""
+        """Yield the rows."""
         ...
 
     def total(self) -> int | None:
-        """How many there are, about; ``None`` where counting would take long."""
+        """The approximate number of rows; ``None`` if counting would take long."""
         ...
 
     def head(self) -> bytes:
-        """How a file begins that is to hold some of the rows again."""
+        """The beginning of a file with a selection of the rows, such as a header."""
         ...
 
     def again(self, given: Any) -> bytes:
-        """A row as it was: its members, or the text that could not be read."""
+        """Format a row for such a file: its members, or the text that could not be read."""
         ...
 
 
 def open_rows(path: Path, kind: str) -> Reader:
-    """Look at a file of rows: ``.csv``, ``.parquet``, and all others JSON Lines.
+    """Open a file of rows: ``.csv``, ``.parquet``, and any other as JSON Lines.
 
     Args:
         path: The file.
-        kind: What is asked: a key of ``MEMBERS``.
+        kind: The operation: a key of ``MEMBERS``.
 
     Raises:
-        ValidationError: It cannot be read, or has columns that mean nothing.
+        ValidationError: It cannot be read, or has unknown columns.
         ModuleNotFoundError: It is a Parquet file, and pyarrow is not installed.
     """
     suffix = path.suffix.lower()
     try:
         mode = os.stat(path).st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            # It is read more than once, to go on for instance.
+            # Files are read more than once, for instance to resume.
             raise ValidationError(
                 f"cannot read {path}: it is a pipe or a device; write it to a file", parameter="input"
             )
@@ -152,7 +151,7 @@ class _JsonLines:
 
 
 class _Csv:
-    """A header of column names, as in the schemas of Personalize: case and underscores make no difference."""
+    """A CSV file with a header of column names of Personalize's schemas; case and underscores are ignored."""
 
     unit = "line"
 
@@ -167,7 +166,7 @@ class _Csv:
         self._members = _known(names, kind, f"{path}, line 1")
 
     def _opened(self) -> io.TextIOWrapper:
-        # What is not UTF-8 comes through as surrogates, and is that row's error.
+        # Bytes that are not UTF-8 become surrogates, and later the error of their row.
         return open(self._path, encoding="utf-8-sig", errors="surrogateescape", newline="")
 
     def rows(self) -> Generator[Row, None, None]:
@@ -198,7 +197,7 @@ class _Csv:
         members: dict[str, Any] = {}
         for name, cell in zip(self._members, cells, strict=True):
             if cell == "":
-                continue  # an empty cell says nothing
+                continue  # an empty cell is null
             if name == "itemList":
                 members[name] = cell.split("|")
             elif name == "numResults":
@@ -227,7 +226,7 @@ class _Csv:
 
 
 class _Parquet:
-    """Columns as in CSV; a list of items is a list of strings, or a string with ``|`` between them."""
+    """A Parquet file with columns as in CSV. A list of items is a list of strings, or a string with ``|`` in it."""
 
     unit = "row"
 
@@ -267,7 +266,7 @@ class _Parquet:
     def _row(self, number: int, cells: Sequence[Any]) -> Row:
         for name, cell in zip(self._members, cells, strict=True):
             if isinstance(cell, _Unreadable):
-                # No JSON, so whoever asks it again is told again.
+                # Not JSON, so that another job on the row has the same error.
                 text = f"row {number} of a Parquet file".encode()
                 return Row(number, text=text, problem=f"{name} cannot be read ({cell.why})")
         return Row(number, dict(self._given(cells)))
@@ -288,7 +287,7 @@ class _Parquet:
 
 
 class _Unreadable(NamedTuple):
-    """A cell that is no value of Python: a text that is not UTF-8, a time in the year 100,000."""
+    """A cell that Python cannot represent: a text that is not UTF-8, a time in the year 100,000."""
 
     why: str
 
@@ -297,7 +296,7 @@ def _cells(column: Any) -> list[Any]:
     try:
         values: list[Any] = column.to_pylist()
         return values
-    except Exception:  # whatever pyarrow raises for one of them
+    except Exception:  # any error of pyarrow
         return list(map(_cell, column))
 
 
@@ -309,7 +308,7 @@ def _cell(cell: Any) -> Any:
 
 
 def _is_flat(arrow: Any, column: Any) -> bool:
-    """Tells a type of Arrow for values, or for lists of them, from one that is nested deeper."""
+    """Tell whether a column has values, or lists of values, and no deeper nesting."""
     types = arrow.types
     if types.is_list(column) or types.is_large_list(column) or types.is_fixed_size_list(column):
         column = column.value_type
@@ -317,7 +316,7 @@ def _is_flat(arrow: Any, column: Any) -> bool:
 
 
 def as_text(raw: bytes) -> str:
-    """A row as a text that every reader of JSON takes: as it is, or each byte as a character when it is not UTF-8."""
+    """Decode a row to portable text: UTF-8, or if it is not valid, one character for each byte."""
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -326,19 +325,19 @@ def as_text(raw: bytes) -> str:
 
 
 def as_bytes(text: str) -> bytes:
-    """The row that :func:`as_text` made a text of."""
+    """Encode a text of :func:`as_text` to the original row."""
     return text.removeprefix(_BYTES).encode("latin-1") if text.startswith(_BYTES) else text.encode("utf-8")
 
 
 def _noted(lines: Iterable[str], noted: list[str]) -> Iterator[str]:
-    """Yields lines, and adds each to a list."""
+    """Yield lines, and append each to a list."""
     for line in lines:
         noted.append(line)
         yield line
 
 
 def _known(names: Sequence[str], kind: str, where: str) -> list[str]:
-    """The members that columns stand for."""
+    """The members of columns."""
     wanted = [name for name in MEMBERS[kind] if name in _COLUMNS.values()]
     members: list[str] = []
     for name in names:
@@ -357,7 +356,7 @@ def _known(names: Sequence[str], kind: str, where: str) -> list[str]:
 
 
 def shown_name(name: str, known: Iterable[str]) -> str:
-    """A name that is unknown: as it is when it is like a known one, else its size; it may be an id out of place."""
+    """An unknown name, for messages: shown if similar to a known one, else only its size, since it may be an id."""
     return repr(name) if get_close_matches(name.lower(), [one.lower() for one in known]) else f"({describe(name)})"
 
 
@@ -375,12 +374,12 @@ def _refuse_header(where: object, problem: str) -> Never:
 
 def _joined(cells: Sequence[str]) -> bytes:
     text = io.StringIO()
-    # Cells with one of its characters are quoted.
+    # By csv.writer, which quotes cells with special characters.
     csv.writer(text, lineterminator="\r\n").writerow(cells)
     return text.getvalue().removesuffix("\r\n").encode("utf-8", "surrogateescape")
 
 
-# Bytes up to which lines are counted for the progress bar: a blink.
+# The most bytes of a file whose lines are counted for the progress bar, which is quick.
 _COUNTED = 256 << 20
 
 

@@ -30,10 +30,10 @@ Runtime = PersonalizeRuntime | Callable[[], PersonalizeRuntime]
 
 
 class Run(Iterator[ValueT], Generic[ValueT]):
-    """A run: an iterator over what comes out. Made by :func:`run`.
+    """A run, an iterator over its results. Made by :func:`run`.
 
-    Requests are taken from their iterable in the thread that iterates, a few ahead of what comes out. Leave the loop
-    early, and :meth:`close` the run, or use it in ``with``: what is in flight then ends, and the rest is not sent.
+    Requests are taken from their iterable by the thread that iterates, a few ahead of the results. To leave the loop
+    early, :meth:`close` the run, or use it in ``with``: requests in flight then finish, and no more are sent.
     """
 
     def __init__(self, requests: Iterable[Any], pool: Pool, course: Course) -> None:
@@ -42,11 +42,11 @@ class Run(Iterator[ValueT], Generic[ValueT]):
         self._pool = pool
         self._course = course
         self._closed = False
-        weakref.finalize(self, course.close)  # who leaves the loop and forgets the run gets Ctrl-C back
+        weakref.finalize(self, course.close)  # restores Ctrl-C if the loop is left without closing the run
 
     @property
     def summary(self) -> Summary:
-        """How it went so far."""
+        """The counts so far."""
         return self._course.summary()
 
     def __iter__(self) -> Self:
@@ -87,7 +87,7 @@ class Run(Iterator[ValueT], Generic[ValueT]):
                 self._pool.submit(job)
 
     def _wait(self) -> bool:
-        """Wait for something to hand on; ``False`` when there is nothing more."""
+        """Wait for a result; ``False`` when there will be none."""
         course, pool = self._course, self._pool
         if course.is_stopping:
             pool.stop()
@@ -97,7 +97,7 @@ class Run(Iterator[ValueT], Generic[ValueT]):
         return course.goes_on()
 
     def close(self) -> None:
-        """End the run: wait for what is in flight, and write the checkpoint. Safe to call twice."""
+        """End the run: wait for requests in flight, and write the checkpoint. Safe to call twice."""
         if not self._closed:
             self._closed = True
             try:
@@ -129,52 +129,50 @@ def run(
     progress: bool | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
 ) -> Run[Outcome[AnswerT]]:
-    """Make many requests, at the pace that the service holds.
+    """Make many requests, as fast as the service allows.
 
-    Nothing is sent before the first outcome is asked for. Requests are taken from the iterable as outcomes are taken
-    from the run, so neither is ever in memory as a whole.
+    Nothing is sent before the first outcome is requested. Requests are taken from the iterable as outcomes are taken
+    from the run, so neither is ever completely in memory.
 
-    A request that is throttled to the end of its retries waits for its next turn, up to ten times, while the pace
-    slows down. A refused identity and a missing setting (``AccessDeniedError``, ``ConfigurationError``) end the run, as
-    every other request would fail alike; so does a campaign, recommender or filter that does not exist
-    (``ResourceNotFoundError``). 100 requests in a row that could not be answered end it (``OutageError``), and so do
-    the first 100, when all of them are refused alike (``AllRefusedError``: ``InvalidInputError`` or ``ValidationError``
-    each). To know that, such outcomes are held back until another one comes or the requests are exhausted; those that
-    led to the end are not handed on, and a run that goes on with the checkpoint asks them again.
+    A request that is still throttled after its retries waits for another turn, up to ten times, while the pace slows
+    down. Errors that every other request would have too end the run: ``AccessDeniedError``, ``ConfigurationError`` and
+    ``ResourceNotFoundError``. So do 100 failures in a row (``OutageError``), and 100 equal refusals at the beginning
+    (``AllRefusedError``, of ``InvalidInputError`` or ``ValidationError``). Therefore such failures are held back until
+    another outcome arrives or the requests are exhausted. Those that ended the run get no outcome; a run that resumes
+    from the checkpoint repeats them.
 
-    Ctrl-C lets what is in flight end, hands it on, writes the checkpoint, and only then raises; the second one breaks
-    off.
+    On Ctrl-C, requests in flight finish, their outcomes are released, the checkpoint is written, and then
+    ``InterruptedRun`` is raised. A second Ctrl-C interrupts at once.
 
     Args:
-        runtime: Who is asked; its deadline and retries count for each request. Or a function that builds one, which
-            ``processes`` need: it must pickle (``functools.partial(PersonalizeRuntime, region_name=…)``), and is called
-            once in each.
-        requests: :class:`RankRequest`, :class:`RecommendRequest` and :class:`ActionRequest`, mixed as you like.
-        concurrency: Requests in flight at the most, over all processes; the requests a second that you want, times the
-            seconds that one takes.
-        tps: Requests a second, retries included, to begin with and at the most: what the campaign is provisioned for
-            (``minProvisionedTPS``). It falls when the service throttles, and rises again. ``None`` for no limit until
-            the service throttles.
-        processes: How many processes to use, where one Python cannot keep up; ``None`` for this one.
+        runtime: The runtime, whose deadline and retries apply to each request. Or a function that builds one, as
+            ``processes`` require: it must pickle (``functools.partial(PersonalizeRuntime, region_name=…)``), and is
+            called once in each process.
+        requests: :class:`RankRequest`, :class:`RecommendRequest` and :class:`ActionRequest`, in any mixture.
+        concurrency: The most requests in flight, over all processes: the desired rate in requests a second, times the
+            duration of a request.
+        tps: The initial and highest rate in requests a second, retries included: the campaign's ``minProvisionedTPS``.
+            It falls when the service throttles, and rises again. ``None`` for no limit until the service throttles.
+        processes: The number of processes to use, if one Python process is too slow; ``None`` for this one.
         on_error: ``"record"`` puts an error into its outcome; ``"raise"`` ends the run with the first one.
-        ordered: Whether outcomes come in the order of their requests; else as they are there. Either way they know
-            their ``position``.
+        ordered: Whether outcomes come in the order of their requests, or else as they arrive. Either way they have a
+            ``position``.
         progress: Whether to show a bar with rate, errors and time left; by default on a terminal and in a notebook, if
             tqdm is installed.
-        checkpoint: A file that keeps which requests are done, written every second and at the end. A run with the same
-            requests and a checkpoint that is there leaves those out. A request is done when the outcome after it is
-            asked for; after a crash, those of the last second may come again. It is removed when all are done.
+        checkpoint: A file of the finished requests, written every second and at the end. A run with the same requests
+            and an existing checkpoint skips those. A request is finished when the outcome after it is requested; after
+            a crash, those of the last second may be repeated. The file is removed when all are finished.
 
     Returns:
         An iterator over the outcomes, with a ``summary``.
 
     Raises:
-        ValidationError: An argument was refused, or the checkpoint is none.
+        ValidationError: An argument was refused, or the file is not a checkpoint.
         ModuleNotFoundError: ``progress`` is true, and tqdm is not installed.
 
     Iterating raises:
-        InterruptedRun: Ctrl-C; a ``KeyboardInterrupt``.
-        PersonalizeError: What ended the run.
+        InterruptedRun: Ctrl-C was pressed; a ``KeyboardInterrupt``.
+        PersonalizeError: The error that ended the run.
         OSError: The checkpoint cannot be written.
     """
     concurrency = checks.whole(concurrency, "concurrency")
@@ -193,10 +191,10 @@ def run(
 
 
 def check_requests(requests: Any, on_error: Any) -> None:
-    """Refuse what is no run at once.
+    """Refuse wrong arguments of a run at once.
 
     Raises:
-        ValidationError: Why.
+        ValidationError: An argument is wrong.
     """
     checks.one_of(on_error, "on_error", "record", "raise")
     if isinstance(requests, BulkRequest):
@@ -209,7 +207,7 @@ def check_requests(requests: Any, on_error: Any) -> None:
 
 
 def checked(request: Any) -> Any:
-    """A request of a run.
+    """Check that a value is a request, and return it.
 
     Raises:
         ValidationError: It is something else.
@@ -225,7 +223,7 @@ def checked(request: Any) -> Any:
 def open_pool(
     runtime: Any, plan: Plan[Any, Any], concurrency: int, tps: float | None, processes: int | None
 ) -> tuple[Pool, RateLimiter]:
-    """Who does the jobs, and the pace that they share.
+    """Open the pool for the jobs, and the limiter that they share.
 
     Raises:
         ValidationError: The arguments do not go together.

@@ -14,42 +14,42 @@ from personalize_rt.bulk.working import Done, Halt, Job, Plan, Worker
 
 __all__ = ["Pool", "Threads"]
 
-# The caller's thread is woken up for so many results, or after so many seconds: each time costs more than a result.
+# The caller's thread is woken up for so many results, or after so many seconds: a wake-up costs more than a result.
 BATCH = 16
 LINGER = 0.02
 
 
 class Pool(Protocol):
-    """Who does the jobs of a run."""
+    """Does the jobs of a run."""
 
     def submit(self, job: Job) -> None:
-        """Do a job some time soon."""
+        """Queue a job."""
         ...
 
     def collect(self) -> list[Done | Halt]:
-        """What has ended; waits a moment for it."""
+        """Take the outcomes so far; wait a moment if there are none."""
         ...
 
     def stop(self) -> None:
-        """Begin nothing more; what is in flight goes on."""
+        """Start no more jobs; those in flight continue."""
         ...
 
     def is_idle(self) -> bool:
-        """Whether all has been collected that will ever end."""
+        """``True`` if there are no more outcomes to collect."""
         ...
 
     def close(self) -> None:
-        """Stop, and wait for what is in flight. Safe to call twice."""
+        """Stop, and wait for jobs in flight. Safe to call twice."""
         ...
 
 
 class _Shared:
-    """What the threads know of each other. They must not know the pool: it ends when nobody else knows it."""
+    """The state that the threads share. It has no reference to the pool, which ends when it is not referenced."""
 
     def __init__(self) -> None:
         self.jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self.ended: deque[Done | Halt | None] = deque()  # None: a job that was dropped
-        self.turn = threading.Lock()  # whoever holds it takes the next job, and waits for its turn
+        self.ended: deque[Done | Halt | None] = deque()  # None: a dropped job
+        self.turn = threading.Lock()  # its holder takes the next job, and waits for its turn
         self.wake = threading.Lock()  # released for the collector
         self.stopped = False
 
@@ -59,7 +59,7 @@ class _Shared:
     def end(self, outcome: Done | Halt | None) -> None:
         self.ended.append(outcome)
         if len(self.ended) >= BATCH or self.jobs.empty():
-            with contextlib.suppress(RuntimeError):  # released already
+            with contextlib.suppress(RuntimeError):  # it was released before
                 self.wake.release()
 
     def stop(self, threads: list[threading.Thread]) -> None:
@@ -76,10 +76,10 @@ class Threads:
     """A pool of threads in this process.
 
     Args:
-        runtime: Who is asked; threads share it.
-        plan: What a job is.
-        concurrency: Threads at the most.
-        limiter: The pace.
+        runtime: The runtime, which the threads share.
+        plan: The plan of the jobs.
+        concurrency: The most threads.
+        limiter: The limiter.
     """
 
     def __init__(self, runtime: Any, plan: Plan[Any, Any], concurrency: int, limiter: RateLimiter) -> None:
@@ -88,11 +88,11 @@ class Threads:
         self._worker: Worker[Any, Any] = Worker(runtime, plan, limiter, shared.is_stopped)
         self._concurrency = concurrency
         self._threads: list[threading.Thread] = []
-        self.outstanding: int = 0  # jobs that were submitted, and have neither been collected nor dropped
+        self.outstanding: int = 0  # jobs that were queued and neither collected nor dropped
         weakref.finalize(self, shared.stop, self._threads)
 
     def submit(self, job: Job) -> None:
-        """Do a job some time soon."""
+        """Queue a job."""
         self.outstanding += 1
         self._shared.jobs.put(job)
         if len(self._threads) < self._concurrency:
@@ -103,7 +103,7 @@ class Threads:
             thread.start()
 
     def collect(self) -> list[Done | Halt]:
-        """What has ended; waits a moment for it."""
+        """Take the outcomes so far; wait a moment if there are none."""
         shared = self._shared
         if self.outstanding and len(shared.ended) < BATCH:
             shared.wake.acquire(timeout=LINGER)
@@ -116,15 +116,15 @@ class Threads:
         return taken
 
     def stop(self) -> None:
-        """Begin nothing more; what is in flight goes on."""
+        """Start no more jobs; those in flight continue."""
         self._shared.stop(self._threads)
 
     def is_idle(self) -> bool:
-        """Whether all has been collected that will ever end."""
+        """``True`` if there are no more outcomes to collect."""
         return self.outstanding == 0
 
     def close(self) -> None:
-        """Stop, and wait for what is in flight. Safe to call twice."""
+        """Stop, and wait for jobs in flight. Safe to call twice."""
         self.stop()
         for thread in self._threads:
             thread.join()
@@ -142,7 +142,7 @@ def _work(shared: _Shared, worker: Worker[Any, Any]) -> None:
                 continue
         try:
             outcome = worker.do(job)
-        except BaseException as error:  # a defect, or a hook of the caller's: the caller's thread shall see it
+        except BaseException as error:  # a defect, or an error of the caller's hook, to be raised in its thread
             outcome = Halt(job.place, error)
         shared.end(outcome)
         del job, outcome

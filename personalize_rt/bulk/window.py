@@ -1,4 +1,4 @@
-"""The requests between the first that was not handed on and the last that was taken in. No I/O, no threads."""
+"""The window of pending requests of a run, which keeps results in order. No I/O, no threads."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ ValueT = TypeVar("ValueT")
 
 
 class Window(Generic[ValueT]):
-    """Requests that were taken in, until their results are handed on. What is behind a slow request waits here.
+    """Pending requests, and results that wait for their turn behind a slow request.
 
     Args:
-        ordered: Hand results on in the order of their requests; else as they come.
+        ordered: Whether to release results in the order of their requests, or else as they arrive.
     """
 
     def __init__(self, *, ordered: bool) -> None:
@@ -27,17 +27,17 @@ class Window(Generic[ValueT]):
 
     @property
     def open(self) -> int:
-        """Requests that were taken in and not handed on. Who takes requests bounds it, and with it memory."""
+        """The number of requests whose results were not released. The caller bounds it, and so the memory."""
         return self._taken - self._handed
 
     def take(self) -> int:
-        """Take a request in; gives its place."""
+        """Add a request, and return its place."""
         place = self._taken
         self._taken += 1
         return place
 
     def add(self, place: int, value: ValueT) -> None:
-        """The result of a request."""
+        """Add the result of a request."""
         if not self._ordered:
             self._ready.append((place, value))
         elif place != self._next:
@@ -50,17 +50,17 @@ class Window(Generic[ValueT]):
                 self._next += 1
 
     def pop(self) -> tuple[int, ValueT] | None:
-        """The place and the result to hand on next, or ``None`` when it is not there yet."""
+        """Release the next result, with its place; ``None`` if it is pending."""
         if not self._ready:
             return None
         self._handed += 1
         return self._ready.popleft()
 
     def skip_gaps(self) -> bool:
-        """Skip requests that will never have a result.
+        """Skip requests that will never complete.
 
         Returns:
-            Whether there are results behind them, which :meth:`pop` then gives.
+            Whether there are results after them, which :meth:`pop` then releases.
         """
         for place in sorted(self._waiting):
             self._ready.append((place, self._waiting.pop(place)))

@@ -1,4 +1,4 @@
-"""One request of a run, from what the caller gave to what the caller gets: what threads, tasks and processes share."""
+"""The processing of one request of a run, shared by threads, tasks and processes."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ ValueT = TypeVar("ValueT")
 RawT_contra = TypeVar("RawT_contra", contravariant=True)
 ValueT_co = TypeVar("ValueT_co", covariant=True)
 
-# How often a request is called again that was throttled to the end of its retries. Each time it waits for its turn at a
-# pace that is slower for it, so it rarely takes two.
+# The most calls for a request that is still throttled after its retries. Each call waits for a turn, at a slower pace
+# than the last, so there are rarely two.
 AGAIN = 10
 
 
 class Job(NamedTuple):
-    """A request under way: its place in this run, its position among all, and what the caller gave."""
+    """A pending request: its place in this run, its position among all, and its raw input."""
 
     place: int
     position: int
@@ -42,7 +42,7 @@ class Job(NamedTuple):
 
 
 class Done(NamedTuple):
-    """A request that has an outcome: what the caller gets, class and text of the error, and the seconds of the call."""
+    """A finished request: its result, class and text of its error, and the duration of the call in seconds."""
 
     place: int
     position: int
@@ -53,54 +53,54 @@ class Done(NamedTuple):
 
 
 class Halt(NamedTuple):
-    """Something that stops the run: no request has a better chance. ``place`` has no outcome."""
+    """An error that stops the run, since every other request would fail too. The job at ``place`` has no outcome."""
 
     place: int
     error: BaseException
 
 
 class Plan(Protocol[RawT_contra, ValueT_co]):
-    """What a run makes of that which goes in, and what comes out. With processes, it pickles.
+    """Converts the raw inputs of a run to requests, and outcomes to results. Must pickle if processes are used.
 
     Attributes:
-        keeps_raw: Whether what comes out holds what went in: then a process does not send that back.
+        keeps_raw: Whether results hold their raw input, so that a process need not send it back.
     """
 
     keeps_raw: bool
 
     def request(self, raw: RawT_contra) -> BulkRequest[Any]:
-        """The request.
+        """Make the request of a raw input.
 
         Raises:
-            PersonalizeError: It is none; that is its outcome.
+            PersonalizeError: It is not a request; the error is its outcome.
         """
         ...
 
     def value(
         self, position: int, raw: RawT_contra, answer: Any, error: PersonalizeError | None, elapsed: float
     ) -> ValueT_co:
-        """What the caller gets for an outcome."""
+        """Make the result of an outcome."""
         ...
 
 
 class Plain:
-    """Requests in, outcomes out."""
+    """The plan whose inputs are requests, and whose results are outcomes."""
 
     keeps_raw = True
 
     def request(self, raw: BulkRequest[Any]) -> BulkRequest[Any]:
-        """The same."""
+        """Return the request itself."""
         return raw
 
     def value(
         self, position: int, raw: BulkRequest[Any], answer: Any, error: PersonalizeError | None, elapsed: float
     ) -> Outcome[Any]:
-        """The outcome."""
+        """Make the outcome."""
         return Outcome(position, raw, answer, error, elapsed)
 
 
 class Bare:
-    """A plan in another process: what the caller gets is made where the raw is."""
+    """A plan for worker processes, which return answer and error. The parent has the input, and makes the result."""
 
     keeps_raw = False
 
@@ -108,20 +108,20 @@ class Bare:
         self._plan = plan
 
     def request(self, raw: Any) -> BulkRequest[Any]:
-        """As the plan."""
+        """Make the request by the plan."""
         return self._plan.request(raw)
 
     def value(self, position: int, raw: Any, answer: Any, error: PersonalizeError | None, elapsed: float) -> Any:
-        """What the plan needs beside the raw."""
+        """Return answer and error, from which the parent makes the result."""
         return answer, error
 
 
 def later(error: PersonalizeError, tries: int) -> float | None:
-    """The seconds after which a failed request should be called again, or ``None`` when this is its outcome."""
+    """The seconds after which to repeat a failed request, or ``None`` if the failure is its outcome."""
     if tries >= AGAIN:
         return None
     if isinstance(error, ThrottlingError):
-        return 0.0  # its turn is a wait
+        return 0.0  # it has to wait for its turn anyway
     if isinstance(error, CircuitOpenError):
         return max(error.retry_after, 0.05)
     return None
@@ -130,10 +130,10 @@ def later(error: PersonalizeError, tries: int) -> float | None:
 def finished(
     plan: Plan[Any, Any], job: Job, answer: Any, error: PersonalizeError | None, elapsed: float
 ) -> Done | Halt:
-    """The end of a request."""
+    """Make the outcome of a request, or the halt of the run."""
     if error is None:
         return Done(job.place, job.position, plan.value(job.position, job.raw, answer, None, elapsed), None, elapsed)
-    # A copy: an error that is kept must not keep the frames that it went through.
+    # A copy, so that the kept error does not keep the frames of its traceback alive.
     error = copy.copy(error)
     if isinstance(error, AccessDeniedError | ConfigurationError | ResourceNotFoundError):
         return Halt(job.place, error)
@@ -144,13 +144,13 @@ def finished(
 
 
 class Worker(Generic[RawT, ValueT]):
-    """Does jobs, one at a time in each thread that calls it.
+    """Does jobs, one at a time in each calling thread.
 
     Args:
-        runtime: Who is asked.
-        plan: What a job is, and what becomes of it.
-        limiter: The pace.
-        is_stopped: Whether the run is to stop.
+        runtime: The runtime.
+        plan: The plan of the jobs.
+        limiter: The limiter.
+        is_stopped: Tells whether the run is to stop.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class Worker(Generic[RawT, ValueT]):
         """Wait until a request may be sent.
 
         Returns:
-            ``False`` when the run stopped instead.
+            ``False`` if the run was stopped.
         """
         while wait := self._limiter.decide(time.monotonic()):
             if not self.sleep(wait):
@@ -173,7 +173,7 @@ class Worker(Generic[RawT, ValueT]):
         return True
 
     def sleep(self, seconds: float) -> bool:
-        """Wait; ``False`` when the run stopped instead."""
+        """Wait; ``False`` if the run was stopped."""
         ends = time.monotonic() + seconds
         while (left := ends - time.monotonic()) > 0:
             if self._is_stopped():
@@ -182,10 +182,10 @@ class Worker(Generic[RawT, ValueT]):
         return True
 
     def do(self, job: Job) -> Done | Halt | None:
-        """Make the call; its turn has come.
+        """Do a job whose turn has come.
 
         Returns:
-            Its end, or ``None`` when the run stopped before it had one.
+            Its outcome, or ``None`` if the run was stopped before.
         """
         try:
             request = self._plan.request(job.raw)

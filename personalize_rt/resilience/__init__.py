@@ -1,1 +1,1 @@
-"""What happens when a call is slow or fails: one policy a file, each of which decides and never waits."""
+"""Policies for slow and failing calls, one in each file. A policy decides and never waits."""

@@ -1,8 +1,8 @@
-"""Not asking a campaign that just failed too often.
+"""Circuit breakers, which stop calls to a campaign that failed too often recently.
 
-Each campaign and recommender has a breaker of its own, for one may be sick while the others are well. It counts calls
-(with all their retries) over a sliding window. Closed, it lets everything through; when enough of the calls failed it
-opens, and answers ``CircuitOpenError`` in microseconds; after a while it is half-open and lets a few probes through,
+Each campaign and recommender has a breaker of its own, since one may fail while the others work. It counts calls (with
+all their retries) over a sliding window. Closed, it lets every call through; when enough of them have failed it opens,
+and raises ``CircuitOpenError`` within microseconds; after a while it becomes half-open and lets a few probes through,
 whose outcome closes or opens it again.
 """
 
@@ -30,7 +30,7 @@ BreakerState = Literal["closed", "open", "half-open"]
 
 _SLICES = 10
 
-# Throttling is not here: a campaign at its capacity works, and should go on working at that pace.
+# Without throttling, since a campaign at its capacity works, and should continue to.
 _FAILURES = (ServerError, TransportError, DeadlineExceededError, ResponseError)
 
 
@@ -41,18 +41,18 @@ class _Circuit:
     state: BreakerState = "closed"
     opened_at: float = 0.0
     probes: int = 0  # probes in flight while half-open
-    probed_at: float = 0.0  # when the last of them was let through
+    probed_at: float = 0.0  # the time of the last probe
     turns: int = 0  # changes of state so far
     slices: deque[list[float]] = attrs.field(factory=deque[list[float]])  # [start, calls, failures], oldest first
 
 
 class Ticket(NamedTuple):
-    """Leave to make a call.
+    """Permission to make a call.
 
     Attributes:
-        arn: Whom the call asks.
-        turn: How often the breaker had changed when the call was admitted.
-        changed: The state that the breaker changed to because of the question, or ``None``.
+        arn: The campaign or recommender of the call.
+        turn: The number of state changes of the breaker before the call was admitted.
+        changed: The state that the breaker changed to on admission, or ``None``.
     """
 
     arn: str
@@ -61,18 +61,18 @@ class Ticket(NamedTuple):
 
 
 class CircuitBreaker:
-    """The breakers of one client. Locked: it may be shared by threads.
+    """The breakers of one client. Safe to share between threads.
 
-    A probe whose outcome does not come within ``open_for`` seconds makes room for the next one: its task may have been
-    left behind in an event loop that is over.
+    A probe without an outcome after ``open_for`` seconds makes room for the next one, since its task may be in an event
+    loop that was closed.
 
     Args:
-        failure_rate: Open when at least this part of the calls in the window failed, above 0, at most 1.
-        min_calls: Never open on fewer calls than this in the window.
+        failure_rate: The share of failed calls in the window at which the breaker opens, above 0, at most 1.
+        min_calls: The fewest calls in the window for the breaker to open.
         window: Seconds over which calls are counted.
         open_for: Seconds before an open breaker lets a probe through.
         probes: Calls let through at a time while half-open.
-        clock: Seconds that only ever grow.
+        clock: A monotonic clock in seconds.
     """
 
     _lock = forks.lock()
@@ -108,13 +108,13 @@ class CircuitBreaker:
         return circuit.state
 
     def admit(self, arn: str) -> Ticket:
-        """Ask to make a call.
+        """Request permission for a call.
 
         Returns:
-            A ticket, to be given back with :meth:`record` or :meth:`release`.
+            A ticket, to be passed to :meth:`record` or :meth:`release`.
 
         Raises:
-            CircuitOpenError: The call must not be made.
+            CircuitOpenError: The breaker is open.
         """
         circuit = self._circuits.get(arn)
         if circuit is None or circuit.state == "closed":
@@ -139,11 +139,11 @@ class CircuitBreaker:
             return Ticket(arn, circuit.turns, changed="half-open" if changed else None)
 
     def record(self, ticket: Ticket, error: BaseException | None) -> BreakerState | None:
-        """Tell how an admitted call ended.
+        """Record the outcome of an admitted call.
 
         Args:
-            ticket: What :meth:`admit` returned.
-            error: How it failed, or ``None``. An error of the caller says nothing about the service.
+            ticket: The ticket of :meth:`admit`.
+            error: Its error, or ``None``. An error of the caller does not count.
 
         Returns:
             The state that the breaker changed to, or ``None``.
@@ -153,11 +153,11 @@ class CircuitBreaker:
         with self._lock:
             circuit = self._circuits.setdefault(ticket.arn, _Circuit())
             if ticket.turn != circuit.turns:
-                return None  # admitted before the last change: only probes decide while half-open
+                return None  # admitted before the last change, and so not a probe
             now = self._clock()
             if circuit.state == "half-open":
                 circuit.probes = max(0, circuit.probes - 1)
-                # No answer to the question: the next probe asks again.
+                # An outcome that tells nothing about the service. The next probe decides.
                 return None if silent else self._turn(circuit, "open" if failed else "closed", now)
             if silent:
                 return None
@@ -167,14 +167,14 @@ class CircuitBreaker:
             return None
 
     def release(self, ticket: Ticket) -> None:
-        """Tell that an admitted call was given up without an outcome (it was cancelled)."""
+        """Release the ticket of a call that was cancelled, and so has no outcome."""
         with self._lock:
             circuit = self._circuits.get(ticket.arn)
             if circuit is not None and circuit.state == "half-open" and ticket.turn == circuit.turns:
                 circuit.probes = max(0, circuit.probes - 1)
 
     def _forget_probes(self) -> None:
-        # In a forked child: they are in flight in the parent, which alone will know how they end.
+        # In a forked child, since only the parent will know the outcome of its probes.
         for circuit in self._circuits.values():
             circuit.probes = 0
 

@@ -1,8 +1,8 @@
-"""How many retries a client may make in all: a bucket of tokens, as in the standard mode of AWS's own SDKs.
+"""The retry budget of a client: a bucket of tokens, as in the standard mode of AWS's own SDKs.
 
-A retry costs tokens, a success gives some back. While most calls succeed, every retry that a call's own policy wants is
-there; when the service is down the bucket runs dry, and the retries stop adding to the load. The numbers are those of
-the AWS SDKs and Tools Reference Guide, "Retry behavior": 500 tokens, 5 for a retry, 10 after a time-out, 1 back for a
+A retry costs tokens, and a success returns some. While most calls succeed, every retry of a call's policy is allowed.
+When the service is down, the bucket is soon empty, and retries stop adding to the load. The numbers are those of the
+AWS SDKs and Tools Reference Guide, "Retry behavior": 500 tokens, 5 for a retry, 10 after a time-out, 1 returned by a
 call that succeeded at once.
 """
 
@@ -19,10 +19,10 @@ REFILL = 1
 
 
 class RetryBudget:
-    """The tokens of one client. Locked: it may be shared by threads.
+    """The retry budget of one client. Safe to share between threads.
 
     Args:
-        tokens: How many the bucket holds, and starts with.
+        tokens: The capacity of the bucket, and its initial content.
     """
 
     _lock = forks.lock()
@@ -32,14 +32,14 @@ class RetryBudget:
 
     @property
     def tokens(self) -> int:
-        """Tokens left."""
+        """The number of tokens left."""
         return self._tokens
 
     def spend(self, error: BaseException) -> int:
         """Take the tokens for a retry after an error.
 
         Returns:
-            What the retry costs; 0 when the bucket does not hold that much, and there must be no retry.
+            The cost of the retry; 0 if the budget is exhausted, so that there must be no retry.
         """
         cost = TIMEOUT_COST if isinstance(error, TransportError) else RETRY_COST
         with self._lock:
@@ -49,7 +49,7 @@ class RetryBudget:
             return cost
 
     def succeeded(self, spent: int) -> None:
-        """Give back after a success: what the last retry cost, or a little when there was none."""
+        """Return tokens after a success: the cost of the last retry, or one token if there was none."""
         if self._tokens == self._capacity:
             return  # the common case, without the lock
         with self._lock:

@@ -1,13 +1,11 @@
-"""Answering again what was answered before.
+"""The cache of answers.
 
-Only answers that belong to nobody are kept by default (popular items, similar items, trends): a personal answer that
-is shown again repeats its ``recommendation_id``, and the impressions and events sent back with that id are then counted
-twice. ``Cache(personal=True)`` keeps personal answers too; the user id is part of the key, so an answer never reaches
-another user.
+By default only answers without a user are cached (popular items, similar items, trends). A personal answer that is
+shown again repeats its ``recommendation_id``, so that impressions and events with that id count twice.
+``Cache(personal=True)`` caches personal answers too; the user id is part of the key, so no other user gets them.
 
-The key is a digest of the whole canonical request, and of the endpoint, the region and the principal of the client
-that asks: clients may share a cache, and none gets the answer of another endpoint, account or role. Nothing that a
-store sees or lists tells who asked for what.
+The key is a digest of the whole canonical request, and of endpoint, region and principal of the client. So clients may
+share a cache, and none gets the answer of another endpoint, account or role. The keys do not reveal users or requests.
 """
 
 from __future__ import annotations
@@ -34,7 +32,7 @@ FlightT = TypeVar("FlightT")
 
 
 def cache_key(request: Request[Any]) -> str:
-    """A digest of everything that makes a request what it is, in hexadecimal: also of whom it asks, and as whom."""
+    """A hexadecimal digest of a request, and of the endpoint, region and principal of its client."""
     whole = [request.origin, request.operation.name, dict(request.members)]
     canonical = json.dumps(whole, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
@@ -42,14 +40,14 @@ def cache_key(request: Request[Any]) -> str:
 
 @attrs.frozen
 class Fresh:
-    """Answer with this."""
+    """A fresh answer."""
 
     answer: Answer
 
 
 @attrs.frozen
 class Stale:
-    """Answer with this; ask the service in the background when ``revalidate``."""
+    """A stale answer that may be returned. If ``revalidate``, the service is to be asked in the background."""
 
     answer: Answer
     revalidate: bool
@@ -57,26 +55,26 @@ class Stale:
 
 @attrs.frozen
 class Miss:
-    """Ask the service, or wait for an equal call under way (:class:`Flights`); ``stale`` when that fails."""
+    """No answer that may be returned, so that the service is to be asked; ``stale`` may be returned if that fails."""
 
     stale: Answer | None = None
 
 
 class Cache:
-    """Keeps answers for a while. Locked: it may be shared by threads and clients.
+    """A cache of answers. Safe to share between threads and clients.
 
-    Clients share the answers that they got from the same endpoint and region, as the same principal: with one access
-    key, or in one role, whatever its keys are at the moment. A forked child goes on with what is kept.
+    Clients share answers from the same endpoint and region, as the same principal: with the same access key, or in the
+    same role whatever its current keys. A forked child keeps the cached answers.
 
     Args:
         ttl: Seconds for which an answer is fresh.
-        stale_while_revalidate: Seconds after that for which it is still given, while a new one is fetched.
-        stale_if_error: Seconds after ``ttl`` for which it is given when the service fails.
-        personal: Keep answers to requests with a user id too.
-        store: Where to keep them: a :class:`CacheStore`, a mapping such as ``cachetools.LRUCache``, or ``None`` for
-            :class:`MemoryStore`. It is asked from threads of the cache, a mapping from one alone. A call waits for it
-            for a tenth of the time that it has left, one second at the most, and then goes on without the cache.
-        clock: Seconds that only ever grow. A store that outlives the process wants ``time.time``.
+        stale_while_revalidate: Seconds after that for which it is still returned, while a new one is fetched.
+        stale_if_error: Seconds after ``ttl`` for which it is returned if the service fails.
+        personal: Whether to cache answers to requests with a user id too.
+        store: A :class:`CacheStore`, a mapping such as ``cachetools.LRUCache``, or ``None`` for :class:`MemoryStore`.
+            It is used on threads of the cache, a mapping on one alone. A call waits for it for at most a tenth of its
+            remaining time, and for one second, and then does without the cache.
+        clock: A monotonic clock in seconds; ``time.time`` for a store that outlives the process.
     """
 
     def __init__(
@@ -106,17 +104,17 @@ class Cache:
         self._store = store if type(store) is MemoryStore else AskedBeside(store)
 
     def key(self, request: Request[Any]) -> str | None:
-        """The key of a request, or ``None`` when its answer must not be kept."""
+        """The key of a request, or ``None`` if its answer must not be cached."""
         if not self.personal and "userId" in request.members:
             return None
         return cache_key(request)
 
     def look_up(self, key: str, patience: float | None = None) -> Fresh | Stale | Miss:
-        """What to do about a request. A store that fails, or does not answer in time, is taken for one that is empty.
+        """Look up a request. A store that fails, or does not answer in time, counts as empty.
 
         Args:
             key: The key of the request.
-            patience: Seconds to wait for a store of the caller's; ``None`` for as long as it takes.
+            patience: Seconds to wait for a store of the caller's; ``None`` for any time.
         """
         entry = self._store.get(key)
         if not isinstance(entry, Future):
@@ -152,12 +150,12 @@ class Cache:
         return Miss()
 
     def keep(self, key: str, answer: Answer, patience: float | None = None) -> None:
-        """Keep an answer of the service. A degraded one is not kept.
+        """Cache an answer of the service, unless it is degraded.
 
         Args:
             key: The key of the request.
             answer: The answer.
-            patience: As in :meth:`look_up`. A store that needs longer gets the answer all the same.
+            patience: See :meth:`look_up`. A store that needs longer gets the answer all the same.
         """
         done = self._put(key, answer)
         if done is not None:
@@ -188,10 +186,10 @@ def _nothing(failure: Exception) -> Miss:
 
 
 class Flights(Generic[FlightT]):
-    """Equal calls in flight: the first asks, the others wait for its answer.
+    """Single flight for equal calls: the first asks the service (it leads), the others wait for its answer.
 
-    What waiting means is the driver's: a flight is an ``Event`` for threads and a future for tasks. A flight belongs to
-    the process of its leader, and that of a task to its event loop: nobody else would ever see it land.
+    The driver chooses the type of a flight, such as an ``Event`` for threads and a future for tasks. A flight belongs
+    to the process of its leader, and that of a task also to its event loop, since it never ends for any other.
     """
 
     _lock = forks.lock()
@@ -205,7 +203,7 @@ class Flights(Generic[FlightT]):
         Args:
             key: The key of the request.
             start: Makes a flight.
-            may_be_joined: Tells whether the caller can use the answer of a flight; one that it cannot is replaced.
+            may_be_joined: Tells whether the caller can wait for a flight; if not, it is replaced.
 
         Returns:
             The flight, and whether the caller leads it.
@@ -218,7 +216,7 @@ class Flights(Generic[FlightT]):
             return flight, True
 
     def land(self, key: str, flight: FlightT) -> None:
-        """Tell that a leader is done, one way or the other."""
+        """End a flight, when its leader has an answer or an error."""
         with self._lock:
             if self._in_flight.get(key) is flight:
                 del self._in_flight[key]

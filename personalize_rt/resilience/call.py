@@ -69,7 +69,7 @@ def _hooks(hooks: Iterable[Hook]) -> tuple[Hook, ...]:
 
 
 class Policies:
-    """What a runtime does about slow and failing calls; shared by its copies, state included.
+    """The policies of a runtime for slow and failing calls; shared by its copies, state included.
 
     Not changed once it is made. A plain class, since every new process pays for making it.
     """
@@ -139,7 +139,7 @@ class Policies:
         return self.cache is not None or getattr(self.fallback, "keeps_answers", False)
 
     def leave_behind(self, transport: Transport) -> bool:
-        """Whether a request has to be left behind on a thread at the deadline, since nothing would end it."""
+        """Tell whether a request must be left behind on a thread at the deadline, since it cannot be cancelled."""
         return self.deadline is not None and not transport.bounded and (self.enforce_deadline or transport.owned)
 
     def changed(self, **options: Any) -> Policies:

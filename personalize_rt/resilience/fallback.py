@@ -1,12 +1,12 @@
-"""The best answer there is, when the service has none.
+"""Fallbacks, which answer when the service cannot.
 
-A fallback is asked for throttling, errors of the service, of the transport and of the deadline, and while the breaker
-is open; never for an error of the caller, which would hide a bug. It may refuse, by returning ``None``; then the next
-one of a chain ``first | second`` is asked, and at last the original error is raised.
+A fallback is asked after throttling, errors of the service or the transport, a missed deadline, and while the breaker
+is open; never for an error of the caller, since that would hide a bug. It may refuse by returning ``None``. Then the
+next one of a chain ``first | second`` is asked, and if all refuse, the original error is raised.
 
-A request with a filter must not come back unfiltered by accident: what it hides may be watched, out of stock, or not
-for children. A fallback that can, applies the filter itself; one that cannot refuses, unless the caller chose
-``unfiltered="allow"``, and then ``answer.info.unfiltered`` says so.
+A fallback must not forget the filter of a request, which may hide items that are watched, out of stock, or not for
+children. It applies the filter itself if it can, and refuses otherwise, unless the caller chose ``unfiltered="allow"``;
+then ``answer.info.unfiltered`` is ``True``.
 """
 
 from __future__ import annotations
@@ -71,59 +71,59 @@ _MEMBERS = frozenset(
 
 
 def wants_fallback(error: BaseException) -> bool:
-    """Whether an error is the service's trouble, and not the caller's."""
+    """Tell whether an error is the service's, and not the caller's."""
     return isinstance(error, _TROUBLE)
 
 
 @runtime_checkable
 class Fallback(Protocol):
-    """Answers when the service cannot. Each method gets the whole request, and may refuse with ``None``."""
+    """A fallback. Each method gets the whole request, and may refuse with ``None``."""
 
     def ranking(self, request: Request[Ranking], /) -> Ranking | None:
-        """An answer to GetPersonalizedRanking."""
+        """Answer GetPersonalizedRanking."""
         ...
 
     def recommendations(self, request: Request[Recommendations], /) -> Recommendations | None:
-        """An answer to GetRecommendations."""
+        """Answer GetRecommendations."""
         ...
 
     def actions(self, request: Request[ActionRecommendations], /) -> ActionRecommendations | None:
-        """An answer to GetActionRecommendations."""
+        """Answer GetActionRecommendations."""
         ...
 
 
 class _Chainable:
-    """A fallback that refuses everything, and can be combined with ``|``."""
+    """Base of fallbacks, which refuses every request, and can be chained with ``|``."""
 
     keeps_answers: bool = False
-    """Tell whether answers are kept for later, and so must be told apart by who may have them."""
+    """``True`` if answers are kept for later, so that their keys must include the principal."""
 
     def ranking(self, request: Request[Ranking], /) -> Ranking | None:
-        """An answer to GetPersonalizedRanking, or ``None``."""
+        """Answer GetPersonalizedRanking, or return ``None``."""
         return None
 
     def recommendations(self, request: Request[Recommendations], /) -> Recommendations | None:
-        """An answer to GetRecommendations, or ``None``."""
+        """Answer GetRecommendations, or return ``None``."""
         return None
 
     def actions(self, request: Request[ActionRecommendations], /) -> ActionRecommendations | None:
-        """An answer to GetActionRecommendations, or ``None``."""
+        """Answer GetActionRecommendations, or return ``None``."""
         return None
 
     def remember(self, request: Request[Any], answer: Answer, /) -> None:
-        """Told of each answer of the service."""
+        """Receive an answer of the service. Called for each one."""
 
     def __or__(self, other: Fallback) -> FallbackChain:
         return FallbackChain((self, other))
 
 
 class FallbackChain(_Chainable):
-    """The first of several fallbacks that does not refuse. Written ``first | second``.
+    """A chain of fallbacks, ``first | second``, which answers by the first one that does not refuse.
 
-    A link that fails is passed over like one that refuses.
+    A link that fails counts as refusing.
 
     Raises:
-        ValidationError: A link is no fallback.
+        ValidationError: A link is not a fallback.
     """
 
     def __init__(self, links: Iterable[Fallback]) -> None:
@@ -133,19 +133,19 @@ class FallbackChain(_Chainable):
         self.keeps_answers: bool = any(getattr(link, "keeps_answers", False) for link in self._links)
 
     def ranking(self, request: Request[Ranking], /) -> Ranking | None:
-        """The first answer to GetPersonalizedRanking."""
+        """Answer GetPersonalizedRanking by the first link that does not refuse."""
         return self._first(request, Ranking)
 
     def recommendations(self, request: Request[Recommendations], /) -> Recommendations | None:
-        """The first answer to GetRecommendations."""
+        """Answer GetRecommendations by the first link that does not refuse."""
         return self._first(request, Recommendations)
 
     def actions(self, request: Request[ActionRecommendations], /) -> ActionRecommendations | None:
-        """The first answer to GetActionRecommendations."""
+        """Answer GetActionRecommendations by the first link that does not refuse."""
         return self._first(request, ActionRecommendations)
 
     def remember(self, request: Request[Any], answer: Answer, /) -> None:
-        """Tell every link of an answer of the service."""
+        """Pass an answer of the service to every link."""
         for link in self._links:
             tell(link, request, answer)
 
@@ -158,7 +158,7 @@ class FallbackChain(_Chainable):
 
 
 def _check_link(link: Any) -> None:
-    """Refuse what could not answer now, not in the outage that it is for."""
+    """Refuse a value that is not a fallback, now rather than in an outage."""
     kind = type(link).__name__
     if isinstance(link, type):
         problem = f"is the class {link.__name__}: write {link.__name__}()"
@@ -172,10 +172,10 @@ def _check_link(link: Any) -> None:
 
 
 class Listener(_Chainable):
-    """Tells a fallback of answers, and never asks it.
+    """Passes answers of the service to a fallback, and refuses every request.
 
     Args:
-        fallback: Who is told.
+        fallback: The fallback.
     """
 
     def __init__(self, fallback: Fallback) -> None:
@@ -189,13 +189,13 @@ class Listener(_Chainable):
 
 @attrs.frozen(eq=False)
 class FilterData:
-    """What a fallback needs to apply filters itself; a part that is not given makes it refuse filters that need it.
+    """Data with which a fallback applies filters. It refuses filters that need a missing part.
 
     Attributes:
-        items: Item id to its columns (``{"tt0468569": {"GENRES": "Action|Drama"}}``). An item that is not here, or has
-            no value in a column that the filter asks for, cannot be judged, and is left out.
-        users: User id to its columns, for ``CurrentUser``. A filter about a user who is not here is refused.
-        interactions: What a user did, newest or oldest first, for ``Interactions``.
+        items: Item id to its columns (``{"tt0468569": {"GENRES": "Action|Drama"}}``). An item that is missing, or has
+            no value in a column of the filter, is left out.
+        users: User id to its columns, for ``CurrentUser``. A filter is refused if the user is missing.
+        interactions: Returns the events of a user, newest or oldest first, for ``Interactions``.
     """
 
     items: Mapping[str, Mapping[str, object]] | None = attrs.field(default=None, repr=False)
@@ -204,7 +204,7 @@ class FilterData:
 
 
 class _Filtering(_Chainable):
-    """Applies the filter of a request, or refuses."""
+    """Base of fallbacks that apply the filter of a request, or refuse."""
 
     def __init__(self, filter_data: FilterData | None, unfiltered: Unfiltered) -> None:
         checks.one_of(unfiltered, "unfiltered", "refuse", "allow")
@@ -212,7 +212,7 @@ class _Filtering(_Chainable):
         self._unfiltered = unfiltered
 
     def _kept(self, request: Request[Any], item_ids: Iterable[str]) -> tuple[list[str], bool] | None:
-        """What the filter leaves, and whether it was left out; ``None`` to refuse."""
+        """The items that the filter keeps, and whether the filter was ignored; ``None`` to refuse."""
         if not _MEMBERS.issuperset(request.members):
             return None
         item_ids = list(item_ids)
@@ -224,12 +224,12 @@ class _Filtering(_Chainable):
         return (item_ids, True) if self._unfiltered == "allow" else None
 
     def _judge(self, request: Request[Any]) -> Callable[[str], bool] | None:
-        """A test for items by the request's filter, when its expression and all the data that it needs are here."""
+        """A predicate of items by the request's filter; ``None`` if its expression or data are missing."""
         bound, data = request.filter, self._data
         if bound is None or data is None or data.items is None:
             return None
         user_id: str = request.members.get("userId", "")
-        # A user or seed item without a value is not judged as one who has none: an EXCLUDE would let everything in.
+        # A user or seed item with a missing value is refused, since an EXCLUDE would let everything through.
         user = _with_columns(bound, "CurrentUser", None if data.users is None else data.users.get(user_id))
         seed = _with_columns(bound, "CurrentItem", data.items.get(request.members.get("itemId", "")))
         if user is None or seed is None:
@@ -251,7 +251,7 @@ class _Filtering(_Chainable):
 
 
 def _with_columns(bound: BoundFilter, dataset: str, row: Mapping[str, object] | None) -> Mapping[str, object] | None:
-    """A row that has every column which the filter asks of its data set; ``None`` when it cannot be judged."""
+    """A row with every column of the filter's dataset; ``None`` if a value is missing."""
     wanted = [field.name for field in bound.filter.expression.fields if field.dataset == dataset]
     if not wanted:
         return row or {}
@@ -259,36 +259,35 @@ def _with_columns(bound: BoundFilter, dataset: str, row: Mapping[str, object] | 
 
 
 class InputOrderFallback(_Filtering):
-    """Rankings in the order of the request, without scores: what the page would show without personalisation.
+    """Ranks in the order of the request, without scores, like a page without personalisation.
 
     Args:
         filter_data: Data to apply filters with.
-        unfiltered: What to do about a filter that cannot be applied: ``"refuse"``, or ``"allow"`` all items.
+        unfiltered: The reaction to a filter that cannot be applied: ``"refuse"``, or ``"allow"`` all items.
     """
 
     def __init__(self, *, filter_data: FilterData | None = None, unfiltered: Unfiltered = "refuse") -> None:
         super().__init__(filter_data, unfiltered)
 
     def ranking(self, request: Request[Ranking], /) -> Ranking | None:
-        """The items of the request, as they came."""
+        """The items of the request, in its order."""
         kept = self._kept(request, request.members["inputList"])
         if kept is None:
             return None
         item_ids, unfiltered = kept
-        return _told(Ranking(item_ids, scores=[None] * len(item_ids)), unfiltered)
+        return _marked(Ranking(item_ids, scores=[None] * len(item_ids)), unfiltered)
 
 
 class RerankFallback(_Filtering):
-    """Rankings by a :class:`LocalReranker`, which knows the user.
+    """Ranks by a :class:`LocalReranker`, which knows the user.
 
-    A list may be as long as the client's limits allow, whatever those of the re-ranker say. A scorer with a method
-    ``observe`` is told of each ranking of the service, and so learns while all is well:
-    ``RerankFallback(ShadowScorer())`` learns and answers.
+    The client's limits apply to a list, and not those of the re-ranker. A scorer with a method ``observe`` receives
+    each ranking of the service, and so can learn while the service works, like ``RerankFallback(ShadowScorer())``.
 
     Args:
-        reranker: Who ranks; a scorer, or a mapping of item ids to logits, is made one.
+        reranker: The re-ranker; or a scorer or a mapping of item ids to logits, to make one of.
         filter_data: Data to apply filters with.
-        unfiltered: What to do about a filter that cannot be applied: ``"refuse"``, or ``"allow"`` all items.
+        unfiltered: The reaction to a filter that cannot be applied: ``"refuse"``, or ``"allow"`` all items.
     """
 
     def __init__(
@@ -301,12 +300,12 @@ class RerankFallback(_Filtering):
         super().__init__(filter_data, unfiltered)
         if not isinstance(reranker, LocalReranker):
             reranker = LocalReranker(reranker)
-        # The client has checked the request, by limits that may be wider.
+        # Without limits, since the client has checked the request, possibly by wider ones.
         self._reranker = attrs.evolve(reranker, limits=Limits.off())
         self._observe: Callable[..., object] | None = getattr(reranker.scorer, "observe", None)
 
     def remember(self, request: Request[Any], answer: Answer, /) -> None:
-        """Let the scorer learn from a ranking of the service, if it can."""
+        """Pass a ranking of the service to the scorer, if it can learn."""
         if self._observe is not None and isinstance(answer, Ranking):
             self._observe(request.members["userId"], answer, request.members.get("context"))
 
@@ -318,18 +317,18 @@ class RerankFallback(_Filtering):
             return None
         item_ids, unfiltered = kept
         if not item_ids:
-            return _told(Ranking((), scores=()), unfiltered)
+            return _marked(Ranking((), scores=()), unfiltered)
         ranking = self._reranker.rank(user_id=members["userId"], input_list=item_ids, context=members.get("context"))
-        return _told(ranking, unfiltered)
+        return _marked(ranking, unfiltered)
 
 
 class PopularItemsFallback(_Filtering):
-    """Recommendations from a fixed list, best first, and rankings in that list's order.
+    """Recommends from a fixed list, best first, and ranks in that list's order.
 
     Args:
-        item_ids: The items, the most popular first; a column of a frame is taken too.
+        item_ids: The items, most popular first; may be a column of a frame.
         filter_data: Data to apply filters with.
-        unfiltered: What to do about a filter that cannot be applied: ``"refuse"``, or ``"allow"`` all items.
+        unfiltered: The reaction to a filter that cannot be applied: ``"refuse"``, or ``"allow"`` all items.
 
     Raises:
         ValidationError: ``item_ids`` is a single str, or an id is not a str.
@@ -347,7 +346,7 @@ class PopularItemsFallback(_Filtering):
         self._places = {id: place for place, id in enumerate(self._item_ids)}
 
     def recommendations(self, request: Request[Recommendations], /) -> Recommendations | None:
-        """The first items of the list; promotions are the service's to place, so a request for them is refused."""
+        """The first items of the list. Requests with promotions are refused, since only the service can place them."""
         if "promotions" in request.members or "metadataColumns" in request.members:
             return None
         seed = request.members.get("itemId")
@@ -356,23 +355,23 @@ class PopularItemsFallback(_Filtering):
             return None
         item_ids, unfiltered = kept
         item_ids = item_ids[: request.members.get("numResults", DEFAULT_NUM_RESULTS)]
-        return _told(Recommendations(item_ids, scores=[None] * len(item_ids)), unfiltered)
+        return _marked(Recommendations(item_ids, scores=[None] * len(item_ids)), unfiltered)
 
     def ranking(self, request: Request[Ranking], /) -> Ranking | None:
-        """The items of the request by their place in the list; others last, as they came."""
+        """The items of the request by their place in the list; others last, in input order."""
         kept = self._kept(request, request.members["inputList"])
         if kept is None:
             return None
         item_ids, unfiltered = kept
         ordered = sorted(item_ids, key=lambda id: self._places.get(id, len(self._places)))
-        return _told(Ranking(ordered, scores=[None] * len(ordered)), unfiltered)
+        return _marked(Ranking(ordered, scores=[None] * len(ordered)), unfiltered)
 
 
 class StaleFallback(_Chainable):
-    """The last answer of the service to the very same request, however old.
+    """Repeats the last answer of the service to the same request, however old.
 
     Args:
-        max_entries: Answers to remember, the least recently used forgotten first.
+        max_entries: The most answers to keep, with LRU eviction.
     """
 
     keeps_answers: bool = True
@@ -381,7 +380,7 @@ class StaleFallback(_Chainable):
         self._store = MemoryStore(max_entries)
 
     def remember(self, request: Request[Any], answer: Answer, /) -> None:
-        """Keep an answer of the service; the client calls this after each success."""
+        """Keep an answer of the service."""
         self._store.set(cache_key(request), Entry(answer, 0.0))
 
     def ranking(self, request: Request[Ranking], /) -> Ranking | None:
@@ -401,23 +400,23 @@ class StaleFallback(_Chainable):
         return entry.answer if entry is not None and isinstance(entry.answer, kind) else None
 
 
-def _told(answer: AnswerT, unfiltered: bool) -> AnswerT:
-    """The answer, saying whether a filter was left out."""
+def _marked(answer: AnswerT, unfiltered: bool) -> AnswerT:
+    """Mark an answer as unfiltered, if it is."""
     return attrs.evolve(answer, info=attrs.evolve(answer.info, unfiltered=True)) if unfiltered else answer
 
 
 def substitute_for(error: PersonalizeError, request: Request[Any], fallback: Fallback) -> Answer | None:
-    """A fallback's answer; ``None`` when the error is the caller's, or the fallback refuses or fails itself."""
+    """A fallback's answer; ``None`` if the error is the caller's, or the fallback refuses or fails."""
     return answer_of(fallback, request) if wants_fallback(error) else None
 
 
 def answer_of(fallback: Fallback, request: Request[Any]) -> Answer | None:
-    """What a fallback answers; ``None`` when it refuses, fails, or answers with something else."""
+    """A fallback's answer; ``None`` if it refuses, fails, or returns a value of the wrong type."""
     method, kind = _METHODS[request.operation.name]
     try:
         answer = getattr(fallback, method)(request)
     except Exception as failure:
-        # The caller gets the original error; only the class is logged, since a text may show what was asked.
+        # The caller gets the original error. Only the class is logged, since a message may show personal values.
         _log.warning("a fallback, %s, failed with %s", type(fallback).__name__, type(failure).__name__)
         return None
     if answer is not None and not isinstance(answer, kind):
@@ -429,7 +428,7 @@ def answer_of(fallback: Fallback, request: Request[Any]) -> Answer | None:
 
 
 def tell(fallback: Fallback, request: Request[Any], answer: Any) -> None:
-    """Let a fallback remember an answer of the service, if it can; one that fails breaks nothing."""
+    """Pass an answer of the service to a fallback, if it can remember; a failure is ignored."""
     remember = getattr(fallback, "remember", None)
     if remember is None:
         return

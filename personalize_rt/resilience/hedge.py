@@ -1,7 +1,7 @@
-"""Sending a second request when the first is slow, and taking whichever answer comes first.
+"""Hedging: a second request when the first is slow, of which the first answer is taken.
 
-A few slow answers make the tail of a page's latency. A hedge waits until an answer is later than most are, then asks
-again. It never adds more than a set part to the load: each call earns a fraction of a hedge.
+A few slow answers make the tail of a page's latency. A hedge waits until an answer is later than most, and then sends a
+second request. The load it adds is limited to a set percentage: each call earns a fraction of a hedge.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from personalize_rt import checks, forks
 __all__ = ["Hedge"]
 
 _SAMPLES = 200
-_REFRESH = 20  # samples between two sortings
+_REFRESH = 20  # samples between two updates of the percentile
 
 
 class Hedge:
-    """When to send a second request. Locked: it may be shared by threads.
+    """The policy of second requests. Safe to share between threads.
 
     Args:
-        after: Seconds before the second request; ``None`` for the running 95th percentile of what answers took,
-            which begins once there are ``min_samples`` of them.
-        percent: Hedges at the most, in percent of the calls.
-        min_samples: Answers to see before a running percentile counts.
+        after: Seconds before the second request; ``None`` for the running 95th percentile of the durations of
+            requests, once there are ``min_samples`` of them.
+        percent: The most hedges, in percent of the calls.
+        min_samples: The number of answers before the running percentile is used.
     """
 
     _lock = forks.lock()
@@ -48,7 +48,7 @@ class Hedge:
             return self._p95 if self.after is None else self.after
 
     def take(self) -> bool:
-        """Ask to send the second request now."""
+        """Request permission to send the second request now."""
         with self._lock:
             if self._earned < 1.0:
                 return False
@@ -56,7 +56,7 @@ class Hedge:
             return True
 
     def answered(self, seconds: float) -> None:
-        """Tell how long the answer to one request took."""
+        """Record the duration of one request."""
         if self.after is not None:
             return
         with self._lock:

@@ -1,4 +1,4 @@
-"""When to send a request again, and after how long.
+"""The policy of retries.
 
 The wait before attempt *n* + 1 is drawn evenly from ``[0, min(cap, base * 2**(n - 1))]`` seconds ("full jitter"),
 or is what the server asked for in a ``Retry-After`` header, where it did.
@@ -65,22 +65,21 @@ def _function(policy: RetryPolicy, field: attrs.Attribute[Any], value: object) -
 
 @attrs.frozen
 class RetryPolicy:
-    """How often a call is tried, and how long it waits in between.
+    """The number of attempts of a call, and the waits between them.
 
-    Only what may succeed the next time is tried again: throttling, the service's own errors (5xx, 408), connection
-    errors and time-outs. Errors of the caller never are. The three operations only read, so a repeated request
-    changes nothing.
+    Only errors that may pass are retried: throttling, the service's own errors (5xx, 408), connection errors and
+    time-outs; never errors of the caller. The three operations are idempotent: they only read.
 
     Attributes:
-        attempts: Requests at the most, the first included. 1 means no retry.
-        base: Upper end of the first wait, in seconds; it doubles with each attempt.
-        cap: No wait of our own is longer than this, in seconds.
-        min_attempt: No retry starts unless so many seconds are left for it, after its wait.
-        max_retry_after: The longest wait that a server may ask for, in seconds; when it asks for more, or for more
-            than the deadline leaves, the error is raised at once.
-        clock: Seconds that only ever grow.
+        attempts: The most requests, the first included. 1 means no retry.
+        base: The upper bound of the first wait, in seconds; it doubles with each attempt.
+        cap: The longest wait of our own, in seconds.
+        min_attempt: The shortest time, in seconds, that must be left for a retry after its wait.
+        max_retry_after: The longest wait that a server may ask for, in seconds. If it asks for more, or for more than
+            the deadline leaves, the error is raised at once.
+        clock: A monotonic clock in seconds.
         sleep: Waits for so many seconds.
-        random: A number from 0 to 1.
+        random: Returns a number from 0 to 1.
     """
 
     attempts: int = attrs.field(default=3, validator=checks.validator(checks.whole, note=" (1 means: never retry)"))
@@ -97,10 +96,10 @@ class RetryPolicy:
     random: Callable[[], float] = attrs.field(default=_draw, kw_only=True, repr=False, eq=False, validator=_function)
 
     def decide(self, error: BaseException, *, attempt: int, left: float | None) -> Wait | Stop:
-        """What to do after a failed attempt.
+        """Decide what to do after a failed attempt.
 
         Args:
-            error: How it failed.
+            error: Its error.
             attempt: The number of the attempt that failed, from 1.
             left: Seconds until the caller's deadline, or ``None`` for no deadline.
         """
@@ -155,7 +154,7 @@ class Decisions:
         return decision.seconds if isinstance(decision, Wait) else 0.0
 
     def stop(self, state: Any) -> bool:
-        """Whether there is no next attempt."""
+        """Tell whether to stop retrying."""
         return isinstance(self._decide(state), Stop)
 
     def late(self) -> Failed[PersonalizeError] | None:
@@ -190,7 +189,7 @@ class Decisions:
 
 
 class Testing(NamedTuple):
-    """What ``personalize_rt.testing.set_testing`` switches on."""
+    """The mode that ``personalize_rt.testing.set_testing`` switches on."""
 
     attempts: int | None = None
 

@@ -1,7 +1,7 @@
-"""Where a cache keeps its answers: in memory, or in a store or mapping of the caller's.
+"""Stores of cached answers: in memory, or a store or mapping of the caller's.
 
-A store of the caller's may be slow: on a disk, over a network, behind a lock. It is asked on threads of our own, so
-that a call waits for it for as long as its deadline allows, and an event loop not at all.
+A store of the caller's may be slow: on a disk, over a network, behind a lock. It is used on threads of the cache, so
+that a call waits for it only as long as its deadline allows, and never blocks an event loop.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ _WAITING = 1024  # questions to one store that no thread has taken up; more are 
 
 
 class Entry(NamedTuple):
-    """What a store keeps: an answer and when it was given, by the cache's clock."""
+    """An entry of a store: an answer, and its time by the cache's clock."""
 
     answer: Answer
     stored: float
 
 
 class CacheStore(Protocol):
-    """Where answers are kept. Safe for threads: it is asked from threads of the cache."""
+    """A store of cache entries. Safe to share between threads: the cache uses it on threads of its own."""
 
     def get(self, key: str, /) -> Entry | None:
         """The entry of a key, or ``None``."""
         ...
 
     def set(self, key: str, entry: Entry, /) -> None:
-        """Keep an entry; a store may forget it at any time."""
+        """Store an entry, which may be evicted at any time."""
         ...
 
 
 class MemoryStore:
-    """Answers in this process, the least recently used forgotten first. Locked.
+    """A store in memory with LRU eviction. Safe to share between threads.
 
     Args:
-        max_entries: Answers to keep at the most.
+        max_entries: The most answers to keep.
     """
 
     _lock = forks.lock()
@@ -64,7 +64,7 @@ class MemoryStore:
             return entry
 
     def set(self, key: str, entry: Entry, /) -> None:
-        """Keep an entry, and forget the one that was not used for the longest time."""
+        """Store an entry, and evict the least recently used one if the store is full."""
         with self._lock:
             self._entries[key] = entry
             self._entries.move_to_end(key)
@@ -76,7 +76,7 @@ class MemoryStore:
 
 
 class AskedBeside:
-    """A store or mapping of the caller's, asked on threads that a cache keeps for it.
+    """A store or mapping of the caller's, used on threads that a cache keeps for it.
 
     A mapping such as ``cachetools.TTLCache`` is not safe for threads: one thread alone uses it.
     """

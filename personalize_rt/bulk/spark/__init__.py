@@ -12,24 +12,24 @@ Each row of the input is one request, and one row of the output: the columns of 
 and after them the columns of ``RESULT_SCHEMA``:
 
 =====================  ===================================================================================
-column                 what
+column                 content
 =====================  ===================================================================================
-``items``              the answer, best first: ``item_id``, ``score`` (null where there is none),
-                       ``promotion_name`` (null for an item that was not promoted), ``reason`` (empty where
-                       there is none), ``metadata`` (column to value); null for a row that failed
-``recommendation_id``  the service's id of the answer, null where there is none
-``source``             who answered: ``service``, ``cache``, ``fallback``, ``local``
-``error``              null, or why there is no answer: ``type`` (the class of the error), ``code`` (the
-                       service's), ``message`` (it names no user), ``request_id`` (for a support case)
+``items``              the answer, best first: ``item_id``, ``score`` (or null), ``promotion_name`` (null for
+                       an item that was not promoted), ``reason`` (or empty), ``metadata`` (column to value);
+                       null for a row that failed
+``recommendation_id``  the service's id of the answer, or null
+``source``             the source of the answer: ``service``, ``cache``, ``fallback``, ``local``
+``error``              null, or the error: ``type`` (its class), ``code`` (the service's), ``message`` (it
+                       names no user), ``request_id`` (for a support case)
 =====================  ===================================================================================
 
-**Pace.** The rows are spread evenly over ``partitions`` tasks, and each task has its part of ``tps``, so that the job
-keeps within it whatever the number of machines. Throttling slows a task down for a while.
+**Pace.** The rows are spread evenly over ``partitions`` tasks, each with its part of ``tps``, so that the job keeps
+within it whatever the number of machines. Throttling slows a task down for a while.
 
-**Repetition.** Spark runs a task again when it fails or its machine is lost, and a query each time that its outcome is
-asked for. The service is then asked again, which costs, and changes nothing else; the outcome holds each row once.
+**Repetition.** Spark repeats a task if it fails or its machine is lost, and a query each time that its result is used.
+The requests are then repeated too, which costs but is harmless; the result holds each row once.
 
-Signatures say ``Any`` for frames and sessions: pyspark is an extra, and nobody without it should need its types.
+Signatures say ``Any`` for frames and sessions, since pyspark is optional.
 """
 
 from personalize_rt.bulk.spark.answers import RESULT_COLUMNS, RESULT_SCHEMA

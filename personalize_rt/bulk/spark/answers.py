@@ -1,4 +1,4 @@
-"""Answers as rows: the columns that a job adds, as Spark, Arrow and Python have them."""
+"""The columns that a job adds for answers, in Spark, Arrow and Python."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ RESULT_SCHEMA: str = (
     "metadata: map<string, string>>>, recommendation_id string, source string, "
     "error struct<type: string, code: string, message: string, request_id: string>"
 )
-"""The columns that every answer has, in Spark's DDL."""
+"""The columns of every answer, in Spark's DDL."""
 
 RESULT_COLUMNS: tuple[str, ...] = ("items", "recommendation_id", "source", "error")
-"""Their names."""
+"""The names of these columns."""
 
 
 def result_type(session: Any) -> Any:
-    """The columns of a result as Spark's types; Spark reads its own DDL."""
+    """The columns of a result as a Spark type, parsed by Spark from its DDL."""
     return session.createDataFrame([], RESULT_SCHEMA).schema
 
 
 class Failure(NamedTuple):
-    """Why a row has no answer: the members of the column ``error``."""
+    """The failure of a row: the members of the column ``error``."""
 
     type: str
     code: str | None
@@ -41,7 +41,7 @@ class Failure(NamedTuple):
 
     @classmethod
     def of(cls, error: PersonalizeError) -> Failure:
-        """What there is to say of an error."""
+        """Describe an error."""
         code: str | None = getattr(error, "code", None)
         request_id: str | None = getattr(error, "request_id", None)
         return cls(type(error).__name__, code, str(error), request_id)
@@ -51,7 +51,7 @@ Answer: TypeAlias = Ranking | Recommendations | Failure
 
 
 def result_row(answer: Answer) -> dict[str, Any]:
-    """An answer as one value of the result's type: the columns of the result by name."""
+    """Convert an answer to a value of the result's type: the columns by name."""
     if isinstance(answer, Failure):
         return {"items": None, "recommendation_id": None, "source": None, "error": answer._asdict()}
     items = [
@@ -71,13 +71,13 @@ def result_row(answer: Answer) -> dict[str, Any]:
 def result_batch(
     part: Batch, kept: Mapping[str, int], given: list[Answer], metadata_names: Iterable[str] | None = None
 ) -> Batch:
-    """Rows with what was answered, as a batch.
+    """Make a batch of rows with their answers.
 
     Args:
         part: The rows of the input.
-        kept: Name to column of what is carried through.
+        kept: The columns of the input to repeat, by name.
         given: One answer for each row.
-        metadata_names: How the keys of ``metadata`` are spelt; ``None`` for as the service spells them.
+        metadata_names: The spellings of the keys of ``metadata``; ``None`` for the service's.
     """
     pa = need("pyarrow", "spark", "A Spark task")
     text = pa.string()
@@ -92,7 +92,7 @@ def result_batch(
         "reason": pa.array([item.reason for item in items], pa.list_(text)),
         "metadata": pa.array([_metadata(item, names) for item in items], pa.map_(text, text)),
     }
-    # An offset that is null makes a list that is null.
+    # A null offset makes a null list.
     ends = list(accumulate((0 if answer is None else len(answer) for answer in answers), initial=0))
     offsets = [None if answer is None else start for answer, start in zip(answers, ends, strict=False)]
     structs = pa.StructArray.from_arrays(list(columns.values()), list(columns))

@@ -1,4 +1,4 @@
-"""This package and what it needs, as a zip that Python imports from."""
+"""A zip of this package and its dependencies, from which Python can import."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from personalize_rt.files import EVERYBODY, replace_file
 
 __all__ = ["dependencies_zip"]
 
-# What is written in Python alone. boto3 reads files of its own and pyarrow is compiled: a zip holds neither.
+# Pure Python packages. Not boto3, which reads files of its own, nor pyarrow, which is compiled.
 _PACKAGES = ("personalize_rt", "attr", "attrs", "tenacity")
-# Of no use to a worker: the sample is read from a directory.
+# The sample can only be read from a directory.
 _LEFT_OUT = ("personalize_rt/local/sample/",)
-# One content, one zip: Spark refuses a second file of the same name with other bytes.
+# A fixed date, so that equal content makes equal zips: Spark refuses another file of the same name.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 _directories: list[tempfile.TemporaryDirectory[str]] = []
@@ -28,23 +28,23 @@ _directories: list[tempfile.TemporaryDirectory[str]] = []
 def dependencies_zip(path: str | os.PathLike[str] | None = None) -> str:
     """Write a zip that lets Python workers import this package, for ``SparkContext.addPyFile``.
 
-    It holds this package (without the sample of the embedded Personalize), attrs and tenacity, as this interpreter has
-    them. The workers need Python 3.11 or newer, pyarrow and boto3 of their own: no zip can carry these. The content
-    depends on the packages alone, so that the same versions give the same bytes.
+    It holds this package (without the sample of the embedded Personalize), attrs and tenacity, in the versions of this
+    interpreter. The workers need Python 3.11 or newer, pyarrow and boto3 of their own, which cannot be in a zip. The
+    same versions give the same bytes.
 
     Args:
-        path: Where to write it; what is there is replaced at once or not at all. ``None`` for a file that goes when
-            this process ends, which is when Spark has no use for it any more.
+        path: The path of the zip; an existing file is replaced atomically. ``None`` for a temporary file, which is
+            removed when this process ends.
 
     Returns:
         The path of the zip.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The zip cannot be written.
     """
     if path is None:
         directory = tempfile.TemporaryDirectory(prefix="personalize-rt-")
-        _directories.append(directory)  # it goes with this process
+        _directories.append(directory)  # keeps it until this process ends
         target = Path(directory.name, f"personalize_rt-{__version__}-dependencies.zip")
     else:
         target = Path(path)

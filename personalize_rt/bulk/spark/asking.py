@@ -1,4 +1,4 @@
-"""Asking the service for each row."""
+"""Requests to the service for each row of a DataFrame."""
 
 from __future__ import annotations
 
@@ -54,42 +54,43 @@ def recommend(
 ) -> Any:
     """Ask for recommendations for each row (GetRecommendations).
 
-    Names of columns are found whatever their case and underscores.
+    Case and underscores of column names are ignored.
 
     Args:
         df: A Spark DataFrame, also of Spark Connect.
         campaign_arn: The campaign to ask; give this or ``recommender_arn``.
         recommender_arn: The recommender to ask.
         user_column: The column of user ids, of strings; ``None`` to send none (popular or similar items).
-        item_column: The column of the items that others should be related to, of strings.
+        item_column: The column of the items to find related items for, of strings.
         context_columns: Name of the context to column, of strings; a null is left out.
         filter_value_columns: Filter parameter to column, of strings, numbers, timestamps, or lists of these; a null is
-            left out, which the service allows for what an EXCLUDE needs (guide, "Filtering recommendations").
-        num_results: How many items for each row, at most 500 (50 with metadata); the service's default is 25.
+            left out, which the service allows for parameters of an EXCLUDE (guide, "Filtering recommendations").
+        num_results: The number of items for each row, at most 500 (50 with metadata); the service's default is 25.
         context: Context that is the same for all rows.
         filter_arn: A filter to apply.
         filter_values: Values for its parameters that are the same for all rows.
-        filter: Instead of ``filter_arn``: a ``Filter``, or what its ``bind`` returns. With ``filter_value_columns``
-            it must be a ``Filter``.
+        filter: Instead of ``filter_arn``: a ``Filter``, or a bound one. With ``filter_value_columns`` it must be a
+            ``Filter``.
         promotions: At most one :class:`Promotion`.
         metadata_columns: Item columns to return with each item, at most 10.
         keep: The columns of the input that the output repeats; ``None`` for all.
-        tps: Requests a second of the whole job, retries included: the minimum that the campaign is provisioned for is a
-            good one. ``None`` for as fast as it goes until the service throttles.
-        concurrency: Requests that may be under way at once in one task, each on a thread of its own.
-        partitions: Over how many tasks the rows are spread, evenly; by default ``SparkContext.defaultParallelism``,
-            which is the number of cores. More of them mean that a failed task repeats less.
-        at_once: How many of the tasks run at the same time; each gets ``tps`` divided by it. By default the smaller one
-            of ``partitions`` and ``SparkContext.defaultParallelism``. With ``at_once=partitions`` the job keeps within
-            ``tps`` even if the cluster grows.
+        tps: Requests a second of the whole job, retries included: a good value is the campaign's
+            ``minProvisionedTPS``. ``None`` for no limit until the service throttles.
+        concurrency: The most requests in flight in one task, each on a thread of its own.
+        partitions: The number of tasks, over which the rows are spread evenly; by default
+            ``SparkContext.defaultParallelism``, which is the number of cores. With more tasks, a failed one repeats
+            fewer requests.
+        at_once: The number of tasks that run at the same time; each gets ``tps`` divided by it. By default the smaller
+            one of ``partitions`` and ``SparkContext.defaultParallelism``. With ``at_once=partitions`` the job keeps
+            within ``tps`` even if the cluster grows.
         on_error: ``"record"``: a row that fails has its error in the column ``error``. ``"raise"``: the task fails, and
             after Spark's own retries the job does.
-        runtime: A function that builds the runtime, called once in each Python worker; it travels there pickled. By
-            default a ``PersonalizeRuntime`` for the region in the ARN, with the credentials that boto3 finds on the
-            worker, a deadline of 30 s and a ``RetryPolicy`` of 8 attempts with waits up to 5 s.
+        runtime: A function that builds the runtime, pickled, and called once in each Python worker. By default a
+            ``PersonalizeRuntime`` for the region in the ARN, with the credentials that boto3 finds on the worker, a
+            deadline of 30 s and a ``RetryPolicy`` of 8 attempts with waits up to 5 s.
 
     Returns:
-        A DataFrame, lazy as every other: nothing is sent before an action. Its rows are in no particular order.
+        A lazy DataFrame: nothing is sent before an action. Its rows are in no particular order.
 
     Raises:
         ValidationError: An argument was refused, a column is missing or of the wrong type, or the output would have two
@@ -138,18 +139,18 @@ def rank(
     on_error: Literal["record", "raise"] = "record",
     runtime: Callable[[], PersonalizeRuntime] | None = None,
 ) -> Any:
-    """Put the list of each row in the order that suits its user (GetPersonalizedRanking).
+    """Rank the list of each row for its user (GetPersonalizedRanking).
 
-    Items that the model does not know come last, in their order, with a score of null. What a filter takes out is not
+    Items that the model does not know come last, in input order, with a null score. Items that a filter removes are not
     in ``items``.
 
     Args:
-        df: As in :func:`recommend`.
+        df: See :func:`recommend`.
         campaign_arn: A campaign of a personalized-ranking recipe.
         user_column: The column of user ids, of strings.
         input_list_column: The column of the items to rank, arrays of strings: at most 500 (50 with metadata); by
-            default ``input_list``, or ``item_list`` as batch inference names it.
-        context_columns: As in :func:`recommend`.
+            default ``input_list``, or ``item_list`` as in batch inference.
+        context_columns: See :func:`recommend`.
         filter_value_columns: Likewise.
         context: Likewise.
         filter_arn: Likewise.
@@ -165,10 +166,10 @@ def rank(
         runtime: Likewise.
 
     Returns:
-        As :func:`recommend` does.
+        See :func:`recommend`.
 
     Raises:
-        ValidationError: As :func:`recommend` does.
+        ValidationError: See :func:`recommend`.
         ModuleNotFoundError: Likewise.
     """
     frame = Frame(df, "spark.rank()")
@@ -189,12 +190,12 @@ def rank(
 
 @attrs.frozen
 class _Spread:
-    """How a job is spread.
+    """The division of a job into tasks.
 
     Attributes:
-        partitions: Tasks.
+        partitions: The number of tasks.
         tps: Requests a second of each, or ``None``.
-        concurrency: Requests of each that are under way at once.
+        concurrency: The most requests in flight in each.
     """
 
     partitions: int
@@ -206,7 +207,7 @@ class _Spread:
         cls, frame: Frame, tps: float | None, concurrency: int, partitions: int | None, at_once: int | None
     ) -> _Spread:
         """Divide the requests of a job among its tasks."""
-        RateLimiter(tps)  # refuses what is no rate
+        RateLimiter(tps)  # raises if tps is not valid
         checks.whole(concurrency, "concurrency")
         if partitions is None:
             partitions = frame.parallelism()
@@ -236,7 +237,7 @@ def _asked(
     runtime: Callable[[], PersonalizeRuntime] | None,
 ) -> Any:
     checks.one_of(on_error, "on_error", "record", "raise")
-    # A runtime of the caller may have other limits.
+    # Unlimited for a runtime of the caller, which may have other limits.
     _check_constants(kind, arguments, frame.sample(), Limits() if runtime is None else Limits.off())
     if runtime is None:
         arn: str = arguments["campaign_arn"] or arguments["recommender_arn"]
@@ -272,7 +273,7 @@ def _check_constants(
 
 
 def _arn_of(filter: object, names: Iterable[str]) -> str:
-    """The ARN of a filter whose parameters columns are to give."""
+    """The ARN of a filter whose values come from columns."""
     from personalize_rt.filters.expression import Filter
 
     if not isinstance(filter, Filter):
@@ -286,14 +287,14 @@ def _arn_of(filter: object, names: Iterable[str]) -> str:
 
 
 def _merged(constants: Any, sample: Mapping[str, Any]) -> Any:
-    """What is no mapping is left for the check."""
+    """Merge constants with sample values; a wrong type is left for the check."""
     if constants is None or isinstance(constants, Mapping):
         return dict(sample, **cast("Mapping[str, Any]", constants or {})) or None
     return constants
 
 
 def _kept(values: Any) -> Any:
-    """What is taken once, and pickles; what is not iterable, a mapping or a bare text is left for the check."""
+    """Make a tuple of an iterable, which pickles; any other value, a mapping or a str is left for the check."""
     if isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping):
         return tuple(values)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     return values  # pyright: ignore[reportUnknownVariableType]

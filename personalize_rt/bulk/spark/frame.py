@@ -17,22 +17,22 @@ __all__ = ["Frame"]
 
 
 class Frame:
-    """A Spark DataFrame, and which of its columns a job reads.
+    """A Spark DataFrame, and the columns of it that a job reads.
 
     Args:
         df: The DataFrame.
-        purpose: What it is for; the error begins with it when a package is missing.
+        purpose: The feature that needs it; the error for a missing package begins with it.
     """
 
     def __init__(self, df: Any, purpose: str) -> None:
-        for package in ("pyspark", "pyarrow", "pandas"):  # pandas: mapInArrow refuses to work without
+        for package in ("pyspark", "pyarrow", "pandas"):  # mapInArrow requires pandas
             need(package, "spark", purpose)
         if not hasattr(df, "mapInArrow"):
             raise ValidationError(f"df is {describe(df)}, not a DataFrame of Spark", parameter="df")
         self.session: Any = df.sparkSession
         self._df = df
         self._names: list[str] = list(df.columns)
-        # What is sent to Python, each column once: its name to its place.
+        # The distinct columns to send to Python: name to index.
         self._places: dict[str, int] = {}
         self._ids: dict[str, int] = {}
         self._context: dict[str, int] = {}
@@ -45,7 +45,7 @@ class Frame:
 
     def take_list(self, column: str | None) -> None:
         """Read the list to rank from a column of arrays of strings."""
-        # By default as the argument of a call is named, or as batch inference names it.
+        # By default, the name is that of the argument, or that of batch inference.
         name = find_column(self._names, ("input_list", "item_list"), "df") if column is None else column
         self._ids["input_list"] = self._place(name, "input_list_column", "array<string>")
 
@@ -77,7 +77,7 @@ class Frame:
         return name
 
     def reading(self, keep: Iterable[str] | None) -> Reading:
-        """What a task needs to know of the columns.
+        """The mapping from columns to arguments, for the tasks.
 
         Args:
             keep: The columns that the output repeats; ``None`` for all.
@@ -96,20 +96,20 @@ class Frame:
         return Reading(self._ids, self._context, self._filter_values, places)
 
     def selected(self) -> Any:
-        """The columns that are read or repeated, and no others, under names that no rule of Spark's trips over."""
+        """Select only the columns that are read or repeated, under names that are safe for Spark."""
         columns = ["`{}` AS c{}".format(name.replace("`", "``"), place) for name, place in self._places.items()]
         return self._df.selectExpr(*(columns or ["0 AS c0"]))
 
     def mapped(self, df: Any, function: Callable[[Iterable[Any]], Iterable[Any]]) -> Any:
-        """The answers to a DataFrame of the columns of :meth:`selected`."""
+        """Map a function over a DataFrame of the columns of :meth:`selected`."""
         StructType = need("pyspark.sql.types", "spark", "A result").StructType  # noqa: N806
         return df.mapInArrow(function, StructType([*self._fields, *result_type(self.session).fields]))
 
     def parallelism(self) -> int:
-        """How many tasks the cluster runs at once, as far as Spark knows.
+        """The number of tasks that the cluster runs at once, as far as Spark knows.
 
         Raises:
-            ValidationError: It is not to be known: Spark Connect does not say.
+            ValidationError: It is unknown, since Spark Connect does not tell.
         """
         try:
             return int(self.session.sparkContext.defaultParallelism)
@@ -122,7 +122,7 @@ class Frame:
         )
 
     def sample(self) -> dict[str, Any]:
-        """Arguments of a call as a row could give them."""
+        """Sample arguments, like those of a row."""
         sample: dict[str, Any] = {name: ["x"] if name == "input_list" else "x" for name in self._ids}
         return sample | {"context": dict.fromkeys(self._context, "x"), "values": dict.fromkeys(self._filter_values, 1)}
 

@@ -1,4 +1,4 @@
-"""Ranking on the cluster, without the service."""
+"""Local ranking on the cluster, without the service."""
 
 from __future__ import annotations
 
@@ -33,31 +33,32 @@ def rerank(
     keep: Iterable[str] | None = None,
     limits: Limits = Limits(),
 ) -> Any:
-    """Rank the list of each row on the cluster, without the service: :class:`LocalReranker` as a step of a query.
+    """Rank the list of each row by a :class:`LocalReranker` on the cluster, without the service.
 
-    A scorer that raises fails its row, not the job. ``source`` is ``local``, and there is no recommendation id.
+    If the scorer raises, the row fails, not the job. ``source`` is ``local``, and there is no recommendation id.
 
     Args:
-        df: As in :func:`recommend`. Its partitions stay as they are.
-        scorer: As :class:`LocalReranker` takes it. It is sent once to each machine (a broadcast), pickled; with Spark
-            Connect, with each task.
+        df: See :func:`recommend`. Its partitions are kept.
+        scorer: See :class:`LocalReranker`. It is pickled, and sent once to each machine (a broadcast), or with Spark
+            Connect with each task.
         user_column: The column of user ids, of strings.
-        input_list_column: The column of the items to rank, arrays of 1 to 500 strings; by default as in :func:`rank`.
+        input_list_column: The column of the items to rank, arrays of 1 to 500 strings; see :func:`rank` for the
+            default.
         context_columns: Name of the context to column, of strings; a null is left out.
         context: Context that is the same for all rows.
         keep: The columns of the input that the output repeats; ``None`` for all.
-        limits: How long a list and an id may be.
+        limits: The limits on the lengths of a list and of an id.
 
     Returns:
         A DataFrame, with the rows in the order of the input's partitions.
 
     Raises:
-        ValidationError: ``scorer`` is none, a column is missing or of the wrong type, or the output would have two
+        ValidationError: ``scorer`` is not valid, a column is missing or of the wrong type, or the output would have two
             columns of a name.
         ModuleNotFoundError: pyspark, pandas or pyarrow is not installed here; the message names the extra.
     """
     frame = Frame(df, "spark.rerank()")
-    LocalReranker(scorer, limits=limits)  # what is no scorer is refused here, not in each task
+    LocalReranker(scorer, limits=limits)  # raises here rather than in each task if the scorer is not valid
     check_context(context)
     frame.take_id("user_id", user_column)
     frame.take_list(input_list_column)
@@ -68,26 +69,26 @@ def rerank(
 
 
 def rerank_udf(scorer: Mapping[str, float | None] | Scorer, *, limits: Limits = Limits()) -> Any:
-    """:class:`LocalReranker` as a function of columns.
+    """Make a user-defined function of a :class:`LocalReranker`.
 
     ::
 
         rank = spark.rerank_udf(scorer)
         df.withColumn("ranking", rank("user_id", "candidates"))
 
-    It takes the columns of user ids (strings), of items (arrays of strings), and if you like of the context (a map of
-    strings to strings), and gives a struct with the columns of ``RESULT_SCHEMA``. Rows go to Python one by one:
-    :func:`rerank` is quicker.
+    Its arguments are the columns of user ids (strings), of items (arrays of strings), and optionally of the context (a
+    map of strings to strings); its value is a struct with the columns of ``RESULT_SCHEMA``. Rows are sent to Python one
+    by one, so :func:`rerank` is quicker.
 
     Args:
-        scorer: As :class:`LocalReranker` takes it; it is broadcast.
-        limits: How long a list and an id may be.
+        scorer: See :class:`LocalReranker`. It is broadcast.
+        limits: The limits on the lengths of a list and of an id.
 
     Returns:
-        A user-defined function of Spark, for the session that is active now.
+        A user-defined function for the active Spark session.
 
     Raises:
-        ValidationError: ``scorer`` is none, or no session is active.
+        ValidationError: ``scorer`` is not valid, or no session is active.
         ModuleNotFoundError: pyspark is not installed here; the message names the extra.
     """
     sql = need("pyspark.sql", "spark", "spark.rerank_udf()")
@@ -100,19 +101,19 @@ def rerank_udf(scorer: Mapping[str, float | None] | Scorer, *, limits: Limits = 
         )
     rank = RerankedRow(_shared(session, scorer), limits)
 
-    # A plain function: of an object, some versions ask for a name.
+    # A plain function, since some versions of Spark require a __name__.
     def ranking(user_id: Any, input_list: Any, context: Any = None) -> dict[str, Any]:
         return rank(user_id, input_list, context)
 
-    # useArrow=False: rows as Python values, whatever the session prefers.
+    # Without Arrow even if the session enables it, to get rows as Python values.
     return functions.udf(ranking, result_type(session), useArrow=False)
 
 
 def _shared(session: Any, value: object) -> Callable[[], Any]:
-    """A function that gives a value on the workers."""
+    """Make a function that returns a value on the workers."""
     try:
         broadcast = session.sparkContext.broadcast(value)
-    except (AttributeError, NotImplementedError):  # Spark Connect has none
+    except (AttributeError, NotImplementedError):  # Spark Connect has no broadcasts
         return partial(_itself, value)
     return partial(getattr, broadcast, "value")
 

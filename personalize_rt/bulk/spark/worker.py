@@ -1,7 +1,7 @@
-"""What a Spark task does: rows of an Arrow batch to requests, answers to rows of another one.
+"""Spark tasks: from rows of Arrow batches to requests, and from answers to rows of new batches.
 
-It runs in the Python workers of the executors. A worker is a process that runs one task at a time and lives on for the
-next ones; it keeps the client that it built, and the pace that it found.
+They run in the Python workers of the executors. A worker is a process that runs one task after the other; it keeps its
+client and the rate that its limiter has found.
 """
 
 from __future__ import annotations
@@ -30,27 +30,26 @@ from personalize_rt.resilience.retry import RetryPolicy
 __all__ = ["Reading", "Requests", "RerankedRow", "Rerankings", "ask", "build_runtime", "rerank"]
 
 Row: TypeAlias = Mapping[int, Any]
-"""What a job reads of a row: column to value."""
+"""The values that a job reads from a row: column to value."""
 
-# Rows of an output batch: little enough that a `limit` downstream does not cost thousands of requests.
+# Rows of an output batch, few enough that a `limit` downstream does not cost thousands of requests.
 _ROWS = 64
-# Clients that a worker keeps: more than one job may share it.
+# Clients that a worker keeps, since several jobs may share it.
 _KEPT = 4
-# Of a runtime that nobody configured. Nobody waits for a page here: a call may take its time, since a row that fails
-# must be asked for again by hand.
+# For the default runtime. Long, since no page waits for a call, and a row that fails has to be repeated by hand.
 _DEADLINE = 30.0
 _ATTEMPTS, _BASE, _CAP = 8, 0.1, 5.0
 
 
 @attrs.frozen
 class Reading:
-    """Where the arguments of a call stand in a row: columns by their place.
+    """The mapping from columns (by index) to the arguments of a call.
 
     Attributes:
         ids: Argument (``"user_id"``, ``"item_id"``, ``"input_list"``) to column. None of them may be null.
         context: Name of the context to column. A null is left out.
         filter_values: Filter parameter to column. A null is left out.
-        kept: The columns that the answer repeats, with the names that they have there.
+        kept: The columns to repeat, by their names in the output.
     """
 
     ids: Mapping[str, int]
@@ -59,7 +58,7 @@ class Reading:
     kept: Mapping[str, int]
 
     def rows(self, batch: Batch) -> list[Row]:
-        """The rows that are in a batch, each as column to value."""
+        """The rows of a batch, each as column to value."""
         places = sorted({*self.ids.values(), *self.context.values(), *self.filter_values.values()})
         values = [batch.column(place).to_pylist() for place in places]
         if not places:
@@ -67,7 +66,7 @@ class Reading:
         return [dict(zip(places, row, strict=True)) for row in zip(*values, strict=True)]
 
     def arguments(self, row: Row) -> dict[str, Any]:
-        """The arguments that a row gives.
+        """The arguments of a row.
 
         Raises:
             ValidationError: An id or a list is null.
@@ -75,7 +74,7 @@ class Reading:
         return _not_null({name: row[place] for name, place in self.ids.items()})
 
     def given(self, columns: Mapping[str, int], row: Row) -> dict[str, Any]:
-        """What a row gives of some columns that may be null."""
+        """The values of a row in some columns, without nulls."""
         return {name: row[place] for name, place in columns.items() if row[place] is not None}
 
 
@@ -88,16 +87,16 @@ def _not_null(arguments: dict[str, Any]) -> dict[str, Any]:
 
 @attrs.frozen
 class Requests:
-    """What a task is told to ask: the plan of a run.
+    """The plan of a task that makes requests.
 
     Attributes:
         kind: The class of the requests.
         build: A function that builds the runtime, pickled; equal bytes share one client.
         tps: Requests a second of this task, or ``None`` for no limit.
-        concurrency: Requests that may be under way at once in this task.
+        concurrency: The most requests in flight in this task.
         on_error: Whether an error is a value of the row, or ends the task.
-        arguments: What is the same for each request.
-        reading: What each row gives.
+        arguments: The constant arguments.
+        reading: The arguments from columns.
     """
 
     kind: type[RecommendRequest] | type[RankRequest]
@@ -108,13 +107,13 @@ class Requests:
     arguments: Mapping[str, Any]
     reading: Reading
 
-    keeps_raw = False  # it stays in this process
+    keeps_raw = False  # the run is in this process
 
     def request(self, raw: Row) -> BulkRequest[Any]:
-        """The request of a row.
+        """Make the request of a row.
 
         Raises:
-            ValidationError: The row cannot be asked for.
+            ValidationError: The row is not valid.
         """
         reading = self.reading
         asked = {**self.arguments, **reading.arguments(raw)}
@@ -131,20 +130,20 @@ class Requests:
     def value(
         self, position: int, raw: Row, answer: Any, error: PersonalizeError | None, elapsed: float
     ) -> Outcome[Any]:
-        """How it ended."""
+        """The answer or the failure."""
         request: Any = raw
         return Outcome(position, request, answer, error, elapsed)
 
 
 @attrs.frozen
 class Rerankings:
-    """What a task is told to rank by itself.
+    """The plan of a task that ranks locally.
 
     Attributes:
-        scorer: A function that gives the scorer: it may have been broadcast.
-        limits: How long a list and an id may be.
-        context: What is the same for each row, or ``None``.
-        reading: What each row gives.
+        scorer: A function that returns the scorer, which may be a broadcast.
+        limits: The limits on the lengths of a list and of an id.
+        context: The constant context, or ``None``.
+        reading: The arguments from columns.
     """
 
     scorer: Callable[[], Any]
@@ -154,28 +153,28 @@ class Rerankings:
 
 
 class Worker(NamedTuple):
-    """What a Python worker keeps between its tasks: its client, and the pace that it found."""
+    """The state that a Python worker keeps between tasks: its client and limiter."""
 
     runtime: PersonalizeRuntime
     limiter: RateLimiter
 
 
 def build_runtime(region_name: str | None) -> PersonalizeRuntime:
-    """The runtime of a job that brings none."""
+    """Build the default runtime of a job."""
     return PersonalizeRuntime(
         region_name=region_name, deadline=_DEADLINE, retry=RetryPolicy(_ATTEMPTS, base=_BASE, cap=_CAP)
     )
 
 
 _workers: OrderedDict[tuple[bytes, float | None], Worker] = OrderedDict()
-forks.in_child(_workers, lambda workers: workers.clear())  # a child builds workers of its own
+forks.in_child(_workers, lambda workers: workers.clear())  # a child builds its own
 
 
 def worker_for(build: bytes, tps: float | None) -> Worker:
-    """The worker of this process for a job: the one that an earlier task of it built, or a new one.
+    """The state of this process for a job, from an earlier task or new.
 
     Raises:
-        ValidationError: The function builds something else than a runtime.
+        ValidationError: The function does not build a runtime.
     """
     worker = _workers.pop((build, tps), None)
     if worker is None:
@@ -187,16 +186,16 @@ def worker_for(build: bytes, tps: float | None) -> Worker:
         while len(_workers) >= _KEPT:
             _workers.pop(next(iter(_workers))).runtime.close()
         worker = Worker(runtime, RateLimiter(tps))
-    _workers[build, tps] = worker  # the latest is the last
+    _workers[build, tps] = worker  # most recently used last
     return worker
 
 
 def ask(plan: Requests, batches: Iterable[Batch]) -> Iterator[Batch]:
-    """Ask for the rows of batches, several at once, and give them back with their answers, in their order.
+    """Make the requests for the rows of batches concurrently, and yield the rows in order with their answers.
 
     Raises:
-        PersonalizeError: What ends a run (see :func:`personalize_rt.bulk.run`): a client that cannot be built, a
-            refused identity, a service that is not there; or the error of a row, when the plan says to raise.
+        PersonalizeError: The run ended (see :func:`personalize_rt.bulk.run`): a client cannot be built, credentials
+            are refused, the service is not available; or a row failed, and the plan says to raise.
     """
     runtime, limiter = worker_for(plan.build, plan.tps)
     runtime.connect()
@@ -215,7 +214,7 @@ def ask(plan: Requests, batches: Iterable[Batch]) -> Iterator[Batch]:
         raises=plan.on_error == "raise",
         progress=False,
         checkpoint=None,
-        refusals=False,  # a partition may well be one of wrong rows
+        refusals=False,  # a partition may happen to have only wrong rows
     )
     answers: list[Answer] = []
     with Run[Outcome[Any]](rows(), Threads(runtime, plan, plan.concurrency, limiter), course) as run:
@@ -233,7 +232,7 @@ def _parts(batches: Iterable[Batch]) -> Iterator[Batch]:
 
 
 def rerank(plan: Rerankings, batches: Iterable[Batch]) -> Iterator[Batch]:
-    """Rank the lists of batches here, and give the rows back with their rankings."""
+    """Rank the lists of batches locally, and yield the rows with their rankings."""
     reranker = LocalReranker(plan.scorer(), limits=plan.limits)
     for part in _parts(batches):
         yield result_batch(part, plan.reading.kept, [_ranked(reranker, plan, row) for row in plan.reading.rows(part)])
@@ -247,7 +246,7 @@ def _ranked(reranker: LocalReranker, plan: Rerankings, row: Row) -> Answer:
 
 
 def _reranked(reranker: LocalReranker, arguments: dict[str, Any], context: Any) -> Answer:
-    """A ranking of the local re-ranker, or why there is none."""
+    """A ranking of the local re-ranker, or its failure."""
     try:
         return reranker.rank(**_not_null(arguments), context=context)
     except PersonalizeError as error:
@@ -259,12 +258,12 @@ def _reranked(reranker: LocalReranker, arguments: dict[str, Any], context: Any) 
 
 @attrs.frozen
 class RerankedRow:
-    """The same for one row at a time, as a user-defined function."""
+    """Local ranking of one row at a time, for a user-defined function."""
 
     scorer: Callable[[], Any]
     limits: Limits
 
     def __call__(self, user_id: Any, input_list: Any, context: Any) -> dict[str, Any]:
-        """The columns of the result for a row, by name."""
+        """Rank a row; return the columns of the result by name."""
         reranker = LocalReranker(self.scorer(), limits=self.limits)
         return result_row(_reranked(reranker, {"user_id": user_id, "input_list": input_list}, context))
