@@ -19,7 +19,7 @@ _IDLE = 10.0  # seconds after which a thread without work ends
 
 
 class _State:
-    """The work and threads of one process. Threads refer to it, and not to the pool, so that the pool may be collected."""
+    """The work and threads of one process. Threads refer to it, not to the pool, which may thus be collected."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
