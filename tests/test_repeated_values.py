@@ -341,24 +341,23 @@ def test_no_password_of_an_endpoint_is_shown(
     sinks.assert_hide(*SHOWN_LOGIN)
 
 
+BAD_ENDPOINTS = [
+    f"http://{LOGIN}127.0.0.1:9",
+    f"http://{LOGIN}per sonalize",
+    f"http://{LOGIN}127.0.0.1:99999",
+    f"http://{LOGIN}[::1",
+    f"http://{LOGIN}",
+    f"ftp://{LOGIN}127.0.0.1:9",
+    f"//{LOGIN}127.0.0.1:9",
+    f"{LOGIN}127.0.0.1:9",
+    *(f"http://{LOGIN.replace('-', odd)}127.0.0.1:9" for odd in ("@", "#", "/", "?", " ", "\n", "[", "[x]", "%", ":")),
+]
+
+
 @both_clients
-@pytest.mark.parametrize("given_in", ["an argument", "the environment"])
 @pytest.mark.parametrize(
-    "url",
-    [
-        f"http://{LOGIN}127.0.0.1:9",
-        f"http://{LOGIN}per sonalize",
-        f"http://{LOGIN}127.0.0.1:99999",
-        f"http://{LOGIN}[::1",
-        f"http://{LOGIN}",
-        f"ftp://{LOGIN}127.0.0.1:9",
-        f"//{LOGIN}127.0.0.1:9",
-        f"{LOGIN}127.0.0.1:9",
-        *(
-            f"http://{LOGIN.replace('-', odd)}127.0.0.1:9"
-            for odd in ("@", "#", "/", "?", " ", "\n", "[", "[x]", "%", ":")
-        ),
-    ],
+    ("url", "given_in"),
+    [*((url, "an argument") for url in BAD_ENDPOINTS), *((url, "the environment") for url in BAD_ENDPOINTS[:4])],
 )
 def test_no_password_of_an_endpoint_that_cannot_be_asked_is_shown(
     url: str, given_in: str, world: str, session: Any, sinks: Sinks, monkeypatch: Any

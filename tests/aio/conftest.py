@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import inspect
-import ipaddress
 import json
 import ssl
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
-import botocore.loaders
-import botocore.session
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
@@ -25,15 +20,6 @@ REPLIES: Mapping[str, Mapping[str, Any]] = {
     "get_action_recommendations": {"actionList": [{"actionId": "a1", "score": 0.5}], "recommendationId": "RID-1"},
 }
 CODES = {400: "InvalidInputException", 404: "ResourceNotFoundException", 429: "ThrottlingException"}
-
-
-@pytest.fixture(scope="session", autouse=True)
-def models_are_loaded_once() -> Iterator[None]:
-    """Many of these tests need a new session, which would load the same files again and again."""
-    loader = botocore.loaders.create_loader()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(botocore.session, "create_loader", lambda *_: loader)
-        yield
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -233,36 +219,6 @@ class RawServer:
 def raw() -> RawServer:
     """To be used in ``async with``."""
     return RawServer()
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: Any) -> Path:
-    """A certificate for 127.0.0.1 that nobody signed but itself, with its key."""
-    pytest.importorskip("cryptography")
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path: Path = tmp_path_factory.mktemp("tls") / "server.pem"
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + signed.public_bytes(serialization.Encoding.PEM)
-    )
-    return path
 
 
 @attrs.define

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -283,13 +284,14 @@ def test_a_good_signature_over_too_little_or_for_elsewhere_is_refused(
         assert caught.value.code == "InvalidSignatureException"
 
 
-@pytest.mark.parametrize("digit", range(64))
-def test_each_digit_of_the_signature_counts(digit: int) -> None:
-    def flip(value: bytes) -> bytes:
+def test_each_digit_of_the_signature_counts() -> None:
+    def flip(digit: int, value: bytes) -> bytes:
         at = value.index(b"Signature=") + len(b"Signature=") + digit
         return value[:at] + (b"1" if value[at : at + 1] == b"0" else b"0") + value[at + 1 :]
 
-    assert refused(with_header(signed(), b"authorization", flip)) == "InvalidSignatureException"
+    for digit in range(64):
+        request = with_header(signed(), b"authorization", partial(flip, digit))
+        assert refused(request) == "InvalidSignatureException", digit
 
 
 def test_a_wrong_secret_is_refused() -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import botocore.loaders
-import botocore.session
 import pytest
 
 from personalize_rt.local import LocalPersonalize
@@ -27,15 +25,6 @@ for-you = "aws-user-personalization"
 ranking = "aws-personalized-ranking"
 popular = "aws-popularity-count"
 """
-
-
-@pytest.fixture(scope="session", autouse=True)
-def models_are_loaded_once() -> Iterator[None]:
-    """Every in-process client has a session of its own, which would load the same files again and again."""
-    loader = botocore.loaders.create_loader()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(botocore.session, "create_loader", lambda *_: loader)
-        yield
 
 
 @pytest.fixture
