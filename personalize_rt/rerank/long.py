@@ -16,7 +16,7 @@ from __future__ import annotations
 import copy
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 from math import exp, fsum, inf
 from typing import Any
@@ -26,7 +26,7 @@ import attrs
 from personalize_rt.errors import PersonalizeError, ValidationError
 from personalize_rt.limits import Limits
 from personalize_rt.redaction import shown_number
-from personalize_rt.rerank.scale import HALF_UNIT, Part, Scale, in_order
+from personalize_rt.rerank.scale import HALF_UNIT, Part, Scale
 from personalize_rt.results import Metadata, Ranking, ResponseInfo
 
 __all__ = ["Chunk", "LongPlan", "LongRanking", "chunk_size"]
@@ -90,6 +90,7 @@ class LongRanking(Ranking):
     unscaled: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=_strings)
     recommendation_ids: tuple[str | None, ...] = attrs.field(default=(), kw_only=True, converter=_maybe_strings)
     stopped_by: PersonalizeError | None = attrs.field(default=None, kw_only=True, converter=_without_frames)
+    missing_mass: float = attrs.field(default=0.0, kw_only=True)
 
 
 def chunk_size(limits: Limits, *, with_metadata: bool) -> int:
@@ -248,7 +249,7 @@ class LongPlan:
             return ties[: self._most]
         placed = list({item: None for part in self._parts for item in part.items if item not in self._blinding})
         placed.sort(key=lambda item: -scale.places[item])
-        wrong = [scale.half_width(item) for item in placed]
+        wrong = [scale.coarseness(item) for item in placed]
         slices: list[list[int]] = [[]]
         for place in range(len(placed) - 1, -1, -1):  # from below: the lowest are the worst
             if wrong[place] > _GOOD:
@@ -259,7 +260,7 @@ class LongPlan:
                 slices[-1].append(place)
         # What did not help will not help the next time.
         tails = [tuple(self._tail(sorted(places), placed)) for places in slices if places]
-        news = {tail: max(map(scale.half_width, tail)) for tail in tails if frozenset(tail) not in self._asked}
+        news = {tail: max(map(scale.coarseness, tail)) for tail in tails if frozenset(tail) not in self._asked}
         worst = sorted(news, key=lambda tail: -news[tail])
         self._asked.update(map(frozenset, worst))
         poor = sum(one > _POOR for one in news.values())
@@ -318,26 +319,30 @@ class LongPlan:
             info=info,
             requests=len(self._answers),
             stopped_by=stopped_by,
+            missing_mass=_missing(scored.values()),
             **more,
         )
 
     def _merged(self) -> tuple[dict[str, float], dict[str, Any]]:
         """The scored items in order with their scores, and what is known of the outcome."""
         scale = self._scaled()
-        order = in_order(self._parts, scale.places)
-        top = max(scale.places, default=0.0)
-        total = fsum(exp(scale.places[item] - top) for item in order)
-        scored: dict[str, float] = {}
-        score = 1.0
-        for item in order:
-            # Where answers contradict each other, an item may stand below one of a lower score.
-            score = min(score, exp(scale.places[item] - top) / total)
-            scored[self._ids[item]] = score
+        order = scale.ordered(self._parts)
+        top = max(order.values(), default=0.0)
+        powers = [exp(place - top) for place in order.values()]
+        # Where no answer has a score above 0, there is nothing to share.
+        total = fsum(powers) if any(map(_firm, self._parts)) else inf
+        scored = {self._ids[item]: power / total for item, power in zip(order, powers, strict=True)}
         widths = sorted((scale.half_width(item) for item in order if scale.knows(item)), reverse=True)
         return scored, {
             "error_bound": max(sum(widths[:2]), scale.disagreement),
             "unscaled": [self._ids[item] for item in order if not scale.knows(item)],
         }
+
+
+def _missing(scores: Collection[float]) -> float:
+    """The part of 1 that scores leave out, rounding apart."""
+    missing = 1.0 - fsum(scores)
+    return missing if abs(missing) > HALF_UNIT * len(scores) else 0.0
 
 
 def _dealt(size: int, room: int) -> list[list[int]]:

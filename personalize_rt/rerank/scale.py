@@ -5,21 +5,26 @@ list and the logits do not. So two rankings that share items differ by one facto
 it.
 
 Scores arrive rounded to 7 decimals (service.md section 4), which leaves an interval: a score *s* says that
-``logit - ln Z`` lies between ``ln (s - half a unit)`` and ``ln (s + half a unit)``; a score of 0 has no lower end. All
-that follows is arithmetic of such intervals, so the bounds hold as long as the answers agree with each other. Where
-they do not (the user did something between two of them), an interval spans the disagreement.
+``logit - ln Z`` lies between ``ln (s - half a unit)`` and ``ln (s + half a unit)``; a score of 0 has no lower end. As
+long as the intervals of all answers agree, what follows is arithmetic of intervals, and the bounds are certain.
+
+Where they do not agree (another replica, an event in between), the answers are measurements: ``ln Z`` is a robust least
+squares estimate over the shared items, an item's logit a weighted mean, and the deviation of one measurement is seen
+from how much shared items disagree. The bounds then hold for normal errors, with a probability of 99 percent for the
+whole list.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
-from collections.abc import Sequence
-from itertools import pairwise
-from math import fsum, inf, isfinite, log
+from collections.abc import Mapping, Sequence
+from math import fsum, inf, isfinite, log, sqrt
 from statistics import NormalDist
 
 import attrs
+
+from personalize_rt.rerank.noise import Fit, quantile
+from personalize_rt.rerank.order import in_order, ordered
 
 __all__ = ["HALF_UNIT", "Part", "Scale", "in_order"]
 
@@ -63,13 +68,19 @@ class Scale:
         places: An estimate of each item's logit, also for items without a finite interval; ``-inf`` for those without
             a score.
         groups: For each ranking, which of them it is on one scale with; 0 is the scale of most items.
-        disagreement: How far two rankings are apart where they tell of the same: 0.0 when rounding explains it.
+        noise: The deviation of one answer's logit of an item, as far as rounding does not explain it: 0.0 when
+            rounding explains all.
+        margin: How far one answer's logit of an item may be off by that noise.
+        disagreement: How far two rankings are apart, at most, where they tell of the same item: 0.0 when rounding
+            explains it.
     """
 
     low: Sequence[float]
     high: Sequence[float]
     places: Sequence[float]
     groups: Sequence[int]
+    noise: float = 0.0
+    margin: float = 0.0
     disagreement: float = 0.0
 
     @classmethod
@@ -80,30 +91,30 @@ class Scale:
             parts: The rankings; those that come first cover the list, each with a like sample of it.
             size: How many items there are.
         """
+        shared = _shared(parts)
+        groups, agreed = _groups(parts, shared)
         low, high, estimates = [-inf] * size, [inf] * size, [-inf] * size
-        groups, disagreement = _groups(parts)
         for group in groups:
             offset = (0.0, 0.0) if group is groups[0] else _offset(group, parts, low, high)
-            middle = _middle(offset)
-            for number, shift in group.items():
-                part, centre = parts[number], _middle(shift) + middle
-                least, most = shift[0] + offset[0], shift[1] + offset[1]
-                for item, below, above in zip(part.items, part.low, part.high, strict=True):
-                    # Comparisons: a call of min or max takes four times as long, and there are thousands of items.
-                    if (edge := least + below) > low[item]:
-                        low[item] = edge
-                    if (edge := most + above) < high[item]:
-                        high[item] = edge
-                    if below > -inf and estimates[item] == -inf:
-                        estimates[item] = centre + (below + above) / 2
-        for item in [item for item, (least, most) in enumerate(zip(low, high, strict=True)) if least > most]:
-            low[item], high[item] = high[item], low[item]
-            disagreement = max(disagreement, high[item] - low[item])
+            _intersect(group, offset, parts, low, high, estimates)
+        noise = margin = disagreement = 0.0
+        if not agreed or any(least > most for least, most in zip(low, high, strict=True)):
+            low, high, estimates = [-inf] * size, [inf] * size, [-inf] * size
+            fits = [Fit.of(_middles(group), parts, shared) for group in groups]
+            noise, disagreement = fits[0].noise, max(fit.disagreement for fit in fits)
+            margin = quantile(sum(len(part.items) for part in parts)) * noise
+            for fit in fits:
+                offset = 0.0
+                if fit is not fits[0]:
+                    exactly = {number: (shift, shift) for number, shift in fit.shifts.items()}
+                    offset = _middle(_offset(exactly, parts, low, high, margin))
+                _average(fit, offset, parts, noise, margin, low, high)
         for part in (*parts, *parts):  # again, since what one ranking says of an item matters to another
-            _use_order(part, low, high)
+            _use_order(part, low, high, sqrt(2.0) * margin)
         _estimate(parts, low, high, estimates)
         of_part = {number: place for place, group in enumerate(groups) for number in group}
-        return cls(low, high, estimates, [of_part[number] for number in range(len(parts))], disagreement)
+        numbers = [of_part[number] for number in range(len(parts))]
+        return cls(low, high, estimates, numbers, noise, margin, disagreement)
 
     def knows(self, item: int) -> bool:
         """Whether an item has its place on the scale."""
@@ -113,10 +124,25 @@ class Scale:
         """By how much the logit of an item may differ from its estimate; ``inf`` when nobody knows."""
         return (self.high[item] - self.low[item]) / 2
 
+    def ordered(self, parts: Sequence[Part]) -> dict[int, float]:
+        """All items, best first, each with a place that agrees with the order; see :mod:`personalize_rt.rerank.order`."""
+        return ordered(parts, self.places, self.knows, self.half_width)
+
+    def coarseness(self, item: int) -> float:
+        """The part of the half width that a better answer could take away: what is not noise."""
+        return self.half_width(item) - self.margin
+
+
+# Answers that agree: intervals.
+
 
 def _both(one: Interval, other: Interval) -> Interval:
     """What two intervals have in common; where that is nothing, the ends are the wrong way round."""
     return max(one[0], other[0]), min(one[1], other[1])
+
+
+def _middles(group: Mapping[int, Interval]) -> dict[int, float]:
+    return {number: _middle(interval) for number, interval in group.items()}
 
 
 def _ordered(interval: Interval) -> Interval:
@@ -132,13 +158,15 @@ def _middle(interval: Interval) -> float:
     return high if isfinite(high) else 0.0
 
 
-def _groups(parts: Sequence[Part]) -> tuple[list[dict[int, Interval]], float]:
-    """Rankings that shared items put on one scale, each with its ``ln Z``; and how far they disagree.
+Shared = Sequence[dict[int, list[tuple[int, int]]]]
+
+
+def _groups(parts: Sequence[Part], shared: Shared) -> tuple[list[dict[int, Interval]], bool]:
+    """Rankings that shared items put on one scale, each with its ``ln Z``; and whether all of them agree.
 
     The group of most items comes first.
     """
-    shared = _shared(parts)
-    disagreement = 0.0
+    agreed = True
     waiting: dict[int, Interval] = dict.fromkeys(range(len(parts)), _ANYWHERE)
     groups: list[dict[int, Interval]] = []
     while waiting:
@@ -164,14 +192,14 @@ def _groups(parts: Sequence[Part]) -> tuple[list[dict[int, Interval]], float]:
             number = min(waiting, key=lambda number: _width(waiting[number]), default=-1)
             if number < 0 or not isfinite(_width(waiting[number])):
                 break
-            disagreement = max(disagreement, waiting[number][0] - waiting[number][1])
+            agreed = agreed and waiting[number][0] <= waiting[number][1]
             shift = _ordered(waiting[number])
         groups.append(group)
     groups.sort(key=lambda group: -len({item for number in group for item in parts[number].items}))
-    return groups, disagreement
+    return groups, agreed
 
 
-def _shared(parts: Sequence[Part]) -> list[dict[int, list[tuple[int, int]]]]:
+def _shared(parts: Sequence[Part]) -> Shared:
     """For each ranking, the places of the items that others have, too; and where they have them."""
     count = Counter(item for part in parts for item in part.items)
     where: dict[int, list[tuple[int, int]]] = {item: [] for item, times in count.items() if times > 1}
@@ -186,30 +214,98 @@ def _width(interval: Interval) -> float:
     return abs(interval[1] - interval[0])
 
 
-def _offset(group: dict[int, Interval], parts: Sequence[Part], low: Sequence[float], high: Sequence[float]) -> Interval:
+def _offset(
+    group: dict[int, Interval], parts: Sequence[Part], low: Sequence[float], high: Sequence[float], slack: float = 0.0
+) -> Interval:
     """Where a group lies on the scale of those before it: scores of 0 say that it is below, or above."""
-    interval = _ANYWHERE
-    for number, (least, most) in group.items():
+    least, most = _ANYWHERE
+    for number, shift in group.items():
         part = parts[number]
         for item, below, above in zip(part.items, part.low, part.high, strict=True):
-            interval = _both(interval, (low[item] - most - above, high[item] - least - below))
-    return _ordered(interval)
+            least, most = _both((least, most), (low[item] - shift[1] - above, high[item] - shift[0] - below))
+    return _ordered((least - slack, most + slack))
 
 
-def _use_order(part: Part, low: list[float], high: list[float]) -> None:
-    """A ranking is ordered by its logits, also where scores are equal: no item lies above one that is before it."""
+def _intersect(
+    group: dict[int, Interval],
+    offset: Interval,
+    parts: Sequence[Part],
+    low: list[float],
+    high: list[float],
+    estimates: list[float],
+) -> None:
+    """Narrow each item's interval to what the rankings of a group say of it."""
+    middle = _middle(offset)
+    for number, shift in group.items():
+        part, centre = parts[number], _middle(shift) + middle
+        least, most = shift[0] + offset[0], shift[1] + offset[1]
+        for item, below, above in zip(part.items, part.low, part.high, strict=True):
+            # Comparisons: a call of min or max takes four times as long, and there are thousands of items.
+            if (edge := least + below) > low[item]:
+                low[item] = edge
+            if (edge := most + above) < high[item]:
+                high[item] = edge
+            if below > -inf and estimates[item] == -inf:
+                estimates[item] = centre + (below + above) / 2
+
+
+# Answers that do not agree: measurements.
+
+
+def _average(
+    fit: Fit,
+    offset: float,
+    parts: Sequence[Part],
+    noise: float,
+    margin: float,
+    low: list[float],
+    high: list[float],
+) -> None:
+    """Give each item that a group scores above 0 its weighted mean, and an interval around it."""
+    variance = noise * noise
+    deviations = margin / noise if noise else 0.0
+    sums: dict[int, list[float]] = {}
+    for number, shift in fit.shifts.items():
+        part, centre = parts[number], shift + offset
+        error = variance + fit.errors[number] ** 2
+        for item, below, above in zip(part.items, part.low, part.high, strict=True):
+            if below > -inf:
+                rounded = (above - below) / 2
+                weight = 1 / (variance + rounded * rounded / 3 + 1e-18)
+                one = (weight, weight * (centre + (below + above) / 2), weight * rounded, weight * weight * error)
+                if item in sums:
+                    sums[item] = [old + new for old, new in zip(sums[item], one, strict=True)]
+                else:
+                    sums[item] = list(one)
+            elif (edge := centre + above + margin) < high[item]:
+                high[item] = edge
+    for item, (weight, value, rounded, error) in sums.items():
+        middle, half = value / weight, rounded / weight + deviations * sqrt(error) / weight
+        low[item], high[item] = max(low[item], middle - half), min(high[item], middle + half)
+        if low[item] > high[item]:
+            low[item], high[item] = high[item], low[item]
+
+
+# Both.
+
+
+def _use_order(part: Part, low: list[float], high: list[float], slack: float) -> None:
+    """A ranking is ordered by its logits, also where scores are equal: no item lies above one that is before it.
+
+    Where measurements are noisy, it may lie above by ``slack``.
+    """
     most = inf
     for item in part.items:
         if low[item] <= most < high[item]:
             high[item] = most
-        else:  # it is lower, or the answers disagree and the order begins anew
-            most = high[item]
+        elif (end := high[item] + slack) < most or low[item] > most:
+            most = end  # it is lower, or the answers disagree and the order begins anew
     least = -inf
     for item in reversed(part.items):
         if low[item] < least <= high[item]:
             low[item] = least
-        else:
-            least = low[item]
+        elif (start := low[item] - slack) > least or high[item] < least:
+            least = start
 
 
 def _estimate(parts: Sequence[Part], low: Sequence[float], high: Sequence[float], estimates: list[float]) -> None:
@@ -230,14 +326,6 @@ def _estimate(parts: Sequence[Part], low: Sequence[float], high: Sequence[float]
             estimates[item] = level + slope * deviates[item]
     for item in unknown:
         estimates[item] = min(max(estimates[item], low[item]), high[item])
-    # An estimate that is a guess holds back nothing that is known.
-    guessed = depth.keys() - known
-    for part in parts:
-        least = -inf
-        for item in reversed(part.items):
-            if item in guessed:
-                estimates[item] = max(estimates[item], least)
-            least = max(least, estimates[item])
 
 
 def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
@@ -249,27 +337,3 @@ def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
     slope = fsum((one - x) * (two - y) for one, two in points) / spread if spread else 1.0
     slope = max(slope, 0.0)
     return slope, y - slope * x
-
-
-def in_order(parts: Sequence[Part], places: Sequence[float]) -> list[int]:
-    """All items, best first, each ranking in its own order; where rankings contradict each other, by place."""
-    waits = [0] * len(places)
-    follows: list[list[int]] = [[] for _ in places]
-    for part in parts:
-        for item, after in pairwise(part.items):
-            follows[item].append(after)
-            waits[after] += 1
-    scored = dict.fromkeys(item for part in parts for item in part.items)
-    ready = [(-places[item], item) for item in scored if not waits[item]]
-    heapq.heapify(ready)
-    # For rankings that contradict each other: then nothing is ready, and the best of the rest comes next.
-    best = iter(sorted(scored, key=lambda item: -places[item]))
-    done: dict[int, None] = {}
-    while len(done) < len(scored):
-        item = heapq.heappop(ready)[1] if ready else next(item for item in best if item not in done)
-        done[item] = None
-        for after in follows[item]:
-            waits[after] -= 1
-            if not waits[after] and after not in done:
-                heapq.heappush(ready, (-places[after], after))
-    return list(done)
