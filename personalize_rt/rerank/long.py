@@ -249,7 +249,7 @@ class LongPlan:
             return ties[: self._most]
         placed = list({item: None for part in self._parts for item in part.items if item not in self._blinding})
         placed.sort(key=lambda item: -scale.places[item])
-        wrong = [scale.coarseness(item) for item in placed]
+        wrong = [scale.coarseness[item] for item in placed]
         slices: list[list[int]] = [[]]
         for place in range(len(placed) - 1, -1, -1):  # from below: the lowest are the worst
             if wrong[place] > _GOOD:
@@ -260,7 +260,7 @@ class LongPlan:
                 slices[-1].append(place)
         # What did not help will not help the next time.
         tails = [tuple(self._tail(sorted(places), placed)) for places in slices if places]
-        news = {tail: max(map(scale.coarseness, tail)) for tail in tails if frozenset(tail) not in self._asked}
+        news = {tail: max(scale.coarseness[item] for item in tail) for tail in tails if frozenset(tail) not in self._asked}
         worst = sorted(news, key=lambda tail: -news[tail])
         self._asked.update(map(frozenset, worst))
         poor = sum(one > _POOR for one in news.values())
@@ -326,15 +326,14 @@ class LongPlan:
     def _merged(self) -> tuple[dict[str, float], dict[str, Any]]:
         """The scored items in order with their scores, and what is known of the outcome."""
         scale = self._scaled()
-        order = scale.ordered(self._parts)
+        order, bound = scale.ordered(self._parts)
         top = max(order.values(), default=0.0)
         powers = [exp(place - top) for place in order.values()]
         # Where no answer has a score above 0, there is nothing to share.
         total = fsum(powers) if any(map(_firm, self._parts)) else inf
         scored = {self._ids[item]: power / total for item, power in zip(order, powers, strict=True)}
-        widths = sorted((scale.half_width(item) for item in order if scale.knows(item)), reverse=True)
         return scored, {
-            "error_bound": max(sum(widths[:2]), scale.disagreement),
+            "error_bound": bound,
             "unscaled": [self._ids[item] for item in order if not scale.knows(item)],
         }
 

@@ -48,7 +48,7 @@ class Fit:
         shifts: The ``ln Z`` of each.
         errors: The deviation of each ``ln Z``.
         noise: The deviation of one measurement, rounding apart.
-        disagreement: How far two measurements of an item are apart, at most, rounding apart.
+        disagreement: The range of the differences between two measurements of an item, rounding apart.
     """
 
     shifts: dict[int, float]
@@ -84,14 +84,15 @@ def _measurements(group: Iterable[int], parts: Sequence[Part], shared: Shared) -
 
 
 def _noise(measured: Sequence[Sequence[_Measured]], shifts: Mapping[int, float]) -> tuple[float, float]:
-    """The deviation of a measurement, and how far two are apart at most; both as far as rounding does not explain."""
+    """The deviation of a measurement, and the range of differences; both as far as rounding does not explain them."""
     pairs: list[tuple[float, float]] = []
-    disagreement = 0.0
+    least = most = 0.0
     for several in measured:
         for (one, first, rounded), (other, second, also) in pairwise(several):
             apart = first + shifts[one] - second - shifts[other]
             pairs.append(((rounded * rounded + also * also) / 3, apart * apart))
-            disagreement = max(disagreement, abs(apart) - rounded - also)
+            most = max(most, apart - rounded - also)
+            least = min(least, apart + rounded + also)
     pairs.sort()
     del pairs[max(50, len(pairs) // 2) :]  # those that rounding hurts least
     seen = median(square for _, square in pairs) / _MEDIAN_SQUARE
@@ -99,8 +100,7 @@ def _noise(measured: Sequence[Sequence[_Measured]], shifts: Mapping[int, float])
     # Of few pairs an estimate is uncertain, and some of their disagreement went into the shifts.
     cautious = (1 + 2 / sqrt(len(pairs))) * sqrt(len(pairs) / max(1, len(pairs) - len(shifts)))
     noise = sqrt(max(0.0, seen - explained) / 2) * cautious
-    # The largest of hundreds of differences between normal values is below 5 deviations of one of them.
-    return max(noise, disagreement / 5), disagreement
+    return noise, most - least
 
 
 def _least_squares(

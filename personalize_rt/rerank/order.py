@@ -10,94 +10,135 @@ one. So nothing that waits for an item of a lower place is passed by others.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from math import inf
 from typing import TYPE_CHECKING
 
+import attrs
+
 if TYPE_CHECKING:
     from personalize_rt.rerank.scale import Part
 
-__all__ = ["in_order", "ordered"]
-
-
-def in_order(parts: Sequence[Part], places: Sequence[float]) -> list[int]:
-    """All items, best first: each ranking in its own order, and where rankings contradict each other, by place."""
-    return list(ordered(parts, places, lambda item: True, lambda item: 0.0))
-
-
-def ordered(
-    parts: Sequence[Part],
-    places: Sequence[float],
-    knows: Callable[[int], bool],
-    half_width: Callable[[int], float],
-) -> dict[int, float]:
-    """All items, best first, each with a place that agrees with the order.
-
-    Items that cannot be told apart, and are apart from all others, get one place, and stand in the order of their
-    numbers, as one request would have equals.
-
-    Args:
-        parts: The rankings.
-        places: An estimate of each item's logit.
-        knows: Whether an item's place is more than a guess, which gives way to what is known.
-        half_width: By how much the place of an item that is known may be wrong.
-    """
-    before, after, sequence = _graph(parts, places)
-    keys = dict.fromkeys(sequence, 0.0)
-    known = {item for item in sequence if knows(item)}
-    above = _envelope(sequence, before, min, inf, lambda item: places[item] if item in known else None)
-    below = _envelope(reversed(sequence), after, max, -inf, lambda item: places[item] if item in known else None)
-    for item in known:
-        keys[item] = (above[item] + below[item]) / 2
-    if len(known) < len(keys):
-        _guess(sequence, before, after, known, places, keys)
-    _make_level(keys, known, half_width)
-    # Keys never rise along a ranking, so nothing waits for an item of a lower key; the heap is for equal keys.
-    waits = {item: len(items) for item, items in before.items()}
-    ready = [(-keys[item], item) for item in sequence if not waits[item]]
-    heapq.heapify(ready)
-    done: dict[int, float] = {}
-    while ready:
-        _, item = heapq.heappop(ready)
-        done[item] = keys[item]
-        for following in after[item]:
-            waits[following] -= 1
-            if not waits[following]:
-                heapq.heappush(ready, (-keys[following], following))
-    return done
+__all__ = ["Graph", "in_order"]
 
 
 Neighbours = dict[int, list[int]]
 
 
-def _graph(parts: Sequence[Part], places: Sequence[float]) -> tuple[Neighbours, Neighbours, list[int]]:
-    """What each item stands next to, before and after, without circles; and all items in an order that agrees."""
-    after: Neighbours = {item: [] for part in parts for item in part.items}
-    waits = dict.fromkeys(after, 0)
-    for part in parts:
-        for item, following in pairwise(part.items):
-            after[item].append(following)
-            waits[following] += 1
-    sequence = [item for item, count in waits.items() if not count]
-    for item in sequence:  # which grows
-        for following in after[item]:
-            waits[following] -= 1
-            if not waits[following]:
-                sequence.append(following)
-    if len(sequence) < len(after):
-        done = set(sequence)
-        circles = list(_components([item for item in after if item not in done], after))
-        circle = {item: number for number, items in enumerate(circles) for item in items}
-        for item, number in circle.items():
-            after[item] = [following for following in after[item] if circle[following] != number]
-        for items in reversed(circles):
-            sequence += sorted(items, key=lambda item: (-places[item], item))
-    before: Neighbours = {item: [] for item in after}
-    for item, items in after.items():
-        for following in items:
-            before[following].append(item)
-    return before, after, sequence
+def in_order(parts: Sequence[Part], places: Sequence[float]) -> list[int]:
+    """All items, best first: each ranking in its own order, and where rankings contradict each other, by place."""
+    graph = Graph.of(parts)
+    return list(graph.ordered(graph.agreed(places, lambda item: True)))
+
+
+@attrs.frozen(eq=False)
+class Graph:
+    """What rankings say of the order of items, without the circles.
+
+    Attributes:
+        sequence: All items, in an order that agrees with the rankings.
+        before: The items that stand next before an item.
+        after: The items that stand next after an item.
+    """
+
+    sequence: Sequence[int]
+    before: Neighbours
+    after: Neighbours
+
+    @classmethod
+    def of(cls, parts: Sequence[Part]) -> Graph:
+        """Take the orders of rankings together."""
+        after: Neighbours = {item: [] for part in parts for item in part.items}
+        waits = dict.fromkeys(after, 0)
+        for part in parts:
+            for item, following in pairwise(part.items):
+                after[item].append(following)
+                waits[following] += 1
+        sequence = [item for item, count in waits.items() if not count]
+        for item in sequence:  # which grows
+            for following in after[item]:
+                waits[following] -= 1
+                if not waits[following]:
+                    sequence.append(following)
+        if len(sequence) < len(after):
+            done = set(sequence)
+            circles = list(_components([item for item in after if item not in done], after))
+            circle = {item: number for number, items in enumerate(circles) for item in items}
+            for item, number in circle.items():
+                after[item] = [following for following in after[item] if circle[following] != number]
+            for items in reversed(circles):
+                sequence += items
+        before: Neighbours = {item: [] for item in after}
+        for item, items in after.items():
+            for following in items:
+                before[following].append(item)
+        return cls(sequence, before, after)
+
+    def lowest(self, values: Mapping[int, float] | Sequence[float]) -> dict[int, float]:
+        """For each item the lowest value of itself and of all that must stand before it."""
+        found: dict[int, float] = {}
+        before = self.before
+        for item in self.sequence:
+            value = values[item]
+            for other in before[item]:
+                if (limit := found[other]) < value:
+                    value = limit
+            found[item] = value
+        return found
+
+    def highest(self, values: Mapping[int, float] | Sequence[float]) -> dict[int, float]:
+        """For each item the highest value of itself and of all that must stand after it."""
+        found: dict[int, float] = {}
+        after = self.after
+        for item in reversed(self.sequence):
+            value = values[item]
+            for other in after[item]:
+                if (limit := found[other]) > value:
+                    value = limit
+            found[item] = value
+        return found
+
+    def agreed(self, places: Sequence[float], knows: Callable[[int], bool]) -> dict[int, float]:
+        """A key for each item, as near to its place as the rankings allow.
+
+        Args:
+            places: An estimate of each item's logit.
+            knows: Whether an item's place is more than a guess, which gives way to what is known.
+        """
+        known = {item: places[item] for item in self.sequence if knows(item)}
+        keys = self._agreed(self._wherever(known, inf), self._wherever(known, -inf))
+        if len(known) < len(keys):
+            # Guesses fit what is known, and then each other.
+            known = {item: keys[item] for item in known}
+            most, least = self.lowest(self._wherever(known, inf)), self.highest(self._wherever(known, -inf))
+            guesses = {item: min(max(places[item], least[item]), most[item]) for item in keys}
+            guesses |= known
+            keys = self._agreed(guesses, guesses)
+        return keys
+
+    def ordered(self, keys: Mapping[int, float]) -> dict[int, float]:
+        """The items by their keys, which never rise along a ranking; equals by their numbers, as far as they may."""
+        waits = {item: len(items) for item, items in self.before.items()}
+        ready = [(-keys[item], item) for item in self.sequence if not waits[item]]
+        heapq.heapify(ready)
+        done: dict[int, float] = {}
+        while ready:
+            _, item = heapq.heappop(ready)
+            done[item] = keys[item]
+            for following in self.after[item]:
+                waits[following] -= 1
+                if not waits[following]:
+                    heapq.heappush(ready, (-keys[following], following))
+        return done
+
+    def _agreed(self, most: Mapping[int, float], least: Mapping[int, float]) -> dict[int, float]:
+        """The middle between the lowest value of what stands before an item, and the highest of what stands after."""
+        above, below = self.lowest(most), self.highest(least)
+        return {item: (above[item] + below[item]) / 2 for item in self.sequence}
+
+    def _wherever(self, known: Mapping[int, float], otherwise: float) -> dict[int, float]:
+        return {item: known.get(item, otherwise) for item in self.sequence}
 
 
 def _components(nodes: Sequence[int], after: Neighbours) -> Iterator[list[int]]:
@@ -134,63 +175,3 @@ def _components(nodes: Sequence[int], after: Neighbours) -> Iterator[list[int]]:
                         component.append(stack.pop())
                     on_stack.difference_update(component)
                     yield component
-
-
-def _envelope(
-    sequence: Iterator[int] | Sequence[int],
-    neighbours: Neighbours,
-    narrower: Callable[[float, float], float],
-    widest: float,
-    value_of: Callable[[int], float | None],
-) -> dict[int, float]:
-    """For each item the lowest (``min``) or highest (``max``) value of itself and of all that it comes after."""
-    found: dict[int, float] = {}
-    for item in sequence:
-        value = value_of(item)
-        limit = widest if value is None else value
-        for other in neighbours[item]:
-            limit = narrower(limit, found[other])
-        found[item] = limit
-    return found
-
-
-def _guess(
-    sequence: Sequence[int],
-    before: Neighbours,
-    after: Neighbours,
-    known: set[int],
-    places: Sequence[float],
-    keys: dict[int, float],
-) -> None:
-    """Give items whose places are guesses a key that fits those of what is known, then each other."""
-
-    def key(item: int) -> float | None:
-        return keys[item] if item in known else None
-
-    most = _envelope(sequence, before, min, inf, key)
-    least = _envelope(reversed(sequence), after, max, -inf, key)
-
-    def guess(item: int) -> float:
-        return keys[item] if item in known else min(max(places[item], least[item]), most[item])
-
-    above = _envelope(sequence, before, min, inf, guess)
-    below = _envelope(reversed(sequence), after, max, -inf, guess)
-    for item in sequence:
-        if item not in known:
-            keys[item] = (above[item] + below[item]) / 2
-
-
-def _make_level(keys: dict[int, float], known: set[int], half_width: Callable[[int], float]) -> None:
-    """Give one key to items that stand closer together than they are known, and further from all others."""
-    items = sorted(known, key=keys.__getitem__)
-    widths = [half_width(item) for item in items]
-    start = 0
-    for end in range(1, len(items) + 1):
-        if end < len(items) and keys[items[end]] - keys[items[end - 1]] <= widths[end] + widths[end - 1]:
-            continue
-        level = items[start:end]
-        apart = keys[level[-1]] - keys[level[0]]
-        if 0 < apart <= sum(sorted(widths[start:end])[-2:]):
-            middle = (keys[level[-1]] + keys[level[0]]) / 2
-            keys.update(dict.fromkeys(level, middle))
-        start = end

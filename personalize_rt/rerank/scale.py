@@ -18,18 +18,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from math import fsum, inf, isfinite, log, sqrt
 from statistics import NormalDist
 
 import attrs
 
 from personalize_rt.rerank.noise import Fit, quantile
-from personalize_rt.rerank.order import in_order, ordered
+from personalize_rt.rerank.order import Graph, in_order
 
 __all__ = ["HALF_UNIT", "Part", "Scale", "in_order"]
 
 # Half of the last decimal, and a little for what a float cannot hold exactly.
 HALF_UNIT = 5e-8 * (1 + 1e-6)
+
+# The widest range of the differences between hundreds of pairs of normal values, in deviations of one of them.
+_WIDEST = 9.0
 
 Interval = tuple[float, float]
 _ANYWHERE: Interval = (-inf, inf)
@@ -67,7 +71,10 @@ class Scale:
         high: The upper end; ``inf`` where there is none.
         places: An estimate of each item's logit, also for items without a finite interval; ``-inf`` for those without
             a score.
+        coarseness: By how much rounding may have moved each item's estimate: the part of its half width that is not
+            noise; ``inf`` when nobody knows.
         groups: For each ranking, which of them it is on one scale with; 0 is the scale of most items.
+        graph: What the rankings say of the order.
         noise: The deviation of one answer's logit of an item, as far as rounding does not explain it: 0.0 when
             rounding explains all.
         margin: How far one answer's logit of an item may be off by that noise.
@@ -78,7 +85,9 @@ class Scale:
     low: Sequence[float]
     high: Sequence[float]
     places: Sequence[float]
+    coarseness: Sequence[float]
     groups: Sequence[int]
+    graph: Graph
     noise: float = 0.0
     margin: float = 0.0
     disagreement: float = 0.0
@@ -92,29 +101,40 @@ class Scale:
             size: How many items there are.
         """
         shared = _shared(parts)
-        groups, agreed = _groups(parts, shared)
+        groups, apart = _groups(parts, shared)
+        graph = Graph.of(parts)
         low, high, estimates = [-inf] * size, [inf] * size, [-inf] * size
         for group in groups:
             offset = (0.0, 0.0) if group is groups[0] else _offset(group, parts, low, high)
             _intersect(group, offset, parts, low, high, estimates)
+        # A ranking is ordered by its logits, also where scores are equal: no item lies above one that is before it.
+        above, below = graph.lowest(high), graph.highest(low)
+        apart = max(apart, *(below[item] - above[item] for item in graph.sequence), 0.0)
         noise = margin = disagreement = 0.0
-        if not agreed or any(least > most for least, most in zip(low, high, strict=True)):
+        coarse: dict[int, float] = {}
+        if apart <= 0.0:
+            for item in graph.sequence:
+                low[item], high[item] = below[item], above[item]
+        else:
             low, high, estimates = [-inf] * size, [inf] * size, [-inf] * size
             fits = [Fit.of(_middles(group), parts, shared) for group in groups]
-            noise, disagreement = fits[0].noise, max(fit.disagreement for fit in fits)
+            disagreement = max(apart, *(fit.disagreement for fit in fits))
+            noise = max(fits[0].noise, disagreement / _WIDEST)
             margin = quantile(sum(len(part.items) for part in parts)) * noise
             for fit in fits:
                 offset = 0.0
                 if fit is not fits[0]:
                     exactly = {number: (shift, shift) for number, shift in fit.shifts.items()}
                     offset = _middle(_offset(exactly, parts, low, high, margin))
-                _average(fit, offset, parts, noise, margin, low, high)
-        for part in (*parts, *parts):  # again, since what one ranking says of an item matters to another
-            _use_order(part, low, high, sqrt(2.0) * margin)
+                coarse |= _average(fit, offset, parts, noise, margin, low, high)
+            for part in (*parts, *parts):  # again, since what one ranking says of an item matters to another
+                _use_order(part, low, high, sqrt(2.0) * margin)
         _estimate(parts, low, high, estimates)
+        halves = [(most - least) / 2 for least, most in zip(low, high, strict=True)]
+        coarseness = [min(half, coarse.get(item, inf)) for item, half in enumerate(halves)]
         of_part = {number: place for place, group in enumerate(groups) for number in group}
         numbers = [of_part[number] for number in range(len(parts))]
-        return cls(low, high, estimates, numbers, noise, margin, disagreement)
+        return cls(low, high, estimates, coarseness, numbers, graph, noise, margin, disagreement)
 
     def knows(self, item: int) -> bool:
         """Whether an item has its place on the scale."""
@@ -124,13 +144,43 @@ class Scale:
         """By how much the logit of an item may differ from its estimate; ``inf`` when nobody knows."""
         return (self.high[item] - self.low[item]) / 2
 
-    def ordered(self, parts: Sequence[Part]) -> dict[int, float]:
-        """All items, best first, each with a place that agrees with the order; see :mod:`personalize_rt.rerank.order`."""
-        return ordered(parts, self.places, self.knows, self.half_width)
+    def ordered(self, parts: Sequence[Part]) -> tuple[dict[int, float], float]:
+        """All items of the rankings, best first, each with a place that agrees with the order; and the bound of it."""
+        keys = self.graph.agreed(self.places, self.knows)
+        spread = 0.0 if self.margin else self._make_level(keys, parts)
+        widths = sorted((self.half_width(item) for item in keys if self.knows(item)), reverse=True)
+        return self.graph.ordered(keys), max(sum(widths[:2]), spread, self.disagreement)
 
-    def coarseness(self, item: int) -> float:
-        """The part of the half width that a better answer could take away: what is not noise."""
-        return self.half_width(item) - self.margin
+    def _make_level(self, keys: dict[int, float], parts: Sequence[Part]) -> float:
+        """Give one key to items that are equal, as far as anybody sees; the largest difference that this may hide.
+
+        Such items stand closer together than they are known, and further from all others; and wherever two of them
+        stand side by side in a ranking, which happens at least once, their scores are equal.
+        """
+        items = sorted(filter(self.knows, keys), key=keys.__getitem__)
+        level_of: dict[int, int] = {}
+        levels: list[list[int]] = []
+        for item in items:
+            last = levels[-1][-1] if levels else item
+            if not levels or keys[item] - keys[last] > self.half_width(item) + self.half_width(last):
+                levels.append([])
+            levels[-1].append(item)
+            level_of[item] = len(levels) - 1
+        equal: set[int] = set()
+        unequal: set[int] = set()
+        for part in parts:
+            for (one, first), (other, second) in pairwise(zip(part.items, part.scores, strict=True)):
+                if (level := level_of.get(one)) is not None and level == level_of.get(other):
+                    (equal if first == second else unequal).add(level)
+        hidden = 0.0
+        for number in equal - unequal:
+            level = levels[number]
+            apart = keys[level[-1]] - keys[level[0]]
+            most = sum(sorted(map(self.half_width, level))[-2:])
+            if apart <= most:
+                keys.update(dict.fromkeys(level, (keys[level[-1]] + keys[level[0]]) / 2))
+                hidden = max(hidden, apart + most)
+        return hidden
 
 
 # Answers that agree: intervals.
@@ -161,12 +211,12 @@ def _middle(interval: Interval) -> float:
 Shared = Sequence[dict[int, list[tuple[int, int]]]]
 
 
-def _groups(parts: Sequence[Part], shared: Shared) -> tuple[list[dict[int, Interval]], bool]:
-    """Rankings that shared items put on one scale, each with its ``ln Z``; and whether all of them agree.
+def _groups(parts: Sequence[Part], shared: Shared) -> tuple[list[dict[int, Interval]], float]:
+    """Rankings that shared items put on one scale, each with its ``ln Z``; and how far they are from agreeing.
 
     The group of most items comes first.
     """
-    agreed = True
+    apart = 0.0
     waiting: dict[int, Interval] = dict.fromkeys(range(len(parts)), _ANYWHERE)
     groups: list[dict[int, Interval]] = []
     while waiting:
@@ -192,11 +242,11 @@ def _groups(parts: Sequence[Part], shared: Shared) -> tuple[list[dict[int, Inter
             number = min(waiting, key=lambda number: _width(waiting[number]), default=-1)
             if number < 0 or not isfinite(_width(waiting[number])):
                 break
-            agreed = agreed and waiting[number][0] <= waiting[number][1]
+            apart = max(apart, waiting[number][0] - waiting[number][1])
             shift = _ordered(waiting[number])
         groups.append(group)
     groups.sort(key=lambda group: -len({item for number in group for item in parts[number].items}))
-    return groups, agreed
+    return groups, apart
 
 
 def _shared(parts: Sequence[Part]) -> Shared:
@@ -260,8 +310,8 @@ def _average(
     margin: float,
     low: list[float],
     high: list[float],
-) -> None:
-    """Give each item that a group scores above 0 its weighted mean, and an interval around it."""
+) -> dict[int, float]:
+    """Give each item that a group scores above 0 an interval around its weighted mean; and say what rounding adds."""
     variance = noise * noise
     deviations = margin / noise if noise else 0.0
     sums: dict[int, list[float]] = {}
@@ -284,6 +334,7 @@ def _average(
         low[item], high[item] = max(low[item], middle - half), min(high[item], middle + half)
         if low[item] > high[item]:
             low[item], high[item] = high[item], low[item]
+    return {item: rounded / weight for item, (weight, _, rounded, _) in sums.items()}
 
 
 # Both.
