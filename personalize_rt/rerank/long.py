@@ -139,12 +139,17 @@ class LongPlan:
         self._size = size
         self._room = size - max(1, min(_PIVOTS, size // 4))  # for the items of a tail
         self._chunks = _dealt(len(self._ids), size)
+        self._given = max_requests
         self._usual, self._most = self._requests(max_requests)
         self._with_metadata = with_metadata
         self._round = 0
         self._answers: list[Ranking] = []
         self._parts: list[Part] = []
-        self._blinding: set[int] = set()
+        # Items far above all others of an answer, and items that may be so: an answer with such a head says nothing of
+        # what stands next to it. Both are kept out of the requests that tie chunks, and are ranked among themselves.
+        self._heads: set[int] = set()
+        self._suspects: set[int] = set()
+        self._leaders: list[list[int]] = []
         self._scale: Scale | None = None
         self._asked: set[frozenset[int]] = set()
 
@@ -182,12 +187,15 @@ class LongPlan:
         elif len(self._chunks) == 1 or self._round > _ROUNDS:
             asked = []
         elif self._round == 2:
-            ties = self._ties([[item for item in _firm(part) if item not in self._blinding] for part in self._parts])
-            tails = self._tails_by_depth(len(ties))
+            ties = self._ties([self._usable(_firm(part)) for part in self._parts])
+            leaders = self._among_leaders(len(ties))
+            tails = self._tails_by_depth(len(ties) + len(leaders))
             self._asked.update(map(frozenset, tails))
-            asked = [self._chunk(items, needed=True) for items in ties] + [self._chunk(items) for items in tails]
+            asked = [self._chunk(items, needed=True) for items in ties]
+            asked += [self._chunk(items) for items in (*leaders, *tails)]
         else:
-            asked = [self._chunk(items) for items in self._again()]
+            leaders = self._among_leaders(0)
+            asked = [self._chunk(items) for items in (*leaders, *self._again(len(leaders)))]
         self._usual -= len(asked)
         self._most -= len(asked)
         return asked
@@ -202,7 +210,11 @@ class LongPlan:
         part = Part(tuple(scored), tuple(scored.values()))
         self._answers.append(answer)
         self._parts.append(part)
-        self._blinding.update(_far_above(part))
+        if heads := _far_above(part):
+            self._heads.update(heads)
+            if self._round == 1:
+                first = part.items[: min(_few(part), _tops(len(self._chunks), self._size))]
+                self._suspects.update(item for item in first if item not in _firm(part))
 
     def _chunk(self, items: Iterable[int], *, needed: bool = False) -> Chunk:
         # In the order of the input, by which the service orders equals.
@@ -220,6 +232,34 @@ class LongPlan:
             for bundle in bundles
         ]
 
+    def _usable(self, items: Iterable[int]) -> list[int]:
+        """The items that hide no others in a request."""
+        return [item for item in items if item not in self._heads and item not in self._suspects]
+
+    def _among_leaders(self, others: int) -> list[list[int]]:
+        """Requests that rank the first items of all chunks, where some may be too far above their chunk to tie it.
+
+        The first time they hold all of them; then, without those that turned out to hide the others, what is left.
+        """
+        if not self._heads:
+            return []
+        if not self._leaders:
+            self._leaders = asked = self._ties([part.items for part in self._parts])
+        else:
+            knows = self._scaled().knows
+            self._suspects = {item for item in self._suspects - self._heads if not knows(item)}
+            left = [[item for item in items if item not in self._heads] for items in self._leaders]
+            asked = [
+                items
+                for items, before in zip(left, self._leaders, strict=True)
+                if 1 < len(items) < len(before) and not self._suspects.isdisjoint(items)
+            ]
+            self._leaders = left
+        if self._given is None:
+            self._usual += len(asked)
+            self._most += len(asked)
+        return asked[: max(0, self._most - others)]
+
     def _tails_by_depth(self, ties: int) -> list[list[int]]:
         """Requests for items that rounding hurts, by how deep they lie in their chunks, which are alike."""
         deep: list[tuple[float, int, float]] = []
@@ -227,7 +267,7 @@ class LongPlan:
             deep += [
                 ((place + 0.5) / len(part.items), item, HALF_UNIT / score if score else inf)
                 for place, (item, score) in enumerate(zip(part.items, part.scores, strict=True))
-                if item not in self._blinding
+                if item not in self._heads and item not in self._suspects
             ]
         deep.sort()
         placed, wrong = [item for _, item, _ in deep], [one for _, _, one in deep]
@@ -239,15 +279,16 @@ class LongPlan:
         ends = [len(dull) * n // requests for n in range(requests + 1)] if requests else []
         return [self._tail(dull[start:end], placed) for start, end in pairwise(ends)]
 
-    def _again(self) -> list[list[int]]:
+    def _again(self, others: int) -> list[list[int]]:
         """What is left to do: tie what is not tied, then rank again what still has no good place."""
+        usual, most = self._usual - others, self._most - others
         scale = self._scaled()
         firm: dict[int, dict[int, None]] = {}
         for part, group in zip(self._parts, scale.groups, strict=True):
-            firm.setdefault(group, {}).update((item, None) for item in _firm(part) if item not in self._blinding)
+            firm.setdefault(group, {}).update(dict.fromkeys(self._usable(_firm(part))))
         if ties := self._ties([sorted(items, key=lambda item: -scale.places[item]) for items in firm.values()]):
-            return ties[: self._most]
-        placed = list({item: None for part in self._parts for item in part.items if item not in self._blinding})
+            return ties[: max(0, most)]
+        placed = self._usable({item: None for part in self._parts for item in part.items})
         placed.sort(key=lambda item: -scale.places[item])
         wrong = [scale.coarseness[item] for item in placed]
         slices: list[list[int]] = [[]]
@@ -260,11 +301,12 @@ class LongPlan:
                 slices[-1].append(place)
         # What did not help will not help the next time.
         tails = [tuple(self._tail(sorted(places), placed)) for places in slices if places]
-        news = {tail: max(scale.coarseness[item] for item in tail) for tail in tails if frozenset(tail) not in self._asked}
+        tails = [tail for tail in tails if frozenset(tail) not in self._asked]
+        news = {tail: max(scale.coarseness[item] for item in tail) for tail in tails}
         worst = sorted(news, key=lambda tail: -news[tail])
         self._asked.update(map(frozenset, worst))
         poor = sum(one > _POOR for one in news.values())
-        return [list(tail) for tail in worst[: max(min(len(worst), self._usual), min(poor, self._most), 0)]]
+        return [list(tail) for tail in worst[: max(min(len(worst), usual), min(poor, most), 0)]]
 
     def _tail(self, places: Sequence[int], placed: Sequence[int]) -> list[int]:
         """A request for items, and for the pivots: those that are placed next above them."""
@@ -374,11 +416,14 @@ def _firm(part: Part) -> list[int]:
     return [item for item, score in zip(part.items, part.scores, strict=True) if score > HALF_UNIT]
 
 
+def _few(part: Part) -> int:
+    return max(1, len(part.items) // _FEW)
+
+
 def _far_above(part: Part) -> list[int]:
     """The few items of a ranking that are so far above the rest that no other item says much beside them."""
-    few = max(1, len(part.items) // _FEW)
     last = 0
-    for place, (score, after) in enumerate(pairwise(part.scores[: few + 1]), start=1):
+    for place, (score, after) in enumerate(pairwise(part.scores[: _few(part) + 1]), start=1):
         if max(after, HALF_UNIT) < _GAP * score:
             last = place
     return list(part.items[:last])

@@ -35,6 +35,9 @@ HALF_UNIT = 5e-8 * (1 + 1e-6)
 # The widest range of the differences between hundreds of pairs of normal values, in deviations of one of them.
 _WIDEST = 9.0
 
+# Pairs of equal scores that are no coincidence.
+_SURELY_EQUAL = 3
+
 Interval = tuple[float, float]
 _ANYWHERE: Interval = (-inf, inf)
 
@@ -147,15 +150,17 @@ class Scale:
     def ordered(self, parts: Sequence[Part]) -> tuple[dict[int, float], float]:
         """All items of the rankings, best first, each with a place that agrees with the order; and the bound of it."""
         keys = self.graph.agreed(self.places, self.knows)
-        spread = 0.0 if self.margin else self._make_level(keys, parts)
         widths = sorted((self.half_width(item) for item in keys if self.knows(item)), reverse=True)
-        return self.graph.ordered(keys), max(sum(widths[:2]), spread, self.disagreement)
+        bound = max(sum(widths[:2]), self.disagreement)
+        if not self.margin:
+            bound = self._make_level(keys, parts, bound)
+        return self.graph.ordered(keys), bound
 
-    def _make_level(self, keys: dict[int, float], parts: Sequence[Part]) -> float:
-        """Give one key to items that are equal, as far as anybody sees; the largest difference that this may hide.
+    def _make_level(self, keys: dict[int, float], parts: Sequence[Part], bound: float) -> float:
+        """Give one key to items that are equal, as far as anybody sees; the bound with what this may hide.
 
         Such items stand closer together than they are known, and further from all others; and wherever two of them
-        stand side by side in a ranking, which happens at least once, their scores are equal.
+        stand side by side in a ranking, which happens, their scores are equal.
         """
         items = sorted(filter(self.knows, keys), key=keys.__getitem__)
         level_of: dict[int, int] = {}
@@ -166,21 +171,23 @@ class Scale:
                 levels.append([])
             levels[-1].append(item)
             level_of[item] = len(levels) - 1
-        equal: set[int] = set()
+        equal: Counter[int] = Counter()
         unequal: set[int] = set()
         for part in parts:
             for (one, first), (other, second) in pairwise(zip(part.items, part.scores, strict=True)):
                 if (level := level_of.get(one)) is not None and level == level_of.get(other):
-                    (equal if first == second else unequal).add(level)
-        hidden = 0.0
-        for number in equal - unequal:
+                    if first == second:
+                        equal[level] += 1
+                    else:
+                        unequal.add(level)
+        for number in equal.keys() - unequal:
             level = levels[number]
             apart = keys[level[-1]] - keys[level[0]]
             most = sum(sorted(map(self.half_width, level))[-2:])
-            if apart <= most:
+            if apart <= most and (equal[number] >= _SURELY_EQUAL or apart + most <= bound):
                 keys.update(dict.fromkeys(level, (keys[level[-1]] + keys[level[0]]) / 2))
-                hidden = max(hidden, apart + most)
-        return hidden
+                bound = max(bound, apart + most)
+        return bound
 
 
 # Answers that agree: intervals.
