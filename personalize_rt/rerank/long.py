@@ -214,7 +214,7 @@ class LongPlan:
             self._heads.update(heads)
             if self._round == 1:
                 first = part.items[: min(_few(part), _tops(len(self._chunks), self._size))]
-                self._suspects.update(item for item in first if item not in _firm(part))
+                self._suspects.update(first)
 
     def _chunk(self, items: Iterable[int], *, needed: bool = False) -> Chunk:
         # In the order of the input, by which the service orders equals.

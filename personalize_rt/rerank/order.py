@@ -29,7 +29,7 @@ Neighbours = dict[int, list[int]]
 def in_order(parts: Sequence[Part], places: Sequence[float]) -> list[int]:
     """All items, best first: each ranking in its own order, and where rankings contradict each other, by place."""
     graph = Graph.of(parts)
-    return list(graph.ordered(graph.agreed(places, lambda item: True)))
+    return list(graph.ordered(graph.agreed(places, lambda item: True), dict.fromkeys(graph.sequence, 0.0)))
 
 
 @attrs.frozen(eq=False)
@@ -117,19 +117,19 @@ class Graph:
             keys = self._agreed(guesses, guesses)
         return keys
 
-    def ordered(self, keys: Mapping[int, float]) -> dict[int, float]:
-        """The items by their keys, which never rise along a ranking; equals by their numbers, as far as they may."""
+    def ordered(self, keys: Mapping[int, float], depths: Mapping[int, float]) -> dict[int, float]:
+        """The items by their keys, which never rise along a ranking; equals by depth and number, as far as they may."""
         waits = {item: len(items) for item, items in self.before.items()}
-        ready = [(-keys[item], item) for item in self.sequence if not waits[item]]
+        ready = [(-keys[item], depths[item], item) for item in self.sequence if not waits[item]]
         heapq.heapify(ready)
         done: dict[int, float] = {}
         while ready:
-            _, item = heapq.heappop(ready)
+            _, _, item = heapq.heappop(ready)
             done[item] = keys[item]
             for following in self.after[item]:
                 waits[following] -= 1
                 if not waits[following]:
-                    heapq.heappush(ready, (-keys[following], following))
+                    heapq.heappush(ready, (-keys[following], depths[following], following))
         return done
 
     def _agreed(self, most: Mapping[int, float], least: Mapping[int, float]) -> dict[int, float]:

@@ -16,11 +16,12 @@ whole list.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
-from math import fsum, inf, isfinite, log, sqrt
-from statistics import NormalDist
+from itertools import accumulate, pairwise
+from math import inf, isfinite, log, sqrt
+from statistics import NormalDist, median
 
 import attrs
 
@@ -74,6 +75,7 @@ class Scale:
         high: The upper end; ``inf`` where there is none.
         places: An estimate of each item's logit, also for items without a finite interval; ``-inf`` for those without
             a score.
+        depths: How deep each item lies in the list, from 0 to 1, by the order of the rankings alone.
         coarseness: By how much rounding may have moved each item's estimate: the part of its half width that is not
             noise; ``inf`` when nobody knows.
         groups: For each ranking, which of them it is on one scale with; 0 is the scale of most items.
@@ -88,6 +90,7 @@ class Scale:
     low: Sequence[float]
     high: Sequence[float]
     places: Sequence[float]
+    depths: Mapping[int, float]
     coarseness: Sequence[float]
     groups: Sequence[int]
     graph: Graph
@@ -106,10 +109,10 @@ class Scale:
         shared = _shared(parts)
         groups, apart = _groups(parts, shared)
         graph = Graph.of(parts)
-        low, high, estimates = [-inf] * size, [inf] * size, [-inf] * size
+        low, high = [-inf] * size, [inf] * size
         for group in groups:
             offset = (0.0, 0.0) if group is groups[0] else _offset(group, parts, low, high)
-            _intersect(group, offset, parts, low, high, estimates)
+            _intersect(group, offset, parts, low, high)
         # A ranking is ordered by its logits, also where scores are equal: no item lies above one that is before it.
         above, below = graph.lowest(high), graph.highest(low)
         apart = max(apart, *(below[item] - above[item] for item in graph.sequence), 0.0)
@@ -119,25 +122,25 @@ class Scale:
             for item in graph.sequence:
                 low[item], high[item] = below[item], above[item]
         else:
-            low, high, estimates = [-inf] * size, [inf] * size, [-inf] * size
+            low, high = [-inf] * size, [inf] * size
             fits = [Fit.of(_middles(group), parts, shared) for group in groups]
             disagreement = max(apart, *(fit.disagreement for fit in fits))
             noise = max(fits[0].noise, disagreement / _WIDEST)
             margin = quantile(sum(len(part.items) for part in parts)) * noise
             for fit in fits:
-                offset = 0.0
+                offset = (0.0, 0.0)
                 if fit is not fits[0]:
                     exactly = {number: (shift, shift) for number, shift in fit.shifts.items()}
-                    offset = _middle(_offset(exactly, parts, low, high, margin))
+                    offset = _offset(exactly, parts, low, high, margin)
                 coarse |= _average(fit, offset, parts, noise, margin, low, high)
             for part in (*parts, *parts):  # again, since what one ranking says of an item matters to another
                 _use_order(part, low, high, sqrt(2.0) * margin)
-        _estimate(parts, low, high, estimates)
+        depths = _depths(parts)
         halves = [(most - least) / 2 for least, most in zip(low, high, strict=True)]
         coarseness = [min(half, coarse.get(item, inf)) for item, half in enumerate(halves)]
         of_part = {number: place for place, group in enumerate(groups) for number in group}
         numbers = [of_part[number] for number in range(len(parts))]
-        return cls(low, high, estimates, coarseness, numbers, graph, noise, margin, disagreement)
+        return cls(low, high, _estimate(low, high, depths), depths, coarseness, numbers, graph, noise, margin, disagreement)
 
     def knows(self, item: int) -> bool:
         """Whether an item has its place on the scale."""
@@ -154,7 +157,7 @@ class Scale:
         bound = max(sum(widths[:2]), self.disagreement)
         if not self.margin:
             bound = self._make_level(keys, parts, bound)
-        return self.graph.ordered(keys), bound
+        return self.graph.ordered(keys, {item: 0.0 if self.knows(item) else depth for item, depth in self.depths.items()}), bound
 
     def _make_level(self, keys: dict[int, float], parts: Sequence[Part], bound: float) -> float:
         """Give one key to items that are equal, as far as anybody sees; the bound with what this may hide.
@@ -284,17 +287,11 @@ def _offset(
 
 
 def _intersect(
-    group: dict[int, Interval],
-    offset: Interval,
-    parts: Sequence[Part],
-    low: list[float],
-    high: list[float],
-    estimates: list[float],
+    group: dict[int, Interval], offset: Interval, parts: Sequence[Part], low: list[float], high: list[float]
 ) -> None:
     """Narrow each item's interval to what the rankings of a group say of it."""
-    middle = _middle(offset)
     for number, shift in group.items():
-        part, centre = parts[number], _middle(shift) + middle
+        part = parts[number]
         least, most = shift[0] + offset[0], shift[1] + offset[1]
         for item, below, above in zip(part.items, part.low, part.high, strict=True):
             # Comparisons: a call of min or max takes four times as long, and there are thousands of items.
@@ -302,8 +299,6 @@ def _intersect(
                 low[item] = edge
             if (edge := most + above) < high[item]:
                 high[item] = edge
-            if below > -inf and estimates[item] == -inf:
-                estimates[item] = centre + (below + above) / 2
 
 
 # Answers that do not agree: measurements.
@@ -311,7 +306,7 @@ def _intersect(
 
 def _average(
     fit: Fit,
-    offset: float,
+    offset: Interval,
     parts: Sequence[Part],
     noise: float,
     margin: float,
@@ -323,24 +318,24 @@ def _average(
     deviations = margin / noise if noise else 0.0
     sums: dict[int, list[float]] = {}
     for number, shift in fit.shifts.items():
-        part, centre = parts[number], shift + offset
+        part = parts[number]
         error = variance + fit.errors[number] ** 2
         for item, below, above in zip(part.items, part.low, part.high, strict=True):
             if below > -inf:
                 rounded = (above - below) / 2
                 weight = 1 / (variance + rounded * rounded / 3 + 1e-18)
-                one = (weight, weight * (centre + (below + above) / 2), weight * rounded, weight * weight * error)
+                one = (weight, weight * (shift + (below + above) / 2), weight * rounded, weight * weight * error)
                 if item in sums:
                     sums[item] = [old + new for old, new in zip(sums[item], one, strict=True)]
                 else:
                     sums[item] = list(one)
-            elif (edge := centre + above + margin) < high[item]:
+            elif (edge := shift + offset[1] + above + margin) < high[item]:
                 high[item] = edge
     for item, (weight, value, rounded, error) in sums.items():
         middle, half = value / weight, rounded / weight + deviations * sqrt(error) / weight
-        low[item], high[item] = max(low[item], middle - half), min(high[item], middle + half)
-        if low[item] > high[item]:
-            low[item], high[item] = high[item], low[item]
+        here = middle - half + offset[0], middle + half + offset[1]
+        # Where the order of two answers is the other way round, an item may be above what its scores of 0 allow.
+        low[item], high[item] = _ordered(_both((low[item], high[item]), here))
     return {item: rounded / weight for item, (weight, _, rounded, _) in sums.items()}
 
 
@@ -366,32 +361,66 @@ def _use_order(part: Part, low: list[float], high: list[float], slack: float) ->
             least = start
 
 
-def _estimate(parts: Sequence[Part], low: Sequence[float], high: Sequence[float], estimates: list[float]) -> None:
-    """The middle of each interval; where one end is missing, what a bell curve has at that place of a ranking."""
-    depth: dict[int, float] = {}
+def _depths(parts: Sequence[Part]) -> dict[int, float]:
+    """How deep each item lies in its ranking, from 0 to 1: as deep as in the whole list, since chunks are alike.
+
+    What later rankings say of the order of their items is put in by dealing out their depths in that order.
+    """
+    depths: dict[int, float] = {}
     for part in parts:
-        for place, item in enumerate(part.items):
-            depth.setdefault(item, (place + 0.5) / len(part.items))
-    known = [item for item in depth if isfinite(low[item]) and isfinite(high[item])]
-    for item in known:
-        estimates[item] = (low[item] + high[item]) / 2
-    unknown = [item for item in depth if estimates[item] == -inf]
+        known = sorted(depths[item] for item in part.items if item in depths)
+        if len(known) == len(part.items):
+            depths.update(zip(part.items, known, strict=True))
+        else:
+            for place, item in enumerate(part.items):
+                depths.setdefault(item, (place + 0.5) / len(part.items))
+    return depths
+
+
+def _estimate(low: Sequence[float], high: Sequence[float], depths: Mapping[int, float]) -> list[float]:
+    """The middle of each interval; where an end is missing, what the items that are known have at such a depth."""
+    estimates = [-inf] * len(low)
+    points: list[tuple[float, float]] = []
+    unknown: list[tuple[float, int]] = []
+    deviate = NormalDist().inv_cdf
+    for item, depth in depths.items():
+        if isfinite(middle := (low[item] + high[item]) / 2):
+            estimates[item] = middle
+            points.append((deviate(depth), middle))
+        else:
+            unknown.append((depth, item))
     if unknown:
-        quantile = NormalDist().inv_cdf
-        deviates = {item: -quantile(depth[item]) for item in (*known, *unknown)}
-        slope, level = _line([(deviates[item], estimates[item]) for item in known])
-        for item in unknown:
-            estimates[item] = level + slope * deviates[item]
-    for item in unknown:
-        estimates[item] = min(max(estimates[item], low[item]), high[item])
+        curve = _Curve.through(points)
+        unknown.sort()
+        # Deeper ones lie lower, whatever the bounds of each.
+        guesses = [min(max(curve.at(deviate(depth)), low[item]), high[item]) for depth, item in unknown]
+        falling = list(accumulate(guesses, min))
+        rising = list(accumulate(reversed(guesses), max))[::-1]
+        for (_, item), most, least in zip(unknown, falling, rising, strict=True):
+            estimates[item] = min(max((most + least) / 2, low[item]), high[item])
+    return estimates
 
 
-def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Slope, which is not negative, and level of a line through points."""
-    if not points:
-        return 1.0, 0.0
-    x, y = (fsum(column) / len(points) for column in zip(*points, strict=True))
-    spread = fsum((one - x) ** 2 for one, _ in points)
-    slope = fsum((one - x) * (two - y) for one, two in points) / spread if spread else 1.0
-    slope = max(slope, 0.0)
-    return slope, y - slope * x
+@attrs.frozen
+class _Curve:
+    """A falling line through medians of points."""
+
+    x: Sequence[float]
+    y: Sequence[float]
+
+    @classmethod
+    def through(cls, points: list[tuple[float, float]]) -> _Curve:
+        if len(points) < 2:
+            level = points[0][1] if points else 0.0
+            return cls((-1.0, 1.0), (level + 1.0, level - 1.0))
+        points.sort()
+        bins = min(20, len(points))
+        cut = [points[len(points) * n // bins : len(points) * (n + 1) // bins] for n in range(bins)]
+        x = [median(x for x, _ in some) for some in cut]
+        return cls(x, list(accumulate((median(y for _, y in some) for some in cut), min)))
+
+    def at(self, x: float) -> float:
+        after = min(max(1, bisect_left(self.x, x)), len(self.x) - 1)
+        start, end = self.x[after - 1], self.x[after]
+        slope = (self.y[after] - self.y[after - 1]) / (end - start) if end > start else 0.0
+        return self.y[after - 1] + slope * (x - start)
