@@ -69,9 +69,12 @@ class LongRanking(Ranking):
     ``recommendation_id``, so the ranking has none (``recommendation_ids`` has one for each item), except when one
     request was enough.
 
-    Two items of one answer stand in the service's own order. Of any two others that are not in ``unscaled``, the
-    one with the higher logit stands first, unless their logits differ by less than ``error_bound``. That is certain
-    when the service's answers agree with each other; where they did not, the bound covers what was seen of it.
+    Two items of one answer stand in the service's own order, unless other answers contradict it. Of any two items that
+    are not in ``unscaled``, the one with the higher logit stands first, unless their logits differ by less than
+    ``error_bound``. That is certain when the service's answers agree with each other. Where they do not, the bound is
+    an estimate, made from how much they disagree of the items that they share; it is meant to hold for 99 lists in 100.
+
+    Items that no answer tells apart have equal scores and stand in the order of the input, as they would in one answer.
 
     Attributes:
         requests: Requests that the ranking is made of; ``info.attempts`` counts those that failed as well.
@@ -81,8 +84,10 @@ class LongRanking(Ranking):
             to 0, or nothing ties their answer to the others. Each stands where its answer's order and the likely shape
             of the list put it; a score of 0.0 says so.
         recommendation_ids: For each row, the id of an answer that held the item, to send back with events about it.
-        stopped_by: The error for which a less exact ranking was accepted: a request that was to make it more exact
-            failed. ``None`` when all were answered.
+        stopped_by: The error for which a less exact ranking was accepted: that of a request which was to make it more
+            exact; or a ``ValidationError`` of ``max_requests``, which forbade such requests. ``None`` otherwise.
+        missing_mass: The part of 1 that the scores of the distinct items leave out, rounding apart: 0.0, but for a list
+            without any score above 0.
     """
 
     requests: int = attrs.field(default=1, kw_only=True)
@@ -143,6 +148,7 @@ class LongPlan:
         self._usual, self._most = self._requests(max_requests)
         self._with_metadata = with_metadata
         self._round = 0
+        self._short = 0  # requests that are needed, and that the budget does not allow
         self._answers: list[Ranking] = []
         self._parts: list[Part] = []
         # Items far above all others of an answer, and items that may be so: an answer with such a head says nothing of
@@ -182,6 +188,7 @@ class LongPlan:
     def next(self) -> list[Chunk]:
         """The requests that can be made now, all at once; none when the ranking is ready."""
         self._round += 1
+        self._short = 0
         if self._round == 1:
             asked = [self._chunk(items, needed=True) for items in self._chunks]
         elif len(self._chunks) == 1 or self._round > _ROUNDS:
@@ -243,7 +250,8 @@ class LongPlan:
         """
         if not self._heads:
             return []
-        if not self._leaders:
+        first = not self._leaders
+        if first:
             self._leaders = asked = self._ties([part.items for part in self._parts])
         else:
             knows = self._scaled().knows
@@ -258,7 +266,12 @@ class LongPlan:
         if self._given is None:
             self._usual += len(asked)
             self._most += len(asked)
-        return asked[: max(0, self._most - others)]
+        allowed = asked[: max(0, self._most - others)]
+        if len(allowed) < len(asked):
+            self._short += len(asked) - len(allowed)
+            if first:
+                self._leaders = []
+        return allowed
 
     def _tails_by_depth(self, ties: int) -> list[list[int]]:
         """Requests for items that rounding hurts, by how deep they lie in their chunks, which are alike."""
@@ -273,6 +286,7 @@ class LongPlan:
         placed, wrong = [item for _, item, _ in deep], [one for _, _, one in deep]
         good, poor = (-(-sum(one > limit for one in wrong) // self._room) for limit in (_GOOD, _POOR))
         requests = max(min(good, self._usual - ties), min(poor, self._most - ties))
+        self._short += max(0, poor - requests)
         dull = [place for place, one in enumerate(wrong) if one > _GOOD]
         if len(dull) > requests * self._room:  # the worst of them
             dull = sorted(sorted(dull, key=lambda place: (wrong[place], place))[len(dull) - requests * self._room :])
@@ -287,6 +301,7 @@ class LongPlan:
         for part, group in zip(self._parts, scale.groups, strict=True):
             firm.setdefault(group, {}).update(dict.fromkeys(self._usable(_firm(part))))
         if ties := self._ties([sorted(items, key=lambda item: -scale.places[item]) for items in firm.values()]):
+            self._short += max(0, len(ties) - max(0, most))
             return ties[: max(0, most)]
         placed = self._usable({item: None for part in self._parts for item in part.items})
         placed.sort(key=lambda item: -scale.places[item])
@@ -306,7 +321,9 @@ class LongPlan:
         worst = sorted(news, key=lambda tail: -news[tail])
         self._asked.update(map(frozenset, worst))
         poor = sum(one > _POOR for one in news.values())
-        return [list(tail) for tail in worst[: max(min(len(worst), usual), min(poor, most), 0)]]
+        allowed = max(min(len(worst), usual), min(poor, most), 0)
+        self._short += max(0, poor - allowed)
+        return [list(tail) for tail in worst[:allowed]]
 
     def _tail(self, places: Sequence[int], placed: Sequence[int]) -> list[int]:
         """A request for items, and for the pivots: those that are placed next above them."""
@@ -325,6 +342,13 @@ class LongPlan:
             elapsed: Seconds that it took.
             stopped_by: The error for which answers are missing.
         """
+        if stopped_by is None and self._short and self._given is not None:
+            stopped_by = ValidationError(
+                f"max_requests is {self._given:,}: {self._short:,} more would have made the ranking more exact; "
+                "error_bound and unscaled say what it lacks",
+                parameter="max_requests",
+                limit=self._given + self._short,
+            )
         infos = [answer.info for answer in self._answers]
         sources = {info.source for info in infos}
         info = ResponseInfo(

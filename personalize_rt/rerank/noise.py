@@ -8,7 +8,7 @@ others, and the deviation of a measurement is seen from how far shared items are
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from itertools import combinations, pairwise
 from math import fsum, inf, sqrt
 from statistics import NormalDist, median
 from typing import TYPE_CHECKING
@@ -24,11 +24,13 @@ __all__ = ["Fit", "quantile"]
 _RISK = 0.01
 # Deviations beyond which a measurement loses weight.
 _OUTLYING = 2.0
-_PASSES = 3
+_PASSES = 8
 # The median of the square of a normal deviate.
 _MEDIAN_SQUARE = 0.4549364
-# Keeps a weight finite where neither noise nor rounding is seen.
-_TINY = 1e-18
+# Keeps weights, and so the equations, in bounds where neither noise nor rounding is seen.
+_TINY = 1e-12
+# Leaves a ranking where it is whose place two bounds tell, and no measurement.
+_RIDGE = 1e-6
 
 
 def quantile(values: int) -> float:
@@ -57,17 +59,22 @@ class Fit:
     disagreement: float
 
     @classmethod
-    def of(cls, shifts: Mapping[int, float], parts: Sequence[Part], shared: Shared) -> Fit:
-        """Fit a group of rankings, given a first guess of each ``ln Z``."""
-        shifts = dict(shifts)
+    def of(cls, group: Mapping[int, tuple[float, float]], parts: Sequence[Part], shared: Shared) -> Fit:
+        """Fit a group of rankings, given bounds of each ``ln Z``, which need not hold."""
+        shifts = {number: (low + high) / 2 for number, (low, high) in group.items()}
         measured = _measurements(shifts, parts, shared)
         noise = disagreement = 0.0
         errors = dict.fromkeys(shifts, 0.0)
         if measured:
             noise, _ = _noise(measured, shifts)
             for _ in range(_PASSES):
+                before = shifts
                 shifts, errors = _least_squares(measured, shifts, noise)
                 noise, disagreement = _noise(measured, shifts)
+                if max(abs(shifts[number] - before[number]) for number in shifts) <= 0.02 * noise:
+                    break
+        for number, (low, high) in group.items():
+            errors[number] = min(errors[number], max((high - low) / 2, noise))
         return cls(shifts, errors, noise, disagreement)
 
 
@@ -122,14 +129,18 @@ def _least_squares(
             if off > _OUTLYING:
                 weights[place] = weight * _OUTLYING / off
         whole = sum(weights)
-        middle = sum(weight * value for weight, value in zip(weights, values, strict=True)) / whole
         places = [index[number] for number, _, _ in several]
-        for one, weight, value in zip(places, weights, values, strict=True):
-            row = matrix[one]
-            row[one] += weight
-            right[one] -= weight * (value - middle)
-            for other, also in zip(places, weights, strict=True):
-                row[other] -= weight * also / whole
+        # By pairs: differences of large weights would lose all digits.
+        for (one, weight, value), (other, also, second) in combinations(zip(places, weights, values, strict=True), 2):
+            common = weight * also / whole
+            matrix[one][one] += common
+            matrix[other][other] += common
+            matrix[one][other] -= common
+            matrix[other][one] -= common
+            right[one] += common * (second - value)
+            right[other] -= common * (second - value)
+    for place in range(size):
+        matrix[place][place] += _RIDGE
     errors = {number: sqrt(1 / matrix[place][place]) if place else 0.0 for number, place in index.items()}
     steps = _solved([row[1:] for row in matrix[1:]], right[1:])
     return {number: shifts[number] + step for number, step in zip(index, [0.0, *steps], strict=True)}, errors

@@ -123,7 +123,7 @@ class Scale:
                 low[item], high[item] = below[item], above[item]
         else:
             low, high = [-inf] * size, [inf] * size
-            fits = [Fit.of(_middles(group), parts, shared) for group in groups]
+            fits = [Fit.of(group, parts, shared) for group in groups]
             disagreement = max(apart, *(fit.disagreement for fit in fits))
             noise = max(fits[0].noise, disagreement / _WIDEST)
             margin = quantile(sum(len(part.items) for part in parts)) * noise
@@ -140,7 +140,8 @@ class Scale:
         coarseness = [min(half, coarse.get(item, inf)) for item, half in enumerate(halves)]
         of_part = {number: place for place, group in enumerate(groups) for number in group}
         numbers = [of_part[number] for number in range(len(parts))]
-        return cls(low, high, _estimate(low, high, depths), depths, coarseness, numbers, graph, noise, margin, disagreement)
+        places = _estimate(low, high, depths)
+        return cls(low, high, places, depths, coarseness, numbers, graph, noise, margin, disagreement)
 
     def knows(self, item: int) -> bool:
         """Whether an item has its place on the scale."""
@@ -157,7 +158,8 @@ class Scale:
         bound = max(sum(widths[:2]), self.disagreement)
         if not self.margin:
             bound = self._make_level(keys, parts, bound)
-        return self.graph.ordered(keys, {item: 0.0 if self.knows(item) else depth for item, depth in self.depths.items()}), bound
+        depths = {item: 0.0 if self.knows(item) else depth for item, depth in self.depths.items()}
+        return self.graph.ordered(keys, depths), bound
 
     def _make_level(self, keys: dict[int, float], parts: Sequence[Part], bound: float) -> float:
         """Give one key to items that are equal, as far as anybody sees; the bound with what this may hide.
@@ -199,10 +201,6 @@ class Scale:
 def _both(one: Interval, other: Interval) -> Interval:
     """What two intervals have in common; where that is nothing, the ends are the wrong way round."""
     return max(one[0], other[0]), min(one[1], other[1])
-
-
-def _middles(group: Mapping[int, Interval]) -> dict[int, float]:
-    return {number: _middle(interval) for number, interval in group.items()}
 
 
 def _ordered(interval: Interval) -> Interval:
