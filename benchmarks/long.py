@@ -278,7 +278,8 @@ class Table:
                     f"{kind:10} {noise:<7g} {len(some):6}  {_share(one.holds for one in some):5.3f}  "
                     f"{median(ratios) if ratios else 0.0:5.2f}  {min(taus):8.5f}  {sum(taus) / len(taus):8.5f}  "
                     f"{_share(one.best_first for one in some):4.2f}  {_share(one.ideal for one in some):5.2f}  "
-                    f"{_share(one.unscaled > 0 for one in some):8.2f}  {sum(one.requests for one in some) / chunks:6.2f}"
+                    f"{_share(one.unscaled > 0 for one in some):8.2f}  "
+                    f"{sum(one.requests for one in some) / chunks:6.2f}"
                 )
         return lines
 

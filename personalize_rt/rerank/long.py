@@ -16,7 +16,7 @@ from __future__ import annotations
 import copy
 import random
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from math import exp, fsum, inf
 from typing import Any
@@ -86,8 +86,6 @@ class LongRanking(Ranking):
         recommendation_ids: For each row, the id of an answer that held the item, to send back with events about it.
         stopped_by: The error for which a less exact ranking was accepted: that of a request which was to make it more
             exact; or a ``ValidationError`` of ``max_requests``, which forbade such requests. ``None`` otherwise.
-        missing_mass: The part of 1 that the scores of the distinct items leave out, rounding apart: 0.0, but for a list
-            without any score above 0.
     """
 
     requests: int = attrs.field(default=1, kw_only=True)
@@ -95,7 +93,16 @@ class LongRanking(Ranking):
     unscaled: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=_strings)
     recommendation_ids: tuple[str | None, ...] = attrs.field(default=(), kw_only=True, converter=_maybe_strings)
     stopped_by: PersonalizeError | None = attrs.field(default=None, kw_only=True, converter=_without_frames)
-    missing_mass: float = attrs.field(default=0.0, kw_only=True)
+
+    @property
+    def missing_mass(self) -> float:
+        """The part of 1 that the scores leave out, rounding apart: 0.0, but where no score is above 0.
+
+        Items that ``without()`` took out are missing, too. An item that the input repeats counts once.
+        """
+        scores = dict(zip(self.item_ids, self.scores, strict=True)).values()
+        missing = 1.0 - fsum(score for score in scores if score is not None)
+        return missing if abs(missing) > HALF_UNIT * (len(scores) if self.requests == 1 else 2) else 0.0
 
 
 def chunk_size(limits: Limits, *, with_metadata: bool) -> int:
@@ -385,7 +392,6 @@ class LongPlan:
             info=info,
             requests=len(self._answers),
             stopped_by=stopped_by,
-            missing_mass=_missing(scored.values()),
             **more,
         )
 
@@ -402,12 +408,6 @@ class LongPlan:
             "error_bound": bound,
             "unscaled": [self._ids[item] for item in order if not scale.knows(item)],
         }
-
-
-def _missing(scores: Collection[float]) -> float:
-    """The part of 1 that scores leave out, rounding apart."""
-    missing = 1.0 - fsum(scores)
-    return missing if abs(missing) > HALF_UNIT * len(scores) else 0.0
 
 
 def _dealt(size: int, room: int) -> list[list[int]]:
