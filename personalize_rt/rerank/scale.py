@@ -380,18 +380,17 @@ def _estimate(low: Sequence[float], high: Sequence[float], depths: Mapping[int, 
     estimates = [-inf] * len(low)
     points: list[tuple[float, float]] = []
     unknown: list[tuple[float, int]] = []
-    deviate = NormalDist().inv_cdf
     for item, depth in depths.items():
         if isfinite(middle := (low[item] + high[item]) / 2):
             estimates[item] = middle
-            points.append((deviate(depth), middle))
+            points.append((depth, middle))
         else:
             unknown.append((depth, item))
     if unknown:
         curve = _Curve.through(points)
         unknown.sort()
         # Deeper ones lie lower, whatever the bounds of each.
-        guesses = [min(max(curve.at(deviate(depth)), low[item]), high[item]) for depth, item in unknown]
+        guesses = [min(max(curve.at(depth), low[item]), high[item]) for depth, item in unknown]
         falling = list(accumulate(guesses, min))
         rising = list(accumulate(reversed(guesses), max))[::-1]
         for (_, item), most, least in zip(unknown, falling, rising, strict=True):
@@ -399,25 +398,31 @@ def _estimate(low: Sequence[float], high: Sequence[float], depths: Mapping[int, 
     return estimates
 
 
+_deviate = NormalDist().inv_cdf
+
+
 @attrs.frozen
 class _Curve:
-    """A falling line through medians of points."""
+    """What lies at which depth: a falling line, from medians of those that are known; straight for a bell curve."""
 
     x: Sequence[float]
     y: Sequence[float]
 
     @classmethod
     def through(cls, points: list[tuple[float, float]]) -> _Curve:
+        """The line through points of a depth and a place."""
         if len(points) < 2:
             level = points[0][1] if points else 0.0
             return cls((-1.0, 1.0), (level + 1.0, level - 1.0))
         points.sort()
         bins = min(20, len(points))
         cut = [points[len(points) * n // bins : len(points) * (n + 1) // bins] for n in range(bins)]
-        x = [median(x for x, _ in some) for some in cut]
-        return cls(x, list(accumulate((median(y for _, y in some) for some in cut), min)))
+        x = [_deviate(median(depth for depth, _ in some)) for some in cut]
+        return cls(x, list(accumulate((median(place for _, place in some) for some in cut), min)))
 
-    def at(self, x: float) -> float:
+    def at(self, depth: float) -> float:
+        """The place at a depth."""
+        x = _deviate(depth)
         after = min(max(1, bisect_left(self.x, x)), len(self.x) - 1)
         start, end = self.x[after - 1], self.x[after]
         slope = (self.y[after] - self.y[after - 1]) / (end - start) if end > start else 0.0
