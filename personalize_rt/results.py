@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from math import fsum, inf, isfinite
 from types import NoneType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, cast, overload
 
 import attrs
 
@@ -156,6 +156,8 @@ class PredictedItem:
         reason: The reasons for the item, as the User-Personalization-v2 recipe gives them
             (``"Promoted item"``, ``"Exploration"``, ``"Popular item"``); empty for other recipes. ``repr`` hides other
             texts.
+        rules: The reasons for which rules of the caller moved the row here, in the order of the rules; see
+            :mod:`personalize_rt.rerank.rules`. Not part of equality, and not in the ``repr``.
     """
 
     item_id: str
@@ -163,6 +165,7 @@ class PredictedItem:
     promotion_name: str | None = None
     metadata: Metadata = attrs.field(default=_NO_METADATA, converter=_as_metadata)
     reason: tuple[str, ...] = attrs.field(default=(), converter=_strings, repr=_known_reasons)
+    rules: tuple[str, ...] = attrs.field(default=(), converter=_strings, repr=False, eq=False)
 
     __dataclass_fields__: ClassVar[Any] = _OfDataclass("__dataclass_fields__")
     __dataclass_params__: ClassVar[Any] = _OfDataclass("__dataclass_params__")
@@ -176,10 +179,13 @@ class PredictedAction:
         action_id: The action.
         score: The propensity, from 0 to 1: the probability that the user takes the action. Propensities are
             independent and do not sum to 1. ``None`` if the service sent none.
+        rules: The reasons for which rules of the caller moved the row here; not part of equality, and not in the
+            ``repr``.
     """
 
     action_id: str
     score: float | None = None
+    rules: tuple[str, ...] = attrs.field(default=(), converter=_strings, repr=False, eq=False)
 
     __dataclass_fields__: ClassVar[Any] = _OfDataclass("__dataclass_fields__")
     __dataclass_params__: ClassVar[Any] = _OfDataclass("__dataclass_params__")
@@ -251,6 +257,9 @@ class _Result(Sequence[RowT]):
     info: ResponseInfo = attrs.field(default=_NO_INFO, kw_only=True)
     degraded: bool = attrs.field(default=False, kw_only=True)
     _cause: PersonalizeError | None = attrs.field(default=None, kw_only=True, alias="cause", converter=_without_frames)
+    _rules: tuple[tuple[str, ...], ...] | None = attrs.field(
+        default=None, kw_only=True, alias="rules", converter=_reason_column
+    )
 
     @property
     def cause(self) -> PersonalizeError | None:
@@ -398,6 +407,26 @@ class _Result(Sequence[RowT]):
         check_answer(other, "other")
         return compare(self, other, k=k, p=p, labels=labels)
 
+    # Rules of the caller: one-line doors to `rerank/rules.py`.
+
+    def pin(self, places: Mapping[str, int]) -> Self:
+        """Put rows at places, from 0; see :func:`personalize_rt.rerank.rules.pin`."""
+        from personalize_rt.rerank import rules
+
+        return cast("Self", rules.pin(cast("Any", self), places))
+
+    def boost(self, factors: Mapping[str, float]) -> Self:
+        """Order by score times a factor; see :func:`personalize_rt.rerank.rules.boost`."""
+        from personalize_rt.rerank import rules
+
+        return cast("Self", rules.boost(cast("Any", self), factors))
+
+    def without(self, ids: Iterable[str]) -> Self:
+        """Take rows out; see :func:`personalize_rt.rerank.rules.without`."""
+        from personalize_rt.rerank import rules
+
+        return cast("Self", rules.without(cast("Any", self), ids))
+
     def plot_scores(self: Any, *, ax: Any = None) -> Any:
         """Draw the score at each place; see :func:`personalize_rt.notebook.plots.score_curve`."""
         from personalize_rt.notebook import plots
@@ -426,6 +455,7 @@ class _Items(_Result[PredictedItem]):
             promotion_names=self._promotion_names,
             metadata=self._metadata,
             reasons=self._reasons,
+            rules=self._rules,
         )
 
     @property
@@ -439,20 +469,40 @@ class _Items(_Result[PredictedItem]):
             None if self._promotion_names is None else self._promotion_names[index],
             _NO_METADATA if self._metadata is None else self._metadata[index],
             () if self._reasons is None else self._reasons[index],
+            () if self._rules is None else self._rules[index],
         )
 
     def _rows(self, part: slice) -> Iterator[PredictedItem]:
         # Column by column, which makes many rows quickly.
         ids, scores = self.item_ids[part], self.scores[part]
-        if self._promotion_names is self._metadata is self._reasons is None:
+        if self._promotion_names is self._metadata is self._reasons is self._rules is None:
             return map(PredictedItem, ids, scores)
         names = repeat(None) if self._promotion_names is None else self._promotion_names[part]
         metadata = repeat(_NO_METADATA) if self._metadata is None else self._metadata[part]
         reasons = repeat(()) if self._reasons is None else self._reasons[part]
-        return map(PredictedItem, ids, scores, names, metadata, reasons)
+        rules = repeat(()) if self._rules is None else self._rules[part]
+        return map(PredictedItem, ids, scores, names, metadata, reasons, rules)
 
     def _answered(self) -> tuple[object, ...]:
         return *super()._answered(), self._promotion_names, self._metadata, self._reasons
+
+    def diversify(self, *, by: str, at_most: int = 1, within: int | None = None, items: object = None) -> Self:
+        """Keep items of one kind apart; see :func:`personalize_rt.rerank.rules.diversify`."""
+        from personalize_rt.rerank import rules
+
+        return cast("Self", rules.diversify(cast("Any", self), by=by, at_most=at_most, within=within, items=items))
+
+    def mmr(self, similarity: Callable[[str, str], float], *, trade_off: float = 0.7, k: int = 25) -> Self:
+        """Choose the first ``k`` by relevance and variety; see :func:`personalize_rt.rerank.rules.mmr`."""
+        from personalize_rt.rerank import rules
+
+        return cast("Self", rules.mmr(cast("Any", self), similarity, trade_off=trade_off, k=k))
+
+    def blend(self, original: Iterable[str] | Ranking | Recommendations, weight: float) -> Self:
+        """Mix this order with that of a search; see :func:`personalize_rt.rerank.blend.blend`."""
+        from personalize_rt.rerank.blend import blend
+
+        return cast("Self", blend(cast("Any", self), original, weight))
 
     def plot_distribution(self: Any, column: str, *, items: object = None, top: int = 15, ax: Any = None) -> Any:
         """Draw the values of a metadata column; see :func:`personalize_rt.notebook.plots.metadata_distribution`."""
@@ -532,12 +582,6 @@ class Ranking(_Items):
         answered = set(self.item_ids)
         return tuple(id for id in dict.fromkeys(self._input_list) if id not in answered)
 
-    def blend(self, original: Iterable[str] | Ranking | Recommendations, weight: float) -> Ranking:
-        """Mix this order with that of a search; see :func:`personalize_rt.rerank.blend.blend`."""
-        from personalize_rt.rerank.blend import blend
-
-        return blend(self, original, weight)
-
     @classmethod
     def from_response(
         cls,
@@ -584,17 +628,18 @@ class ActionRecommendations(_Result[PredictedAction]):
     action_ids: tuple[str, ...] = attrs.field(converter=_strings)
 
     def __attrs_post_init__(self) -> None:
-        self._check_columns(scores=None if callable(self._scores) else self._scores)
+        self._check_columns(scores=None if callable(self._scores) else self._scores, rules=self._rules)
 
     @property
     def _ids(self) -> tuple[str, ...]:
         return self.action_ids
 
     def _row(self, index: int) -> PredictedAction:
-        return PredictedAction(self.action_ids[index], self.scores[index])
+        return next(self._rows(slice(index, index + 1 or None)))
 
     def _rows(self, part: slice) -> Iterator[PredictedAction]:
-        return map(PredictedAction, self.action_ids[part], self.scores[part])
+        rules = repeat(()) if self._rules is None else self._rules[part]
+        return map(PredictedAction, self.action_ids[part], self.scores[part], rules)
 
     @classmethod
     def from_response(cls, response: Mapping[str, Any], *, info: ResponseInfo | None = None) -> ActionRecommendations:

@@ -7,55 +7,50 @@ from math import log2
 from typing import Any
 
 from personalize_rt import checks
-from personalize_rt.results import PredictedItem, Ranking, Recommendations
+from personalize_rt.rerank.rules import ItemsT, rearranged
+from personalize_rt.results import Ranking, Recommendations
 
 __all__ = ["blend"]
 
 
-def blend(ranking: Ranking, original: Iterable[str] | Ranking | Recommendations, weight: float) -> Ranking:
+def blend(answer: ItemsT, original: Iterable[str] | Ranking | Recommendations, weight: float) -> ItemsT:
     """Order items by ``(1 - weight) / log2(search rank + 1) + weight / log2(personal rank + 1)``, highest first.
 
     Ranks count from 1. An item that is in only one of the two lists gets nothing from the other. Equal sums stand in
     the order of the search, then in the personal one. Weight 0 gives exactly the search order and weight 1 exactly the
     personal one; otherwise the result holds each item of either list once, and a repeated id counts at its first place.
 
-    Items that a filter removed from the ranking are still in the search order, and so in the result. To keep them out,
-    remove ``ranking.missing`` from ``original`` first.
+    What a filter, or ``without()``, removed does not come back: items in ``missing`` are left out of ``original``, and
+    stay in ``missing``.
 
     Args:
-        ranking: The personal order.
+        answer: The personal order.
         original: The item ids as the search found them, best first; or an answer that holds them. Iterated once.
-        weight: The weight of the personal ranking, from 0 to 1.
+        weight: The weight of the personal order, from 0 to 1.
 
     Returns:
-        A ranking of all items, with the personal ranking's scores, promotions, metadata, recommendation id and info.
-        The scores no longer descend. An item that only the search found has no score.
+        An answer of the same type, with the personal one's scores, promotions, metadata, recommendation id and info.
+        The scores no longer descend. An item that only the search found has no score. Each row at another place than
+        in the personal order says so in its ``rules``.
 
     Raises:
         ValidationError: ``weight`` is not a number from 0 to 1, or ``original`` is not a list of item ids.
     """
     share = checks.number(weight, "weight", "a number from 0 (search) to 1 (personal)", lambda it: 0 <= it <= 1)
     search = _checked_items(original)
+    changes: dict[str, Any] = {}
+    if isinstance(answer, Ranking):
+        missing = answer.missing
+        gone = set(missing)
+        search = tuple(id for id in search if id not in gone)
+        changes["input_list"] = (*search, *missing)
     if share == 0:
         order: Sequence[str] = search
     elif share == 1:
-        order = ranking.item_ids
+        order = answer.item_ids
     else:
-        order = _mixed(_ranks(search), _ranks(ranking.item_ids), share)
-    rows = {item.item_id: item for item in reversed(ranking)}
-    items = [rows.get(id) or PredictedItem(id) for id in order]
-    return Ranking(
-        order,
-        scores=[item.score for item in items],
-        promotion_names=[item.promotion_name for item in items],
-        metadata=[item.metadata for item in items],
-        reasons=[item.reason for item in items],
-        input_list=search,
-        recommendation_id=ranking.recommendation_id,
-        info=ranking.info,
-        degraded=ranking.degraded,
-        cause=ranking.cause,
-    )
+        order = _mixed(_ranks(search), _ranks(answer.item_ids), share)
+    return rearranged(answer, order, {}, f"blended with the search, weight {share:g}", once=True, **changes)
 
 
 def _mixed(search: Mapping[str, int], personal: Mapping[str, int], share: float) -> list[str]:

@@ -26,7 +26,7 @@ import attrs
 from personalize_rt import checks
 from personalize_rt.errors import PersonalizeError, ValidationError
 from personalize_rt.limits import Limits
-from personalize_rt.rerank.scale import HALF_UNIT, Part, Scale, in_order
+from personalize_rt.rerank.scale import HALF_UNIT, Part, Scale
 from personalize_rt.results import Metadata, Ranking, ResponseInfo
 
 __all__ = ["Chunk", "LongPlan", "LongRanking", "chunk_size"]
@@ -68,10 +68,12 @@ class LongRanking(Ranking):
     service would give them for so many items, but not rounded. Each answer has its own ``recommendation_id``, so the
     ranking has none (``recommendation_ids`` has one for each item), unless one request was enough.
 
-    Two items of one answer stand in the service's own order. Of two items that no answer holds together, and that are
-    not in ``unscaled``, the one with the higher logit stands first, unless their logits differ by less than
-    ``error_bound``. That is certain if the service's answers agree with each other; if not, the bound covers the
-    disagreement that was seen.
+    Two items of one answer stand in the service's own order, unless other answers contradict it. Of any two items that
+    are not in ``unscaled``, the one with the higher logit stands first, unless their logits differ by less than
+    ``error_bound``. That is certain when the service's answers agree with each other. Where they do not, the bound is
+    an estimate, made from how much they disagree of the items that they share; it is meant to hold for 99 lists in 100.
+
+    Items that no answer tells apart have equal scores and stand in the order of the input, as they would in one answer.
 
     Attributes:
         requests: The number of answered requests; ``info.attempts`` counts those that failed as well.
@@ -81,8 +83,8 @@ class LongRanking(Ranking):
             rounded to 0, or nothing ties their answer to the others. Their places are estimated from the order of their
             answer and the likely distribution of scores; a score of 0.0 marks them.
         recommendation_ids: For each row, the id of an answer that held the item, to send back with events about it.
-        stopped_by: The error that ended the attempts to make the ranking more exact, or ``None`` when all requests
-            were answered.
+        stopped_by: The error for which a less exact ranking was accepted: that of a request which was to make it more
+            exact; or a ``ValidationError`` of ``max_requests``, which forbade such requests. ``None`` otherwise.
     """
 
     requests: int = attrs.field(default=1, kw_only=True)
@@ -90,6 +92,16 @@ class LongRanking(Ranking):
     unscaled: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=_strings)
     recommendation_ids: tuple[str | None, ...] = attrs.field(default=(), kw_only=True, converter=_maybe_strings)
     stopped_by: PersonalizeError | None = attrs.field(default=None, kw_only=True, converter=_without_frames)
+
+    @property
+    def missing_mass(self) -> float:
+        """The part of 1 that the scores leave out, rounding apart: 0.0, but where no score is above 0.
+
+        Items that ``without()`` took out are missing, too. An item that the input repeats counts once.
+        """
+        scores = dict(zip(self.item_ids, self.scores, strict=True)).values()
+        missing = 1.0 - fsum(score for score in scores if score is not None)
+        return missing if abs(missing) > HALF_UNIT * (len(scores) if self.requests == 1 else 2) else 0.0
 
 
 def chunk_size(limits: Limits, *, with_metadata: bool) -> int:
@@ -139,12 +151,18 @@ class LongPlan:
         self._size = size
         self._room = size - max(1, min(_PIVOTS, size // 4))  # for the items of a tail
         self._chunks = _dealt(len(self._ids), size)
+        self._given = max_requests
         self._usual, self._most = self._requests(max_requests)
         self._with_metadata = with_metadata
         self._round = 0
+        self._short = 0  # requests that are needed, and that the budget does not allow
         self._answers: list[Ranking] = []
         self._parts: list[Part] = []
-        self._blinding: set[int] = set()
+        # Items far above all others of an answer, and items that may be so: an answer with such a head says nothing of
+        # what stands next to it. Both are kept out of the requests that tie chunks, and are ranked among themselves.
+        self._heads: set[int] = set()
+        self._suspects: set[int] = set()
+        self._leaders: list[list[int]] = []
         self._scale: Scale | None = None
         self._asked: set[frozenset[int]] = set()
 
@@ -175,17 +193,21 @@ class LongPlan:
     def next(self) -> list[Chunk]:
         """The next requests, to be sent at the same time; empty when the ranking is ready."""
         self._round += 1
+        self._short = 0
         if self._round == 1:
             asked = [self._chunk(items, needed=True) for items in self._chunks]
         elif len(self._chunks) == 1 or self._round > _ROUNDS:
             asked = []
         elif self._round == 2:
-            ties = self._ties([[item for item in _firm(part) if item not in self._blinding] for part in self._parts])
-            tails = self._tails_by_depth(len(ties))
+            ties = self._ties([self._usable(_firm(part)) for part in self._parts])
+            leaders = self._among_leaders(len(ties))
+            tails = self._tails_by_depth(len(ties) + len(leaders))
             self._asked.update(map(frozenset, tails))
-            asked = [self._chunk(items, needed=True) for items in ties] + [self._chunk(items) for items in tails]
+            asked = [self._chunk(items, needed=True) for items in ties]
+            asked += [self._chunk(items) for items in (*leaders, *tails)]
         else:
-            asked = [self._chunk(items) for items in self._again()]
+            leaders = self._among_leaders(0)
+            asked = [self._chunk(items) for items in (*leaders, *self._again(len(leaders)))]
         self._usual -= len(asked)
         self._most -= len(asked)
         return asked
@@ -200,7 +222,11 @@ class LongPlan:
         part = Part(tuple(scored), tuple(scored.values()))
         self._answers.append(answer)
         self._parts.append(part)
-        self._blinding.update(_far_above(part))
+        if heads := _far_above(part):
+            self._heads.update(heads)
+            if self._round == 1:
+                first = part.items[: min(_few(part), _tops(len(self._chunks), self._size))]
+                self._suspects.update(first)
 
     def _chunk(self, items: Iterable[int], *, needed: bool = False) -> Chunk:
         # In input order, since the service keeps it among items of equal score.
@@ -218,6 +244,40 @@ class LongPlan:
             for bundle in bundles
         ]
 
+    def _usable(self, items: Iterable[int]) -> list[int]:
+        """The items that hide no others in a request."""
+        return [item for item in items if item not in self._heads and item not in self._suspects]
+
+    def _among_leaders(self, others: int) -> list[list[int]]:
+        """Requests that rank the first items of all chunks, where some may be too far above their chunk to tie it.
+
+        The first time they hold all of them; then, without those that turned out to hide the others, what is left.
+        """
+        if not self._heads:
+            return []
+        first = not self._leaders
+        if first:
+            self._leaders = asked = self._ties([part.items for part in self._parts])
+        else:
+            knows = self._scaled().knows
+            self._suspects = {item for item in self._suspects - self._heads if not knows(item)}
+            left = [[item for item in items if item not in self._heads] for items in self._leaders]
+            asked = [
+                items
+                for items, before in zip(left, self._leaders, strict=True)
+                if 1 < len(items) < len(before) and not self._suspects.isdisjoint(items)
+            ]
+            self._leaders = left
+        if self._given is None:
+            self._usual += len(asked)
+            self._most += len(asked)
+        allowed = asked[: max(0, self._most - others)]
+        if len(allowed) < len(asked):
+            self._short += len(asked) - len(allowed)
+            if first:
+                self._leaders = []
+        return allowed
+
     def _tails_by_depth(self, ties: int) -> list[list[int]]:
         """Plan requests for items with small scores, grouped by their depth in their chunks."""
         deep: list[tuple[float, int, float]] = []
@@ -225,29 +285,32 @@ class LongPlan:
             deep += [
                 ((place + 0.5) / len(part.items), item, HALF_UNIT / score if score else inf)
                 for place, (item, score) in enumerate(zip(part.items, part.scores, strict=True))
-                if item not in self._blinding
+                if item not in self._heads and item not in self._suspects
             ]
         deep.sort()
         placed, wrong = [item for _, item, _ in deep], [one for _, _, one in deep]
         good, poor = (-(-sum(one > limit for one in wrong) // self._room) for limit in (_GOOD, _POOR))
         requests = max(min(good, self._usual - ties), min(poor, self._most - ties))
+        self._short += max(0, poor - requests)
         dull = [place for place, one in enumerate(wrong) if one > _GOOD]
         if len(dull) > requests * self._room:  # the worst of them
             dull = sorted(sorted(dull, key=lambda place: (wrong[place], place))[len(dull) - requests * self._room :])
         ends = [len(dull) * n // requests for n in range(requests + 1)] if requests else []
         return [self._tail(dull[start:end], placed) for start, end in pairwise(ends)]
 
-    def _again(self) -> list[list[int]]:
+    def _again(self, others: int) -> list[list[int]]:
         """Plan the next requests: tie groups that are not tied yet, else rank inexact items again."""
+        usual, most = self._usual - others, self._most - others
         scale = self._scaled()
         firm: dict[int, dict[int, None]] = {}
         for part, group in zip(self._parts, scale.groups, strict=True):
-            firm.setdefault(group, {}).update((item, None) for item in _firm(part) if item not in self._blinding)
+            firm.setdefault(group, {}).update(dict.fromkeys(self._usable(_firm(part))))
         if ties := self._ties([sorted(items, key=lambda item: -scale.places[item]) for items in firm.values()]):
-            return ties[: self._most]
-        placed = list({item: None for part in self._parts for item in part.items if item not in self._blinding})
+            self._short += max(0, len(ties) - max(0, most))
+            return ties[: max(0, most)]
+        placed = self._usable({item: None for part in self._parts for item in part.items})
         placed.sort(key=lambda item: -scale.places[item])
-        wrong = [scale.half_width(item) for item in placed]
+        wrong = [scale.coarseness[item] for item in placed]
         slices: list[list[int]] = [[]]
         for place in range(len(placed) - 1, -1, -1):  # from the end: the lowest items are the least exact
             if wrong[place] > _GOOD:
@@ -258,11 +321,14 @@ class LongPlan:
                 slices[-1].append(place)
         # A request that was made before would not help now either.
         tails = [tuple(self._tail(sorted(places), placed)) for places in slices if places]
-        news = {tail: max(map(scale.half_width, tail)) for tail in tails if frozenset(tail) not in self._asked}
+        tails = [tail for tail in tails if frozenset(tail) not in self._asked]
+        news = {tail: max(scale.coarseness[item] for item in tail) for tail in tails}
         worst = sorted(news, key=lambda tail: -news[tail])
         self._asked.update(map(frozenset, worst))
         poor = sum(one > _POOR for one in news.values())
-        return [list(tail) for tail in worst[: max(min(len(worst), self._usual), min(poor, self._most), 0)]]
+        allowed = max(min(len(worst), usual), min(poor, most), 0)
+        self._short += max(0, poor - allowed)
+        return [list(tail) for tail in worst[:allowed]]
 
     def _tail(self, places: Sequence[int], placed: Sequence[int]) -> list[int]:
         """A request for the items at these places and for the pivots, the items just above them."""
@@ -281,6 +347,13 @@ class LongPlan:
             elapsed: Seconds that the requests took.
             stopped_by: The error for which answers are missing.
         """
+        if stopped_by is None and self._short and self._given is not None:
+            stopped_by = ValidationError(
+                f"max_requests is {self._given:,}: {self._short:,} more would have made the ranking more exact; "
+                "error_bound and unscaled say what it lacks",
+                parameter="max_requests",
+                limit=self._given + self._short,
+            )
         infos = [answer.info for answer in self._answers]
         sources = {info.source for info in infos}
         info = ResponseInfo(
@@ -323,18 +396,14 @@ class LongPlan:
     def _merged(self) -> tuple[dict[str, float], dict[str, Any]]:
         """The scored items in order with their scores, and the attributes ``error_bound`` and ``unscaled``."""
         scale = self._scaled()
-        order = in_order(self._parts, scale.places)
-        top = max(scale.places, default=0.0)
-        total = fsum(exp(scale.places[item] - top) for item in order)
-        scored: dict[str, float] = {}
-        score = 1.0
-        for item in order:
-            # If answers contradict each other, the item before this one may have a lower estimate.
-            score = min(score, exp(scale.places[item] - top) / total)
-            scored[self._ids[item]] = score
-        widths = sorted((scale.half_width(item) for item in order if scale.knows(item)), reverse=True)
+        order, bound = scale.ordered(self._parts)
+        top = max(order.values(), default=0.0)
+        powers = [exp(place - top) for place in order.values()]
+        # Where no answer has a score above 0, there is nothing to share.
+        total = fsum(powers) if any(map(_firm, self._parts)) else inf
+        scored = {self._ids[item]: power / total for item, power in zip(order, powers, strict=True)}
         return scored, {
-            "error_bound": max(sum(widths[:2]), scale.disagreement),
+            "error_bound": bound,
             "unscaled": [self._ids[item] for item in order if not scale.knows(item)],
         }
 
@@ -369,11 +438,14 @@ def _firm(part: Part) -> list[int]:
     return [item for item, score in zip(part.items, part.scores, strict=True) if score > HALF_UNIT]
 
 
+def _few(part: Part) -> int:
+    return max(1, len(part.items) // _FEW)
+
+
 def _far_above(part: Part) -> list[int]:
     """The first few items of a ranking, if they are so far above the others that rounding blurs the others' scores."""
-    few = max(1, len(part.items) // _FEW)
     last = 0
-    for place, (score, after) in enumerate(pairwise(part.scores[: few + 1]), start=1):
+    for place, (score, after) in enumerate(pairwise(part.scores[: _few(part) + 1]), start=1):
         if max(after, HALF_UNIT) < _GAP * score:
             last = place
     return list(part.items[:last])

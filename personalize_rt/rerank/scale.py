@@ -1,29 +1,43 @@
-"""Puts the scores of several rankings on one logarithmic scale, with error bounds. Items are numbers here.
+"""Scores of several rankings on one logarithmic scale, with bounds. Pure, and by item numbers.
 
 A score is a softmax over the list that was ranked: ``score(i) = exp(logit(i)) / Z``, where ``Z`` differs from list to
-list and the logits do not. So the scores of two rankings differ by one factor, and any item in both tells which.
+list and the logits do not. So two rankings that share items differ by one factor, and each item that both score tells
+it.
 
-Scores arrive rounded to 7 decimals (service.md section 4), which leaves an interval: for a score *s*,
-``logit - ln Z`` lies between ``ln (s - half a unit)`` and ``ln (s + half a unit)``; for a score of 0 there is no lower
-end. The rest is interval arithmetic, so the bounds hold if the answers agree with each other. If they do not (the user
-did something between two of them), an interval spans the disagreement.
+Scores arrive rounded to 7 decimals (service.md section 4), which leaves an interval: a score *s* says that
+``logit - ln Z`` lies between ``ln (s - half a unit)`` and ``ln (s + half a unit)``; a score of 0 has no lower end. As
+long as the intervals of all answers agree, what follows is arithmetic of intervals, and the bounds are certain.
+
+Where they do not agree (another replica, an event in between), the answers are measurements: ``ln Z`` is a robust least
+squares estimate over the shared items, an item's logit a weighted mean, and the deviation of one measurement is seen
+from how much shared items disagree. The bounds then hold for normal errors, with a probability of 99 percent for the
+whole list.
 """
 
 from __future__ import annotations
 
-import heapq
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
-from itertools import pairwise
-from math import fsum, inf, isfinite, log
-from statistics import NormalDist
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
+from math import inf, isfinite, log, sqrt
+from statistics import NormalDist, median
 
 import attrs
 
+from personalize_rt.rerank.noise import Fit, quantile
+from personalize_rt.rerank.order import Graph, in_order
+
 __all__ = ["HALF_UNIT", "Part", "Scale", "in_order"]
 
-# Half of the last decimal, and a little more for floats that are not exact.
+# Half of the last decimal, and a little for what a float cannot hold exactly.
 HALF_UNIT = 5e-8 * (1 + 1e-6)
+
+# The widest range of the differences between hundreds of pairs of normal values, in deviations of one of them.
+_WIDEST = 9.0
+
+# Pairs of equal scores that are no coincidence.
+_SURELY_EQUAL = 3
 
 Interval = tuple[float, float]
 _ANYWHERE: Interval = (-inf, inf)
@@ -54,21 +68,34 @@ class Part:
 
 @attrs.frozen(eq=False)
 class Scale:
-    """The logit of each item: interval and estimate.
+    """Where each item lies.
 
     Attributes:
-        low: The lower bound of each item's logit; ``-inf`` when there is none.
-        high: The upper bound; ``inf`` when there is none.
-        places: The estimate of each item's logit, which need not have a finite interval; ``-inf`` for an item without
+        low: The lower end of each item's logit; ``-inf`` where there is none.
+        high: The upper end; ``inf`` where there is none.
+        places: An estimate of each item's logit, also for items without a finite interval; ``-inf`` for those without
             a score.
-        groups: The number of each ranking's group. Rankings of one group are on one scale; group 0 has the most items.
-        disagreement: The largest difference between two rankings beyond what rounding explains; 0.0 when there is none.
+        depths: How deep each item lies in the list, from 0 to 1, by the order of the rankings alone.
+        coarseness: By how much rounding may have moved each item's estimate: the part of its half width that is not
+            noise; ``inf`` when nobody knows.
+        groups: For each ranking, which of them it is on one scale with; 0 is the scale of most items.
+        graph: What the rankings say of the order.
+        noise: The deviation of one answer's logit of an item, as far as rounding does not explain it: 0.0 when
+            rounding explains all.
+        margin: How far one answer's logit of an item may be off by that noise.
+        disagreement: How far two rankings are apart, at most, where they tell of the same item: 0.0 when rounding
+            explains it.
     """
 
     low: Sequence[float]
     high: Sequence[float]
     places: Sequence[float]
+    depths: Mapping[int, float]
+    coarseness: Sequence[float]
     groups: Sequence[int]
+    graph: Graph
+    noise: float = 0.0
+    margin: float = 0.0
     disagreement: float = 0.0
 
     @classmethod
@@ -76,50 +103,108 @@ class Scale:
         """Put rankings on one scale.
 
         Args:
-            parts: The rankings; the first ones cover the list, each with a random sample of it.
-            size: The number of items.
+            parts: The rankings; those that come first cover the list, each with a like sample of it.
+            size: How many items there are.
         """
-        low, high, estimates = [-inf] * size, [inf] * size, [-inf] * size
-        groups, disagreement = _groups(parts)
+        shared = _shared(parts)
+        groups, apart = _groups(parts, shared)
+        graph = Graph.of(parts)
+        low, high = [-inf] * size, [inf] * size
         for group in groups:
             offset = (0.0, 0.0) if group is groups[0] else _offset(group, parts, low, high)
-            middle = _middle(offset)
-            for number, shift in group.items():
-                part, centre = parts[number], _middle(shift) + middle
-                least, most = shift[0] + offset[0], shift[1] + offset[1]
-                for item, below, above in zip(part.items, part.low, part.high, strict=True):
-                    # Not min() and max(), which take four times as long: there are thousands of items.
-                    if (edge := least + below) > low[item]:
-                        low[item] = edge
-                    if (edge := most + above) < high[item]:
-                        high[item] = edge
-                    if below > -inf and estimates[item] == -inf:
-                        estimates[item] = centre + (below + above) / 2
-        for item in [item for item, (least, most) in enumerate(zip(low, high, strict=True)) if least > most]:
-            low[item], high[item] = high[item], low[item]
-            disagreement = max(disagreement, high[item] - low[item])
-        for part in (*parts, *parts):  # twice, since one ranking may narrow an interval that another one uses
-            _use_order(part, low, high)
-        _estimate(parts, low, high, estimates)
+            _intersect(group, offset, parts, low, high)
+        # A ranking is ordered by its logits, also where scores are equal: no item lies above one that is before it.
+        above, below = graph.lowest(high), graph.highest(low)
+        apart = max(apart, *(below[item] - above[item] for item in graph.sequence), 0.0)
+        noise = margin = disagreement = 0.0
+        coarse: dict[int, float] = {}
+        if apart <= 0.0:
+            for item in graph.sequence:
+                low[item], high[item] = below[item], above[item]
+        else:
+            low, high = [-inf] * size, [inf] * size
+            fits = [Fit.of(group, parts, shared) for group in groups]
+            disagreement = max(apart, *(fit.disagreement for fit in fits))
+            noise = max(fits[0].noise, disagreement / _WIDEST)
+            margin = quantile(sum(len(part.items) for part in parts)) * noise
+            for fit in fits:
+                offset = (0.0, 0.0)
+                if fit is not fits[0]:
+                    exactly = {number: (shift, shift) for number, shift in fit.shifts.items()}
+                    offset = _offset(exactly, parts, low, high, margin)
+                coarse |= _average(fit, offset, parts, noise, margin, low, high)
+            for part in (*parts, *parts):  # again, since what one ranking says of an item matters to another
+                _use_order(part, low, high, sqrt(2.0) * margin)
+        depths = _depths(parts)
+        halves = [(most - least) / 2 for least, most in zip(low, high, strict=True)]
+        coarseness = [min(half, coarse.get(item, inf)) for item, half in enumerate(halves)]
         of_part = {number: place for place, group in enumerate(groups) for number in group}
-        return cls(low, high, estimates, [of_part[number] for number in range(len(parts))], disagreement)
+        numbers = [of_part[number] for number in range(len(parts))]
+        places = _estimate(low, high, depths)
+        return cls(low, high, places, depths, coarseness, numbers, graph, noise, margin, disagreement)
 
     def knows(self, item: int) -> bool:
-        """Tell whether both bounds of an item are known."""
+        """Whether an item has its place on the scale."""
         return isfinite(self.low[item]) and isfinite(self.high[item])
 
     def half_width(self, item: int) -> float:
-        """The largest error of an item's estimate; ``inf`` when a bound is unknown."""
+        """By how much the logit of an item may differ from its estimate; ``inf`` when nobody knows."""
         return (self.high[item] - self.low[item]) / 2
+
+    def ordered(self, parts: Sequence[Part]) -> tuple[dict[int, float], float]:
+        """All items of the rankings, best first, each with a place that agrees with the order; and the bound of it."""
+        keys = self.graph.agreed(self.places, self.knows)
+        widths = sorted((self.half_width(item) for item in keys if self.knows(item)), reverse=True)
+        bound = max(sum(widths[:2]), self.disagreement)
+        if not self.margin:
+            bound = self._make_level(keys, parts, bound)
+        depths = {item: 0.0 if self.knows(item) else depth for item, depth in self.depths.items()}
+        return self.graph.ordered(keys, depths), bound
+
+    def _make_level(self, keys: dict[int, float], parts: Sequence[Part], bound: float) -> float:
+        """Give one key to items that are equal, as far as anybody sees; the bound with what this may hide.
+
+        Such items stand closer together than they are known, and further from all others; and wherever two of them
+        stand side by side in a ranking, which happens, their scores are equal.
+        """
+        items = sorted(filter(self.knows, keys), key=keys.__getitem__)
+        level_of: dict[int, int] = {}
+        levels: list[list[int]] = []
+        for item in items:
+            last = levels[-1][-1] if levels else item
+            if not levels or keys[item] - keys[last] > self.half_width(item) + self.half_width(last):
+                levels.append([])
+            levels[-1].append(item)
+            level_of[item] = len(levels) - 1
+        equal: Counter[int] = Counter()
+        unequal: set[int] = set()
+        for part in parts:
+            for (one, first), (other, second) in pairwise(zip(part.items, part.scores, strict=True)):
+                if (number := level_of.get(one)) is not None and number == level_of.get(other):
+                    if first == second:
+                        equal[number] += 1
+                    else:
+                        unequal.add(number)
+        for number in equal.keys() - unequal:
+            level = levels[number]
+            apart = keys[level[-1]] - keys[level[0]]
+            most = sum(sorted(map(self.half_width, level))[-2:])
+            if apart <= most and (equal[number] >= _SURELY_EQUAL or apart + most <= bound):
+                keys.update(dict.fromkeys(level, (keys[level[-1]] + keys[level[0]]) / 2))
+                bound = max(bound, apart + most)
+        return bound
+
+
+# Answers that agree: intervals.
 
 
 def _both(one: Interval, other: Interval) -> Interval:
-    """The intersection of two intervals. Its ends are swapped if the intervals do not overlap."""
+    """What two intervals have in common; where that is nothing, the ends are the wrong way round."""
     return max(one[0], other[0]), min(one[1], other[1])
 
 
 def _ordered(interval: Interval) -> Interval:
-    """Put the ends of an interval in order. One with swapped ends becomes the gap between disagreeing answers."""
+    """An interval for certain: where answers disagree, what lies between the furthest of them."""
     low, high = interval
     return interval if low <= high else (high, low)
 
@@ -131,18 +216,19 @@ def _middle(interval: Interval) -> float:
     return high if isfinite(high) else 0.0
 
 
-def _groups(parts: Sequence[Part]) -> tuple[list[dict[int, Interval]], float]:
-    """Group rankings that are tied by shared items, each with its ``ln Z``; and measure their largest disagreement.
+Shared = Sequence[dict[int, list[tuple[int, int]]]]
 
-    The group with the most items comes first.
+
+def _groups(parts: Sequence[Part], shared: Shared) -> tuple[list[dict[int, Interval]], float]:
+    """Rankings that shared items put on one scale, each with its ``ln Z``; and how far they are from agreeing.
+
+    The group of most items comes first.
     """
-    shared = _shared(parts)
-    disagreement = 0.0
+    apart = 0.0
     waiting: dict[int, Interval] = dict.fromkeys(range(len(parts)), _ANYWHERE)
     groups: list[dict[int, Interval]] = []
     while waiting:
-        # The ranking with the most shared items begins. Then always the one whose ln Z is known best, since rankings
-        # that are placed through it inherit its uncertainty.
+        # What shares most begins, and the best known comes next: what is placed through it inherits its uncertainty.
         number, shift = max(waiting, key=lambda number: len(shared[number])), (0.0, 0.0)
         anew: dict[int, Interval] = dict.fromkeys(waiting, _ANYWHERE)
         waiting = anew
@@ -164,15 +250,15 @@ def _groups(parts: Sequence[Part]) -> tuple[list[dict[int, Interval]], float]:
             number = min(waiting, key=lambda number: _width(waiting[number]), default=-1)
             if number < 0 or not isfinite(_width(waiting[number])):
                 break
-            disagreement = max(disagreement, waiting[number][0] - waiting[number][1])
+            apart = max(apart, waiting[number][0] - waiting[number][1])
             shift = _ordered(waiting[number])
         groups.append(group)
     groups.sort(key=lambda group: -len({item for number in group for item in parts[number].items}))
-    return groups, disagreement
+    return groups, apart
 
 
-def _shared(parts: Sequence[Part]) -> list[dict[int, list[tuple[int, int]]]]:
-    """For each ranking, the places of its shared items, each with all rankings and places that have the item."""
+def _shared(parts: Sequence[Part]) -> Shared:
+    """For each ranking, the places of the items that others have, too; and where they have them."""
     count = Counter(item for part in parts for item in part.items)
     where: dict[int, list[tuple[int, int]]] = {item: [] for item, times in count.items() if times > 1}
     for number, part in enumerate(parts):
@@ -186,90 +272,158 @@ def _width(interval: Interval) -> float:
     return abs(interval[1] - interval[0])
 
 
-def _offset(group: dict[int, Interval], parts: Sequence[Part], low: Sequence[float], high: Sequence[float]) -> Interval:
-    """The interval of a group's offset on the scale of the groups before it, as far as scores of 0 bound it."""
-    interval = _ANYWHERE
-    for number, (least, most) in group.items():
+def _offset(
+    group: dict[int, Interval], parts: Sequence[Part], low: Sequence[float], high: Sequence[float], slack: float = 0.0
+) -> Interval:
+    """Where a group lies on the scale of those before it: scores of 0 say that it is below, or above."""
+    least, most = _ANYWHERE
+    for number, shift in group.items():
         part = parts[number]
         for item, below, above in zip(part.items, part.low, part.high, strict=True):
-            interval = _both(interval, (low[item] - most - above, high[item] - least - below))
-    return _ordered(interval)
+            least, most = _both((least, most), (low[item] - shift[1] - above, high[item] - shift[0] - below))
+    return _ordered((least - slack, most + slack))
 
 
-def _use_order(part: Part, low: list[float], high: list[float]) -> None:
-    """Narrow intervals by the order of a ranking: no item has a higher logit than one before it."""
+def _intersect(
+    group: dict[int, Interval], offset: Interval, parts: Sequence[Part], low: list[float], high: list[float]
+) -> None:
+    """Narrow each item's interval to what the rankings of a group say of it."""
+    for number, shift in group.items():
+        part = parts[number]
+        least, most = shift[0] + offset[0], shift[1] + offset[1]
+        for item, below, above in zip(part.items, part.low, part.high, strict=True):
+            # Comparisons: a call of min or max takes four times as long, and there are thousands of items.
+            if (edge := least + below) > low[item]:
+                low[item] = edge
+            if (edge := most + above) < high[item]:
+                high[item] = edge
+
+
+# Answers that do not agree: measurements.
+
+
+def _average(
+    fit: Fit,
+    offset: Interval,
+    parts: Sequence[Part],
+    noise: float,
+    margin: float,
+    low: list[float],
+    high: list[float],
+) -> dict[int, float]:
+    """Give each item that a group scores above 0 an interval around its weighted mean; and say what rounding adds."""
+    variance = noise * noise
+    deviations = margin / noise if noise else 0.0
+    sums: dict[int, list[float]] = {}
+    for number, shift in fit.shifts.items():
+        part = parts[number]
+        error = variance + fit.errors[number] ** 2
+        for item, below, above in zip(part.items, part.low, part.high, strict=True):
+            if below > -inf:
+                rounded = (above - below) / 2
+                weight = 1 / (variance + rounded * rounded / 3 + 1e-18)
+                one = (weight, weight * (shift + (below + above) / 2), weight * rounded, weight * weight * error)
+                if item in sums:
+                    sums[item] = [old + new for old, new in zip(sums[item], one, strict=True)]
+                else:
+                    sums[item] = list(one)
+            elif (edge := shift + offset[1] + above + margin) < high[item]:
+                high[item] = edge
+    for item, (weight, value, rounded, error) in sums.items():
+        middle, half = value / weight, rounded / weight + deviations * sqrt(error) / weight
+        here = middle - half + offset[0], middle + half + offset[1]
+        # Where the order of two answers is the other way round, an item may be above what its scores of 0 allow.
+        low[item], high[item] = _ordered(_both((low[item], high[item]), here))
+    return {item: rounded / weight for item, (weight, _, rounded, _) in sums.items()}
+
+
+# Both.
+
+
+def _use_order(part: Part, low: list[float], high: list[float], slack: float) -> None:
+    """A ranking is ordered by its logits, also where scores are equal: no item lies above one that is before it.
+
+    Where measurements are noisy, it may lie above by ``slack``.
+    """
     most = inf
     for item in part.items:
         if low[item] <= most < high[item]:
             high[item] = most
-        else:  # its bound is lower already, or the answers disagree
-            most = high[item]
+        elif (end := high[item] + slack) < most or low[item] > most:
+            most = end  # it is lower, or the answers disagree and the order begins anew
     least = -inf
     for item in reversed(part.items):
         if low[item] < least <= high[item]:
             low[item] = least
+        elif (start := low[item] - slack) > least or high[item] < least:
+            least = start
+
+
+def _depths(parts: Sequence[Part]) -> dict[int, float]:
+    """How deep each item lies in its ranking, from 0 to 1: as deep as in the whole list, since chunks are alike.
+
+    What later rankings say of the order of their items is put in by dealing out their depths in that order.
+    """
+    depths: dict[int, float] = {}
+    for part in parts:
+        known = sorted(depths[item] for item in part.items if item in depths)
+        if len(known) == len(part.items):
+            depths.update(zip(part.items, known, strict=True))
         else:
-            least = low[item]
+            for place, item in enumerate(part.items):
+                depths.setdefault(item, (place + 0.5) / len(part.items))
+    return depths
 
 
-def _estimate(parts: Sequence[Part], low: Sequence[float], high: Sequence[float], estimates: list[float]) -> None:
-    """Estimate logits: the middle of an interval, or without a bound, a normal quantile fitted to the others."""
-    depth: dict[int, float] = {}
-    for part in parts:
-        for place, item in enumerate(part.items):
-            depth.setdefault(item, (place + 0.5) / len(part.items))
-    known = [item for item in depth if isfinite(low[item]) and isfinite(high[item])]
-    for item in known:
-        estimates[item] = (low[item] + high[item]) / 2
-    unknown = [item for item in depth if estimates[item] == -inf]
+def _estimate(low: Sequence[float], high: Sequence[float], depths: Mapping[int, float]) -> list[float]:
+    """The middle of each interval; where an end is missing, what the items that are known have at such a depth."""
+    estimates = [-inf] * len(low)
+    points: list[tuple[float, float]] = []
+    unknown: list[tuple[float, int]] = []
+    for item, depth in depths.items():
+        if isfinite(middle := (low[item] + high[item]) / 2):
+            estimates[item] = middle
+            points.append((depth, middle))
+        else:
+            unknown.append((depth, item))
     if unknown:
-        quantile = NormalDist().inv_cdf
-        deviates = {item: -quantile(depth[item]) for item in (*known, *unknown)}
-        slope, level = _line([(deviates[item], estimates[item]) for item in known])
-        for item in unknown:
-            estimates[item] = level + slope * deviates[item]
-    for item in unknown:
-        estimates[item] = min(max(estimates[item], low[item]), high[item])
-    # Move guessed estimates so that they do not contradict the order of a ranking.
-    guessed = depth.keys() - known
-    for part in parts:
-        least = -inf
-        for item in reversed(part.items):
-            if item in guessed:
-                estimates[item] = max(estimates[item], least)
-            least = max(least, estimates[item])
+        curve = _Curve.through(points)
+        unknown.sort()
+        # Deeper ones lie lower, whatever the bounds of each.
+        guesses = [min(max(curve.at(depth), low[item]), high[item]) for depth, item in unknown]
+        falling = list(accumulate(guesses, min))
+        rising = list(accumulate(reversed(guesses), max))[::-1]
+        for (_, item), most, least in zip(unknown, falling, rising, strict=True):
+            estimates[item] = min(max((most + least) / 2, low[item]), high[item])
+    return estimates
 
 
-def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Fit a line to points: its slope, at least 0, and its intercept."""
-    if not points:
-        return 1.0, 0.0
-    x, y = (fsum(column) / len(points) for column in zip(*points, strict=True))
-    spread = fsum((one - x) ** 2 for one, _ in points)
-    slope = fsum((one - x) * (two - y) for one, two in points) / spread if spread else 1.0
-    slope = max(slope, 0.0)
-    return slope, y - slope * x
+_deviate = NormalDist().inv_cdf
 
 
-def in_order(parts: Sequence[Part], places: Sequence[float]) -> list[int]:
-    """Merge the rankings into one order, best first, that keeps the order of each; contradictions go by ``places``."""
-    waits = [0] * len(places)
-    follows: list[list[int]] = [[] for _ in places]
-    for part in parts:
-        for item, after in pairwise(part.items):
-            follows[item].append(after)
-            waits[after] += 1
-    scored = dict.fromkeys(item for part in parts for item in part.items)
-    ready = [(-places[item], item) for item in scored if not waits[item]]
-    heapq.heapify(ready)
-    # If rankings contradict each other, no item may be ready: then the best of the others comes next.
-    best = iter(sorted(scored, key=lambda item: -places[item]))
-    done: dict[int, None] = {}
-    while len(done) < len(scored):
-        item = heapq.heappop(ready)[1] if ready else next(item for item in best if item not in done)
-        done[item] = None
-        for after in follows[item]:
-            waits[after] -= 1
-            if not waits[after] and after not in done:
-                heapq.heappush(ready, (-places[after], after))
-    return list(done)
+@attrs.frozen
+class _Curve:
+    """What lies at which depth: a falling line, from medians of those that are known; straight for a bell curve."""
+
+    x: Sequence[float]
+    y: Sequence[float]
+
+    @classmethod
+    def through(cls, points: list[tuple[float, float]]) -> _Curve:
+        """The line through points of a depth and a place."""
+        if len(points) < 2:
+            level = points[0][1] if points else 0.0
+            return cls((-1.0, 1.0), (level + 1.0, level - 1.0))
+        points.sort()
+        bins = min(20, len(points))
+        cut = [points[len(points) * n // bins : len(points) * (n + 1) // bins] for n in range(bins)]
+        x = [_deviate(median(depth for depth, _ in some)) for some in cut]
+        return cls(x, list(accumulate((median(place for _, place in some) for some in cut), min)))
+
+    def at(self, depth: float) -> float:
+        """The place at a depth."""
+        x = _deviate(depth)
+        after = min(max(1, bisect_left(self.x, x)), len(self.x) - 1)
+        start, end = self.x[after - 1], self.x[after]
+        slope = (self.y[after] - self.y[after - 1]) / (end - start) if end > start else 0.0
+        return self.y[after - 1] + slope * (x - start)
