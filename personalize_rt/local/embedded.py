@@ -103,7 +103,14 @@ class LocalPersonalize(Doors):
         datasets = load(path, settings.schemas, problems)
         found = resources(settings, datasets, problems)
         rng = rng or random.Random(_SEED)
-        engine = Engine(found, datasets, filter_prefix=settings.arn("filter"), clock=clock, rng=rng)
+        engine = Engine(
+            found,
+            datasets,
+            filter_prefix=settings.arn("filter"),
+            clock=clock,
+            rng=rng,
+            omits_metadata=settings.metadata_not_enabled == "omit",
+        )
         add_filters(settings, engine, problems)
         problems.raise_if_any(str(path))
         return cls(engine, settings, found, directory=path, rng=rng)

@@ -17,7 +17,6 @@ from personalize_rt import (
     Limits,
     Ranking,
     Recommendations,
-    ResourceNotFoundError,
     ValidationError,
 )
 from personalize_rt.local import Event, HttpRequest, LocalDataError, LocalPersonalize
@@ -65,7 +64,7 @@ def test_boto3_raises_its_typed_exceptions(client: Any, small: LocalPersonalize)
     assert invalid.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
     assert invalid.value.response["ResponseMetadata"]["RequestId"]
 
-    with pytest.raises(client.exceptions.ResourceNotFoundException):
+    with pytest.raises(client.exceptions.InvalidInputException):
         client.get_recommendations(campaignArn=small.campaign_arn("popular") + "s")
     with pytest.raises(ClientError, match="there is no filter"):
         client.get_recommendations(
@@ -102,7 +101,7 @@ def test_runtime_is_wired_in_process(small: LocalPersonalize) -> None:
         assert isinstance(popular, Recommendations)
         assert popular.scores == (None, None, None)
 
-        with pytest.raises(ResourceNotFoundError):
+        with pytest.raises(InvalidInputError, match="does not exist or is not active yet"):
             runtime.get_recommendations(campaign_arn=small.campaign_arn("popular") + "s")
         with pytest.raises(InvalidInputError, match="userId"):
             runtime.get_recommendations(campaign_arn=small.campaign_arn("for-you"))

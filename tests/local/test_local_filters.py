@@ -91,10 +91,23 @@ def test_filter_applies_to_recommendations(shop: Any) -> None:
     assert [id for id, _ in rows] == ["a", "x", "y"]
 
 
-def test_scores_of_filtered_recommendations_are_those_of_the_whole_catalogue(shop: Any) -> None:
-    everything = dict(shop.recommend("for-you", userId="ann"))
-    some = shop.recommend("for-you", userId="ann", **filtered(shop, "by-genre", GENRE='"Comedy"'))
-    assert dict(some) == {id: everything[id] for id in ("x", "y")}
+@pytest.mark.parametrize("campaign", ["for-you", "for-you-v2"])
+def test_scores_of_filtered_recommendations_sum_over_what_the_filter_lets_through(shop: Any, campaign: str) -> None:
+    # service.md section 12, fact 4: recorded for User-Personalization, inferred for its second version
+    everything = dict(shop.recommend(campaign, userId="ann"))
+    some = dict(shop.recommend(campaign, userId="ann", **filtered(shop, "by-genre", GENRE='"Comedy"')))
+    assert list(some) == ["x", "y"]
+    assert sum(some.values()) == pytest.approx(1, abs=1e-6)
+    assert some["x"] / some["y"] == pytest.approx(everything["x"] / everything["y"], rel=1e-4)
+    assert dict(shop.recommend(campaign, userId="ann", numResults=1, **filtered(shop, "by-genre", GENRE='"Crime"'))) == {
+        "a": 1.0
+    }
+
+
+def test_filter_that_lets_nothing_through_gives_no_items(shop: Any) -> None:
+    nothing = filtered(shop, "by-genre", GENRE='"Western"')
+    assert shop.recommend("for-you", userId="ann", **nothing) == []
+    assert shop.rank("ann", "a", "b", **nothing) == []
 
 
 def test_numresults_counts_what_the_filter_lets_through(shop: Any) -> None:
@@ -102,11 +115,9 @@ def test_numresults_counts_what_the_filter_lets_through(shop: Any) -> None:
     assert shop.recommend("popular", numResults=1, **comedies) == [("x", None)]
 
 
-def test_filter_takes_items_out_of_a_ranking_and_leaves_the_scores(shop: Any) -> None:
-    everything = dict(shop.rank("ann", "c", "a", "unknown", "x"))
-    assert shop.rank("ann", "c", "a", "unknown", "x", **filtered(shop, "unseen")) == [
-        (id, score) for id, score in everything.items() if id != "a"
-    ]
+def test_filtered_ranking_is_the_ranking_of_what_the_filter_leaves(shop: Any) -> None:
+    # service.md section 12, fact 4: inferred for rankings
+    assert shop.rank("ann", "c", "a", "unknown", "x", **filtered(shop, "unseen")) == shop.rank("ann", "c", "unknown", "x")
 
 
 def test_items_that_are_in_no_dataset_have_no_metadata_for_a_filter(shop: Any) -> None:
@@ -187,15 +198,15 @@ def test_item_filter_on_actions_is_invalid_input(shop: Any) -> None:
         "arn:aws:personalize:eu-west-1:000000000000:campaign/popular",
     ],
 )
-def test_unknown_filter_is_not_found(shop: Any, arn: str) -> None:
+def test_unknown_filter_is_invalid_input(shop: Any, arn: str) -> None:
     for path, members in (
         ("/recommendations", {"campaignArn": shop.arn("popular")}),
         ("/personalize-ranking", {"campaignArn": shop.arn("ranking"), "userId": "ann", "inputList": ["a"]}),
         ("/action-recommendations", {"campaignArn": shop.arn("offers"), "userId": "ann"}),
     ):
         status, code, message = shop.error(path, {**members, "filterArn": arn})
-        assert (status, code) == (404, "ResourceNotFoundException")
-        assert arn in message
+        assert (status, code) == (400, "InvalidInputException")
+        assert f"there is no filter {arn}" in message
 
 
 def test_values_without_a_filter_are_invalid_input(shop: Any) -> None:

@@ -94,7 +94,7 @@ def test_recommenders_have_arns_of_their_own(films: Any) -> None:
     arn = "arn:aws:personalize:eu-west-1:000000000000:recommender/top-picks"
     assert films.local.recommenders["top-picks"] == films.local.recommender_arn("top-picks") == arn
     assert dict(films.local.campaigns) == {}
-    assert films.error("/recommendations", {"campaignArn": arn, "userId": "ann"})[1] == "ResourceNotFoundException"
+    assert films.error("/recommendations", {"campaignArn": arn, "userId": "ann"})[1] == "InvalidInputException"
     assert len(films.ok("/recommendations", {"recommenderArn": arn, "userId": "ann"})["recommendationId"]) == 40
 
 
