@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import attrs
 
-from personalize_rt.errors import FilterValuesError
+from personalize_rt.errors import DOES_NOT_EXIST, FilterValuesError
 from personalize_rt.filters.diagnostics import near
 from personalize_rt.filters.selection import Allowed
 from personalize_rt.filters.terms import Target
@@ -163,7 +163,7 @@ class Engine:
         resource = self._resources.get(arn)
         if resource is None or resource.recipe.resource != kind:
             # Code and text as recorded: service.md section 12, fact 1.
-            _invalid(f"{arn} does not exist or is not active yet.")
+            _invalid(f"{arn} {DOES_NOT_EXIST}")
         return resource
 
     def _ask(self, recipe: Recipe, members: Mapping[str, Any]) -> Ask:

@@ -210,7 +210,8 @@ def test_an_unknown_name_is_answered_with_those_there_are(
 def test_an_unknown_arn_is_the_embedded_service_s_error(cli: Callable[..., Any], shop: Path) -> None:
     outcome = cli("recommend", "--local", str(shop), "--campaign-arn", ARN)
     assert outcome.status == 1
-    assert "ResourceNotFoundException" in outcome.problem
+    assert "InvalidInputException" in outcome.problem
+    assert "does not exist or is not active yet. Check the ARN, its region and its account" in outcome.problem
 
 
 @pytest.mark.parametrize("option", ["--region", "--profile", "--endpoint-url"])

@@ -113,11 +113,11 @@ def test_each_answer_has_ids_of_its_own(agree: Agree) -> None:
 MISSING = arn("campaign", "missing")
 
 REFUSED: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "an unknown campaign": ("ResourceNotFoundException", lambda client: recommend(client, "missing")),
-    "an unknown recommender": ("ResourceNotFoundException", lambda client: recommend(client, "missing", "recommender")),
-    "a recommender as a campaign": ("ResourceNotFoundException", lambda client: recommend(client, "top-picks")),
+    "an unknown campaign": ("InvalidInputException", lambda client: recommend(client, "missing")),
+    "an unknown recommender": ("InvalidInputException", lambda client: recommend(client, "missing", "recommender")),
+    "a recommender as a campaign": ("InvalidInputException", lambda client: recommend(client, "top-picks")),
     "an unknown filter": (
-        "ResourceNotFoundException",
+        "InvalidInputException",
         lambda client: recommend(client, "popular", filterArn=arn("filter", "missing")),
     ),
     "an ARN of something else": (
@@ -172,7 +172,7 @@ REFUSED: dict[str, tuple[str, Callable[[Any], Any]]] = {
 def test_refusals_agree(agree: Agree, name: str) -> None:
     code, scenario = REFUSED[name]
     (kind, text, response), (came,) = agree(scenario)
-    assert (kind, came.status) == (code, 404 if code == "ResourceNotFoundException" else 400)
+    assert (kind, came.status) == (code, 400)
     assert came.headers["x-amzn-errortype"] == code
     assert response["Error"]["Message"] in text
 
