@@ -140,7 +140,7 @@ class Wire:
 
 
 def _read(body: bytes) -> dict[str, Any]:
-    """The members of a request; members that are null count as absent, as the AWS SDKs have it, and so do empty maps."""
+    """The members of a request. Null counts as absent, as the AWS SDKs have it, and so does an empty map."""
     try:
         # Given bytes, json would take UTF-16 and lone surrogates as well.
         members: Any = json.loads(str(body, "utf-8") or "{}", parse_constant=_refuse_constant)
