@@ -138,8 +138,8 @@ def run(
     every other request would fail alike; so does a campaign, recommender or filter that does not exist
     (``no_such_resource`` of the error). 100 requests in a row that could not be answered end it (``OutageError``), and
     so do the first 100, when all of them are refused alike (``AllRefusedError``: ``InvalidInputError`` or
-    ``ValidationError`` each). To know that, such outcomes are held back until another one comes or the requests are exhausted; those that
-    led to the end are not handed on, and a run that goes on with the checkpoint asks them again.
+    ``ValidationError`` each). To know that, such outcomes are held back until another one comes or the requests are
+    exhausted; those that led to the end are not handed on, and a run that goes on with the checkpoint asks them again.
 
     Ctrl-C lets what is in flight end, hands it on, writes the checkpoint, and only then raises; the second one breaks
     off.

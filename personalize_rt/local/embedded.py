@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from pathlib import Path
@@ -20,7 +21,7 @@ from personalize_rt.local.datasets import EventLog, Table, load
 from personalize_rt.local.doors import Doors
 from personalize_rt.local.engine import Engine, Resource
 from personalize_rt.local.filtering import StoredFilter, parse, why_unfit
-from personalize_rt.local.problems import Problems
+from personalize_rt.local.problems import LocalDataWarning, Problems
 from personalize_rt.local.settings import Settings, add_filters, read_settings, resources
 from personalize_rt.local.stream import Event, Stream, check_action_events, read_events
 from personalize_rt.local.wire import HttpRequest, HttpResponse, Wire
@@ -47,9 +48,11 @@ class LocalPersonalize(Doors):
         *,
         directory: Path,
         rng: random.Random,
+        strict: bool = False,
     ) -> None:
         super().__init__(region_name=settings.region)
         self._directory = directory
+        self._strict = strict
         self._rng = rng
         self._engine = engine
         self._settings = settings
@@ -75,6 +78,7 @@ class LocalPersonalize(Doors):
         cls,
         directory: str | PathLike[str],
         *,
+        strict: bool = False,
         clock: Callable[[], float] = time.time,
         rng: random.Random | None = None,
     ) -> Self:
@@ -84,6 +88,9 @@ class LocalPersonalize(Doors):
             directory: Where the files are: ``interactions.csv`` or ``actions.csv`` at the least, ``items.csv``,
                 ``users.csv``, ``action_interactions.csv`` and ``personalize.toml`` if wanted. The CSV headers are
                 those of the Personalize schemas; all files are UTF-8.
+            strict: Whether to refuse what is otherwise left out, or put right, with a ``LocalDataWarning``: a column
+                without a name or one that the schema does not have, and ids that come again, of which the last row
+                counts.
             clock: Unix time in seconds: for the ``date`` of answers, for actions that expire or repeat, and for events
                 that come without a time.
             rng: Makes the ids of requests and recommendations, and chooses the places of promoted items; by default
@@ -95,7 +102,7 @@ class LocalPersonalize(Doors):
                 files hold.
         """
         path = Path(directory)
-        problems = Problems()
+        problems = Problems(strict)
         if not os.path.isdir(path):
             problems.add(path.name or str(path), "expected a directory")
             problems.raise_if_any(str(path))
@@ -113,7 +120,9 @@ class LocalPersonalize(Doors):
         )
         add_filters(settings, engine, problems)
         problems.raise_if_any(str(path))
-        return cls(engine, settings, found, directory=path, rng=rng)
+        for warning in problems.warnings:
+            warnings.warn(LocalDataWarning(str(warning)), stacklevel=2)
+        return cls(engine, settings, found, directory=path, rng=rng, strict=strict)
 
     def reload(self) -> None:
         """Read the directory again.
@@ -124,7 +133,7 @@ class LocalPersonalize(Doors):
         Raises:
             LocalDataError: Everything that is wrong with the directory; the old data stay.
         """
-        new = type(self).from_directory(self._directory, clock=self._engine.clock, rng=self._rng)
+        new = type(self).from_directory(self._directory, strict=self._strict, clock=self._engine.clock, rng=self._rng)
         if self._prepared:
             new.prepare()
         # One look at the wire answers a whole request, so the order of these does not matter to it.

@@ -274,7 +274,7 @@ class _Reader:
 
     def _schema(self, name: str, value: str) -> Source | str:
         """The JSON of a schema, or why there is none."""
-        if value.lstrip().startswith("{"):
+        if value.lstrip().startswith(("{", '"')):
             start = _place(self.source, value, "schemas", name)
             # With escapes in it, it does not stand there as it is.
             around = "" if start is None else self.source.text[:start]
