@@ -23,8 +23,9 @@ from personalize_rt.local.engine import Engine, Resource
 from personalize_rt.local.filtering import StoredFilter, parse, why_unfit
 from personalize_rt.local.problems import LocalDataWarning, Problems
 from personalize_rt.local.settings import Settings, add_filters, read_settings, resources
-from personalize_rt.local.stream import Event, Stream, check_action_events, read_events
+from personalize_rt.local.stream import Stream, read_action_events, read_events
 from personalize_rt.local.wire import HttpRequest, HttpResponse, Wire
+from personalize_rt.tracking import TrackedEvent
 
 __all__ = ["LocalPersonalize"]
 
@@ -294,7 +295,9 @@ class LocalPersonalize(Doors):
 
     # Events.
 
-    def put_events(self, *, session_id: str, events: Iterable[Event | Interaction], user_id: str | None = None) -> None:
+    def put_events(
+        self, *, session_id: str, events: Iterable[TrackedEvent | Interaction], user_id: str | None = None
+    ) -> None:
         """Take in what a user does, as PutEvents does. Filters and recommendations know of it at once.
 
         What users do changes what is recommended to them; what is popular, and what goes with what, was learned when
@@ -303,7 +306,9 @@ class LocalPersonalize(Doors):
         Args:
             session_id: The session, 1 to 256 characters. It may stand for the user in requests while nobody knows who
                 it is.
-            events: 1 to 10 events. An :class:`~personalize_rt.Interaction` brings its user itself.
+            events: 1 to 10 events. An :class:`~personalize_rt.Interaction` brings its user itself. Of a
+                :class:`~personalize_rt.TrackedEvent`, recommendation id, impression, value, source and properties are
+                checked, and not used: the embedded service does not explore.
             user_id: The user, 1 to 256 characters; ``None`` for an anonymous session. The first event with a user
                 gives the events of its session to that user, earlier and later ones.
 
@@ -313,14 +318,14 @@ class LocalPersonalize(Doors):
         self._put(self._engine.items, "interactions", session_id, user_id, events)
 
     def put_action_interactions(
-        self, *, session_id: str, events: Iterable[Event | Interaction], user_id: str | None = None
+        self, *, session_id: str, events: Iterable[TrackedEvent | Interaction], user_id: str | None = None
     ) -> None:
         """Take in what a user does with actions, as PutActionInteractions does.
 
         Args:
             session_id: As in :meth:`put_events`.
             events: 1 to 10 events; in each, ``item_id`` is the action, and ``event_type`` is ``"TAKEN"``,
-                ``"NOT_TAKEN"`` or ``"VIEWED"``.
+                ``"NOT_TAKEN"`` or ``"VIEWED"``, also as ``"Taken"``, ``"Not Taken"``, ``"Viewed"``.
             user_id: As in :meth:`put_events`.
 
         Raises:
@@ -329,13 +334,18 @@ class LocalPersonalize(Doors):
         self._put(self._engine.actions, "actions", session_id, user_id, events)
 
     def _put(
-        self, stream: Stream, dataset: str, session_id: str, user_id: str | None, events: Iterable[Event | Interaction]
+        self,
+        stream: Stream,
+        dataset: str,
+        session_id: str,
+        user_id: str | None,
+        events: Iterable[TrackedEvent | Interaction],
     ) -> None:
         if getattr(self._engine.datasets, dataset) is None:
             raise ValidationError(f"there is no {dataset}.csv, so no dataset takes these events", parameter="events")
         user_id, checked = read_events(user_id, session_id, events)
         if dataset == "actions":
-            check_action_events(checked)
+            checked = read_action_events(checked)
         stream.put(session_id, user_id, checked, self._engine.clock())
 
     # The data, as it was loaded.

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from personalize_rt.local import Event, LocalPersonalize
+from personalize_rt.local import LocalPersonalize
+from personalize_rt.tracking import TrackedEvent
 
 Agree = Callable[..., tuple[Any, list[Any]]]
 
@@ -201,7 +202,7 @@ def test_events_change_what_is_answered_alike(agree: Agree) -> None:
         seen = []
         for item in (None, "i13", "i14"):
             if item is not None:
-                local.put_events(session_id="s", user_id="u1", events=[Event(item, "Watch")])
+                local.put_events(session_id="s", user_id="u1", events=[TrackedEvent(event_type="Watch", item_id=item)])
             seen += [recommend(client, "for-you", userId="u1", filterArn=arn("filter", "unseen")), rank(client)]
         local.reload()
         return seen

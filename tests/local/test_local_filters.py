@@ -13,7 +13,8 @@ import pytest
 
 from personalize_rt import FilterSyntaxError, FilterValuesError, ValidationError
 from personalize_rt.filters import Filter
-from personalize_rt.local import Event, LocalDataError, LocalPersonalize
+from personalize_rt.local import LocalDataError, LocalPersonalize
+from personalize_rt.tracking import TrackedEvent
 
 INTERACTIONS = """\
 USER_ID,ITEM_ID,EVENT_TYPE,TIMESTAMP
@@ -393,7 +394,7 @@ def test_trying_and_requests_refuse_the_same(shop: Any) -> None:
 
 def test_explaining_and_trying_agree() -> None:
     local = LocalPersonalize.sample()
-    local.put_events(user_id="16036", session_id="s", events=[Event("tt0088763", "Watch")])
+    local.put_events(user_id="16036", session_id="s", events=[TrackedEvent(event_type="Watch", item_id="tt0088763")])
     values: Mapping[str, Any] = {"GENRE": ["Comedy", "War"]}
     kept, dropped = local.try_filter("unseen-by-genre", user_id="16036", values=values)
     assert len(kept) + len(dropped) == 1_000
@@ -406,7 +407,7 @@ def test_many_threads_share_filters(shop: Any) -> None:
     def ask(n: int) -> Any:
         if n % 5 == 0:
             shop.local.add_filter(f"f{n}", "INCLUDE ItemID WHERE Items.PRICE <= 4")
-        shop.local.put_events(user_id=f"u{n}", session_id="s", events=[Event("x", "Watch")])
+        shop.local.put_events(user_id=f"u{n}", session_id="s", events=[TrackedEvent(event_type="Watch", item_id="x")])
         return ids(shop.recommend("popular", userId=f"u{n}", **filtered(shop, "unseen")))
 
     with ThreadPoolExecutor(8) as threads:
@@ -428,5 +429,5 @@ def test_requests_of_people_without_events_leave_nothing_behind(shop: Any) -> No
         assert tracemalloc.get_traced_memory()[0] - before < 500 * 50
     finally:
         tracemalloc.stop()
-    shop.local.put_events(session_id="s", user_id="nobody-1", events=[Event("a", "Watch")])
+    shop.local.put_events(session_id="s", user_id="nobody-1", events=[TrackedEvent(event_type="Watch", item_id="a")])
     assert "a" not in ask("nobody-1")

@@ -171,10 +171,10 @@ def test_automatic_filter_holds_for_promoted_items_too(films: Any) -> None:
 
 
 def test_event_that_arrives_is_filtered_automatically(films: Any) -> None:
-    from personalize_rt.local import Event
+    from personalize_rt.tracking import TrackedEvent
 
     assert "t" in ask(films, "top-picks", userId="ann")
-    films.local.put_events(user_id="ann", session_id="s", events=[Event("t", "watch")])
+    films.local.put_events(user_id="ann", session_id="s", events=[TrackedEvent(event_type="watch", item_id="t")])
     assert "t" not in ask(films, "top-picks", userId="ann")
 
 
