@@ -396,11 +396,15 @@ def decode(text: str, *, parameter: str | None = None) -> str | int | Decimal | 
         found = [read_number(number) for number in text.split(",")]
     else:
         raise FilterValuesError(
-            f"the filter value {'' if parameter is None else f'of {parameter} '}({_kind(text)}) is neither numbers "
+            f"the filter value {'' if parameter is None else f'of {parameter} '}({_length(text)}) is neither numbers "
             'nor strings in double quotes, joined by commas: write "Comedy","Drama" with the quotes inside the value',
             parameter=parameter,
         )
     return found[0] if len(found) == 1 else tuple(found)
+
+
+def _length(text: str) -> str:
+    return f"{len(text):,} character{'' if len(text) == 1 else 's'}"
 
 
 def read_number(text: str) -> int | Decimal:

@@ -165,7 +165,12 @@ def test_numbers_may_come_quoted(shop: Any) -> None:
         ("popular", "by-genre", {}, "filterValues: the filter value GENRE is missing"),
         ("popular", "by-genre", {"filterValues": {"GENRE": "Comedy"}}, "neither numbers nor strings in double quotes"),
         ("popular", "by-genre", {"filterValues": {"GENRE": "7"}}, "GENRE is a number, but Items.GENRES wants strings"),
-        ("popular", "since", {"filterValues": {"YEAR": '"long ago"'}}, "YEAR is a str, but Items.YEAR wants a number"),
+        (
+            "popular",
+            "since",
+            {"filterValues": {"YEAR": '"long ago"'}},
+            "YEAR is a string, but Items.YEAR wants a number",
+        ),
         ("popular", "since", {"filterValues": {"YEAR": "1,2"}}, "YEAR holds 2 values"),
         ("popular", "by-genre", {"filterValues": {"GENRE": '"x"', "GENR": '"x"'}}, "no parameter 'GENR'; did you mean"),
         ("popular", "calls", {"filterValues": {"TYPE": '"Call"'}}, "the filter calls selects actions, not items"),

@@ -201,6 +201,47 @@ def test_what_breaks_the_model_is_invalid_input_that_names_the_member(
 
     assert (status, code) == INVALID
     assert named in message
+    assert not OF_PYTHON.search(message)
+
+
+# Clients in other languages do not know these.
+OF_PYTHON = re.compile(r"\b(str|int|float|bool|dict|tuple|None|NoneType|True|False|Decimal|datetime)\b")
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"numResults": "25"}, "numResults is a string of digits: send the number itself, without quotes"),
+        ({"numResults": "many"}, "numResults is a string of 4 characters, not a whole number"),
+        ({"numResults": 5.5}, "numResults is a number, not a whole number"),
+        ({"numResults": True}, "numResults is a boolean, not a whole number"),
+        ({"userId": 7}, "userId is a number, not a string"),
+        ({"userId": ["a"]}, "userId is an array of 1 item, not a string"),
+        ({"context": []}, "context is an array of 0 items, not an object"),
+        ({"context": {"DEVICE": None}}, "context['DEVICE'] is null, not a string"),
+        ({"userId": {"a": 1, "b": 2}}, "userId is an object of 2 members, not a string"),
+    ],
+)
+def test_messages_are_in_the_words_of_json(service: Callable[..., Any], members: dict[str, Any], message: str) -> None:
+    small = service()
+    wanted = {"campaignArn": small.arn("for-you"), "userId": "u", **members}
+    assert small.error("/recommendations", wanted) == (*INVALID, message)
+
+
+@pytest.mark.parametrize("value", ["Comedy", "7", '"a",7', '"a', "", "7,8"])
+@pytest.mark.parametrize("filter", ["of-genre", "of-year"])
+def test_messages_about_filter_values_are_in_no_language_of_programs(
+    service: Callable[..., Any], small_files: dict[str, str], filter: str, value: str
+) -> None:
+    settings = (
+        "[filters]\nof-genre = 'INCLUDE ItemID WHERE Items.GENRES IN ($X)'\n"
+        "of-year = 'INCLUDE ItemID WHERE Items.YEAR < $X'\n"
+    )
+    small = service({**small_files, "personalize.toml": small_files["personalize.toml"] + settings})
+    wanted = {"campaignArn": small.arn("popular"), "filterArn": small.local.filter_arn(filter)}
+    response = small.post("/recommendations", {**wanted, "filterValues": {"X": value}})
+    assert response.status in (200, 400)
+    assert not OF_PYTHON.search(json.loads(response.body).get("message", ""))
 
 
 def test_null_members_count_as_absent(service: Callable[..., Any]) -> None:
