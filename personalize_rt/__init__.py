@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         Recommendations,
         ResponseInfo,
     )
+    from personalize_rt.tracking import TrackedEvent
 else:
     _HOMES = {
         "_version": "__version__",
@@ -82,6 +83,7 @@ else:
         "resilience.hedge": "Hedge",
         "resilience.retry": "RetryPolicy",
         "results": "ActionRecommendations Metadata PredictedAction PredictedItem Ranking Recommendations ResponseInfo",
+        "tracking": "TrackedEvent",
     }
     _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
@@ -156,6 +158,7 @@ __all__ = [
     "ShadowScorer",
     "StaleFallback",
     "ThrottlingError",
+    "TrackedEvent",
     "TransportError",
     "ValidationError",
     "__version__",

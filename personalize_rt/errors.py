@@ -57,6 +57,10 @@ __all__ = [
     "ValidationError",
 ]
 
+# The service's words for a campaign or recommender that does not exist, or is not active, with the code
+# InvalidInputException (service.md section 12, fact 1).
+DOES_NOT_EXIST = "does not exist or is not active yet."
+
 Phase = Literal["resolve", "connect", "tls", "send", "read"]
 
 
@@ -200,13 +204,29 @@ class ServiceError(PersonalizeError, ClientError):
         """The operation that failed, as the service spells it."""
         return self.operation_name
 
+    @property
+    def no_such_resource(self) -> bool:
+        """Whether the service said that a campaign, recommender or filter does not exist, or is not active.
+
+        It has two ways to say so: ``ResourceNotFoundException``, which the API reference lists, and
+        ``InvalidInputException`` with a message of known words, which was recorded for a campaign.
+        """
+        said = self.response.get("Error", {}).get("Message")
+        return self.code == "ResourceNotFoundException" or str(said).endswith(DOES_NOT_EXIST)
+
 
 class InvalidInputError(ServiceError):
-    """The service refused the request as invalid; sending it again cannot help."""
+    """The service refused the request as it stands; sending it again cannot help.
+
+    A campaign, recommender or filter that does not exist may be among the reasons: see ``no_such_resource``.
+    """
 
 
 class ResourceNotFoundError(ServiceError):
-    """The campaign, recommender or filter does not exist (in this region and account)."""
+    """The campaign, recommender or filter does not exist (in this region and account).
+
+    The service may also say so by :class:`InvalidInputError`: ``no_such_resource`` is true of both.
+    """
 
 
 class AccessDeniedError(ServiceError):

@@ -32,7 +32,7 @@ from personalize_rt.errors import ValidationError
 from personalize_rt.filters.values import encode_values
 from personalize_rt.limits import Limits
 from personalize_rt.names import ARN, PARAMETER_NAME, RESOURCE_NAME
-from personalize_rt.redaction import describe
+from personalize_rt.redaction import describe, describe_json
 from personalize_rt.results import ActionRecommendations, Ranking, Recommendations, ResponseInfo
 
 if TYPE_CHECKING:  # the language is not imported before a filter is given
@@ -197,6 +197,10 @@ class _Where:
         self.limits: Limits = limits
         self.spell: Spell = spell
 
+    def describe(self, value: Any) -> str:
+        """Say what a value was, in the words of whoever sent it: those of Python, or those of JSON."""
+        return describe_json(value) if self.spell is str else describe(value)
+
     def part(self, path: str) -> _Where:
         return _Where(f"{self.name}{path}", self.members, self.limits, self.spell)
 
@@ -226,14 +230,18 @@ def _at_most(size: int, limit: int | None, given: Callable[[], str], source: str
 
 def _is_a(value: Any, kind: type | tuple[type, ...], wanted: str, where: _Where) -> None:
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise _error(f"{where.name} is {describe(value)}, not {wanted}", where.name)
+        wanted = _IN_JSON.get(wanted, wanted) if where.spell is str else wanted
+        raise _error(f"{where.name} is {where.describe(value)}, not {wanted}", where.name)
+
+
+_IN_JSON = {"a str": "a string", "an int": "a whole number", "a mapping of names to values": "an object"}
 
 
 def _check_text(value: Any, where: _Where, limit: int | None, source: str) -> None:
     if isinstance(value, str) and (limit is None or len(value) <= limit):
         return  # at once: most members are texts
     _is_a(value, str, "a str", where)
-    _at_most(len(value), limit, lambda: describe(value), source, where)
+    _at_most(len(value), limit, lambda: where.describe(value), source, where)
 
 
 def _check_id(value: Any, where: _Where) -> None:
@@ -245,12 +253,14 @@ def _check_arn(value: Any, where: _Where) -> None:
     if where.limits.patterns and not ARN.fullmatch(value):
         raise _error(
             f"{where.name} is not an ARN of Personalize: it should look like "
-            f"arn:aws:personalize:<region>:<account>:<kind>/<name>, and is {describe(value)}",
+            f"arn:aws:personalize:<region>:<account>:<kind>/<name>, and is {where.describe(value)}",
             where.name,
         )
 
 
 def _check_count(value: Any, where: _Where, limit: int | None, source: str) -> None:
+    if isinstance(value, str) and value.isdecimal() and where.spell is str:
+        raise _error(f"{where.name} is a string of digits: send the number itself, without quotes", where.name)
     _is_a(value, int, "an int", where)
     if where.limits.patterns and value < 0:
         raise _error(f"{where.name} is negative; the service takes 0 or more (model: NumResults)", where.name, 0)
@@ -278,7 +288,7 @@ def _check_input_list(value: Any, where: _Where) -> None:
         limit, source = limits.input_list_with_metadata, "API reference: 50 with metadata columns"
     else:
         limit, source = limits.input_list, "API reference: inputList"
-    _at_most(len(value), limit, lambda: describe(value), source, where)
+    _at_most(len(value), limit, lambda: where.describe(value), source, where)
     # The common case in two passes at C speed; the slow look only says which item is wrong.
     try:
         "".join(value)  # texts, every one
@@ -306,7 +316,7 @@ def _check_name(name: str, where: _Where, limit: int | None, source: str) -> Non
 def _check_context(value: Any, where: _Where) -> None:
     _check_map(value, where)
     limits = where.limits
-    _at_most(len(value), limits.context_entries, lambda: describe(value), "model: Context", where)
+    _at_most(len(value), limits.context_entries, lambda: where.describe(value), "model: Context", where)
     for name, text in value.items():
         _check_name(name, where, limits.context_key_length, "model: keys of Context")
         _check_text(text, where.part(f"[{name!r}]"), limits.context_value_length, "model: values of Context")
@@ -315,7 +325,7 @@ def _check_context(value: Any, where: _Where) -> None:
 def _check_filter_values(value: Any, where: _Where) -> None:
     _check_map(value, where)
     limits = where.limits
-    _at_most(len(value), limits.filter_values, lambda: describe(value), "model: FilterValues", where)
+    _at_most(len(value), limits.filter_values, lambda: where.describe(value), "model: FilterValues", where)
     for name, text in value.items():
         _check_name(name, where, limits.filter_key_length, "model: keys of FilterValues")
         _check_text(text, where.part(f"[{name!r}]"), limits.filter_value_length, "model: values of FilterValues")
@@ -323,7 +333,7 @@ def _check_filter_values(value: Any, where: _Where) -> None:
 
 def _check_promotions(value: Any, where: _Where) -> None:
     _is_a(value, (list, tuple), "a list of promotions", where)
-    _at_most(len(value), where.limits.promotions, lambda: describe(value), "model: PromotionList", where)
+    _at_most(len(value), where.limits.promotions, lambda: where.describe(value), "model: PromotionList", where)
     for n, promotion in enumerate(value):
         _check_promotion(promotion, where.part(f"[{n}]"))
 

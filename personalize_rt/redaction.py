@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
-__all__ = ["MASK", "describe", "mask", "mask_id", "shown_number", "without_logins"]
+__all__ = ["MASK", "describe", "describe_json", "mask", "mask_id", "shown_number", "without_logins"]
 
 MASK = "***"
 
@@ -25,6 +25,23 @@ def describe(value: Any) -> str:
         return f"{article} {kind} of {_count(len(value), 'item')}"
     except TypeError:  # it has no length
         return f"{article} {kind}"
+
+
+def describe_json(value: Any) -> str:
+    """Kind and size of a value as JSON calls them: ``"a string of 300 characters"``, ``"an array of 501 items"``."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return f"a string of {_count(len(value), 'character')}"
+        case dict():
+            return f"an object of {_count(len(cast('dict[str, Any]', value)), 'member')}"
+        case _:
+            return f"an array of {_count(len(value), 'item')}"
 
 
 def shown_number(value: Any) -> str:

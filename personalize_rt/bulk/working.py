@@ -16,7 +16,7 @@ from personalize_rt.errors import (
     CircuitOpenError,
     ConfigurationError,
     PersonalizeError,
-    ResourceNotFoundError,
+    ServiceError,
     ThrottlingError,
     ValidationError,
 )
@@ -135,7 +135,9 @@ def finished(
         return Done(job.place, job.position, plan.value(job.position, job.raw, answer, None, elapsed), None, elapsed)
     # A copy, so that the kept error does not keep the frames of its traceback alive.
     error = copy.copy(error)
-    if isinstance(error, AccessDeniedError | ConfigurationError | ResourceNotFoundError):
+    if isinstance(error, AccessDeniedError | ConfigurationError):
+        return Halt(job.place, error)
+    if isinstance(error, ServiceError) and error.no_such_resource:
         return Halt(job.place, error)
     if isinstance(error, ValidationError):
         elapsed = 0.0  # nothing was sent

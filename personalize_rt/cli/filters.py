@@ -13,7 +13,7 @@ from rich.tree import Tree
 from personalize_rt.cli import options
 from personalize_rt.cli.arguments import as_filter_values
 from personalize_rt.cli.output import as_json, can_show, printable, rendered, shown, write_error
-from personalize_rt.cli.target import SAMPLE
+from personalize_rt.cli.target import load
 from personalize_rt.errors import FilterSyntaxError
 from personalize_rt.filters import Filter, FilterExpression, FilterScalar, FilterValue, Parameter, encode_values
 from personalize_rt.filters.selection import Explanation
@@ -76,7 +76,7 @@ def try_(
     json: Json = False,
 ) -> str:
     """Try a filter on data; show what is kept, what is dropped, and why."""
-    local = LocalPersonalize.sample() if directory == SAMPLE else LocalPersonalize.from_directory(directory)
+    local = load(directory)
     values = as_filter_values(value or ())
     kept, dropped = local.try_filter(name, user_id=user, item_id=current_item, values=values)
     why = None

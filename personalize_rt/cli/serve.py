@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from personalize_rt.cli.target import SAMPLE
+from personalize_rt.cli.target import SAMPLE, load
 from personalize_rt.local import LocalPersonalize
 
 __all__ = ["serve"]
@@ -52,7 +52,7 @@ def serve(
     """
     from personalize_rt.local.server import find_credentials, serve_forever
 
-    local = LocalPersonalize.sample() if directory == SAMPLE else LocalPersonalize.from_directory(directory)
+    local = load(directory)
     local.prepare()  # so that the first requests do not have to wait
     serve_forever(
         local,

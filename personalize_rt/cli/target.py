@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import MutableMapping
 from typing import Any
 
 import attrs
 
+from personalize_rt.cli.output import write_error
 from personalize_rt.client import PersonalizeRuntime
 from personalize_rt.errors import ValidationError
-from personalize_rt.local import LocalPersonalize
+from personalize_rt.local import LocalDataWarning, LocalPersonalize
 from personalize_rt.resilience.retry import RetryPolicy
 
-__all__ = ["SAMPLE", "Target", "choose_target", "use_profile"]
+__all__ = ["SAMPLE", "Target", "choose_target", "load", "use_profile"]
 
 SAMPLE = "sample"
 
@@ -74,8 +76,24 @@ def choose_target(
     for option, value in {"--region": region, "--profile": profile, "--endpoint-url": endpoint_url}.items():
         if value is not None:
             raise ValidationError(f"--local answers by itself: leave out {option}", parameter="local")
-    service = LocalPersonalize.sample() if local == SAMPLE else LocalPersonalize.from_directory(local)
+    service = load(local)
     return Target(service.runtime(**options), service)
+
+
+def load(directory: str) -> LocalPersonalize:
+    """Load the embedded service of a data directory, or the sample; tells its warnings on standard error.
+
+    Raises:
+        LocalDataError: The directory cannot be loaded.
+    """
+    if directory == SAMPLE:
+        return LocalPersonalize.sample()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", LocalDataWarning)
+        service = LocalPersonalize.from_directory(directory)
+    for warning in caught:
+        write_error(f"warning: {warning.message}")
+    return service
 
 
 def use_profile(profile: str, environ: MutableMapping[str, str]) -> None:

@@ -84,7 +84,8 @@ class Parameter:
 
         Args:
             value: The canonical value, as ``decode`` gives it.
-            digits_are_numbers: Whether a string of digits is accepted as a number, as the service is said to do.
+            digits_are_numbers: Whether it was encoded, perhaps by another language. Then a string of digits is accepted
+                as a number, as the service is said to do, and advice is about the encoded form.
 
         Raises:
             FilterValuesError: With advice, and without the value.
@@ -100,12 +101,15 @@ class Parameter:
         texts = [value for value in values if isinstance(value, str)]
         if self.kind == "text" and len(texts) < len(values):
             raise FilterValuesError(
-                f"the filter value {self.name} is a number, but {where} wants strings: send a str",
+                f"the filter value {self.name} is a number, but {where} wants strings: "
+                + ("put it in double quotes" if digits_are_numbers else "send a str"),
                 parameter=self.name,
             )
         if self.kind == "number" and texts and not (digits_are_numbers and all(map(_DIGITS.fullmatch, texts))):
             raise FilterValuesError(
-                f"the filter value {self.name} is a str, but {where} wants a number: send an int, float, Decimal "
+                f"the filter value {self.name} is a string, but {where} wants a number: send its digits"
+                if digits_are_numbers
+                else f"the filter value {self.name} is a str, but {where} wants a number: send an int, float, Decimal "
                 "or aware datetime",
                 parameter=self.name,
             )

@@ -495,6 +495,11 @@ class Allowed:
         self._bytes: bytes | None = None
 
     @property
+    def rows(self) -> int:
+        """A bit for each candidate that is let through, the lowest for the first of the catalogue."""
+        return self._rows
+
+    @property
     def everything(self) -> bool:
         """``True`` if the whole catalogue is let through."""
         return self._rows == self._request.table.everything

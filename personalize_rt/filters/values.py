@@ -404,6 +404,10 @@ def decode(text: str, *, parameter: str | None = None) -> str | int | Decimal | 
     return found[0] if len(found) == 1 else tuple(found)
 
 
+def _length(text: str) -> str:
+    return f"{len(text):,} character{'' if len(text) == 1 else 's'}"
+
+
 def read_number(text: str) -> int | Decimal:
     """Read a number written in bare digits.
 

@@ -17,8 +17,8 @@ comes from ``settings``, ``schemas`` and ``datasets``, and later from the ``stre
 from __future__ import annotations
 
 from personalize_rt.local.embedded import LocalPersonalize
-from personalize_rt.local.problems import LocalDataError, Problem
+from personalize_rt.local.problems import LocalDataError, LocalDataWarning, Problem
 from personalize_rt.local.stream import Event
 from personalize_rt.local.wire import HttpRequest, HttpResponse
 
-__all__ = ["Event", "HttpRequest", "HttpResponse", "LocalDataError", "LocalPersonalize", "Problem"]
+__all__ = ["Event", "HttpRequest", "HttpResponse", "LocalDataError", "LocalDataWarning", "LocalPersonalize", "Problem"]

@@ -9,17 +9,19 @@ from __future__ import annotations
 import csv
 import errno
 import os
+import re
 import stat
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate, islice
+from itertools import accumulate, chain, islice
 from math import isnan, nan
 from pathlib import Path
 from typing import cast, overload
 
 import attrs
 
+from personalize_rt.filters.diagnostics import near
 from personalize_rt.interactions import Interaction
 from personalize_rt.local.problems import LocalDataError, Problem, Problems
 from personalize_rt.local.schemas import DATASETS, DatasetType, Field, Schema, Value, infer, parse
@@ -36,6 +38,8 @@ __all__ = [
     "only_regular",
 ]
 
+# What people put between columns in the place of commas.
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 # Rows of one block: few enough that the garbage collector seldom looks at them.
 _BLOCK = 500
 
@@ -275,7 +279,8 @@ def _read_events(file: _File) -> EventLog:
             if name not in file.dataset.reserved:
                 context.setdefault(name, []).extend(map(shared.setdefault, cells, cells))
         lines.extend(block.lines if context else ())
-    log.fields.update({name: file.field(name, context.get(name, ())) for name in file.header})
+    names = [name for position, name in enumerate(file.header) if position not in file.left_out]
+    log.fields.update({name: file.field(name, context.get(name, ())) for name in names})
     log.columns.update({name: file.values(log.fields[name], texts, lines) for name, texts in context.items()})
     if log.value and all(map(isnan, log.value)):
         log.value = array("d")
@@ -294,10 +299,23 @@ def _read_table(file: _File) -> Table:
     fields = {name: file.field(name, cells) for name, cells in texts.items()}
     columns = {name: file.values(fields[name], cells, lines) for name, cells in texts.items()}
     index: dict[str, int] = {}
+    repeated: list[int] = []
     for row, id in enumerate(texts.get(key, ())):
-        if index.setdefault(id, row) != row:
-            file.wrong(lines[row], key, f"expected each id once; line {lines[index[id]]} has it too")
+        first = index.setdefault(id, row)
+        if first != row:
+            if file.problems.strict:
+                file.wrong(lines[row], key, f"expected each id once; line {lines[first]} has it too")
+            index[id] = row
+            repeated.append(row)
     columns.pop(key, None)
+    if repeated:
+        if not file.problems.strict:
+            # As an import job has it.
+            done = f"the last row of an id counts ({len(repeated):,} came again, this one first)"
+            file.problems.warn(file.path.name, "expected each id once", done, line=lines[repeated[0]], column=key)
+        # Rows that nobody can ask for must not count as items.
+        columns = {name: [values[row] for row in index.values()] for name, values in columns.items()}
+        index = {id: row for row, id in enumerate(index)}
     return Table(index, columns, fields)
 
 
@@ -328,6 +346,7 @@ class _File:
 
     Attributes:
         header: The names of the columns, once the first block is read.
+        left_out: The positions of columns that are not read.
         read: Whether the columns are known.
     """
 
@@ -336,6 +355,7 @@ class _File:
     schema: Schema | None
     problems: Problems
     header: list[str] = attrs.field(factory=list[str], init=False)
+    left_out: set[int] = attrs.field(factory=set[int], init=False)
     read: bool = attrs.field(default=False, init=False)
 
     def field(self, name: str, cells: Iterable[str]) -> Field:
@@ -356,10 +376,10 @@ class _File:
         line = 1
         try:
             with open(self.path, encoding="utf-8-sig", newline="", opener=only_regular) as text:
-                # The guide puts a backslash before quotes in text; spreadsheets double the quotes. Both are read.
-                reader = csv.reader(text, escapechar="\\", strict=True)
-                self.header = next(reader, list[str]())
-                self.read = self._check_header()
+                first = text.readline()
+                reader = csv.reader(_with_doubled_quotes(chain([first], text)), strict=True)
+                self.header = next(reader, list[str]()) if self._is_header(first) else []
+                self.read = bool(self.header) and self._check_header()
                 if not self.read:
                     return
                 empty = True
@@ -382,6 +402,21 @@ class _File:
         except OSError as error:
             self.problems.add(self.path.name, f"expected a file that can be read: {error.strerror}")
 
+    def _is_header(self, first: str) -> bool:
+        """Note that the first line is none, or that something else than commas separates its names."""
+        if not first:
+            self.problems.add(self.path.name, "expected a header and rows: the file is empty")
+            return False
+        if not first.strip():
+            self.problems.add(self.path.name, "expected the header here: the line is blank", line=1)
+            return False
+        for separator, name in _SEPARATORS.items():
+            names = [part.strip().strip('"').upper() for part in first.split(separator)]
+            if "," not in first and len(names) > 1 and not {*names}.isdisjoint(self.dataset.required):
+                self.problems.add(self.path.name, f"expected commas between the columns, found {name}", line=1)
+                return False
+        return True
+
     def _check_header(self) -> bool:
         """Note what is wrong with the header; say whether it is one, so that the rows below it can be checked too."""
         header, reserved, seen = self.header, self.dataset.reserved, set[str]()
@@ -390,18 +425,29 @@ class _File:
         alike = {name.strip().upper(): name for name in header}
         for position, name in enumerate(header):
             if not name.strip():
-                self.problems.add(self.path.name, f"expected a name for column {position + 1}", line=1)
+                done = "it is left out"
+                if position == 0:
+                    done += " (pandas writes its index like this, but not with to_csv(index=False))"
+                self.problems.warn(self.path.name, f"expected a name for column {position + 1}", done, line=1)
+                self.left_out.add(position)
             elif name in seen:
                 self.problems.add(self.path.name, "expected each column once", line=1, column=name)
             elif self.schema is not None and name not in self.schema.fields:
-                self.problems.add(self.path.name, "expected a column of the schema", line=1, column=name)
+                # The guide calls missing columns an error of an import job; this one imports fine (service.md section
+                # 12.1).
+                self.problems.warn(
+                    self.path.name, "expected a column of the schema", "it is left out", line=1, column=name
+                )
+                self.left_out.add(position)
             elif self.schema is None and name not in reserved and name.strip().upper() in reserved:
                 expected = f"expected {name.strip().upper()}: names are in upper case, without spaces"
                 self.problems.add(self.path.name, expected, line=1, column=name)
             seen.add(name)
         for name in required:
             if name not in seen and (self.schema is not None or name not in alike):
-                self.problems.add(self.path.name, f"expected a column {name}, as {source} has it", line=1)
+                hint = near(name, [other for other in header if other not in required])
+                expected = f"expected a column {name}, as {source} has it{'; ' if hint else ''}{hint}"
+                self.problems.add(self.path.name, expected, line=1)
         if self.schema is None:
             self.header = [name.strip().upper() if name.strip().upper() in reserved else name for name in header]
         return not {*required}.isdisjoint(self.header)
@@ -414,8 +460,53 @@ class _File:
                 if row and len(row) != width:
                     self.wrong(line, None, f"expected {width} cells, as in the header, found {len(row)}")
             rows = [(line, row) for line, row in rows if len(row) == width]
-        columns: list[Sequence[str]] = list(zip(*(row for _, row in rows), strict=True))
-        return _Block(self, [line for line, _ in rows], dict(zip(self.header, columns or [()] * width, strict=True)))
+        columns: list[Sequence[str]] = list(zip(*(row for _, row in rows), strict=True)) or [()] * width
+        named = enumerate(zip(self.header, columns, strict=True))
+        cells = dict(column for position, column in named if position not in self.left_out)
+        return _Block(self, [line for line, _ in rows], cells)
+
+
+# The rest of a quoted text, to its last quote or the end of the line; of a cell without quotes, to the next comma.
+_QUOTED_TEXT = re.compile(r'(?:[^"\\]++|""|\\.)*+\\?', re.DOTALL)
+_TO_COMMA = re.compile(r"[^,]*+,?")
+# Cells that end on their line, those in quotes without a backslash.
+_CELL = r'(?:"(?:[^"\\]++|"")*+"[^,]*+|[^",][^,]*+|)'
+_PLAIN_LINE = re.compile(rf"{_CELL}(?:,{_CELL})*+")
+_ESCAPED = re.compile(r'\\(["\\])')
+
+
+def _with_doubled_quotes(lines: Iterable[str]) -> Iterator[str]:
+    """The lines of a CSV with the escapes of the guide put as ``csv`` has them.
+
+    Guide, "Bulk data format guidelines": in quoted text a backslash stands before a quote and before itself.
+    Spreadsheets double the quotes, which is read as well. Every other backslash is a character like others: Python's
+    own ``escapechar`` would drop it, and the user ``CORP\\ann`` would be ``CORPann``.
+    """
+    quoted = False
+    for line in lines:
+        if not quoted and ('"' not in line or _PLAIN_LINE.fullmatch(line)):
+            yield line
+            continue
+        parts: list[str] = []
+        at = 0
+        while at < len(line):
+            if not quoted and line[at] == '"':
+                parts.append('"')
+                at, quoted = at + 1, True
+            if quoted:
+                text = _QUOTED_TEXT.match(line, at)
+                assert text is not None
+                parts.append(_ESCAPED.sub(lambda escape: '""' if escape[1] == '"' else "\\", text[0]))
+                at = text.end()
+                if at < len(line):
+                    parts.append('"')
+                    at, quoted = at + 1, False
+            if not quoted:
+                rest = _TO_COMMA.match(line, at)
+                assert rest is not None
+                parts.append(rest[0])
+                at = rest.end()
+        yield "".join(parts)
 
 
 def only_regular(path: str, flags: int) -> int:

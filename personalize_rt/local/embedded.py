@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from pathlib import Path
@@ -20,10 +21,11 @@ from personalize_rt.local.datasets import EventLog, Table, load
 from personalize_rt.local.doors import Doors
 from personalize_rt.local.engine import Engine, Resource
 from personalize_rt.local.filtering import StoredFilter, parse, why_unfit
-from personalize_rt.local.problems import Problems
+from personalize_rt.local.problems import LocalDataWarning, Problems
 from personalize_rt.local.settings import Settings, add_filters, read_settings, resources
-from personalize_rt.local.stream import Event, Stream, check_action_events, read_events
+from personalize_rt.local.stream import Stream, read_action_events, read_events
 from personalize_rt.local.wire import HttpRequest, HttpResponse, Wire
+from personalize_rt.tracking import TrackedEvent
 
 __all__ = ["LocalPersonalize"]
 
@@ -47,9 +49,11 @@ class LocalPersonalize(Doors):
         *,
         directory: Path,
         rng: random.Random,
+        strict: bool = False,
     ) -> None:
         super().__init__(region_name=settings.region)
         self._directory = directory
+        self._strict = strict
         self._rng = rng
         self._engine = engine
         self._settings = settings
@@ -75,6 +79,7 @@ class LocalPersonalize(Doors):
         cls,
         directory: str | PathLike[str],
         *,
+        strict: bool = False,
         clock: Callable[[], float] = time.time,
         rng: random.Random | None = None,
     ) -> Self:
@@ -84,6 +89,9 @@ class LocalPersonalize(Doors):
             directory: Where the files are: ``interactions.csv`` or ``actions.csv`` at the least, ``items.csv``,
                 ``users.csv``, ``action_interactions.csv`` and ``personalize.toml`` if wanted. The CSV headers are
                 those of the Personalize schemas; all files are UTF-8.
+            strict: Whether to refuse what is otherwise left out, or put right, with a ``LocalDataWarning``: a column
+                without a name or one that the schema does not have, and ids that come again, of which the last row
+                counts.
             clock: Unix time in seconds: for the ``date`` of answers, for actions that expire or repeat, and for events
                 that come without a time.
             rng: Makes the ids of requests and recommendations, and chooses the places of promoted items; by default
@@ -95,7 +103,7 @@ class LocalPersonalize(Doors):
                 files hold.
         """
         path = Path(directory)
-        problems = Problems()
+        problems = Problems(strict)
         if not os.path.isdir(path):
             problems.add(path.name or str(path), "expected a directory")
             problems.raise_if_any(str(path))
@@ -103,10 +111,19 @@ class LocalPersonalize(Doors):
         datasets = load(path, settings.schemas, problems)
         found = resources(settings, datasets, problems)
         rng = rng or random.Random(_SEED)
-        engine = Engine(found, datasets, filter_prefix=settings.arn("filter"), clock=clock, rng=rng)
+        engine = Engine(
+            found,
+            datasets,
+            filter_prefix=settings.arn("filter"),
+            clock=clock,
+            rng=rng,
+            omits_metadata=settings.metadata_not_enabled == "omit",
+        )
         add_filters(settings, engine, problems)
         problems.raise_if_any(str(path))
-        return cls(engine, settings, found, directory=path, rng=rng)
+        for warning in problems.warnings:
+            warnings.warn(LocalDataWarning(str(warning)), stacklevel=2)
+        return cls(engine, settings, found, directory=path, rng=rng, strict=strict)
 
     def reload(self) -> None:
         """Read the directory again.
@@ -117,7 +134,7 @@ class LocalPersonalize(Doors):
         Raises:
             LocalDataError: Everything that is wrong with the directory; the old data stay.
         """
-        new = type(self).from_directory(self._directory, clock=self._engine.clock, rng=self._rng)
+        new = type(self).from_directory(self._directory, strict=self._strict, clock=self._engine.clock, rng=self._rng)
         if self._prepared:
             new.prepare()
         # One look at the wire answers a whole request, so the order of these does not matter to it.
@@ -278,7 +295,9 @@ class LocalPersonalize(Doors):
 
     # Events.
 
-    def put_events(self, *, session_id: str, events: Iterable[Event | Interaction], user_id: str | None = None) -> None:
+    def put_events(
+        self, *, session_id: str, events: Iterable[TrackedEvent | Interaction], user_id: str | None = None
+    ) -> None:
         """Take in what a user does, as PutEvents does. Filters and recommendations know of it at once.
 
         What users do changes what is recommended to them; what is popular, and what goes with what, was learned when
@@ -287,7 +306,9 @@ class LocalPersonalize(Doors):
         Args:
             session_id: The session, 1 to 256 characters. It may stand for the user in requests while nobody knows who
                 it is.
-            events: 1 to 10 events. An :class:`~personalize_rt.Interaction` brings its user itself.
+            events: 1 to 10 events. An :class:`~personalize_rt.Interaction` brings its user itself. Of a
+                :class:`~personalize_rt.TrackedEvent`, recommendation id, impression, value, source and properties are
+                checked, and not used: the embedded service does not explore.
             user_id: The user, 1 to 256 characters; ``None`` for an anonymous session. The first event with a user
                 gives the events of its session to that user, earlier and later ones.
 
@@ -297,14 +318,14 @@ class LocalPersonalize(Doors):
         self._put(self._engine.items, "interactions", session_id, user_id, events)
 
     def put_action_interactions(
-        self, *, session_id: str, events: Iterable[Event | Interaction], user_id: str | None = None
+        self, *, session_id: str, events: Iterable[TrackedEvent | Interaction], user_id: str | None = None
     ) -> None:
         """Take in what a user does with actions, as PutActionInteractions does.
 
         Args:
             session_id: As in :meth:`put_events`.
             events: 1 to 10 events; in each, ``item_id`` is the action, and ``event_type`` is ``"TAKEN"``,
-                ``"NOT_TAKEN"`` or ``"VIEWED"``.
+                ``"NOT_TAKEN"`` or ``"VIEWED"``, also as ``"Taken"``, ``"Not Taken"``, ``"Viewed"``.
             user_id: As in :meth:`put_events`.
 
         Raises:
@@ -313,13 +334,18 @@ class LocalPersonalize(Doors):
         self._put(self._engine.actions, "actions", session_id, user_id, events)
 
     def _put(
-        self, stream: Stream, dataset: str, session_id: str, user_id: str | None, events: Iterable[Event | Interaction]
+        self,
+        stream: Stream,
+        dataset: str,
+        session_id: str,
+        user_id: str | None,
+        events: Iterable[TrackedEvent | Interaction],
     ) -> None:
         if getattr(self._engine.datasets, dataset) is None:
             raise ValidationError(f"there is no {dataset}.csv, so no dataset takes these events", parameter="events")
         user_id, checked = read_events(user_id, session_id, events)
         if dataset == "actions":
-            check_action_events(checked)
+            checked = read_action_events(checked)
         stream.put(session_id, user_id, checked, self._engine.clock())
 
     # The data, as it was loaded.

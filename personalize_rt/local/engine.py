@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import attrs
 
-from personalize_rt.errors import FilterValuesError
+from personalize_rt.errors import DOES_NOT_EXIST, FilterValuesError
 from personalize_rt.filters.diagnostics import near
 from personalize_rt.filters.selection import Allowed
 from personalize_rt.filters.terms import Target
@@ -83,6 +83,7 @@ class Engine:
         filter_prefix: Begins the ARNs of filters (``"arn:aws:personalize:eu-west-1:000000000000:filter/"``).
         clock: Unix time in seconds.
         rng: Chooses the places of promoted items.
+        omits_metadata: Whether a request for metadata that is not switched on is answered without it, not refused.
 
     Attributes:
         datasets: The data.
@@ -102,6 +103,7 @@ class Engine:
     _resources: Mapping[str, Resource]
     _rng: random.Random
     _context: frozenset[str]
+    _omits_metadata: bool
 
     def __init__(
         self,
@@ -111,6 +113,7 @@ class Engine:
         filter_prefix: str = "",
         clock: Callable[[], float] = time.time,
         rng: random.Random | None = None,
+        omits_metadata: bool = False,
     ) -> None:
         self.datasets = datasets
         self.models = Models(datasets)
@@ -120,8 +123,9 @@ class Engine:
         self.clock = clock
         self._resources = {resource.arn: resource for resource in resources}
         self._rng = rng or random.Random(0)
+        self._omits_metadata = omits_metadata
         columns = (datasets.interactions or EventLog()).fields
-        self._context = frozenset(columns) - frozenset(DATASETS["interactions"].reserved)
+        self._context = frozenset(map(str.upper, columns)) - frozenset(DATASETS["interactions"].reserved)
 
     def answer(self, operation: Operation[Any], members: Mapping[str, Any]) -> list[Row]:
         """The rows that answer a request, best first.
@@ -169,9 +173,8 @@ class Engine:
         arn = members[f"{kind}Arn"]
         resource = self._resources.get(arn)
         if resource is None or resource.recipe.resource != kind:
-            same = (other.name for other in self._resources.values() if other.recipe.resource == kind)
-            known = ", ".join(sorted(same)) or "none"
-            raise RefusedError("ResourceNotFoundException", f"there is no {kind} {arn}; the {kind}s are: {known}")
+            # Code and text as recorded: service.md section 12, fact 1.
+            _invalid(f"{arn} {DOES_NOT_EXIST}")
         return resource
 
     def _ask(self, recipe: Recipe, members: Mapping[str, Any]) -> Ask:
@@ -184,7 +187,8 @@ class Engine:
         if "context" in recipe.ignores:
             return
         for name in members.get("context", ()):
-            if name not in self._context:
+            # In any case, as metadataColumns are: service.md section 12, fact 3, by analogy.
+            if name.upper() not in self._context:
                 known = ", ".join(sorted(self._context)) or "none"
                 hint = near(name, self._context) or f"its contextual metadata: {known}"
                 _invalid(f"context: the Interactions dataset has no contextual metadata {name}; {hint}")
@@ -195,17 +199,23 @@ class Engine:
             return None
         kind = resource.recipe.resource
         if not (resource.with_metadata or resource.recipe.with_metadata):
+            if self._omits_metadata:
+                return None
             _invalid(
                 f"metadataColumns: the {kind} {resource.name} does not return metadata; in its {kind}Config, set "
                 "enableMetadataWithRecommendations = true"
             )
         columns: Sequence[str] = members["metadataColumns"].get("ITEMS", ())
-        known = (self.datasets.items or Table()).columns
+        items = self.datasets.items or Table()
+        found: list[str] = []
         for column in columns:
-            if column not in known:
-                hint = near(column, known) or f"it has {', '.join(known) or 'none'}"
+            # In any case: service.md section 12, fact 3.
+            field = items.fields.get(column) or items.column(column)
+            if field is None or field.name not in items.columns:
+                hint = near(column, items.columns) or f"it has {', '.join(items.columns) or 'none'}"
                 _invalid(f"metadataColumns: the Items dataset has no metadata column {column}; {hint}")
-        return columns
+            found.append(field.name)
+        return found
 
     def _allowed(
         self, recipe: Recipe, members: Mapping[str, Any], arn: str | None, values: Mapping[str, str] | None, member: str
@@ -217,7 +227,8 @@ class Engine:
             stored = self.filters.find(arn)
             if stored is None:
                 known = ", ".join(self.filters.arns) or "none"
-                raise RefusedError("ResourceNotFoundException", f"there is no filter {arn}; the filters are: {known}")
+                # No recording; an application in production catches this code for it (service.md section 12, fact 1).
+                _invalid(f"{member}: there is no filter {arn}; the filters are: {known}")
             target: Target = "ActionID" if recipe.operation is GET_ACTION_RECOMMENDATIONS else "ItemID"
             user_id = members.get("userId")
             unfit = why_unfit(stored, target, user_id=user_id, seeded=seeded)

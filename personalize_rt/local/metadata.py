@@ -1,7 +1,7 @@
 """Item metadata in answers.
 
-The service spells a column in camel case (``BRAND_NAME`` is ``brandName``) and gives every value as a string, several
-categories as one string with ``|`` between them. A missing value is left out.
+The service spells a column in lower case (``BRAND_NAME`` is ``brand_name``: service.md section 12, fact 2) and gives
+every value as a string, several categories as one string with ``|`` between them. A missing value is left out.
 """
 
 from __future__ import annotations
@@ -11,16 +11,10 @@ from collections.abc import Mapping, Sequence
 from personalize_rt.local.datasets import Table
 from personalize_rt.local.schemas import Value
 
-__all__ = ["camel_case", "metadata_of"]
+__all__ = ["metadata_of"]
 
 # Model: values of Metadata.
 _LONGEST = 20_000
-
-
-def camel_case(column: str) -> str:
-    """A column's name as answers spell it."""
-    first, *others = [word for word in column.lower().split("_") if word] or [column]
-    return first + "".join(map(str.capitalize, others))
 
 
 def metadata_of(items: Table, id: str, columns: Sequence[str]) -> Mapping[str, str]:
@@ -28,7 +22,7 @@ def metadata_of(items: Table, id: str, columns: Sequence[str]) -> Mapping[str, s
     row = items.index.get(id)
     if row is None:
         return {}
-    values = ((camel_case(column), items.columns[column][row]) for column in columns)
+    values = ((column.lower(), items.columns[column][row]) for column in columns)
     return {name: _text(value) for name, value in values if value is not None}
 
 

@@ -9,7 +9,7 @@ import attrs
 
 from personalize_rt.errors import PersonalizeError
 
-__all__ = ["LocalDataError", "Problem"]
+__all__ = ["LocalDataError", "LocalDataWarning", "Problem", "Problems"]
 
 # Problems of one file, and rows of one column, that are listed one by one: a wrong column of a million rows is one
 # mistake, not a million.
@@ -59,11 +59,23 @@ class LocalDataError(PersonalizeError):
         super().__init__(f"cannot load {directory}:{lines}")
 
 
+class LocalDataWarning(UserWarning):
+    """A part of a data directory that was left out or put right, as an import job would do."""
+
+
 @attrs.define(repr=False)
 class Problems:
-    """Collects the problems of one directory."""
+    """Collects the problems of one directory.
 
+    Attributes:
+        strict: Whether what would be a warning is a problem.
+        found: The problems.
+        warnings: What was left out or put right.
+    """
+
+    strict: bool = False
     found: list[Problem] = attrs.field(factory=list[Problem], init=False)
+    warnings: list[Problem] = attrs.field(factory=list[Problem], init=False)
     _of_file: Counter[str] = attrs.field(factory=Counter[str], init=False)
     _rows: Counter[tuple[str, str | None]] = attrs.field(factory=Counter[tuple[str, str | None]], init=False)
 
@@ -81,6 +93,16 @@ class Problems:
         self._rows[file, column] += 1
         if self._rows[file, column] <= _ROWS_LISTED:
             self.add(file, message, line=line, column=column)
+
+    def warn(
+        self, file: str, expected: str, done: str, *, line: int | None = None, column: str | int | None = None
+    ) -> None:
+        """Note what was expected, and what was done instead; a problem when strict. After a hundred, nothing more."""
+        if self.strict:
+            self.add(file, expected, line=line, column=column)
+        elif len(self.warnings) < _LISTED:
+            column = _shortened(column, _LONGEST_NAME) if isinstance(column, str) else column
+            self.warnings.append(Problem(file, _shortened(f"{expected}; {done}", _LONGEST), line, column))
 
     def full(self, file: str) -> bool:
         """Tell whether no more problems of a file are listed, so that nobody needs to look for them."""

@@ -120,29 +120,32 @@ class Recipe:
 
 
 def _softmax_over_catalogue(ask: Ask) -> Rows:
-    """Scores of the whole catalogue sum to 1; those of the rows that are returned, to less."""
+    """Scores of all items that the filter lets through sum to 1 (service.md section 12, fact 4)."""
     taste = ask.models.taste()
-    preference = taste.prefer(ask.members["userId"], ask.recent)
-    total, ids = preference.total, taste.universe.ids
-    return lambda allowed: (
-        Row(ids[number], round(exp(logit - total), _DECIMALS)) for number, logit in preference.best(allowed)
-    )
+    preference, ids = taste.prefer(ask.members["userId"], ask.recent), taste.universe.ids
+
+    def rows(allowed: Allowed | None) -> Iterator[Row]:
+        total = preference.total(allowed)
+        for number, logit in preference.best(allowed):
+            yield Row(ids[number], round(exp(logit - total), _DECIMALS))
+
+    return rows
 
 
 def _softmax_over_part(ask: Ask) -> Rows:
-    """Scores of the likeliest items sum to 1; what follows is popular, and has none."""
+    """Scores of the likeliest items that the filter lets through sum to 1; popular items follow without a score."""
     taste = ask.models.taste()
     preference = taste.prefer(ask.members["userId"], ask.recent)
     known = ((number, logit) for number, logit in preference.best() if taste.knows(number))
     logits = dict(islice(known, _SCORED_BY_V2))
-    highest = max(logits.values(), default=0.0)
-    total = fsum(exp(logit - highest) for logit in logits.values())
     ids, order = taste.universe.ids, taste.order
 
     def rows(allowed: Allowed | None) -> Iterator[Row]:
-        for number, logit in logits.items():
-            if allowed is None or ids[number] in allowed:
-                yield Row(ids[number], round(exp(logit - highest) / total, _DECIMALS))
+        left = {number: logit for number, logit in logits.items() if allowed is None or ids[number] in allowed}
+        highest = max(left.values(), default=0.0)
+        total = fsum(exp(logit - highest) for logit in left.values())
+        for number, logit in left.items():
+            yield Row(ids[number], round(exp(logit - highest) / total, _DECIMALS))
         for number in order.pick(allowed, without=logits):
             yield Row(ids[number], None, (POPULAR,))
 
@@ -154,18 +157,21 @@ def _softmax_over_input(ask: Ask) -> Rows:
 
 
 def softmax_over_input(ask: Ask, logits_of: Callable[[Sequence[str]], Sequence[float | None]]) -> Rows:
-    """Scores of the known items of the input sum to 1; unknown items come last, without one."""
+    """Scores of the known items that the filter leaves of the input sum to 1; unknown items come last, without one."""
     user, items = ask.members["userId"], ask.members["inputList"]
     logits = zip(items, logits_of(items), strict=True)
     known: dict[str, float] = {id: logit for id, logit in logits if logit is not None}
-    # The re-ranker would put unknown items last by itself, in more time. The wire has checked the request, by limits
-    # that may be wider than the published ones.
-    ranking = LocalReranker(known, limits=_NO_LIMITS).rank(user_id=user, input_list=[id for id in items if id in known])
-    ids = (*ranking.item_ids, *(id for id in items if id not in known))
-    scores = ranking.scores + (None,) * (len(ids) - len(ranking))
-    return lambda allowed: (
-        Row(id, score) for id, score in zip(ids, scores, strict=True) if allowed is None or id in allowed
-    )
+
+    def rows(allowed: Allowed | None) -> Iterator[Row]:
+        left = items if allowed is None else allowed.keep(items)
+        # The re-ranker would put unknown items last by itself, in more time. The wire has checked the request, by
+        # limits that may be wider than the published ones.
+        scored = [id for id in left if id in known]
+        ranking = LocalReranker(known, limits=_NO_LIMITS).rank(user_id=user, input_list=scored)
+        yield from map(Row, ranking.item_ids, ranking.scores)
+        yield from (Row(id) for id in left if id not in known)
+
+    return rows
 
 
 def _unscored_preferred(ask: Ask) -> Rows:

@@ -86,6 +86,7 @@ class Reserved:
         low: The least value.
         high: The greatest value.
         values: The only values, where the service names them.
+        longest: The most characters of a text.
         hint: What the value is, for a message.
     """
 
@@ -93,6 +94,7 @@ class Reserved:
     low: int | None = None
     high: int | None = None
     values: tuple[str, ...] = ()
+    longest: int | None = None
     hint: str = ""
 
 
@@ -106,6 +108,7 @@ class DatasetType:
         key: The columns that hold ids.
         required: The columns that must be there.
         reserved: The columns whose use Personalize fixes, required ones included.
+        metadata: The least and the greatest number of other columns, in a schema.
     """
 
     name: str
@@ -113,6 +116,12 @@ class DatasetType:
     key: tuple[str, ...]
     required: tuple[str, ...]
     reserved: Mapping[str, Reserved]
+    metadata: tuple[int, int]
+
+    @property
+    def keywords(self) -> frozenset[str]:
+        """The names that no value may be (guide, "Custom dataset and schema requirements")."""
+        return frozenset(self.reserved).difference(self.required)
 
     @property
     def option(self) -> str:
@@ -124,9 +133,11 @@ _ID = Reserved()
 _TEXT = Reserved()
 # A count of milliseconds would pass for a second of the year 50,000.
 _SECONDS = Reserved(("long",), high=99_999_999_999, hint="Unix time in seconds, not milliseconds")
-_EVENT_NOTES = {"IMPRESSION": _TEXT, "RECOMMENDATION_ID": _TEXT}
+# Guide, "Preparing item interaction data for training", impressions data.
+_EVENT_NOTES = {"IMPRESSION": Reserved(longest=1000), "RECOMMENDATION_ID": _TEXT}
 
-# Developer Guide, "Schemas": required and reserved columns of each dataset type.
+# Developer Guide, "Custom dataset and schema requirements": required and reserved columns of each dataset type, and the
+# number of metadata fields; that of Interactions from "Preparing item interaction data for training".
 DATASETS: Mapping[str, DatasetType] = {
     dataset.option: dataset
     for dataset in (
@@ -140,13 +151,21 @@ DATASETS: Mapping[str, DatasetType] = {
                 "ITEM_ID": _ID,
                 "TIMESTAMP": _SECONDS,
                 "EVENT_TYPE": _TEXT,
-                "EVENT_VALUE": Reserved(("float", "double")),
+                "EVENT_VALUE": Reserved(("float",)),
                 "EVENT_ATTRIBUTION_SOURCE": _TEXT,
                 **_EVENT_NOTES,
             },
+            metadata=(0, 5),
         ),
-        DatasetType("Items", "items.csv", ("ITEM_ID",), ("ITEM_ID",), {"ITEM_ID": _ID, "CREATION_TIMESTAMP": _SECONDS}),
-        DatasetType("Users", "users.csv", ("USER_ID",), ("USER_ID",), {"USER_ID": _ID}),
+        DatasetType(
+            "Items",
+            "items.csv",
+            ("ITEM_ID",),
+            ("ITEM_ID",),
+            {"ITEM_ID": _ID, "CREATION_TIMESTAMP": _SECONDS},
+            metadata=(1, 100),
+        ),
+        DatasetType("Users", "users.csv", ("USER_ID",), ("USER_ID",), {"USER_ID": _ID}, metadata=(1, 25)),
         DatasetType(
             "Actions",
             "actions.csv",
@@ -162,6 +181,7 @@ DATASETS: Mapping[str, DatasetType] = {
                 "ACTION_EXPIRATION_TIMESTAMP": _SECONDS,
                 "REPEAT_FREQUENCY": Reserved(("long",), low=0, high=30, hint="days, at most 30"),
             },
+            metadata=(1, 10),
         ),
         DatasetType(
             "Action_Interactions",
@@ -175,6 +195,8 @@ DATASETS: Mapping[str, DatasetType] = {
                 "EVENT_TYPE": Reserved(values=("TAKEN", "NOT_TAKEN", "VIEWED")),
                 **_EVENT_NOTES,
             },
+            # Of these no number is published.
+            metadata=(0, 100),
         ),
     )
 }
@@ -199,7 +221,7 @@ def read_schema(source: Source, dataset: DatasetType, problems: Problems) -> Sch
         try:
             avro: Any = json.loads(source.text)
         except json.JSONDecodeError as error:
-            found = f"expected JSON: {error.msg}", error.pos
+            found = f"expected JSON: {_json_problem(source.text, error)}", error.pos
         else:
             return _SchemaReader(source, dataset, problems).read(avro)
     message, offset = found
@@ -223,6 +245,11 @@ class _SchemaReader:
         self.problems.add(self.source.file, message, line=line, column=column)
 
     def read(self, avro: Any) -> Schema | None:
+        if isinstance(avro, str):
+            self.wrong(
+                "expected a JSON object, found JSON inside a JSON string: it was encoded twice; put the object here"
+            )
+            return None
         if not isinstance(avro, dict) or not isinstance(cast("dict[str, Any]", avro).get("fields"), list):
             self.wrong('expected an Avro record: {"type": "record", "name": …, "fields": […], "version": "1.0"}')
             return None
@@ -237,7 +264,7 @@ class _SchemaReader:
         for index, member in enumerate(cast("list[Any]", avro["fields"])):
             name = _name_of(member)
             if name is None:
-                expected = 'expected {"name": …, "type": …} with a name of letters, digits and _'
+                expected = 'expected {"name": …, "type": …} with a name of at most 150 letters, digits and _'
                 self.wrong(f"fields[{index}]: {expected}", "fields", index)
                 continue
             if canonical(name) in seen:
@@ -249,7 +276,19 @@ class _SchemaReader:
                 fields[name] = field
         for name in self.dataset.required:
             if name not in names:
-                self.wrong(f"expected a field {name}: every schema of {self.dataset.name} has it", "fields")
+                alike = next((other for other in names if canonical(other) == canonical(name)), None)
+                hint = f", in this spelling, not {alike}" if alike else ""
+                self.wrong(f"expected a field {name}{hint}: every schema of {self.dataset.name} has it", "fields")
+        # Guide, "Custom dataset and schema requirements"; names in another case are told as such.
+        metadata = len({canonical(name) for name in names} - set(map(canonical, self.dataset.reserved)))
+        least, most = self.dataset.metadata
+        if metadata < least:
+            also = ", and CREATION_TIMESTAMP is none" if "CREATION_TIMESTAMP" in names else ""
+            self.wrong(
+                f"expected at least one metadata field: a schema of {self.dataset.name} needs it{also}", "fields"
+            )
+        if metadata > most:
+            self.wrong(f"expected at most {most} metadata fields in {self.dataset.name}, found {metadata}", "fields")
         if sum(field.textual for field in fields.values()) > 1:
             self.wrong("expected at most one textual field", "fields")
         return Schema(fields) if self.fine else None
@@ -258,19 +297,54 @@ class _SchemaReader:
         types: list[Any] = member["type"] if isinstance(member.get("type"), list) else [member.get("type")]
         kinds = [type for type in types if type != "null"]
         reserved = self.dataset.reserved.get(name)
-        categorical, textual = bool(member.get("categorical", False)), bool(member.get("textual", False))
+        categorical, textual = _flag(member, "categorical"), _flag(member, "textual")
+        if categorical is None or textual is None:
+            flag = "categorical" if categorical is None else "textual"
+            self.wrong(f'fields[{index}], {name}: expected "{flag}": true or false', "fields", index, flag)
+            return None
         if len(kinds) != 1 or kinds[0] not in _TYPES:
             expected = f"expected a type of {', '.join(_TYPES)}, alone or in a list with null"
         elif reserved is not None and kinds[0] not in reserved.types:
-            expected = f"expected the type {' or '.join(reserved.types)}, since Personalize keeps this name"
+            also = "" if name in self.dataset.required else ", alone or in a list with null"
+            expected = f"expected the type {reserved.types[0]}{also}, since Personalize keeps this name"
         elif name in self.dataset.required and "null" in types:
             expected = "expected a type without null, since every row needs it"
         elif (categorical or textual) and kinds[0] != "string":
             expected = "expected the type string, since only text is categorical or textual"
+        elif reserved is not None and name not in self.dataset.key and (categorical or textual):
+            # Guide, "Schema formatting requirements".
+            expected = "expected no categorical or textual attribute: a reserved string field cannot have one"
+        elif textual and self.dataset.name != "Items":
+            # Guide, "Custom dataset and schema requirements".
+            expected = "expected no textual attribute: only schemas of Items support it"
         else:
+            if name in self.dataset.key and categorical:
+                # The guide has no sentence that forbids it: ids are required, not reserved.
+                line, column = self.source.at((self.source.span("fields", index, "categorical") or (0, 0))[0])
+                expected = f"fields[{index}], {name}: expected no categorical attribute of an id"
+                self.problems.warn(self.source.file, expected, "it is ignored", line=line, column=column)
+                categorical = False
             return Field(name, kinds[0], "null" in types, categorical, textual)
         self.wrong(f"fields[{index}], {name}: {expected}", "fields", index, "type")
         return None
+
+
+def _json_problem(text: str, error: json.JSONDecodeError) -> str:
+    """What is wrong with JSON, with what helps against the mistakes that people make."""
+    before, at = text[: error.pos].rstrip(), text[error.pos :].lstrip()
+    if (at[:1] in ("]", "}") and before.endswith(",")) or error.msg.startswith("Illegal trailing comma"):
+        return "a trailing comma; JSON has none before ] or }"
+    if at.startswith(("'", "True", "False", "None")):
+        return "a Python literal; JSON wants double quotes, true, false and null, as json.dumps() writes them"
+    return error.msg
+
+
+def _flag(member: Mapping[str, Any], name: str) -> bool | None:
+    """An attribute that is true or false. Official notebooks write it as a string, too; ``None`` when it is neither."""
+    value = member.get(name)
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    return _BOOLEANS.get(value.lower()) if isinstance(value, str) else None
 
 
 def _name_of(member: Any) -> str | None:
@@ -340,7 +414,7 @@ def _parse_all(field: Field, texts: Sequence[str], dataset: DatasetType) -> list
     longest = max(map(len, texts))
     if field.type == "string":
         simple = not reserved.values and longest <= (_ID_LENGTH if field.name in dataset.key else _CATEGORY_LENGTH)
-        return list(texts) if simple else None
+        return list(texts) if simple and dataset.keywords.isdisjoint(texts) else None
     digits = "".join(texts)
     if not (digits.isascii() and digits.isdecimal()) or longest > 18 or field.type == "boolean":
         return None
@@ -366,8 +440,12 @@ def _parse_one(field: Field, text: str, dataset: DatasetType) -> tuple[Value, st
             return None, f"an id of at most {_ID_LENGTH} characters"
         if field.categorical and len(text) > _CATEGORY_LENGTH:
             return None, f"a category of at most {_CATEGORY_LENGTH:,} characters"
+        if reserved.longest is not None and len(text) > reserved.longest:
+            return None, f"a text of at most {reserved.longest:,} characters"
         if reserved.values and text not in reserved.values:
             return None, f"one of {', '.join(reserved.values)}"
+        if text in dataset.keywords:
+            return None, "another value than a reserved keyword"
         return text, ""
     if field.type == "boolean":
         return (_BOOLEANS[text], "") if text in _BOOLEANS else (None, expected)

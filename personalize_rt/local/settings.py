@@ -19,6 +19,7 @@
     [options]
     region = "eu-west-1"            # of the ARNs
     account = "000000000000"
+    metadata_not_enabled = "refuse" # metadataColumns for a campaign without metadata; or "omit": an answer without it
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ _KINDS: tuple[Kind, ...] = ("campaign", "recommender")
 _OPTIONS = {
     "region": (re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+"), 'a region, as "eu-west-1"'),
     "account": (re.compile(r"\d{12}"), 'the 12 digits of an account, as "000000000000"'),
+    "metadata_not_enabled": (re.compile("refuse|omit"), '"refuse" or "omit"'),
 }
 
 
@@ -83,6 +85,9 @@ class Settings:
         schemas: The schema of each dataset (``"interactions"``, …) that has one.
         region: The region of the ARNs.
         account: The account of the ARNs.
+        metadata_not_enabled: What becomes of a request for metadata that is not switched on: ``"refuse"``, or
+            ``"omit"`` for an answer without it. A recorded reply has none while an update that switches it on is in
+            progress (service.md section 12, fact 7); of other cases nothing is known.
         source: The file.
     """
 
@@ -92,6 +97,7 @@ class Settings:
     schemas: Mapping[str, Schema] = attrs.field(factory=dict[str, Schema])
     region: str = "eu-west-1"
     account: str = "000000000000"
+    metadata_not_enabled: str = "refuse"
     source: Source = attrs.field(default=Source(FILE, "", read=places_in_toml), repr=False)
 
     def arn(self, kind: Kind | Literal["filter"], name: str = "") -> str:
@@ -268,7 +274,7 @@ class _Reader:
 
     def _schema(self, name: str, value: str) -> Source | str:
         """The JSON of a schema, or why there is none."""
-        if value.lstrip().startswith("{"):
+        if value.lstrip().startswith(("{", '"')):
             start = _place(self.source, value, "schemas", name)
             # With escapes in it, it does not stand there as it is.
             around = "" if start is None else self.source.text[:start]

@@ -7,8 +7,8 @@ before it and those after it (Developer Guide, "Recording events").
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
-from math import isfinite
 from typing import Any, cast
 
 import attrs
@@ -19,36 +19,36 @@ from personalize_rt.interactions import Interaction
 from personalize_rt.limits import Limits
 from personalize_rt.local.schemas import DATASETS
 from personalize_rt.redaction import describe
+from personalize_rt.tracking import TrackedEvent
 
-__all__ = ["Event", "Stream", "check_action_events", "read_events"]
+__all__ = ["Event", "Stream", "read_action_events", "read_events"]
 
 _ID_LENGTH = cast(int, Limits().id_length)
 _EVENTS = 10
-_IMPRESSION = 25
-_LATEST = 99_999_999_999
 
 
-@attrs.frozen(repr=False)
-class Event:
-    """One event of a user with an item, or with an action.
+class Event(TrackedEvent):
+    """The older name of :class:`~personalize_rt.TrackedEvent`, which also takes item and type without their names.
 
-    Attributes:
-        item_id: The item, or the action; 1 to 256 characters.
-        event_type: ``"Watch"``, ``"click"``, …; 1 to 256 characters.
-        timestamp: Unix time in seconds; ``None`` is now, by the clock of the embedded service.
-        event_value: A number that goes with the event, such as a rating. It is not used.
-        impression: The items that were shown, at most 25. They are checked, and not used: the embedded service does
-            not explore.
+    Args:
+        old: ``item_id`` and ``event_type``; deprecated.
+        members: The members of a ``TrackedEvent``; ``timestamp``, deprecated, is ``sent_at``.
     """
 
-    item_id: str
-    event_type: str
-    timestamp: float | None = attrs.field(default=None, kw_only=True)
-    event_value: float | None = attrs.field(default=None, kw_only=True)
-    impression: Sequence[str] = attrs.field(default=(), kw_only=True)
+    __slots__ = ()
 
-    def __repr__(self) -> str:
-        return f"Event({self.item_id!r}, {self.event_type!r})"
+    def __init__(self, *old: str, **members: Any) -> None:
+        if old or "timestamp" in members:
+            warnings.warn(
+                "Event(item_id, event_type, timestamp=…) is deprecated: write "
+                "TrackedEvent(event_type=…, item_id=…, sent_at=…)",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            members |= dict(zip(("item_id", "event_type"), old, strict=False))
+        if "timestamp" in members:
+            members["sent_at"] = members.pop("timestamp")
+        super().__init__(**members)
 
 
 class Stream:
@@ -66,9 +66,13 @@ class Stream:
         self._user_of: dict[str, str] = {}
         self._all: list[Interaction] = []
         self._seen: set[Interaction] = set()
+        self._ids: set[str] = set()
 
-    def put(self, session_id: str, user_id: str | None, events: Sequence[Event], now: float) -> None:
-        """Take events in; the next request sees all of them. An event that came before is the same event."""
+    def put(self, session_id: str, user_id: str | None, events: Sequence[TrackedEvent], now: float) -> None:
+        """Take events in; the next request sees all of them. An event that came before is the same event.
+
+        An event without an item links its session to a user, and changes nothing else.
+        """
         with self._lock:
             arrived: list[Interaction] = []
             if user_id is not None and session_id not in self._user_of:
@@ -77,7 +81,11 @@ class Stream:
                 self._user_of[session_id] = user_id
             owner = self._user_of.get(session_id, session_id)
             for event in events:
-                time = now if event.timestamp is None else event.timestamp
+                if event.item_id is None or event.event_id in self._ids:
+                    continue
+                if event.event_id is not None:
+                    self._ids.add(event.event_id)
+                time = now if event.sent_at is None else event.sent_at
                 interaction = Interaction(owner, event.item_id, time, event.event_type, event.event_value)
                 if interaction not in self._seen:
                     self._all.append(interaction)
@@ -105,8 +113,8 @@ class Stream:
 
 
 def read_events(
-    user_id: str | None, session_id: str, events: Iterable[Event | Interaction]
-) -> tuple[str | None, list[Event]]:
+    user_id: str | None, session_id: str, events: Iterable[TrackedEvent | Interaction]
+) -> tuple[str | None, list[TrackedEvent]]:
     """Check the arguments of a call, by the model of PutEvents.
 
     Returns:
@@ -115,10 +123,10 @@ def read_events(
     Raises:
         ValidationError: The first argument that the service would refuse.
     """
-    _check_id(session_id, "session_id", least=1)
+    _check_id(session_id, "session_id")
     if user_id is not None:
-        _check_id(user_id, "user_id", least=1)
-    if isinstance(events, Event | Interaction):
+        _check_id(user_id, "user_id")
+    if isinstance(events, TrackedEvent | Interaction):
         raise ValidationError("events is one event: for a single one write [event]", parameter="events")
     given: list[Any] = list(events)
     if not 1 <= len(given) <= _EVENTS:
@@ -127,79 +135,66 @@ def read_events(
             parameter="events",
             limit=_EVENTS,
         )
-    checked: list[Event] = []
+    checked: list[TrackedEvent] = []
     for n, event in enumerate(given):
         where = f"events[{n}]"
         if isinstance(event, Interaction):
             user_id = _same_user(user_id, event, where)
-            event = Event(
-                event.item_id, cast(str, event.event_type), timestamp=event.timestamp, event_value=event.event_value
+            event = _tracked(event, where)
+        elif not isinstance(event, TrackedEvent):
+            raise ValidationError(
+                f"{where} is {describe(event)}, not a TrackedEvent or Interaction", parameter="events"
             )
-        elif not isinstance(event, Event):
-            raise ValidationError(f"{where} is {describe(event)}, not an Event or Interaction", parameter="events")
-        _check_event(event, where)
         checked.append(event)
     return user_id, checked
 
 
-def check_action_events(events: Iterable[Event]) -> None:
-    """Refuse event types that actions do not have.
+def read_action_events(events: Iterable[TrackedEvent]) -> list[TrackedEvent]:
+    """Give the types of action events as the dataset has them: ``NOT_TAKEN`` for ``Not Taken``.
 
     Raises:
-        ValidationError: The first one.
+        ValidationError: The first event that actions do not have, or that has no action.
     """
     known = DATASETS["action_interactions"].reserved["EVENT_TYPE"].values
+    read: list[TrackedEvent] = []
     for n, event in enumerate(events):
-        if event.event_type not in known:
+        # The guide writes them in both ways.
+        event_type = event.event_type.upper().replace(" ", "_")
+        if event_type not in known:
             raise ValidationError(
                 f"events[{n}].event_type is none of those of actions: {', '.join(known)}", parameter="events"
             )
+        if event.item_id is None:
+            raise ValidationError(f"events[{n}].item_id is missing: it is the action", parameter="events")
+        read.append(attrs.evolve(event, event_type=event_type) if event_type != event.event_type else event)
+    return read
+
+
+def _tracked(event: Interaction, where: str) -> TrackedEvent:
+    try:
+        return TrackedEvent(
+            event_type=cast(str, event.event_type),
+            item_id=event.item_id,
+            sent_at=event.timestamp,
+            event_value=event.event_value,
+        )
+    except ValidationError as error:
+        message, limit = error.message, error.limit
+    raise ValidationError(f"{where}.{message}", parameter="events", limit=limit)
 
 
 def _same_user(user_id: str | None, event: Interaction, where: str) -> str:
     if user_id is not None and event.user_id != user_id:
         raise ValidationError(f"{where} is of another user: a call brings events of one user", parameter="events")
-    _check_id(event.user_id, f"{where}.user_id", least=1)
+    _check_id(event.user_id, f"{where}.user_id")
     return event.user_id
 
 
-def _check_event(event: Event, where: str) -> None:
-    _check_id(event.item_id, f"{where}.item_id", least=1)
-    _check_id(event.event_type, f"{where}.event_type", least=1)
-    if event.timestamp is not None:
-        _check_number(event.timestamp, f"{where}.timestamp")
-        if event.timestamp > _LATEST:
-            raise ValidationError(
-                f"{where}.timestamp is too large: Unix time in seconds, not milliseconds", parameter="events"
-            )
-    if event.event_value is not None:
-        _check_number(event.event_value, f"{where}.event_value")
-    items: Any = event.impression
-    if not isinstance(items, list | tuple):
-        raise ValidationError(f"{where}.impression is {describe(items)}, not a list of item ids", parameter="events")
-    items = cast("Sequence[Any]", items)
-    if len(items) > _IMPRESSION:
-        raise ValidationError(
-            f"{where}.impression holds {len(items)} items; an event takes at most {_IMPRESSION} (model: Impression)",
-            parameter="events",
-            limit=_IMPRESSION,
-        )
-    for position, item in enumerate(items):
-        _check_id(item, f"{where}.impression[{position}]", least=1)
-
-
-def _check_id(value: Any, where: str, *, least: int) -> None:
+def _check_id(value: Any, where: str) -> None:
     parameter = where.partition("[")[0]
     if not isinstance(value, str):
         raise ValidationError(f"{where} is {describe(value)}, not a str", parameter=parameter)
-    if not least <= len(value) <= _ID_LENGTH:
+    if not 1 <= len(value) <= _ID_LENGTH:
         raise ValidationError(
-            f"{where} is {describe(value)}; the service takes {least} to {_ID_LENGTH}",
-            parameter=parameter,
-            limit=_ID_LENGTH,
+            f"{where} is {describe(value)}; the service takes 1 to {_ID_LENGTH}", parameter=parameter, limit=_ID_LENGTH
         )
-
-
-def _check_number(value: Any, where: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        raise ValidationError(f"{where} is {describe(value)}, not a finite number", parameter="events")

@@ -27,8 +27,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from heapq import nlargest
-from itertools import accumulate, pairwise
-from math import exp, expm1, fsum, log, sqrt
+from itertools import accumulate, compress, pairwise
+from math import exp, expm1, fsum, inf, log, sqrt
 
 from personalize_rt.filters.selection import Allowed
 from personalize_rt.interactions import Interaction
@@ -50,6 +50,10 @@ _ONE_IS_CHANCE_FROM = 10
 _NEIGHBOURS = 50
 # Rows of affinities that are kept: 100,000 of them take 60 MB.
 _ROWS_KEPT = 100_000
+# The items that filters let through are summed by blocks: what one user has seen changes few of them. 20,000 take 5 MB.
+_BYTES_OF_BLOCK = 64
+_BLOCKS_KEPT = 20_000
+_FLAGS = bytes.maketrans(b"01", b"\0\1")
 _GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 
@@ -83,6 +87,7 @@ class TasteModel:
         self._masses = array("d", map(exp, self.base))
         self._total = fsum(self._masses)
         self._affinities = lru_cache(_ROWS_KEPT)(self._compute_affinities)
+        self._mass_of_block = lru_cache(_BLOCKS_KEPT)(self._compute_mass_of_block)
 
     def events(self, item_id: str) -> int:
         """How many events an item has."""
@@ -114,10 +119,29 @@ class TasteModel:
             if crowd >= _CROWD:
                 self._affinities(number)
 
-    def total(self, gains: Mapping[int, float]) -> float:
-        """The logarithm of the sum of exp(logit) over the universe, when some logits are higher than usual."""
-        masses = self._masses
-        return log(self._total + fsum(masses[number] * expm1(gain) for number, gain in gains.items()))
+    def total(self, gains: Mapping[int, float], allowed: Allowed | None = None) -> float:
+        """The logarithm of the sum of exp(logit), when some logits are higher than usual.
+
+        Args:
+            gains: By how much, by number.
+            allowed: The items of the sum; by default the whole universe.
+        """
+        masses, total = self._masses, self._total
+        if allowed is not None and not allowed.everything:
+            ids, total = self.universe.ids, self._mass_of(allowed)
+            gains = {number: gain for number, gain in gains.items() if ids[number] in allowed}
+        total += fsum(masses[number] * expm1(gain) for number, gain in gains.items())
+        return log(total) if total > 0 else -inf
+
+    def _mass_of(self, allowed: Allowed) -> float:
+        """The sum of exp(logit of popularity) over a part of the universe, whose order is that of the catalogue."""
+        flags = allowed.rows.to_bytes((len(self.universe) + 7) >> 3, "little")
+        starts = range(0, len(flags), _BYTES_OF_BLOCK)
+        return fsum(self._mass_of_block(start, flags[start : start + _BYTES_OF_BLOCK]) for start in starts)
+
+    def _compute_mass_of_block(self, start: int, flags: bytes) -> float:
+        bits = bin(int.from_bytes(flags, "little"))[:1:-1].encode().translate(_FLAGS)
+        return fsum(compress(self._masses[8 * start : 8 * (start + len(flags))], bits))
 
     def similar(self, item_id: str) -> Sequence[int]:
         """The items that go with an item, nearest first; none for one without interactions."""
@@ -176,10 +200,9 @@ class Preference:
         self._model = model
         self._gains = gains
 
-    @property
-    def total(self) -> float:
-        """The logarithm of the sum of exp(logit) over the universe."""
-        return self._model.total(self._gains)
+    def total(self, allowed: Allowed | None = None) -> float:
+        """The logarithm of the sum of exp(logit) over the universe, or over the items that a filter lets through."""
+        return self._model.total(self._gains, allowed)
 
     def logits(self, item_ids: Sequence[str]) -> list[float | None]:
         """The logit of each item; ``None`` for an item without interactions."""

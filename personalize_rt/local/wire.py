@@ -31,6 +31,8 @@ _ROWS = {
     "GetPersonalizedRanking": ("personalizedRanking", "itemId"),
     "GetActionRecommendations": ("actionList", "actionId"),
 }
+# An empty one says nothing. SDKs and their users send it where others leave it out.
+_MAPS = ("context", "filterValues", "metadataColumns")
 _STATUS = {
     "InvalidInputException": 400,
     "MalformedHttpRequestException": 400,
@@ -138,7 +140,7 @@ class Wire:
 
 
 def _read(body: bytes) -> dict[str, Any]:
-    """The members of a request; members that are null count as absent, as the AWS SDKs have it."""
+    """The members of a request. Null counts as absent, as the AWS SDKs have it, and so does an empty map."""
     try:
         # Given bytes, json would take UTF-16 and lone surrogates as well.
         members: Any = json.loads(str(body, "utf-8") or "{}", parse_constant=_refuse_constant)
@@ -146,7 +148,11 @@ def _read(body: bytes) -> dict[str, Any]:
         members = None
     if not isinstance(members, dict):
         raise RefusedError("MalformedHttpRequestException", "the body is not a JSON object")
-    return {name: value for name, value in cast("dict[str, Any]", members).items() if value is not None}
+    return {
+        name: value
+        for name, value in cast("dict[str, Any]", members).items()
+        if value is not None and not (name in _MAPS and value == {})
+    }
 
 
 def _refuse_constant(name: str) -> Any:
@@ -161,19 +167,37 @@ def write_reply(operation: Operation[Any], rows: list[Row], recommendation_id: s
     """The reply's JSON, as ``json.dumps`` would write it, put together by hand: that takes half the time."""
     member, id_member = _ROWS[operation.name]
     before, after = f'{{"{id_member}":', ',"score":'
-    # An absent score is sent as null: the recorded replies have the length for it.
+    # Of actions there is no recording.
+    nulls = _NULLS if id_member == "itemId" else ""
     written = [
-        f"{before}{_text(id)}{after}{'null' if score is None else repr(score)}"
-        f"{_extras(reason, promotion, metadata) if reason or promotion or metadata is not None else ''}}}"
+        f"{before}{_text(id)}{after}{'null' if score is None else _number(score)}"
+        f"{_extras(reason, promotion, metadata) if reason or promotion or metadata is not None else nulls}}}"
         for id, score, reason, promotion, metadata in rows
     ]
     return f'{{"{member}":[{",".join(written)}],"recommendationId":{_text(recommendation_id)}}}'
 
 
+# What an item does not have is sent as null, which the lengths of recorded replies tell (service.md section 12, fact
+# 5). Their fifth null has no public name, and is left out.
+_NULLS = ',"promotionName":null,"metadata":null,"reason":null'
+
+
 def _extras(reason: Sequence[str], promotion: str | None, metadata: Mapping[str, str] | None) -> str:
     """The members that few rows have, with a comma before each."""
-    extras = {"promotionName": promotion, "metadata": metadata, "reason": reason or None}
-    return f",{_as_json({name: value for name, value in extras.items() if value is not None})[1:-1]}"
+    return f",{_as_json({'promotionName': promotion, 'metadata': metadata, 'reason': reason or None})[1:-1]}"
+
+
+def _number(score: float) -> str:
+    """A score as Java writes a double of 0 to 1: with an exponent below 1e-3 (service.md section 12, fact 6)."""
+    text = repr(score)
+    if score >= 1e-3 or score == 0:
+        return text
+    # Python's exponents begin below 1e-4.
+    digits, _, exponent = text.partition("e")
+    if not exponent:
+        digits, exponent = f"{text[5]}.{text[6:]}", "-4"
+    whole, _, fraction = digits.partition(".")
+    return f"{whole}.{fraction or '0'}E{int(exponent)}"
 
 
 _text: Callable[[str], str] = json.encoder.encode_basestring_ascii

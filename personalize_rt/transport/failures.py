@@ -7,6 +7,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 from personalize_rt.errors import (
+    DOES_NOT_EXIST,
     AccessDeniedError,
     ConfigurationError,
     PersonalizeError,
@@ -218,7 +219,7 @@ def service_error(error: Any, request: Request[Any], sent_before: int) -> Servic
     message = f"{request.operation.name} failed with {code} ({', '.join(facts)})"
     if said:
         message += f": {said}"
-    advice = _SERVICE_ADVICE.get(kind)
+    advice = _SERVICE_ADVICE.get(ResourceNotFoundError if said.endswith(DOES_NOT_EXIST) else kind)
     if advice:
         message += f". {advice}" if not message.endswith(".") else f" {advice}"
     return kind(

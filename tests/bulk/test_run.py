@@ -25,6 +25,7 @@ from personalize_rt.errors import (
     InvalidInputError,
     PersonalizeError,
     ResourceNotFoundError,
+    ServiceError,
     ThrottlingError,
     ValidationError,
 )
@@ -397,10 +398,20 @@ def test_requests_that_are_refused_alike_after_one_that_was_answered_are_outcome
     assert len(list(rest)) == 299
 
 
-def test_a_campaign_that_does_not_exist_ends_the_run_at_once(runtime: PersonalizeRuntime, client: Client) -> None:
-    client.outcome = lambda user: service_error("ResourceNotFoundException", 404)
-    with pytest.raises(ResourceNotFoundError):
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        (service_error("ResourceNotFoundException", 404), ResourceNotFoundError),
+        (service_error("InvalidInputException", 400, f"{ARN} does not exist or is not active yet."), InvalidInputError),
+    ],
+)
+def test_a_campaign_that_does_not_exist_ends_the_run_at_once_by_either_code(
+    runtime: PersonalizeRuntime, client: Client, failure: Exception, kind: type[ServiceError]
+) -> None:
+    client.outcome = lambda user: failure if int(user) else None
+    with pytest.raises(kind) as raised:
         list(bulk.run(runtime, requests(range(1_000)), concurrency=2))
+    assert raised.value.no_such_resource
     assert len(client.asked) < 70
 
 

@@ -221,7 +221,16 @@ def test_an_unknown_name_is_answered_with_those_there_are(
 def test_an_unknown_arn_is_the_embedded_service_s_error(cli: Callable[..., Any], shop: Path) -> None:
     outcome = cli("recommend", "--local", str(shop), "--campaign-arn", ARN)
     assert outcome.status == 1
-    assert "ResourceNotFoundException" in outcome.problem
+    assert "InvalidInputException" in outcome.problem
+    assert "does not exist or is not active yet. Check the ARN, its region and its account" in outcome.problem
+
+
+def test_what_was_left_out_of_the_data_is_told_in_a_line(cli: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "interactions.csv").write_text(",USER_ID,ITEM_ID,TIMESTAMP\n0,u,i,1000\n")
+    outcome = cli("recommend", "--local", str(tmp_path), "--campaign-arn", "popularity-count", "--json")
+    assert (outcome.status, json.loads(outcome.out)["itemList"][0]["itemId"]) == (0, "i")
+    (line,) = outcome.err.splitlines()
+    assert line.startswith("warning: interactions.csv, line 1: expected a name for column 1; it is left out")
 
 
 @pytest.mark.parametrize("option", ["--region", "--profile", "--endpoint-url"])

@@ -150,7 +150,10 @@ def test_the_cli_calls_all_operations(aws: Cli, expected: list[dict[str, Any]]) 
 
 @pytest.mark.parametrize(
     ("call", "code", "part"),
-    [(MISSING, "ResourceNotFoundException", "there is no campaign"), (WRONG, "InvalidInputException", "numResults")],
+    [
+        (MISSING, "InvalidInputException", "does not exist or is not active yet."),
+        (WRONG, "InvalidInputException", "numResults"),
+    ],
 )
 def test_the_cli_reads_typed_errors(aws: Cli, call: tuple[str, dict[str, Any]], code: str, part: str) -> None:
     ran = aws(call)
@@ -216,7 +219,7 @@ def test_javascript_calls_all_operations(node: Node, expected: list[dict[str, An
 
 def test_javascript_reads_typed_errors(node: Node) -> None:
     missing, wrong = node(MISSING, WRONG)
-    assert (missing["error"], missing["status"]) == ("ResourceNotFoundException", 404)
+    assert (missing["error"], missing["status"]) == ("InvalidInputException", 400)
     assert (wrong["error"], wrong["status"]) == ("InvalidInputException", 400)
     for each in (missing, wrong):
         assert each["typed"] is each["ofService"] is True

@@ -9,7 +9,8 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from personalize_rt.local import Event, LocalPersonalize
+from personalize_rt.local import LocalPersonalize
+from personalize_rt.tracking import TrackedEvent
 
 Agree = Callable[..., tuple[Any, list[Any]]]
 
@@ -131,7 +132,7 @@ def step(client: Any, local: LocalPersonalize, name: str, what: Any) -> Any:
     """One step, and what it gave."""
     if name == "put_events":
         user, item = what
-        return local.put_events(session_id="s", user_id=user, events=[Event(item, "Watch")])
+        return local.put_events(session_id="s", user_id=user, events=[TrackedEvent(event_type="Watch", item_id=item)])
     if what is None:
         change = getattr(local.faults, name)
         return change() if name == "clear" else change(times=1).id

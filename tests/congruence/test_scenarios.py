@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from personalize_rt.local import Event, LocalPersonalize
+from personalize_rt.local import LocalPersonalize
+from personalize_rt.tracking import TrackedEvent
 
 Agree = Callable[..., tuple[Any, list[Any]]]
 
@@ -113,11 +114,11 @@ def test_each_answer_has_ids_of_its_own(agree: Agree) -> None:
 MISSING = arn("campaign", "missing")
 
 REFUSED: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "an unknown campaign": ("ResourceNotFoundException", lambda client: recommend(client, "missing")),
-    "an unknown recommender": ("ResourceNotFoundException", lambda client: recommend(client, "missing", "recommender")),
-    "a recommender as a campaign": ("ResourceNotFoundException", lambda client: recommend(client, "top-picks")),
+    "an unknown campaign": ("InvalidInputException", lambda client: recommend(client, "missing")),
+    "an unknown recommender": ("InvalidInputException", lambda client: recommend(client, "missing", "recommender")),
+    "a recommender as a campaign": ("InvalidInputException", lambda client: recommend(client, "top-picks")),
     "an unknown filter": (
-        "ResourceNotFoundException",
+        "InvalidInputException",
         lambda client: recommend(client, "popular", filterArn=arn("filter", "missing")),
     ),
     "an ARN of something else": (
@@ -172,7 +173,7 @@ REFUSED: dict[str, tuple[str, Callable[[Any], Any]]] = {
 def test_refusals_agree(agree: Agree, name: str) -> None:
     code, scenario = REFUSED[name]
     (kind, text, response), (came,) = agree(scenario)
-    assert (kind, came.status) == (code, 404 if code == "ResourceNotFoundException" else 400)
+    assert (kind, came.status) == (code, 400)
     assert came.headers["x-amzn-errortype"] == code
     assert response["Error"]["Message"] in text
 
@@ -201,7 +202,7 @@ def test_events_change_what_is_answered_alike(agree: Agree) -> None:
         seen = []
         for item in (None, "i13", "i14"):
             if item is not None:
-                local.put_events(session_id="s", user_id="u1", events=[Event(item, "Watch")])
+                local.put_events(session_id="s", user_id="u1", events=[TrackedEvent(event_type="Watch", item_id=item)])
             seen += [recommend(client, "for-you", userId="u1", filterArn=arn("filter", "unseen")), rank(client)]
         local.reload()
         return seen

@@ -17,11 +17,11 @@ from personalize_rt import (
     Limits,
     Ranking,
     Recommendations,
-    ResourceNotFoundError,
     ValidationError,
 )
-from personalize_rt.local import Event, HttpRequest, LocalDataError, LocalPersonalize
+from personalize_rt.local import HttpRequest, LocalDataError, LocalPersonalize
 from personalize_rt.local.engine import Engine
+from personalize_rt.tracking import TrackedEvent
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_boto3_raises_its_typed_exceptions(client: Any, small: LocalPersonalize)
     assert invalid.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
     assert invalid.value.response["ResponseMetadata"]["RequestId"]
 
-    with pytest.raises(client.exceptions.ResourceNotFoundException):
+    with pytest.raises(client.exceptions.InvalidInputException):
         client.get_recommendations(campaignArn=small.campaign_arn("popular") + "s")
     with pytest.raises(ClientError, match="there is no filter"):
         client.get_recommendations(
@@ -102,7 +102,7 @@ def test_runtime_is_wired_in_process(small: LocalPersonalize) -> None:
         assert isinstance(popular, Recommendations)
         assert popular.scores == (None, None, None)
 
-        with pytest.raises(ResourceNotFoundError):
+        with pytest.raises(InvalidInputError, match="does not exist or is not active yet"):
             runtime.get_recommendations(campaign_arn=small.campaign_arn("popular") + "s")
         with pytest.raises(InvalidInputError, match="userId"):
             runtime.get_recommendations(campaign_arn=small.campaign_arn("for-you"))
@@ -163,7 +163,7 @@ def test_reloading_reads_the_directory_again_and_forgets_what_came_since(
     local = LocalPersonalize.from_directory(directory(small_files))
     before, old = local.campaign_arn("popular"), local.items
     local.add_filter("dramas", 'INCLUDE ItemID WHERE Items.GENRES IN ("Drama")')
-    local.put_events(session_id="s", user_id="new", events=[Event("a", "Watch")])
+    local.put_events(session_id="s", user_id="new", events=[TrackedEvent(event_type="Watch", item_id="a")])
     settings = small_files["personalize.toml"].replace("popular =", "most-watched =")
     directory({**small_files, "items.csv": "ITEM_ID,TITLE\na,Other\n", "personalize.toml": settings})
     assert local.items is old
@@ -179,7 +179,11 @@ def test_a_directory_that_cannot_be_read_again_leaves_all_as_it_was(
     directory: Callable[..., Path], small_files: dict[str, str]
 ) -> None:
     local = LocalPersonalize.from_directory(directory(small_files))
-    local.put_events(session_id="s", user_id="new", events=[Event("x", "Watch"), Event("y", "Watch")])
+    local.put_events(
+        session_id="s",
+        user_id="new",
+        events=[TrackedEvent(event_type="Watch", item_id="x"), TrackedEvent(event_type="Watch", item_id="y")],
+    )
     before = recommended(local, "new")
     directory({**small_files, "items.csv": "ITEM,TITLE\na,Other\n"})
     with pytest.raises(LocalDataError, match="items"):

@@ -73,5 +73,5 @@ def test_refusal_carries_code_and_message() -> None:
     engine = Engine([], Datasets())
     with pytest.raises(RefusedError) as raised:
         engine.answer(GET_RECOMMENDATIONS, {"recommenderArn": ARN})
-    assert raised.value.code == "ResourceNotFoundException"
-    assert raised.value.message == f"there is no recommender {ARN}; the recommenders are: none"
+    assert raised.value.code == "InvalidInputException"
+    assert raised.value.message == f"{ARN} does not exist or is not active yet."

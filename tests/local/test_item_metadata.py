@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from personalize_rt.local.metadata import camel_case
-
 ITEMS = '''\
 ITEM_ID,TITLE,BRAND_NAME,YEAR,PRICE,GENRES,NEW,PLOT
 a,Alpha,Acme,1990,9.5,Drama|Crime,true,"She said ""no"""
@@ -43,12 +41,22 @@ def metadata(shop: Any, campaign: str, columns: list[str], **members: Any) -> di
     return {row["itemId"]: row["metadata"] for row in shop.ok("/recommendations", wanted)["itemList"]}
 
 
-@pytest.mark.parametrize(
-    ("column", "key"),
-    [("TITLE", "title"), ("BRAND_NAME", "brandName"), ("CATEGORY_L1", "categoryL1"), ("a__b_", "aB"), ("_", "_")],
-)
-def test_columns_are_spelled_in_camel_case(column: str, key: str) -> None:
-    assert camel_case(column) == key
+def test_keys_are_columns_in_lower_case_with_underscores(shop: Any) -> None:
+    # service.md section 12, fact 2
+    assert metadata(shop, "popular", ["BRAND_NAME", "PRICE"])["a"] == {"brand_name": "Acme", "price": "9.5"}
+
+
+def test_columns_are_found_in_any_case(shop: Any) -> None:
+    # service.md section 12, fact 3
+    assert metadata(shop, "popular", ["brand_name", "Price"])["a"] == {"brand_name": "Acme", "price": "9.5"}
+
+
+def test_of_columns_that_differ_in_case_the_one_of_that_spelling_is_given(service: Callable[..., Any]) -> None:
+    items = "ITEM_ID,Title,TITLE\na,first,second\n"
+    settings = '[campaigns]\npopular = { recipe = "aws-popularity-count", enableMetadataWithRecommendations = true }'
+    shop = service({"interactions.csv": INTERACTIONS, "items.csv": items, "personalize.toml": settings})
+    assert metadata(shop, "popular", ["TITLE"])["a"] == {"title": "second"}
+    assert metadata(shop, "popular", ["Title"])["a"] == {"title": "first"}
 
 
 def test_values_are_strings_and_missing_ones_are_left_out(shop: Any) -> None:
@@ -56,7 +64,7 @@ def test_values_are_strings_and_missing_ones_are_left_out(shop: Any) -> None:
     assert metadata(shop, "popular", columns) == {
         "a": {
             "title": "Alpha",
-            "brandName": "Acme",
+            "brand_name": "Acme",
             "year": "1990",
             "price": "9.5",
             "genres": "Drama|Crime",
@@ -85,8 +93,18 @@ def test_v2_returns_metadata_without_being_told(shop: Any) -> None:
 
 
 def test_without_columns_there_is_no_metadata(shop: Any) -> None:
-    assert set(shop.ok("/recommendations", {"campaignArn": shop.arn("popular")})["itemList"][0]) == {"itemId", "score"}
+    for said in ({}, {"metadataColumns": {}}, {"metadataColumns": None}):
+        rows = shop.ok("/recommendations", {"campaignArn": shop.arn("popular"), **said})["itemList"]
+        assert [row["metadata"] for row in rows] == [None, None, None]
     assert metadata(shop, "popular", []) == {"a": {}, "b": {}, "c": {}}
+
+
+def test_metadata_that_is_not_enabled_can_be_omitted_instead_of_refused(service: Callable[..., Any]) -> None:
+    # service.md section 12, fact 7: 200 without metadata, while an update was in progress
+    settings = SETTINGS + '[options]\nmetadata_not_enabled = "omit"\n'
+    shop = service({"interactions.csv": INTERACTIONS, "items.csv": ITEMS, "personalize.toml": settings})
+    assert metadata(shop, "for-you", ["TITLE"], userId="ann") == {"a": None, "b": None, "c": None}
+    assert metadata(shop, "popular", ["TITLE"])["a"] == {"title": "Alpha"}
 
 
 @pytest.mark.parametrize(
@@ -94,7 +112,6 @@ def test_without_columns_there_is_no_metadata(shop: Any) -> None:
     [
         ("for-you", {"metadataColumns": {"ITEMS": ["TITLE"]}}, "in its campaignConfig, set enableMetadataWithRecomm"),
         ("popular", {"metadataColumns": {"ITEMS": ["TITEL"]}}, "no metadata column TITEL; did you mean TITLE?"),
-        ("popular", {"metadataColumns": {"ITEMS": ["title"]}}, "no metadata column title; did you mean TITLE?"),
         ("popular", {"metadataColumns": {"ITEMS": ["ITEM_ID"]}}, "no metadata column ITEM_ID"),
         ("popular", {"metadataColumns": {"USERS": ["AGE"]}}, "a key other than ITEMS"),
         ("popular", {"metadataColumns": {"ITEMS": ["TITLE"] * 11}}, "11 columns; the service takes at most 10"),
@@ -140,6 +157,11 @@ def test_context_that_the_interactions_do_not_have_is_invalid_input(shop: Any, n
     assert (status, code) == (400, "InvalidInputException")
     assert expected in message
     assert secret not in message
+
+
+def test_context_keys_are_matched_in_any_case(shop: Any) -> None:
+    # service.md section 12, fact 3, by analogy
+    assert shop.recommend("for-you", userId="ann", context={"Device": "phone", "location": "home"})
 
 
 def test_recipe_that_does_not_use_context_ignores_it(shop: Any) -> None:

@@ -261,8 +261,8 @@ def test_schema_in_a_folder_of_the_data_directory_is_read(
     load: Callable[..., tuple[Problem, ...]], tmp_path: Path
 ) -> None:
     (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "s.json").write_text(schema())
-    assert load({"items.csv": "ITEM_ID\ni\n", "personalize.toml": "schemas.items = './a/s.json'"}) == ()
+    (tmp_path / "a" / "s.json").write_text(schema({"name": "A", "type": "string"}))
+    assert load({"items.csv": "ITEM_ID,A\ni,x\n", "personalize.toml": "schemas.items = './a/s.json'"}) == ()
 
 
 @pytest.mark.parametrize("name", ["x" * 5000, "a\\u0000b"])

@@ -13,7 +13,8 @@ import pytest
 
 from personalize_rt import FilterSyntaxError, FilterValuesError, ValidationError
 from personalize_rt.filters import Filter
-from personalize_rt.local import Event, LocalDataError, LocalPersonalize
+from personalize_rt.local import LocalDataError, LocalPersonalize
+from personalize_rt.tracking import TrackedEvent
 
 INTERACTIONS = """\
 USER_ID,ITEM_ID,EVENT_TYPE,TIMESTAMP
@@ -44,6 +45,7 @@ SCHEMA = (
 SETTINGS = """\
 [campaigns]
 for-you = "aws-user-personalization"
+for-you-v2 = "aws-user-personalization-v2"
 ranking = "aws-personalized-ranking"
 similar = "aws-similar-items"
 popular = "aws-popularity-count"
@@ -91,10 +93,23 @@ def test_filter_applies_to_recommendations(shop: Any) -> None:
     assert [id for id, _ in rows] == ["a", "x", "y"]
 
 
-def test_scores_of_filtered_recommendations_are_those_of_the_whole_catalogue(shop: Any) -> None:
-    everything = dict(shop.recommend("for-you", userId="ann"))
-    some = shop.recommend("for-you", userId="ann", **filtered(shop, "by-genre", GENRE='"Comedy"'))
-    assert dict(some) == {id: everything[id] for id in ("x", "y")}
+@pytest.mark.parametrize("campaign", ["for-you", "for-you-v2"])
+def test_scores_of_filtered_recommendations_sum_over_what_the_filter_lets_through(shop: Any, campaign: str) -> None:
+    # service.md section 12, fact 4: recorded for User-Personalization, inferred for its second version
+    everything = dict(shop.recommend(campaign, userId="ann"))
+    some = dict(shop.recommend(campaign, userId="ann", **filtered(shop, "by-genre", GENRE='"Comedy"')))
+    # The second version has no score for what nobody watched.
+    scores = {id: score for id, score in some.items() if score is not None}
+    assert sum(scores.values()) == pytest.approx(1, abs=1e-6)
+    assert all(score > everything[id] for id, score in scores.items())
+    one = filtered(shop, "by-genre", GENRE='"Crime"')
+    assert shop.recommend(campaign, userId="ann", numResults=1, **one) == [("a", 1.0)]
+
+
+def test_filter_that_lets_nothing_through_gives_no_items(shop: Any) -> None:
+    nothing = filtered(shop, "by-genre", GENRE='"Western"')
+    assert shop.recommend("for-you", userId="ann", **nothing) == []
+    assert shop.rank("ann", "a", "b", **nothing) == []
 
 
 def test_numresults_counts_what_the_filter_lets_through(shop: Any) -> None:
@@ -102,11 +117,10 @@ def test_numresults_counts_what_the_filter_lets_through(shop: Any) -> None:
     assert shop.recommend("popular", numResults=1, **comedies) == [("x", None)]
 
 
-def test_filter_takes_items_out_of_a_ranking_and_leaves_the_scores(shop: Any) -> None:
-    everything = dict(shop.rank("ann", "c", "a", "unknown", "x"))
-    assert shop.rank("ann", "c", "a", "unknown", "x", **filtered(shop, "unseen")) == [
-        (id, score) for id, score in everything.items() if id != "a"
-    ]
+def test_filtered_ranking_is_the_ranking_of_what_the_filter_leaves(shop: Any) -> None:
+    # service.md section 12, fact 4: inferred for rankings
+    left = shop.rank("ann", "c", "a", "unknown", "x", **filtered(shop, "unseen"))
+    assert left == shop.rank("ann", "c", "unknown", "x")
 
 
 def test_items_that_are_in_no_dataset_have_no_metadata_for_a_filter(shop: Any) -> None:
@@ -151,7 +165,12 @@ def test_numbers_may_come_quoted(shop: Any) -> None:
         ("popular", "by-genre", {}, "filterValues: the filter value GENRE is missing"),
         ("popular", "by-genre", {"filterValues": {"GENRE": "Comedy"}}, "neither numbers nor strings in double quotes"),
         ("popular", "by-genre", {"filterValues": {"GENRE": "7"}}, "GENRE is a number, but Items.GENRES wants strings"),
-        ("popular", "since", {"filterValues": {"YEAR": '"long ago"'}}, "YEAR is a str, but Items.YEAR wants a number"),
+        (
+            "popular",
+            "since",
+            {"filterValues": {"YEAR": '"long ago"'}},
+            "YEAR is a string, but Items.YEAR wants a number",
+        ),
         ("popular", "since", {"filterValues": {"YEAR": "1,2"}}, "YEAR holds 2 values"),
         ("popular", "by-genre", {"filterValues": {"GENRE": '"x"', "GENR": '"x"'}}, "no parameter 'GENR'; did you mean"),
         ("popular", "calls", {"filterValues": {"TYPE": '"Call"'}}, "the filter calls selects actions, not items"),
@@ -187,15 +206,15 @@ def test_item_filter_on_actions_is_invalid_input(shop: Any) -> None:
         "arn:aws:personalize:eu-west-1:000000000000:campaign/popular",
     ],
 )
-def test_unknown_filter_is_not_found(shop: Any, arn: str) -> None:
+def test_unknown_filter_is_invalid_input(shop: Any, arn: str) -> None:
     for path, members in (
         ("/recommendations", {"campaignArn": shop.arn("popular")}),
         ("/personalize-ranking", {"campaignArn": shop.arn("ranking"), "userId": "ann", "inputList": ["a"]}),
         ("/action-recommendations", {"campaignArn": shop.arn("offers"), "userId": "ann"}),
     ):
         status, code, message = shop.error(path, {**members, "filterArn": arn})
-        assert (status, code) == (404, "ResourceNotFoundException")
-        assert arn in message
+        assert (status, code) == (400, "InvalidInputException")
+        assert f"there is no filter {arn}" in message
 
 
 def test_values_without_a_filter_are_invalid_input(shop: Any) -> None:
@@ -380,7 +399,7 @@ def test_trying_and_requests_refuse_the_same(shop: Any) -> None:
 
 def test_explaining_and_trying_agree() -> None:
     local = LocalPersonalize.sample()
-    local.put_events(user_id="16036", session_id="s", events=[Event("tt0088763", "Watch")])
+    local.put_events(user_id="16036", session_id="s", events=[TrackedEvent(event_type="Watch", item_id="tt0088763")])
     values: Mapping[str, Any] = {"GENRE": ["Comedy", "War"]}
     kept, dropped = local.try_filter("unseen-by-genre", user_id="16036", values=values)
     assert len(kept) + len(dropped) == 1_000
@@ -393,7 +412,7 @@ def test_many_threads_share_filters(shop: Any) -> None:
     def ask(n: int) -> Any:
         if n % 5 == 0:
             shop.local.add_filter(f"f{n}", "INCLUDE ItemID WHERE Items.PRICE <= 4")
-        shop.local.put_events(user_id=f"u{n}", session_id="s", events=[Event("x", "Watch")])
+        shop.local.put_events(user_id=f"u{n}", session_id="s", events=[TrackedEvent(event_type="Watch", item_id="x")])
         return ids(shop.recommend("popular", userId=f"u{n}", **filtered(shop, "unseen")))
 
     with ThreadPoolExecutor(8) as threads:
@@ -415,5 +434,5 @@ def test_requests_of_people_without_events_leave_nothing_behind(shop: Any) -> No
         assert tracemalloc.get_traced_memory()[0] - before < 500 * 50
     finally:
         tracemalloc.stop()
-    shop.local.put_events(session_id="s", user_id="nobody-1", events=[Event("a", "Watch")])
+    shop.local.put_events(session_id="s", user_id="nobody-1", events=[TrackedEvent(event_type="Watch", item_id="a")])
     assert "a" not in ask("nobody-1")

@@ -69,7 +69,7 @@ def test_it_answers_beside_the_services_of_moto(local: LocalPersonalize) -> None
         s3.create_bucket(Bucket="films")
         client = boto3.client("personalize-runtime", region_name="us-east-2")
         assert popular(client, local) == ["hit", "a"]
-        with pytest.raises(client.exceptions.ResourceNotFoundException):
+        with pytest.raises(client.exceptions.InvalidInputException):
             client.get_recommendations(campaignArn=local.campaign_arn("popular") + "x")
         assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["films"]
 

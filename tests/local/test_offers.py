@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from personalize_rt.local import Event
+from personalize_rt.tracking import TrackedEvent
 
 DAY = 86_400
 LATEST = 1_590_000_000
@@ -115,7 +115,9 @@ def test_what_a_user_takes_while_the_service_runs_counts_at_once(offers: Callabl
     for type, sign in (("TAKEN", 1), ("NOT_TAKEN", -1)):
         user = f"who {type}"
         small.local.put_action_interactions(
-            user_id=user, session_id="s", events=[Event("mail-a", type, timestamp=LATEST + n) for n in range(8)]
+            user_id=user,
+            session_id="s",
+            events=[TrackedEvent(event_type=type, item_id="mail-a", sent_at=LATEST + n) for n in range(8)],
         )
         after = dict(small.actions(user, numResults=9))
         assert (after["mail-b"] - before["mail-b"]) * sign > 0.01

@@ -42,14 +42,14 @@ def ask(
 
 
 def promoted(rows: Sequence[Any]) -> list[str]:
-    return [row["itemId"] for row in rows if "promotionName" in row]
+    return [row["itemId"] for row in rows if row["promotionName"]]
 
 
 def test_promoted_items_keep_their_order_and_bear_the_name(shop: Any) -> None:
     rows = ask(shop, "popular", "comedies", 50, numResults=6)
     assert promoted(rows) == ["x", "y", "z"]
-    assert {row.get("promotionName") for row in rows} == {"sale", None}
-    assert [row["itemId"] for row in rows if "promotionName" not in row] == ["hit", "a", "b"]
+    assert {row["promotionName"] for row in rows} == {"sale", None}
+    assert [row["itemId"] for row in rows if not row["promotionName"]] == ["hit", "a", "b"]
 
 
 def test_each_filter_is_for_its_own_items(shop: Any) -> None:
@@ -78,14 +78,17 @@ def test_none_that_qualifies_leaves_the_answer_as_it_is(shop: Any) -> None:
 
 def test_scores_of_promoted_items_are_their_own(shop: Any) -> None:
     scores = dict(shop.recommend("for-you", userId="ann"))
+    comedies = shop.local.filter_arn("comedies")
+    # Each filter is for its own items, and so is the sum of their scores.
+    scores |= dict(shop.recommend("for-you", userId="ann", filterArn=comedies))
     rows = ask(shop, "for-you", "comedies", 30, userId="ann")
     assert {row["itemId"]: row["score"] for row in rows} == scores
-    assert all("reason" not in row for row in rows)
+    assert all(row["reason"] is None for row in rows)
 
 
 def test_v2_gives_the_reason(shop: Any) -> None:
     rows = ask(shop, "for-you-v2", "dramas", 100, userId="ann", numResults=8)
-    reasons = {row["itemId"]: row.get("reason") for row in rows}
+    reasons = {row["itemId"]: row["reason"] for row in rows}
     assert {id for id, reason in reasons.items() if reason == ["Promoted item"]} == {"a", "b", "c", "cold"}
     assert {row["score"] for row in rows if row["itemId"] == "cold"} == {None}
 
@@ -126,11 +129,13 @@ def test_promotion_that_says_too_little_or_too_much_is_invalid_input(
     assert expected in message
 
 
-def test_promotion_with_an_unknown_filter_is_not_found(shop: Any) -> None:
+def test_promotion_with_an_unknown_filter_is_invalid_input(shop: Any) -> None:
     arn = shop.local.filter_arn("old") + "er"
     promotion = {"name": "sale", "percentPromotedItems": 50, "filterArn": arn}
     members = {"campaignArn": shop.arn("popular"), "promotions": [promotion]}
-    assert shop.error("/recommendations", members)[:2] == (404, "ResourceNotFoundException")
+    status, code, message = shop.error("/recommendations", members)
+    assert (status, code) == (400, "InvalidInputException")
+    assert message.startswith(f"promotions[0].filterArn: there is no filter {arn}")
 
 
 def test_no_promotions_is_as_if_absent(shop: Any) -> None:
@@ -142,7 +147,7 @@ def test_places_follow_the_seed(service: Callable[..., Any], small_files: dict[s
         files = {**small_files, "personalize.toml": small_files["personalize.toml"] + SETTINGS}
         shop = service(files, seed=seed)
         answers = [ask(shop, "popular", "comedies", 50, numResults=6) for _ in range(5)]
-        return [[n for n, row in enumerate(rows) if "promotionName" in row] for rows in answers]
+        return [[n for n, row in enumerate(rows) if row["promotionName"]] for rows in answers]
 
     assert places(1) == places(1) != places(2)
     assert len({tuple(one) for one in places(1)}) > 1

@@ -147,8 +147,9 @@ def test_v2_scores_a_part_of_the_catalogue_and_fills_up_with_popular_items(servi
     own = small.recommend("for-you", userId="ann", numResults=500)
 
     assert [row["itemId"] for row in reply] == [id for id, _ in own]
-    assert reply[-1] == {"itemId": "cold", "score": None, "reason": ["Popular item"]}
-    assert all(set(row) == {"itemId", "score"} for row in reply[:-1])
+    nothing = {"promotionName": None, "metadata": None}
+    assert reply[-1] == {"itemId": "cold", "score": None, **nothing, "reason": ["Popular item"]}
+    assert all(row["reason"] is None for row in reply[:-1])
     assert sum(row["score"] for row in reply[:-1]) == pytest.approx(1, abs=5e-8 * len(reply))
 
 
@@ -268,11 +269,11 @@ def test_popular_items_use_neither_user_nor_item(service: Callable[..., Any]) ->
 def test_absent_score_is_null_on_the_wire(service: Callable[..., Any]) -> None:
     small = service()
     body = small.post("/recommendations", {"campaignArn": small.arn("popular"), "numResults": 1}).body
-    assert body.startswith(b'{"itemList":[{"itemId":"hit","score":null}],"recommendationId":"RID-')
+    assert body.startswith(b'{"itemList":[{"itemId":"hit","score":null,"promotionName":null,')
 
 
 def test_trailing_zeros_of_scores_are_dropped(service: Callable[..., Any]) -> None:
     small = service()
     members = {"campaignArn": small.arn("ranking"), "userId": "ann", "inputList": ["a"]}
-    assert b'"score":1.0}' in small.post("/personalize-ranking", members).body
+    assert b'"score":1.0,' in small.post("/personalize-ranking", members).body
     assert json.loads(small.post("/personalize-ranking", members).body)["personalizedRanking"][0]["score"] == 1

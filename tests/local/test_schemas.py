@@ -198,6 +198,95 @@ def test_wrong_schema_is_a_problem_that_says_what_was_expected(text: str, expect
     assert all(problem.startswith("items.schema.json") for problem in problems)
 
 
+def of(dataset: str, *fields: Any) -> list[str]:
+    """The problems of a schema with the required fields and some more."""
+    kind = DATASETS[dataset]
+    required = [{"name": name, "type": kind.reserved[name].types[0]} for name in kind.required]
+    return read(json.dumps({"type": "record", "name": kind.name, "fields": [*required, *fields]}), dataset)[1]
+
+
+def many(count: int) -> list[Any]:
+    return [{"name": f"M{n}", "type": "long"} for n in range(count)]
+
+
+@pytest.mark.parametrize(("dataset", "most"), [("interactions", 5), ("users", 25), ("items", 100), ("actions", 10)])
+def test_number_of_metadata_fields_is_that_of_the_guide(dataset: str, most: int) -> None:
+    assert of(dataset, *many(most)) == []
+    (problem,) = of(dataset, *many(most + 1))
+    assert f"at most {most} metadata fields in {DATASETS[dataset].name}, found {most + 1}" in problem
+
+
+def test_reserved_fields_are_no_metadata() -> None:
+    keywords = [{"name": name, "type": "string"} for name in ("EVENT_TYPE", "IMPRESSION", "RECOMMENDATION_ID")]
+    assert of("interactions", *many(5), *keywords) == []
+    for dataset in ("items", "actions"):
+        (problem,) = of(dataset, {"name": "CREATION_TIMESTAMP", "type": "long"})
+        assert "at least one metadata field" in problem
+
+
+@pytest.mark.parametrize("name", ["EVENT_TYPE", "IMPRESSION", "RECOMMENDATION_ID", "EVENT_ATTRIBUTION_SOURCE"])
+@pytest.mark.parametrize("flag", ["categorical", "textual"])
+def test_reserved_text_has_no_attribute(name: str, flag: str) -> None:
+    (problem,) = of("interactions", {"name": name, "type": ["null", "string"], flag: True})
+    assert f"{name}: expected no categorical or textual attribute" in problem
+    assert of("interactions", {"name": name, "type": ["null", "string"], flag: False}) == []
+
+
+@pytest.mark.parametrize("type", ["double", "long", ["null", "double"]])
+def test_event_value_is_float(type: Any) -> None:
+    (problem,) = of("interactions", {"name": "EVENT_VALUE", "type": type})
+    assert "expected the type float, alone or in a list with null" in problem
+    for right in ("float", ["float", "null"], ["null", "float"]):
+        assert of("interactions", {"name": "EVENT_VALUE", "type": right}) == []
+
+
+@pytest.mark.parametrize(("said", "meant"), [("true", True), ("True", True), ("false", False), ("FALSE", False)])
+def test_attribute_may_be_a_string(said: str, meant: bool) -> None:
+    schema, problems = read(avro({"name": "GENRE", "type": "string", "categorical": said}))
+    assert problems == []
+    assert schema is not None
+    assert schema.fields["GENRE"].categorical is meant
+
+
+@pytest.mark.parametrize("said", ["yes", 1, [], "", {}])
+def test_attribute_that_is_neither_true_nor_false_is_a_problem(said: Any) -> None:
+    (problem,) = read(avro({"name": "GENRE", "type": "string", "textual": said}))[1]
+    assert 'GENRE: expected "textual": true or false' in problem
+
+
+def test_categorical_id_is_a_warning_since_the_guide_does_not_forbid_it() -> None:
+    fields = [{"name": "ITEM_ID", "type": "string", "categorical": True}, {"name": "A", "type": "int"}]
+    text = json.dumps({"type": "record", "name": "Items", "fields": fields})
+    problems = Problems()
+    schema = read_schema(Source("s.json", text), ITEMS, problems)
+    assert schema is not None
+    assert not schema.fields["ITEM_ID"].categorical
+    assert problems.found == []
+    assert "expected no categorical attribute of an id; it is ignored" in str(problems.warnings[0])
+
+
+def test_required_field_in_another_spelling_is_named() -> None:
+    fields = [{"name": "item_id", "type": "string"}, {"name": "a", "type": "int"}]
+    (problem,) = read(json.dumps({"type": "record", "name": "Items", "fields": fields}))[1]
+    assert "expected a field ITEM_ID, in this spelling, not item_id" in problem
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (json.dumps(avro()), "it was encoded twice"),
+        (avro().replace("}]", "},]"), "a trailing comma"),
+        (avro()[:-1] + ", }", "a trailing comma"),
+        (str(json.loads(avro())), "a Python literal"),
+        (avro({"name": "A", "type": "string", "textual": True}).replace("true", "True"), "a Python literal"),
+        ("{", "Expecting property name"),
+    ],
+)
+def test_text_that_is_no_json_gets_the_hint_that_helps(text: str, expected: str) -> None:
+    (problem,) = read(text)[1]
+    assert expected in problem
+
+
 def test_problem_of_a_schema_is_told_with_its_place() -> None:
     text = """{"type": "record", "name": "Items",
  "fields": [

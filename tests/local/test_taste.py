@@ -93,7 +93,7 @@ def test_logits_follow_the_documented_formula(events: Events, user: str) -> None
 @given(EVENTS, st.sampled_from("uvwxyz?"))
 def test_best_gives_the_whole_catalogue_in_order_of_the_logits_and_its_total(events: Events, user: str) -> None:
     model = fitted(events, COLD)
-    total = model.prefer(user).total
+    total = model.prefer(user).total()
     ids, logits = best_of(model, user)
 
     assert sorted(ids) == sorted({item for _, item, _ in events} | {*COLD})

@@ -94,7 +94,7 @@ def test_recommenders_have_arns_of_their_own(films: Any) -> None:
     arn = "arn:aws:personalize:eu-west-1:000000000000:recommender/top-picks"
     assert films.local.recommenders["top-picks"] == films.local.recommender_arn("top-picks") == arn
     assert dict(films.local.campaigns) == {}
-    assert films.error("/recommendations", {"campaignArn": arn, "userId": "ann"})[1] == "ResourceNotFoundException"
+    assert films.error("/recommendations", {"campaignArn": arn, "userId": "ann"})[1] == "InvalidInputException"
     assert len(films.ok("/recommendations", {"recommenderArn": arn, "userId": "ann"})["recommendationId"]) == 40
 
 
@@ -171,10 +171,10 @@ def test_automatic_filter_holds_for_promoted_items_too(films: Any) -> None:
 
 
 def test_event_that_arrives_is_filtered_automatically(films: Any) -> None:
-    from personalize_rt.local import Event
+    from personalize_rt.tracking import TrackedEvent
 
     assert "t" in ask(films, "top-picks", userId="ann")
-    films.local.put_events(user_id="ann", session_id="s", events=[Event("t", "watch")])
+    films.local.put_events(user_id="ann", session_id="s", events=[TrackedEvent(event_type="watch", item_id="t")])
     assert "t" not in ask(films, "top-picks", userId="ann")
 
 

@@ -32,7 +32,8 @@ def test_answer_is_compact_json_with_the_headers_of_the_service(service: Callabl
     assert response.status == 200
     assert response.body == json.dumps(reply, separators=(",", ":")).encode()
     assert response.body.startswith(
-        b'{"personalizedRanking":[{"itemId":"a","score":1.0},{"itemId":"nobody-knows","score":null}]'
+        b'{"personalizedRanking":[{"itemId":"a","score":1.0,"promotionName":null,"metadata":null,"reason":null},'
+        b'{"itemId":"nobody-knows","score":null,"promotionName":null,"metadata":null,"reason":null}],'
     )
     assert list(reply) == ["personalizedRanking", "recommendationId"]
     assert response.headers["content-type"] == "application/json"
@@ -56,10 +57,38 @@ ROWS = st.builds(
 def test_reply_is_what_json_would_write(rows: list[Row]) -> None:
     def member(row: Row) -> dict[str, Any]:
         extras = {"promotionName": row.promotion, "metadata": row.metadata, "reason": row.reason or None}
-        return {"itemId": row.id, "score": row.score} | {k: v for k, v in extras.items() if v is not None}
+        return {"itemId": row.id, "score": row.score, **extras}
 
     reply = {"itemList": [json.loads(json.dumps(member(row))) for row in rows], "recommendationId": "RID-é"}
-    assert write_reply(GET_RECOMMENDATIONS, rows, "RID-é") == json.dumps(reply, separators=(",", ":"))
+    written = write_reply(GET_RECOMMENDATIONS, rows, "RID-é")
+    # Small numbers are written as Java does; json reads them alike.
+    assert json.loads(written) == reply
+    assert _without_scores(written) == _without_scores(json.dumps(reply, separators=(",", ":")))
+
+
+def _without_scores(text: str) -> str:
+    return re.sub(r'"score":[0-9.eE-]+', '"score":0', text)
+
+
+@pytest.mark.parametrize(
+    ("score", "text"),
+    [
+        (0.0009841, "9.841E-4"),
+        (0.0010001, "0.0010001"),
+        (0.001, "0.001"),
+        (0.000999, "9.99E-4"),
+        (0.0005, "5.0E-4"),
+        (0.0000981, "9.81E-5"),
+        (0.00002, "2.0E-5"),
+        (1e-07, "1.0E-7"),
+        (0.0, "0.0"),
+        (1.0, "1.0"),
+        (0.067667, "0.067667"),
+    ],
+)
+def test_scores_are_written_as_java_writes_doubles(score: float, text: str) -> None:
+    # service.md section 12, fact 6: an exponent below 1e-3
+    assert f'"score":{text},' in write_reply(GET_RECOMMENDATIONS, [Row("a", score)], "RID")
 
 
 def test_reply_of_actions_has_the_members_of_actions() -> None:
@@ -172,6 +201,47 @@ def test_what_breaks_the_model_is_invalid_input_that_names_the_member(
 
     assert (status, code) == INVALID
     assert named in message
+    assert not OF_PYTHON.search(message)
+
+
+# Clients in other languages do not know these.
+OF_PYTHON = re.compile(r"\b(str|int|float|bool|dict|tuple|None|NoneType|True|False|Decimal|datetime)\b")
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"numResults": "25"}, "numResults is a string of digits: send the number itself, without quotes"),
+        ({"numResults": "many"}, "numResults is a string of 4 characters, not a whole number"),
+        ({"numResults": 5.5}, "numResults is a number, not a whole number"),
+        ({"numResults": True}, "numResults is a boolean, not a whole number"),
+        ({"userId": 7}, "userId is a number, not a string"),
+        ({"userId": ["a"]}, "userId is an array of 1 item, not a string"),
+        ({"context": []}, "context is an array of 0 items, not an object"),
+        ({"context": {"DEVICE": None}}, "context['DEVICE'] is null, not a string"),
+        ({"userId": {"a": 1, "b": 2}}, "userId is an object of 2 members, not a string"),
+    ],
+)
+def test_messages_are_in_the_words_of_json(service: Callable[..., Any], members: dict[str, Any], message: str) -> None:
+    small = service()
+    wanted = {"campaignArn": small.arn("for-you"), "userId": "u", **members}
+    assert small.error("/recommendations", wanted) == (*INVALID, message)
+
+
+@pytest.mark.parametrize("value", ["Comedy", "7", '"a",7', '"a', "", "7,8"])
+@pytest.mark.parametrize("filter", ["of-genre", "of-year"])
+def test_messages_about_filter_values_are_in_no_language_of_programs(
+    service: Callable[..., Any], small_files: dict[str, str], filter: str, value: str
+) -> None:
+    settings = (
+        "[filters]\nof-genre = 'INCLUDE ItemID WHERE Items.GENRES IN ($X)'\n"
+        "of-year = 'INCLUDE ItemID WHERE Items.YEAR < $X'\n"
+    )
+    small = service({**small_files, "personalize.toml": small_files["personalize.toml"] + settings})
+    wanted = {"campaignArn": small.arn("popular"), "filterArn": small.local.filter_arn(filter)}
+    response = small.post("/recommendations", {**wanted, "filterValues": {"X": value}})
+    assert response.status in (200, 400)
+    assert not OF_PYTHON.search(json.loads(response.body).get("message", ""))
 
 
 def test_null_members_count_as_absent(service: Callable[..., Any]) -> None:
@@ -200,20 +270,20 @@ def test_what_is_not_an_arn_is_invalid_input(service: Callable[..., Any], arn: s
         "arn:aws:personalize:eu-west-1:111111111111:campaign/popular",
     ],
 )
-def test_unknown_arn_is_not_found(service: Callable[..., Any], member: str, arn: str) -> None:
-    status, code, message = service().error("/recommendations", {member: arn})
-
-    assert (status, code) == (404, "ResourceNotFoundException")
-    assert arn in message
-    assert message.endswith(
-        "for-you-v2, popular, ranking, ranking-v2, similar, sims" if member == "campaignArn" else "none"
+def test_unknown_arn_is_invalid_input(service: Callable[..., Any], member: str, arn: str) -> None:
+    # service.md section 12, fact 1
+    assert service().error("/recommendations", {member: arn}) == (
+        400,
+        "InvalidInputException",
+        f"{arn} does not exist or is not active yet.",
     )
 
 
-def test_campaign_given_as_recommender_is_not_found(service: Callable[..., Any]) -> None:
+def test_campaign_given_as_recommender_does_not_exist(service: Callable[..., Any]) -> None:
     small = service()
-    status, code, _ = small.error("/recommendations", {"recommenderArn": small.arn("popular")})
-    assert (status, code) == (404, "ResourceNotFoundException")
+    status, code, message = small.error("/recommendations", {"recommenderArn": small.arn("popular")})
+    assert (status, code) == (400, "InvalidInputException")
+    assert message.endswith("does not exist or is not active yet.")
 
 
 def test_campaign_and_recommender_together_are_invalid_input(service: Callable[..., Any]) -> None:

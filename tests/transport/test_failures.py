@@ -199,6 +199,18 @@ def test_advice_is_given_where_there_is_some(runtime: Any, server: Any) -> None:
     assert "permission" in str(failed(once, AccessDeniedError))
 
 
+def test_missing_campaign_is_known_by_either_code(runtime: Any, server: Any) -> None:
+    # service.md section 12, fact 1
+    said = f"{ARN} does not exist or is not active yet."
+    server.script(server.failure(400, "InvalidInputException", said), server.failure(404), server.failure(400))
+    once = runtime(retry=ONCE)
+    recorded = failed(once, InvalidInputError)
+    assert recorded.no_such_resource
+    assert str(recorded).endswith(f"{said} Check the ARN, its region and its account")
+    assert failed(once, ResourceNotFoundError).no_such_resource
+    assert not failed(once, InvalidInputError).no_such_resource
+
+
 # Values of the request in the service's own words
 
 VALUES = {

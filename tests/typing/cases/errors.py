@@ -17,6 +17,7 @@ except prt.ValidationError as error:
     assert_type(error.parameter, str | None)
     assert_type(error.limit, int | None)
 except prt.ServiceError as error:
+    assert_type(error.no_such_resource, bool)
     assert_type(error.code, str)
     assert_type(error.status_code, int | None)
     assert_type(error.request_id, str | None)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any, assert_type
 
-from personalize_rt import FilterExpression, PersonalizeRuntime, Ranking
-from personalize_rt.local import Event, HttpRequest, HttpResponse, LocalDataError, LocalPersonalize
+from personalize_rt import FilterExpression, PersonalizeRuntime, Ranking, TrackedEvent
+from personalize_rt.local import HttpRequest, HttpResponse, LocalDataError, LocalPersonalize
 from personalize_rt.local.faults import FaultRule, Faults
 
 try:
     local = LocalPersonalize.from_directory(Path("data"), clock=lambda: 0.0, rng=Random(7))
-    local = LocalPersonalize.from_directory("data")
+    local = LocalPersonalize.from_directory("data", strict=True)
 except LocalDataError as error:
     for problem in error.problems:
         assert_type(str(problem), str)
@@ -33,7 +34,14 @@ assert_type(local.handle(HttpRequest("POST", "/recommendations", {}, b"{}")), Ht
 assert_type(local.items["tt0468569"], Mapping[str, str | int | float | bool | None])
 
 # Events, filters and faults.
-local.put_events(session_id="s", user_id="u", events=[Event("tt0468569", "Watch", impression=("tt0468569",))])
+event = TrackedEvent(
+    event_type="Watch", item_id="tt0468569", sent_at=datetime.now(UTC), impression=["tt0468569"], properties={"a": 1}
+)
+assert_type(event.item_id, str | None)
+assert_type(event.sent_at, float | None)
+assert_type(event.impression, tuple[str, ...])
+assert_type(event.properties, Mapping[str, Any] | None)
+local.put_events(session_id="s", user_id="u", events=[event, TrackedEvent(event_type="SignIn", sent_at=7)])
 assert_type(local.add_filter("old", "INCLUDE ItemID WHERE Items.YEAR < 1970"), str)
 assert_type(local.filter_expression("old"), FilterExpression)
 assert_type(local.try_filter("old", user_id="u", values={"GENRE": ["Comedy"]}), tuple[tuple[str, ...], tuple[str, ...]])
