@@ -18,19 +18,19 @@ _LONGEST = 20_000
 
 
 def camel_case(column: str) -> str:
-    """A column's name as answers spell it."""
+    """Convert a column's name to the spelling of answers."""
     first, *others = [word for word in column.lower().split("_") if word] or [column]
     return first + "".join(map(str.capitalize, others))
 
 
 def metadata_of(items: Table, id: str, columns: Sequence[str]) -> Mapping[str, str]:
-    """Some columns of one item; empty for an item that the dataset does not have."""
+    """The given columns of one item; empty for an item that is not in the dataset."""
     row = items.index.get(id)
     if row is None:
         return {}
     values = ((camel_case(column), items.columns[column][row]) for column in columns)
-    return {name: _text(value) for name, value in values if value is not None}
+    return {name: _as_string(value) for name, value in values if value is not None}
 
 
-def _text(value: Value) -> str:
+def _as_string(value: Value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)[:_LONGEST]

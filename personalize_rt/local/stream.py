@@ -1,8 +1,8 @@
-"""Events that arrive while the service runs, as PutEvents and PutActionInteractions bring them.
+"""Events that are put at run time, as by PutEvents and PutActionInteractions.
 
-An event counts at once for the user whom it names. Without a user it belongs to its session, whose id may then be
-asked for in the place of a user's; the first event with both hands all events of the session on to the user, those
-before it and those after it (Developer Guide, "Recording events").
+An event counts at once for its user. An event without a user counts for its session, whose id requests may use as user
+id. The first event with both assigns all events of the session, earlier and later ones, to the user (Developer Guide,
+"Recording events").
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class Event:
     Attributes:
         item_id: The item, or the action; 1 to 256 characters.
         event_type: ``"Watch"``, ``"click"``, …; 1 to 256 characters.
-        timestamp: Unix time in seconds; ``None`` is now, by the clock of the embedded service.
-        event_value: A number that goes with the event, such as a rating. It is not used.
-        impression: The items that were shown, at most 25. They are checked, and not used: the embedded service does
-            not explore.
+        timestamp: Unix time in seconds; ``None`` is the current time of the embedded service's clock.
+        event_value: The number of the event, such as a rating. Not used.
+        impression: The items that were shown, at most 25. Checked but not used, since the embedded service does not
+            explore.
     """
 
     item_id: str
@@ -52,10 +52,10 @@ class Event:
 
 
 class Stream:
-    """The events that arrived, by user and session. Threads may share it.
+    """The events that were put, by user and session. Safe to share between threads.
 
     Args:
-        tell: Told of every event that counts for somebody, after the stream itself knows of it.
+        tell: Called with every event that counts for a user or session, after it was added to the stream.
     """
 
     _lock = forks.lock()
@@ -68,7 +68,7 @@ class Stream:
         self._seen: set[Interaction] = set()
 
     def put(self, session_id: str, user_id: str | None, events: Sequence[Event], now: float) -> None:
-        """Take events in; the next request sees all of them. An event that came before is the same event."""
+        """Add events, for the requests after this call. Duplicates are ignored."""
         with self._lock:
             arrived: list[Interaction] = []
             if user_id is not None and session_id not in self._user_of:
@@ -92,16 +92,16 @@ class Stream:
             self._tell(interaction)
 
     def of_user(self, user_id: str) -> tuple[Interaction, ...]:
-        """The events that count for a user, or for a session, in order of arrival."""
+        """The events of a user, or of a session, in order of arrival."""
         return tuple(self._of.get(user_id, ()))
 
     @property
     def all(self) -> tuple[Interaction, ...]:
-        """Every event once, in order of arrival."""
+        """All events, in order of arrival."""
         return tuple(self._all)
 
 
-# Checking what is put.
+# Checks of events.
 
 
 def read_events(
@@ -110,10 +110,10 @@ def read_events(
     """Check the arguments of a call, by the model of PutEvents.
 
     Returns:
-        The user, or ``None`` when the events are anonymous; and the events.
+        The user, or ``None`` if the events are anonymous; and the events.
 
     Raises:
-        ValidationError: The first argument that the service would refuse.
+        ValidationError: The service would refuse an argument; the message names the first one.
     """
     _check_id(session_id, "session_id", least=1)
     if user_id is not None:
@@ -143,10 +143,10 @@ def read_events(
 
 
 def check_action_events(events: Iterable[Event]) -> None:
-    """Refuse event types that actions do not have.
+    """Refuse event types that do not apply to actions.
 
     Raises:
-        ValidationError: The first one.
+        ValidationError: An event has such a type; the message names the first one.
     """
     known = DATASETS["action_interactions"].reserved["EVENT_TYPE"].values
     for n, event in enumerate(events):

@@ -172,7 +172,7 @@ def _groups(parts: Sequence[Part]) -> tuple[list[dict[int, Interval]], float]:
 
 
 def _shared(parts: Sequence[Part]) -> list[dict[int, list[tuple[int, int]]]]:
-    """For each ranking, the places of its shared items, each with all rankings and places that have the item."""
+    """The places of each ranking's shared items, with all rankings and places that have the item."""
     count = Counter(item for part in parts for item in part.items)
     where: dict[int, list[tuple[int, int]]] = {item: [] for item, times in count.items() if times > 1}
     for number, part in enumerate(parts):
