@@ -97,7 +97,7 @@ async def aiobotocore(url: str, opened: AsyncExitStack) -> Contender:
 
 
 async def personalize_rt(url: str, opened: AsyncExitStack) -> Contender:
-    """This project."""
+    """A client of this project."""
     from personalize_rt.aio import AsyncPersonalizeRuntime
 
     runtime = await opened.enter_async_context(AsyncPersonalizeRuntime(endpoint_url=url))

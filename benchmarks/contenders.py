@@ -108,7 +108,7 @@ def capo(url: str) -> Contender:
 
 
 def personalize_rt(url: str) -> Contender:
-    """This project."""
+    """A client of this project."""
     from personalize_rt import Limits, PersonalizeRuntime
 
     # The service ranks at most 50 items with metadata; the responder is more generous.
