@@ -134,11 +134,11 @@ def run(
     from the run, so neither is ever completely in memory.
 
     A request that is still throttled after its retries waits for another turn, up to ten times, while the pace slows
-    down. Errors that every other request would have too end the run: ``AccessDeniedError``, ``ConfigurationError`` and
-    ``ResourceNotFoundError``. So do 100 failures in a row (``OutageError``), and 100 equal refusals at the beginning
-    (``AllRefusedError``, of ``InvalidInputError`` or ``ValidationError``). Therefore such failures are held back until
-    another outcome arrives or the requests are exhausted. Those that ended the run get no outcome; a run that resumes
-    from the checkpoint repeats them.
+    down. Errors that do not depend on the request end the run: ``AccessDeniedError``, ``ConfigurationError`` and
+    ``ResourceNotFoundError``. So do 100 failures in a row (``OutageError``), and a refusal of each of the first 100
+    requests by the same class of error, ``InvalidInputError`` or ``ValidationError`` (``AllRefusedError``). Therefore
+    such failures are held back until another outcome arrives or the requests are exhausted. Those that ended the run
+    get no outcome; a run that resumes from the checkpoint repeats them.
 
     On Ctrl-C, requests in flight finish, their outcomes are released, the checkpoint is written, and then
     ``InterruptedRun`` is raised. A second Ctrl-C interrupts at once.

@@ -263,7 +263,7 @@ class Filters:
         item_id: str | None,
         values: Mapping[str, str],
     ) -> Allowed | None:
-        """The candidates that a request lets through.
+        """The candidates that pass the filters of a request.
 
         Args:
             stored: Its filter, or ``None``.

@@ -57,12 +57,12 @@ class ScoredPersonalize(Doors):
 
     @property
     def recommenders(self) -> Mapping[str, str]:
-        """None."""
+        """An empty mapping, since there are no recommenders."""
         return MappingProxyType({})
 
     @property
     def filters(self) -> Mapping[str, str]:
-        """None."""
+        """An empty mapping, since there are no filters."""
         return MappingProxyType({})
 
     def campaign_arn(self, name: str) -> str:

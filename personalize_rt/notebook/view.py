@@ -87,7 +87,7 @@ class View:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on the rows that are not in the table."""
+        """Notes below the table, a sentence each: on an empty answer, hidden rows, and missing items."""
         notes: list[str] = []
         hidden = self.total - len(self.rows) - len(self.apart)
         if not self.total:

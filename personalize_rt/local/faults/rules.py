@@ -234,7 +234,7 @@ class Faults:
         return Decision(delay, answer, delivery)
 
     def _answer(self, asked: Asked) -> HttpResponse | NoAnswer | None:
-        """The answer of the first rule with one."""
+        """Find the first rule with an answer, and count it as fired."""
         for rule in self._rules:
             if not isinstance(rule.fault, Substitute) or not rule.applies(asked):
                 continue
