@@ -158,7 +158,7 @@ def check_action_events(events: Iterable[Event]) -> None:
 
 def _same_user(user_id: str | None, event: Interaction, where: str) -> str:
     if user_id is not None and event.user_id != user_id:
-        raise ValidationError(f"{where} is of another user: a call brings events of one user", parameter="events")
+        raise ValidationError(f"{where} is of another user: a call takes the events of one user", parameter="events")
     _check_id(event.user_id, f"{where}.user_id", least=1)
     return event.user_id
 
