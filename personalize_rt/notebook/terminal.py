@@ -20,7 +20,7 @@ from personalize_rt.notebook.compare import Comparison, Move
 from personalize_rt.notebook.frames import Result
 from personalize_rt.notebook.view import (
     MOST_ROWS,
-    ShownRow,
+    Row,
     View,
     count,
     measure_names,
@@ -99,7 +99,7 @@ class _Writer:
         if view.has_marks:
             table.add_column("why", overflow="fold")
 
-        def add(row: ShownRow, style: str | None = None) -> None:
+        def add(row: Row, style: str | None = None) -> None:
             cells: list[RenderableType] = [str(row.rank), self.text(row.id)]
             cells += [self.text(row.title, "bold")] if titled else []
             cells += map(self.text, row.texts)
@@ -117,7 +117,7 @@ class _Writer:
             add(row, "dim")
         return table
 
-    def marks(self, row: ShownRow) -> Text:
+    def marks(self, row: Row) -> Text:
         promoted = [] if row.promotion is None else [self.text(f"promoted: {row.promotion}", "yellow")]
         return Text(", ").join([*promoted, *map(self.text, row.reasons)])
 

@@ -11,17 +11,7 @@ from personalize_rt.notebook.compare import Comparison, Move
 from personalize_rt.notebook.frames import Result, metadata_names
 from personalize_rt.results import ActionRecommendations, PredictedItem, Ranking
 
-__all__ = [
-    "MOST_ROWS",
-    "ShownRow",
-    "View",
-    "count",
-    "measure_names",
-    "movement",
-    "score_text",
-    "title_column",
-    "view_of",
-]
+__all__ = ["MOST_ROWS", "Row", "View", "count", "measure_names", "movement", "score_text", "title_column", "view_of"]
 
 MOST_ROWS = 50
 
@@ -29,7 +19,7 @@ _TITLES = frozenset({"name", "title"})
 
 
 @attrs.frozen(repr=False)
-class ShownRow:
+class Row:
     """One item or action.
 
     Attributes:
@@ -79,8 +69,8 @@ class View:
     columns: tuple[str, ...]
     has_scores: bool
     has_marks: bool
-    rows: tuple[ShownRow, ...]
-    apart: tuple[ShownRow, ...]
+    rows: tuple[Row, ...]
+    apart: tuple[Row, ...]
     total: int
     unscored: int
     missing: tuple[str, ...]
@@ -114,13 +104,13 @@ def view_of(result: Result, catalogue: Catalogue) -> View:
     highest = max((score for score in result.scores if score is not None), default=0.0)
     if isinstance(result, ActionRecommendations):
         highest = max(highest, 1.0)  # propensities are probabilities, so they are not divided
-    rows: list[ShownRow] = []
+    rows: list[Row] = []
     for place in range(min(len(result), MOST_ROWS)):
         row = result[place]
         item = row if isinstance(row, PredictedItem) else PredictedItem(row.action_id, row.score)
         texts = {name: _cell(item, name, catalogue) for name in columns}
         rows.append(
-            ShownRow(
+            Row(
                 rank=place + 1,
                 id=item.item_id,
                 title="" if title is None else texts[title],
