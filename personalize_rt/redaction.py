@@ -28,7 +28,7 @@ def describe(value: Any) -> str:
 
 
 def shown_number(value: Any) -> str:
-    """A number itself, for arguments that are settings and never personal; for other values :func:`describe`."""
+    """A number as it is, for arguments that are settings and never personal; anything else as :func:`describe`."""
     return f"{value}" if isinstance(value, int | float) else describe(value)
 
 

@@ -357,7 +357,7 @@ class Parts:
         with self._writing(self.output):
             if self._file is not None:
                 self._close_part()
-            # With the umask's permissions, since it is the user's file. The directory hides it until it is renamed.
+            # The user's own file, so the umask says who may read it; others cannot reach it before it has its name.
             self._there.write(_WHOLE, lambda file: write(self._lines(), file), permissions=0o666)
             mark = {"rows": self.rows} | _known_by(self._there.stat(_WHOLE))
             self._there.replace(_MARK, json.dumps(mark).encode())

@@ -66,7 +66,7 @@ def _section(title: str, *parts: str | RenderableType) -> Group:
 
 
 def _table(*columns: str, widths: Sequence[int | None] = (), headed: bool = True) -> Table:
-    """Make a table whose cells are cut, not wrapped, with two spaces between them."""
+    """A table whose cells are cut, not wrapped, with two spaces between them."""
     table = new_table()
     table.padding, table.show_header = (0, 1, 0, 0), headed
     for name, width in zip_longest(columns, widths):

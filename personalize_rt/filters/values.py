@@ -59,8 +59,8 @@ _NO_LIMITS = Limits.off()
 # The most digits that Python converts to an int by default. Matters only when the length limit is off.
 _MOST_DIGITS = 4300
 
-# Compiled when first used, and cached by `re`: compiling takes longer than the rest of this module's import, and a
-# program without filters does not need it.
+# Compiled when they are first used, and kept by `re`: compiling them costs more than all else in this module, and a
+# program without filters needs none.
 _NAME = r"[A-Za-z0-9_]+"
 _NUMBER = r"-?[0-9]+(?:\.[0-9]+)?"
 _NUMBERS = rf"\s*{_NUMBER}\s*(?:,\s*{_NUMBER}\s*)*"

@@ -30,7 +30,7 @@ from personalize_rt.operations import GET_ACTION_RECOMMENDATIONS, Operation
 
 __all__ = ["Engine", "RefusedError", "ReplyRow", "Resource"]
 
-# The default of numResults (API reference).
+# API reference: the numbers of results when numResults is absent.
 _DEFAULT_RESULTS = {"GetRecommendations": 25, "GetActionRecommendations": 5}
 
 

@@ -1,7 +1,7 @@
 """Places of values in TOML and JSON, which the parsers of the standard library do not tell.
 
-:func:`excess` finds, before parsing, parts that are too much for such a parser. Places are looked up only in text that
-the parser has accepted, and only if a value in it is wrong. All functions take time in proportion to the length.
+:func:`excess` finds, before anything is parsed, what such a parser cannot stand. Places are looked for only in text
+that the parser has accepted, and only when something in it is wrong. All of it takes time linear in the length.
 """
 
 from __future__ import annotations

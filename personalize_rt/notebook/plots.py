@@ -80,7 +80,7 @@ def slope_chart(
 
 
 def draw_slopes(comparison: Comparison, *, items: object = None, rows: int = 25, ax: Any = None) -> Any:
-    """Draw the slope chart of a comparison; see :func:`slope_chart`."""
+    """The slope chart of a comparison; see :func:`slope_chart`."""
     if rows < 1:
         raise ValidationError(f"rows is {rows}; it takes an int from 1", parameter="rows")
 

@@ -38,7 +38,7 @@ _ASCII = str.maketrans({"▲": "+", "▼": "-", "τ": "tau", "ρ": "rho", "·": 
 
 
 def result_lines(result: Result, options: Any, catalogue: Catalogue | None = None) -> Iterator[Any]:
-    """Render an answer as a table: at most 50 rows, with a note on the others."""
+    """An answer as a table: at most 50 rows, with a note on the others."""
     view = view_of(result, catalogue or Catalogue())
     writer = _Writer(options)
     if view.degraded is not None:
@@ -66,7 +66,7 @@ def comparison_lines(comparison: Comparison, options: Any, catalogue: Catalogue 
 
 
 def new_table() -> Any:
-    """Make an empty table in the style of this package."""
+    """A table as all of ours look."""
     return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
 
 

@@ -30,7 +30,7 @@ class Row:
         score: Its score, or ``None``.
         share: The score divided by the highest one, from 0 to 1; a propensity is not divided.
         promotion: The promotion that put it here, or ``None``.
-        reasons: The service's reasons for it.
+        reasons: Why it is here.
     """
 
     rank: int
@@ -55,7 +55,7 @@ class View:
         columns: The names of the columns of ``texts``.
         has_scores: Whether any row has a score.
         has_marks: Whether any row has a promotion or a reason.
-        rows: The rows to show, without those of ``apart``.
+        rows: The rows to show, those of ``apart`` left out.
         apart: The rows at the end that the model does not know.
         total: The number of rows of the answer.
         unscored: The number of rows that the model does not know.
@@ -90,10 +90,10 @@ class View:
 
 
 def view_of(result: Result, catalogue: Catalogue) -> View:
-    """Make the view of an answer.
+    """Choose what to show of an answer, and in which words.
 
-    Titles come from a column called title or name. If both the answer and the catalogue have a column, the answer's
-    value is shown.
+    A title comes from a column called title or name; of a column that both the answer and the catalogue have, the
+    answer's value counts.
     """
     known = _end_of_scored(result)
     metadata = [] if isinstance(result, ActionRecommendations) else metadata_names(result)

@@ -32,7 +32,7 @@ def check_context(context: Any) -> None:
 
 
 def input_items(input_list: Any, limits: Limits) -> tuple[str, ...]:
-    """Check the items of the input and return them."""
+    """The items of the input, checked."""
     if type(input_list).__module__ != "builtins":
         from personalize_rt.columns import as_ids
 

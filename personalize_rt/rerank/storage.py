@@ -102,7 +102,7 @@ def save(path: Path, stored: Stored) -> None:
         if os.path.exists(beside):
             os.remove(beside)
         if isinstance(error, OSError) and error.filename == beside:
-            # Not the name of the temporary file.
+            # Nobody asked for the file beside it.
             error.filename = name
             if error.filename2 is not None:
                 del error.filename2

@@ -84,7 +84,7 @@ def _event(interaction: Any, where: str, parameter: str) -> Event:
 
 
 def positive(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    """Refuse anything but a number above 0, within reason."""
+    """A number above 0, within reason."""
     number = as_float(value)
     if number is None or not _SMALLEST <= number <= _LARGEST:
         raise ValidationError(

@@ -195,7 +195,7 @@ def _key(operation: str, request: Mapping[str, Any]) -> str:
 
 
 def beside(path: Path) -> Path:
-    """The temporary name of a cassette while it is written."""
+    """The name under which a cassette is written, until it is whole."""
     return path.with_name(f"{path.name}.{os.getpid()}.part")
 
 

@@ -106,7 +106,7 @@ class _OfService:
 
     def __init__(self, request: Mapping[str, Any]) -> None:
         self._secrets = sorted(personal_values(request))
-        # Any operation will do: apart from its members' names, what a message may show does not depend on it.
+        # What a message may show does not depend on the operation, but for the names of its members.
         self._shown = [*_REQUEST, *_ROWS, *request, *Request(GET_RECOMMENDATIONS, request).shown()]
 
     def masked(self, kind: str, text: str) -> str:
@@ -129,7 +129,7 @@ def described(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def personal_values(request: Mapping[str, Any]) -> set[str]:
-    """The personal values of a request, and the quoted strings within them."""
+    """The values of a request that nothing may show, and the texts in quotes within them."""
     found: set[str] = set()
 
     def collect(_kind: str, value: Any) -> None:

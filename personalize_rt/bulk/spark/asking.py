@@ -207,7 +207,7 @@ class _Spread:
         cls, frame: Frame, tps: float | None, concurrency: int, partitions: int | None, at_once: int | None
     ) -> _Spread:
         """Divide the requests of a job among its tasks."""
-        RateLimiter(tps)  # raises if tps is not valid
+        RateLimiter(tps)  # refuses what is no rate
         number(concurrency, "concurrency")
         if partitions is None:
             partitions = frame.parallelism()
@@ -238,7 +238,7 @@ def _asked(
 ) -> Any:
     if on_error not in ("record", "raise"):
         raise ValidationError(f"on_error must be 'record' or 'raise', not {describe(on_error)}", parameter="on_error")
-    # Unlimited for a runtime of the caller, which may have other limits.
+    # A runtime of the caller may have other limits.
     _check_constants(kind, arguments, frame.sample(), Limits() if runtime is None else Limits.off())
     if runtime is None:
         arn: str = arguments["campaign_arn"] or arguments["recommender_arn"]
