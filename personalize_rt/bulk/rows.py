@@ -27,7 +27,7 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
     "recommend": ("userId", "itemId", "numResults", "context", "filterValues"),
     "rank": ("userId", "itemList", "context", "filterValues"),
 }
-# The members that can be columns.
+# What fits into a column.
 _COLUMNS: Mapping[str, str] = {
     "userid": "userId",
     "itemid": "itemId",
@@ -345,7 +345,7 @@ def _known(names: Sequence[str], kind: str, where: str) -> list[str]:
 
 
 def shown_name(name: str, known: Sequence[str]) -> str:
-    """An unknown name, for messages: shown if similar to a known one, else only its size, since it may be an id."""
+    """A name that is unknown: as it is when it is like a known one, else its size; it may be an id out of place."""
     return repr(name) if get_close_matches(name.lower(), [one.lower() for one in known]) else f"({describe(name)})"
 
 
