@@ -249,7 +249,7 @@ _RECOMMENDATION_ID = "RID(?:-[0-9A-Za-z]+)*"
 
 
 @attrs.frozen(eq=False, repr=False)
-class _Result(Sequence[RowT]):
+class _Answer(Sequence[RowT]):
     """Base of the three results: a sequence of rows with an id and a score, and facts on the call."""
 
     _scores: Scores | Callable[[], Scores] = attrs.field(kw_only=True, alias="scores", converter=_score_column)
@@ -316,7 +316,7 @@ class _Result(Sequence[RowT]):
             return tuple(self._rows(index))
         if isinstance(index, str):  # pyright: ignore[reportUnnecessaryIsInstance] - from outside
             raise TypeError(
-                f"a {type(self).__name__} gives rows by place, not by id: ask .get(id) for a row, .position(id) for "
+                f"a {type(self).__name__} gives rows by place, not by id: use .get(id) for a row, .position(id) for "
                 "its place"
             )
         return self._row(index)
@@ -326,7 +326,7 @@ class _Result(Sequence[RowT]):
 
     def __contains__(self, row: object) -> bool:
         if isinstance(row, str):
-            raise TypeError(f"a {type(self).__name__} holds rows, not ids: ask .position(id) is not None, or .get(id)")
+            raise TypeError(f"a {type(self).__name__} holds rows, not ids: use .position(id) is not None, or .get(id)")
         return super().__contains__(row)
 
     def __eq__(self, other: object) -> bool:
@@ -435,7 +435,7 @@ class _Result(Sequence[RowT]):
 
 
 @attrs.frozen(eq=False, repr=False)
-class _Items(_Result[PredictedItem]):
+class _Items(_Answer[PredictedItem]):
     """Base of the two results whose rows are items."""
 
     item_ids: tuple[str, ...] = attrs.field(converter=_strings)
@@ -611,7 +611,7 @@ class Ranking(_Items):
 
 
 @attrs.frozen(eq=False, repr=False)
-class ActionRecommendations(_Result[PredictedAction]):
+class ActionRecommendations(_Answer[PredictedAction]):
     """The answer of GetActionRecommendations: actions by descending propensity.
 
     An immutable sequence of :class:`PredictedAction`.
@@ -803,5 +803,5 @@ def _write_item(item: PredictedItem) -> dict[str, Any]:
     )
 
 
-def _write(answer: _Result[Any], member: str, rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
+def _write(answer: _Answer[Any], member: str, rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
     return {member: list(rows)} | _optional(recommendationId=answer.recommendation_id)

@@ -25,7 +25,7 @@ __all__ = ["Processes", "open_processes"]
 # Jobs in one message. A process has up to two messages in advance.
 CHUNK = 16
 
-# Messages to a process: jobs, or "stop". (From a process: outcomes, and the number of dropped jobs.)
+# To a process: jobs, or "stop". From it: what has ended, and how many jobs were dropped.
 _Order = list[Job] | str
 
 

@@ -36,7 +36,7 @@ app.command(epilog="\b\nExample:\npersonalize-rt serve sample --port 8700")(serv
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command.
+    """Run one command, and print its result or its error.
 
     Args:
         arguments: The command line, without the program's name.

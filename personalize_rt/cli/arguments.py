@@ -39,7 +39,7 @@ def as_context(pairs: Iterable[str]) -> dict[str, str]:
         if not equals or not name:
             raise ValidationError(f"--context number {position} is not NAME=VALUE", parameter="context")
         if name in context:
-            raise ValidationError(f"--context {name} is there twice, and has one value only", parameter="context")
+            raise ValidationError(f"--context {name} is repeated: it takes one value", parameter="context")
         context[name] = value
     return context
 
@@ -63,7 +63,7 @@ def as_filter_values(pairs: Iterable[str]) -> Mapping[str, FilterValue]:
             )
         if is_number and not _NUMBER.fullmatch(text):
             raise ValidationError(
-                f"--value {name}:= is followed by other than a number; for text write {name}=TEXT",
+                f"--value {name}:= takes a number; for text write {name}=TEXT",
                 parameter="filter_values",
             )
         values.setdefault(name, []).append(Decimal(text) if is_number else text)

@@ -158,7 +158,7 @@ def rank(
 
 @contextmanager
 def _interruptible() -> Generator[None]:
-    """On Ctrl-C, print the progress of the job, which typer would not do."""
+    """On Ctrl-C, print the progress of the job, which typer would not do, and exit with status 130."""
     try:
         yield
     except InterruptedRun as interrupt:

@@ -170,7 +170,7 @@ class History:
             del events[0]
 
     def items(self, types: Iterable[str] | None) -> set[str]:
-        """The items with an event of one of these casefolded types; ``None`` stands for any type."""
+        """The items with an event of one of these types, given casefolded; ``None`` stands for any type."""
         chosen = self._by_type if types is None else types
         return {event[2] for kind in chosen for event in self._by_type.get(kind, ())}
 

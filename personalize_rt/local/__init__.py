@@ -8,10 +8,10 @@
     runtime = local.runtime()                         # a PersonalizeRuntime, wired in process
     runtime.campaign(local.campaign_arn("movies-ranking")).rank("16036", ["tt0468569", "tt0111161"])
 
-Every door (this one, boto3, HTTP) goes through one ``handle(request) -> response`` on HTTP bytes. Its way in is
-``wire`` (HTTP, JSON), ``engine`` (who is asked, what holds), ``recipes`` (the table), ``filtering``, ``promotions``,
-``metadata``, and ``models`` (``taste``, ``likeness``, ``trends``, ``offers`` on a ``universe`` of items); its data
-comes from ``settings``, ``schemas`` and ``datasets``, and later from the ``stream``.
+Every door (this one, boto3, HTTP) goes through one ``handle(request) -> response`` on HTTP bytes. A request passes
+``wire`` (HTTP, JSON), ``engine`` (resources, checks), ``recipes`` (the table), ``filtering``, ``promotions``,
+``metadata``, and ``models`` (``taste``, ``likeness``, ``trends``, ``offers`` on a ``universe`` of items). The data come
+from ``settings``, ``schemas`` and ``datasets``, and at run time from the ``stream``.
 """
 
 from __future__ import annotations

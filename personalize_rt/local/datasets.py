@@ -1,7 +1,7 @@
 """The datasets of a directory, as compact columns.
 
-Users, items and event types are interned to small numbers; what is counted by the million stands in arrays. A file
-is read in blocks of rows, column by column; only a block in which something is wrong is looked at cell by cell.
+Users, items and event types are interned to small numbers, and events are held in arrays. A file is read in blocks of
+rows, column by column; only a block with an error is read cell by cell.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _BLOCK = 500
 
 
 class Names(dict[str, int]):
-    """Numbers for names, in order of appearance: asking for a name that is not there gives it the next number.
+    """Numbers of names, in order of appearance. Looking up a new name gives it the next number.
 
     Attributes:
         names: The name of each number.
@@ -63,9 +63,9 @@ class Names(dict[str, int]):
 
 @attrs.define(eq=False, repr=False)
 class EventLog(Sequence[Interaction]):
-    """Events of users with items, or with actions: place *n* of each column is event *n*, in the file's order.
+    """Events of users with items, or with actions, as columns in the file's order.
 
-    ``log[n]`` and iterating make :class:`Interaction` values, one by one; a slice is a list of them.
+    ``log[n]`` and iteration make :class:`Interaction` values one by one; a slice is a list of them.
 
     Attributes:
         users: The users, numbered.
@@ -75,9 +75,9 @@ class EventLog(Sequence[Interaction]):
         target: The item or action of each event.
         type: The type of each event.
         timestamp: Unix time of each event, in seconds.
-        value: The value of each event, NaN where there is none; empty when no event has one.
+        value: The value of each event, or NaN; empty if no event has one.
         columns: Contextual metadata, by column.
-        fields: What the columns of the file are.
+        fields: The columns of the file.
     """
 
     users: Names = attrs.field(factory=Names)
@@ -127,9 +127,9 @@ class EventLog(Sequence[Interaction]):
         return tuple(map(self._event, events[starts[user] : starts[user + 1]]))
 
     def by_user(self) -> tuple[array[int], array[int]]:
-        """The events user by user, each user's in the file's order; and where each user's begin, and the last's end.
+        """The events sorted by user, and the index of each user's first event (and the end of the last user's).
 
-        The log must not grow any more.
+        The log must not grow after this call.
         """
         if self._by_user is None:
             counts = Counter(self.user)
@@ -138,7 +138,7 @@ class EventLog(Sequence[Interaction]):
         return self._by_user
 
     def column(self, name: str) -> Field | None:
-        """The column of a name in any case. The columns must not change any more."""
+        """The column of a name in any case. The columns must not change after this call."""
         if self._by_upper is None:
             self._by_upper = _by_upper(self.fields)
         return self._by_upper.get(name.upper())
@@ -149,12 +149,12 @@ class EventLog(Sequence[Interaction]):
 
 @attrs.frozen(eq=False, repr=False)
 class Table(Mapping[str, Mapping[str, Value]]):
-    """Items, users or actions: id to metadata row, in the file's order.
+    """Items, users or actions: a mapping of id to metadata row, in the file's order.
 
     Attributes:
-        index: The row of each id.
-        columns: The metadata, by column; the id is not among them.
-        fields: What the columns of the file are.
+        index: The number of each id's row.
+        columns: The metadata, by column, without the id.
+        fields: The columns of the file.
     """
 
     index: dict[str, int] = attrs.field(factory=dict[str, int])
@@ -182,20 +182,20 @@ class Table(Mapping[str, Mapping[str, Value]]):
         return id in self.index
 
     def lasting_rows(self) -> dict[str, Mapping[str, Value]]:
-        """The rows by id, each a view of the columns: for whoever keeps all of them."""
-        return {id: _Row(self.columns, row) for id, row in self.index.items()}
+        """All rows by id, as views of the columns, which take less memory than dicts."""
+        return {id: _RowView(self.columns, row) for id, row in self.index.items()}
 
     def __repr__(self) -> str:
         return f"Table({len(self.index):,} rows of {', '.join(self.columns)})"
 
 
 def _by_upper(fields: dict[str, Field]) -> Mapping[str, Field]:
-    """The columns by their names in upper case; of two that differ in case only, the first."""
+    """The columns by upper-case name; of two names that differ only in case, the first one."""
     return {name.upper(): field for name, field in reversed(fields.items())}
 
 
-class _Row(Mapping[str, Value]):
-    """One row of a table, without a dictionary of its own."""
+class _RowView(Mapping[str, Value]):
+    """A view of one row of a table."""
 
     __slots__ = ("_columns", "_number")
 
@@ -218,10 +218,10 @@ class _Row(Mapping[str, Value]):
 
 @attrs.frozen(eq=False, repr=False)
 class Datasets:
-    """What a directory holds; ``None`` for a file that is not there.
+    """The datasets of a directory; ``None`` for a missing file.
 
     Attributes:
-        unread: The datasets whose file is there, and could not be read: nobody knows what columns they have.
+        unread: The datasets whose file exists but could not be read, so that their columns are unknown.
     """
 
     interactions: EventLog | None = None
@@ -236,14 +236,14 @@ def load(directory: Path, schemas: Mapping[str, Schema], problems: Problems) -> 
     """Read every CSV of a directory.
 
     Args:
-        directory: Where the files are.
-        schemas: The schema of each dataset (``"interactions"``, …) that has one; the others are inferred.
-        problems: Takes what is wrong; what could not be read is empty in the answer.
+        directory: The directory.
+        schemas: The schemas of datasets (``"interactions"``, …); the others are inferred.
+        problems: Collects the problems. A file that could not be read is empty in the result.
     """
     files = {
         name: _File(directory / dataset.file, dataset, schemas.get(name), problems)
         for name, dataset in DATASETS.items()
-        # A link to nowhere is there, too: it is told, not passed over.
+        # True for a broken link too, which has to be reported.
         if os.path.lexists(directory / dataset.file)
     }
     if "interactions" not in files and "actions" not in files:
@@ -268,7 +268,7 @@ def _read_events(file: _File) -> EventLog:
     shared: dict[str, str] = {}
     for block in file.blocks():
         parsed = {name: file.values(file.field(name, cells), cells, block.lines) for name, cells in block.reserved()}
-        # Without a column that must be there nothing will come of the log; what else is wrong is still to be found.
+        # If a required column is missing, the log is not used. Empty cells let the other checks go on.
         nothing = [""] * len(block.lines)
         log.user.extend(map(log.users.__getitem__, block.cells.get("USER_ID") or nothing))
         log.target.extend(map(log.targets.__getitem__, block.cells.get(target) or nothing))
@@ -324,10 +324,10 @@ def _read_table(file: _File) -> Table:
 
 @attrs.frozen
 class _Block:
-    """Some rows, as columns.
+    """A block of rows, as columns.
 
     Attributes:
-        lines: The line on which each row begins.
+        lines: The number of the line on which each row begins.
         cells: The cells of each column.
     """
 
@@ -336,13 +336,13 @@ class _Block:
     cells: Mapping[str, Sequence[str]]
 
     def reserved(self) -> Iterator[tuple[str, Sequence[str]]]:
-        """The columns whose types are known before the whole file is read."""
+        """The reserved columns, whose types do not depend on the data."""
         return ((name, cells) for name, cells in self.cells.items() if name in self.file.dataset.reserved)
 
 
 @attrs.define(repr=False)
 class _File:
-    """A CSV while it is read.
+    """A CSV file that is being read.
 
     Attributes:
         header: The names of the columns, once the first block is read.
@@ -372,7 +372,7 @@ class _File:
         self.problems.add_row(self.path.name, message, line=line, column=column)
 
     def blocks(self) -> Iterator[_Block]:
-        """The rows after the header. The first thing that makes the rest unreadable is noted, and ends them."""
+        """The rows after the header, up to the first problem that makes the rest unreadable."""
         line = 1
         try:
             with open(self.path, encoding="utf-8-sig", newline="", opener=only_regular) as text:
@@ -418,7 +418,7 @@ class _File:
         return True
 
     def _check_header(self) -> bool:
-        """Note what is wrong with the header; say whether it is one, so that the rows below it can be checked too."""
+        """Check the header. Returns whether the rows below it can be checked."""
         header, reserved, seen = self.header, self.dataset.reserved, set[str]()
         required: Iterable[str] = self.dataset.required if self.schema is None else self.schema.fields
         source = self.dataset.name if self.schema is None else "its schema"
@@ -456,7 +456,7 @@ class _File:
         width = len(self.header)
         if {len(row) for _, row in rows} != {width}:
             for line, row in rows:
-                # A blank line says nothing, so nothing is lost with it.
+                # Blank lines are ignored.
                 if row and len(row) != width:
                     self.wrong(line, None, f"expected {width} cells, as in the header, found {len(row)}")
             rows = [(line, row) for line, row in rows if len(row) == width]
@@ -510,12 +510,12 @@ def _with_doubled_quotes(lines: Iterable[str]) -> Iterator[str]:
 
 
 def only_regular(path: str, flags: int) -> int:
-    """An ``opener`` for ``open()`` that refuses devices and pipes, of which some never end and some never begin.
+    """Open a file, as an ``opener`` for ``open()``. Refuses devices and pipes, which may be endless or block.
 
     Raises:
-        OSError: The file cannot be opened, or is none.
+        OSError: The file cannot be opened, or is not a regular file.
     """
-    # Without waiting: a pipe would be opened when somebody writes to it.
+    # Without blocking: opening a pipe waits for a writer.
     descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
@@ -527,7 +527,7 @@ def only_regular(path: str, flags: int) -> int:
 
 
 def line_that_is_not_utf8(path: Path) -> int | None:
-    """The first line of a file that is not UTF-8, from 1."""
+    """The number of the first line of a file that is not UTF-8, from 1."""
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:

@@ -1,4 +1,4 @@
-"""The ways into the embedded service; each is a few lines around ``handle()``."""
+"""The interfaces of the embedded service, each a few lines around ``handle()``."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ __all__ = ["Doors"]
 
 
 class Doors(ABC):
-    """In process, over HTTP, and as a fallback.
+    """Base of the embedded services: clients in process, an HTTP server, and a fallback.
 
-    In process nothing really waits: what a fault delays moves :meth:`time` on, and a hang is the client's time-out.
+    In process nothing really waits: a delay only advances :meth:`time`, and a hang raises the client's time-out.
     """
 
     _clock_lock = forks.lock()
@@ -38,7 +38,7 @@ class Doors(ABC):
 
     @abstractmethod
     def handle(self, request: HttpRequest, /) -> HttpResponse:
-        """Answer one HTTP request: what every door does in the end."""
+        """Answer one HTTP request. Everything else calls this."""
 
     @property
     @abstractmethod
@@ -65,33 +65,33 @@ class Doors(ABC):
 
     @abstractmethod
     def reload(self) -> None:
-        """Read the data again."""
+        """Reload the data."""
 
     @property
     def faults(self) -> Faults:
-        """What goes wrong on purpose, through every door; see :mod:`personalize_rt.local.faults`."""
+        """The injected faults, for all clients; see :mod:`personalize_rt.local.faults`."""
         return self._faults
 
     def _arn_of(self, kind: str, name: str) -> str:
         return self.campaign_arn(name) if kind == "campaign" else self.recommender_arn(name)
 
-    # Time, as in-process clients see it.
+    # The time of in-process clients.
 
     def time(self) -> float:
-        """Seconds that only ever grow: real ones, and those that faults and retries would have waited."""
+        """A monotonic clock in seconds: real time, plus the simulated waits of faults and retries."""
         return time.monotonic() + self._skipped
 
     def skip(self, seconds: float) -> None:
-        """Move :meth:`time` on without waiting."""
+        """Advance :meth:`time` without waiting."""
         with self._clock_lock:
             self._skipped += seconds
 
     # In process.
 
     def boto3_client(self, *, config: Any = None) -> Any:
-        """A real boto3 ``personalize-runtime`` client that this service answers, without a socket.
+        """Make a real boto3 ``personalize-runtime`` client that this service answers, without a socket.
 
-        It needs no credentials, serialises, signs and parses as always, and raises boto3's typed exceptions.
+        It needs no credentials, serialises, signs and parses as usual, and raises boto3's typed exceptions.
 
         Args:
             config: A ``botocore.config.Config`` to merge over the defaults.
@@ -111,9 +111,9 @@ class Doors(ABC):
         return InProcessSession(respond, region_name=self._region_name)
 
     def runtime(self, **options: Any) -> PersonalizeRuntime:
-        """A :class:`~personalize_rt.PersonalizeRuntime` that this service answers, without a socket.
+        """Make a :class:`~personalize_rt.PersonalizeRuntime` that this service answers, without a socket.
 
-        Unless a ``retry`` is given, it goes by :meth:`time`, so that retries and simulated delays do not wait.
+        By default it uses :meth:`time`, so that retries and simulated delays do not wait; a ``retry`` replaces that.
 
         Args:
             options: What the runtime takes beside a client or session: ``retry``, ``deadline``, ``limits``, …
@@ -166,20 +166,21 @@ class Doors(ABC):
         allow_remote: bool = False,
         allow_hosts: Iterable[str] = (),
     ) -> AbstractContextManager[str]:
-        """Serve over HTTP for as long as a ``with`` block lasts, and give it the URL. Needs the extra ``[server]``.
+        """Serve over HTTP during a ``with`` block, which gets the URL. Needs the extra ``[server]``.
 
         Args:
             host: The address to listen on.
             port: The port to listen on; 0 takes a free one.
-            credentials: Who may call, by AWS Signature Version 4; ``None`` means those of the environment, if any.
+            credentials: The accepted credentials (AWS Signature Version 4); ``None`` means those of the environment, if
+                any.
             require_signature: Refuse to start without credentials.
-            allow_remote: Whether ``host`` may be an address that other machines reach.
-            allow_hosts: Names and addresses by which clients may call it, beside those of this machine. Unless other
-                machines may reach it, a request with another ``Host`` header is refused, and without credentials one
-                from a web page of another origin is, too: otherwise any page in a browser on this machine could ask it.
+            allow_remote: Whether ``host`` may be an address that other machines can reach.
+            allow_hosts: Allowed values of the ``Host`` header, beside the names of this machine. Unless other machines
+                can reach the server, a request with another ``Host`` is refused, and without credentials also one from
+                a web page of another origin: otherwise any page in a browser on this machine could call the server.
 
         Raises:
-            PersonalizeError: The extra is missing, the port is taken, or it would be open to others.
+            PersonalizeError: The extra is missing, the port is in use, or other machines could call the server.
         """
         from personalize_rt.local.server import serving
 
@@ -201,19 +202,19 @@ class Doors(ABC):
     # As a fallback of a client: see personalize_rt.resilience.fallback.
 
     def ranking(self, request: Request[Ranking], /) -> Ranking | None:
-        """Answer in place of the service, for the campaigns that this one has by name; else ``None``."""
+        """Answer in place of the service if this one has a campaign of that name; else return ``None``."""
         from personalize_rt.local.fallback import substitute
 
         return substitute(self, request)
 
     def recommendations(self, request: Request[Recommendations], /) -> Recommendations | None:
-        """Answer in place of the service, for the campaigns that this one has by name; else ``None``."""
+        """Answer in place of the service if this one has a campaign of that name; else return ``None``."""
         from personalize_rt.local.fallback import substitute
 
         return substitute(self, request)
 
     def actions(self, request: Request[ActionRecommendations], /) -> ActionRecommendations | None:
-        """Answer in place of the service, for the campaigns that this one has by name; else ``None``."""
+        """Answer in place of the service if this one has a campaign of that name; else return ``None``."""
         from personalize_rt.local.fallback import substitute
 
         return substitute(self, request)

@@ -1,4 +1,4 @@
-"""An Amazon Personalize inside this process, answering from a directory of CSV files."""
+"""An Amazon Personalize in this process, which answers from a directory of CSV files."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _SEED = 0
 
 
 class LocalPersonalize(Doors):
-    """An embedded Personalize; :meth:`sample` and :meth:`from_directory` make one.
+    """An embedded Personalize, made by :meth:`sample` or :meth:`from_directory`.
 
     It answers the three operations of the runtime API as the service would, for the campaigns, recommenders and filters
-    that its directory declares (see :mod:`personalize_rt.local.settings`). Where it differs from the service,
-    ``docs/divergences.md`` says so. It never writes to the directory. Threads may share it.
+    that its directory declares (see :mod:`personalize_rt.local.settings`). ``docs/divergences.md`` lists its
+    differences from the service. It never writes to the directory. Safe to share between threads.
     """
 
     def __init__(
@@ -63,14 +63,14 @@ class LocalPersonalize(Doors):
 
     @classmethod
     def sample(cls, *, clock: Callable[[], float] = time.time, rng: random.Random | None = None) -> Self:
-        """The bundled sample: real ratings of real films, and made-up offers.
+        """Load the bundled sample: real ratings of real films, and made-up offers.
 
         Its campaigns are ``movies-for-you``, ``movies-ranking``, ``similar-movies``, ``popular-movies`` and ``offers``,
         its recommender is ``top-picks``, its filter ``unseen-by-genre``.
 
         Args:
-            clock: As in :meth:`from_directory`.
-            rng: As in :meth:`from_directory`.
+            clock: See :meth:`from_directory`.
+            rng: See :meth:`from_directory`.
         """
         return cls.from_directory(_SAMPLE, clock=clock, rng=rng)
 
@@ -86,8 +86,8 @@ class LocalPersonalize(Doors):
         """Load a directory.
 
         Args:
-            directory: Where the files are: ``interactions.csv`` or ``actions.csv`` at the least, ``items.csv``,
-                ``users.csv``, ``action_interactions.csv`` and ``personalize.toml`` if wanted. The CSV headers are
+            directory: The directory, with ``interactions.csv`` or ``actions.csv`` at least, and optionally
+                ``items.csv``, ``users.csv``, ``action_interactions.csv`` and ``personalize.toml``. The CSV headers are
                 those of the Personalize schemas; all files are UTF-8.
             strict: Whether to refuse what is otherwise left out, or put right, with a ``LocalDataWarning``: a column
                 without a name or one that the schema does not have, and ids that come again, of which the last row
@@ -95,12 +95,11 @@ class LocalPersonalize(Doors):
             clock: Unix time in seconds: for the ``date`` of answers, for actions that expire or repeat, and for events
                 that come without a time.
             rng: Makes the ids of requests and recommendations, and chooses the places of promoted items; by default
-                one with a fixed seed, so that a program sees the same in each run.
+                with a fixed seed, so that every run of a program is the same.
 
         Raises:
-            LocalDataError: Everything that is wrong with the directory, each with file, line and column: of each file
-                the first 100 problems, of each column of a CSV the first 10 rows. Nothing else is raised, whatever the
-                files hold.
+            LocalDataError: The directory has problems. All are listed with file, line and column, up to 100 for each
+                file and 10 rows for each column of a CSV. No content of the files raises any other error.
         """
         path = Path(directory)
         problems = Problems(strict)
@@ -126,26 +125,26 @@ class LocalPersonalize(Doors):
         return cls(engine, settings, found, directory=path, rng=rng, strict=strict)
 
     def reload(self) -> None:
-        """Read the directory again.
+        """Reload the directory.
 
-        Until that is done, requests are answered from the old data; events taken in, and filters added, are forgotten.
-        Where :meth:`prepare` was called, the new data are made ready, too, before anybody is answered from them.
+        Requests are answered from the old data until the new data are ready, which includes :meth:`prepare` if it was
+        called before. Events that were put and filters that were added are dropped.
 
         Raises:
-            LocalDataError: Everything that is wrong with the directory; the old data stay.
+            LocalDataError: The directory has problems; the old data stay.
         """
         new = type(self).from_directory(self._directory, strict=self._strict, clock=self._engine.clock, rng=self._rng)
         if self._prepared:
             new.prepare()
-        # One look at the wire answers a whole request, so the order of these does not matter to it.
+        # A request reads the wire once, so the order of these assignments does not matter.
         self._settings, self._resources = new._settings, new._resources
         self._engine, self._wire = new._engine, new._wire
 
     def prepare(self) -> Self:
-        """Make ready what the first requests would have to wait for: what is learned from the data, and indexes.
+        """Train the models and build the indexes now, instead of in the first requests.
 
-        For small data, that is not worth a call. With a million events it takes some seconds; a server that must not
-        keep its first users waiting calls it before it starts.
+        That takes some seconds for a million events, so a server should call it before it starts. Small data do not
+        need it.
 
         Returns:
             The service itself.
@@ -155,7 +154,7 @@ class LocalPersonalize(Doors):
         return self
 
     def handle(self, request: HttpRequest) -> HttpResponse:
-        """Answer one HTTP request: what every door does in the end."""
+        """Answer one HTTP request. Everything else calls this."""
         return self._wire.handle(request)
 
     # The resources.
@@ -182,7 +181,7 @@ class LocalPersonalize(Doors):
         """The ARN of a campaign.
 
         Raises:
-            ValidationError: There is no such campaign; the message names those that there are.
+            ValidationError: There is no such campaign; the message names the existing ones.
         """
         return _named(self.campaigns, name, "campaign")
 
@@ -190,7 +189,7 @@ class LocalPersonalize(Doors):
         """The ARN of a recommender.
 
         Raises:
-            ValidationError: There is no such recommender; the message names those that there are.
+            ValidationError: There is no such recommender; the message names the existing ones.
         """
         return _named(self.recommenders, name, "recommender")
 
@@ -198,12 +197,12 @@ class LocalPersonalize(Doors):
         """The ARN of a filter.
 
         Raises:
-            ValidationError: There is no such filter; the message names those that there are.
+            ValidationError: There is no such filter; the message names the existing ones.
         """
         return _named(self.filters, name, "filter")
 
     def add_filter(self, name: str, expression: str | FilterExpression) -> str:
-        """Make a filter, as CreateFilter does. Requests may use it at once.
+        """Create a filter, like CreateFilter. Requests may use it at once.
 
         Args:
             name: Its name: letters, digits, ``-`` and ``_``, at most 63.
@@ -213,17 +212,17 @@ class LocalPersonalize(Doors):
             Its ARN.
 
         Raises:
-            FilterSyntaxError: The expression does not parse, names a field that the data do not have, or compares a
-                field with what its type does not allow.
-            ValidationError: The name is none, or taken; or the filters together use too many fields.
+            FilterSyntaxError: The expression does not parse, names an unknown field, or compares a field with a value
+                that its type does not allow.
+            ValidationError: The name is not valid, or taken; or the filters together use too many fields.
         """
         return self._engine.filters.add(name, parse(expression, self._engine.datasets))
 
     def filter_expression(self, name: str) -> FilterExpression:
-        """The expression of a filter, as DescribeFilter tells it.
+        """The expression of a filter, like DescribeFilter.
 
         Raises:
-            ValidationError: There is no such filter; the message names those that there are.
+            ValidationError: There is no such filter; the message names the existing ones.
         """
         stored = self._engine.filters.find(self.filter_arn(name))
         assert stored is not None
@@ -237,20 +236,20 @@ class LocalPersonalize(Doors):
         item_id: str | None = None,
         values: Mapping[str, FilterValue] | None = None,
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """What a filter keeps and what it drops, of all items or actions.
+        """Apply a filter to all items or actions.
 
         Args:
             name: The filter.
-            user_id: For whom; needed when the filter looks at the user.
+            user_id: The requesting user; required if the filter looks at the user.
             item_id: The item of the request, for ``CurrentItem``.
             values: The values of the filter's parameters.
 
         Returns:
-            The ids that stay and the ids that go, in the order of the data.
+            The ids that the filter keeps and the ids that it drops, in the order of the data.
 
         Raises:
             FilterValuesError: A value is missing, unknown, or cannot be compared.
-            ValidationError: There is no such filter, it selects users, or it needs the user.
+            ValidationError: There is no such filter, it selects users, or it needs a user.
         """
         stored = self._tried(name, user_id)
         filters = self._engine.filters
@@ -267,17 +266,17 @@ class LocalPersonalize(Doors):
         item_id: str | None = None,
         values: Mapping[str, FilterValue] | None = None,
     ) -> Explanation:
-        """Why a filter keeps or drops an item or action, clause by clause.
+        """Explain, clause by clause, why a filter keeps or drops an item or action.
 
         Args:
             name: The filter.
-            candidate: The item or action; one that is in no dataset has no metadata.
-            user_id: As in :meth:`try_filter`.
-            item_id: As in :meth:`try_filter`.
-            values: As in :meth:`try_filter`.
+            candidate: The item or action. An unknown one has no metadata.
+            user_id: See :meth:`try_filter`.
+            item_id: See :meth:`try_filter`.
+            values: See :meth:`try_filter`.
 
         Raises:
-            ValidationError: As :meth:`try_filter` does.
+            ValidationError: See :meth:`try_filter`.
         """
         stored = self._tried(name, user_id)
         return self._engine.filters.explain(
@@ -300,8 +299,8 @@ class LocalPersonalize(Doors):
     ) -> None:
         """Take in what a user does, as PutEvents does. Filters and recommendations know of it at once.
 
-        What users do changes what is recommended to them; what is popular, and what goes with what, was learned when
-        the service was loaded, and stays.
+        Events change the recommendations for their user. Popularity and the associations of items do not change: they
+        were learned when the data were loaded.
 
         Args:
             session_id: The session, 1 to 256 characters. It may stand for the user in requests while nobody knows who
@@ -310,7 +309,7 @@ class LocalPersonalize(Doors):
                 :class:`~personalize_rt.TrackedEvent`, recommendation id, impression, value, source and properties are
                 checked, and not used: the embedded service does not explore.
             user_id: The user, 1 to 256 characters; ``None`` for an anonymous session. The first event with a user
-                gives the events of its session to that user, earlier and later ones.
+                assigns all events of its session to that user, earlier and later ones.
 
         Raises:
             ValidationError: The service would refuse an argument, or there is no Interactions dataset.
@@ -320,10 +319,10 @@ class LocalPersonalize(Doors):
     def put_action_interactions(
         self, *, session_id: str, events: Iterable[TrackedEvent | Interaction], user_id: str | None = None
     ) -> None:
-        """Take in what a user does with actions, as PutActionInteractions does.
+        """Record events of a user with actions, like PutActionInteractions.
 
         Args:
-            session_id: As in :meth:`put_events`.
+            session_id: See :meth:`put_events`.
             events: 1 to 10 events; in each, ``item_id`` is the action, and ``event_type`` is ``"TAKEN"``,
                 ``"NOT_TAKEN"`` or ``"VIEWED"``, also as ``"Taken"``, ``"Not Taken"``, ``"Viewed"``.
             user_id: As in :meth:`put_events`.
@@ -348,11 +347,11 @@ class LocalPersonalize(Doors):
             checked = read_action_events(checked)
         stream.put(session_id, user_id, checked, self._engine.clock())
 
-    # The data, as it was loaded.
+    # The data as loaded.
 
     @property
     def interactions(self) -> EventLog:
-        """The item interactions; iterating gives :class:`~personalize_rt.Interaction` values, in the file's order."""
+        """The item interactions. Iteration gives :class:`~personalize_rt.Interaction` values, in the file's order."""
         return self._engine.datasets.interactions or EventLog()
 
     @property

@@ -1,7 +1,7 @@
-"""Answers to checked requests: who is asked, what the recipe needs, which filters hold, and how many rows it gives.
+"""The engine that answers checked requests, by resource, recipe and filters. It knows neither HTTP nor JSON.
 
-Pure: no HTTP, no JSON. The wire calls it with the members of a request, by the service's names, after it has checked
-them one by one; what depends on the campaign or recommender is checked here.
+The wire checks the members of a request one by one, and passes them by the service's names. Checks that depend on the
+campaign or recommender are made here.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from personalize_rt.local.filtering import Filters, why_unfit
 from personalize_rt.local.metadata import metadata_of
 from personalize_rt.local.models import Models
 from personalize_rt.local.promotions import PROMOTED, promote
-from personalize_rt.local.recipes import Ask, Recipe, Row, Rows
+from personalize_rt.local.recipes import Ask, Recipe, ReplyRow, Rows
 from personalize_rt.local.schemas import DATASETS
 from personalize_rt.local.stream import Stream
 from personalize_rt.operations import GET_ACTION_RECOMMENDATIONS, Operation
 
-__all__ = ["Engine", "RefusedError", "Resource", "Row"]
+__all__ = ["Engine", "RefusedError", "ReplyRow", "Resource"]
 
 # API reference: the numbers of results when numResults is absent.
 _DEFAULT_RESULTS = {"GetRecommendations": DEFAULT_NUM_RESULTS, "GetActionRecommendations": DEFAULT_NUM_ACTIONS}
@@ -43,11 +43,11 @@ _MEMBERS = frozenset(
 
 
 class RefusedError(Exception):
-    """A request that gets an error of the service for an answer.
+    """A request is refused with an error of the service.
 
     Args:
         code: The service's error code (``"InvalidInputException"``).
-        message: What was wrong; shows no value of the request but ARNs and names.
+        message: The problem. It shows no values of the request except ARNs and names.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -63,7 +63,7 @@ class Resource:
     Attributes:
         name: Its name.
         arn: Its ARN.
-        recipe: What it answers with.
+        recipe: Its recipe.
         with_metadata: Whether it returns metadata (``enableMetadataWithRecommendations``).
     """
 
@@ -75,23 +75,23 @@ class Resource:
 
 @attrs.define(repr=False, init=False)
 class Engine:
-    """The campaigns, recommenders and filters of one embedded service. Threads may share it.
+    """The campaigns, recommenders and filters of one embedded service. Safe to share between threads.
 
     Args:
         resources: The campaigns and recommenders.
         datasets: The data.
-        filter_prefix: Begins the ARNs of filters (``"arn:aws:personalize:eu-west-1:000000000000:filter/"``).
-        clock: Unix time in seconds.
+        filter_prefix: The beginning of filter ARNs (``"arn:aws:personalize:eu-west-1:000000000000:filter/"``).
+        clock: Returns the Unix time in seconds.
         rng: Chooses the places of promoted items.
         omits_metadata: Whether a request for metadata that is not switched on is answered without it, not refused.
 
     Attributes:
         datasets: The data.
-        models: What was learned from the data.
+        models: The models trained on the data.
         filters: The filters.
-        items: The events with items that arrived.
-        actions: The events with actions that arrived.
-        clock: Unix time in seconds.
+        items: The events with items that were put.
+        actions: The events with actions that were put.
+        clock: Returns the Unix time in seconds.
     """
 
     datasets: Datasets
@@ -127,12 +127,12 @@ class Engine:
         columns = (datasets.interactions or EventLog()).fields
         self._context = frozenset(map(str.upper, columns)) - frozenset(DATASETS["interactions"].reserved)
 
-    def answer(self, operation: Operation[Any], members: Mapping[str, Any]) -> list[Row]:
+    def answer(self, operation: Operation[Any], members: Mapping[str, Any]) -> list[ReplyRow]:
         """The rows that answer a request, best first.
 
         Args:
-            operation: What is asked.
-            members: The members of the request; none of them is ``None``.
+            operation: The operation.
+            members: The members of the request, without those that are ``None``.
 
         Raises:
             RefusedError: The service would refuse the request.
@@ -151,7 +151,7 @@ class Engine:
         columns = self._columns(resource, members)
         allowed = self._allowed(recipe, members, members.get("filterArn"), members.get("filterValues"), "filterArn")
         rows = recipe.answer(self._ask(recipe, members))
-        # A ranking holds every item of its input; numResults 0 is the default, as a number that was never set.
+        # A ranking holds every item of its input. numResults 0 means the default.
         count = members.get("numResults") or _DEFAULT_RESULTS.get(operation.name)
         promotions = members.get("promotions")
         answer = self._promoted(recipe, members, rows, allowed) if promotions else list(islice(rows(allowed), count))
@@ -161,7 +161,7 @@ class Engine:
         return answer
 
     def prepare(self) -> None:
-        """Make ready what the first requests would have to wait for: models and indexes."""
+        """Train the models and build the indexes now, instead of in the first requests."""
         nobody: Mapping[str, Any] = {"userId": "", "itemId": "", "inputList": ()}
         for resource in self._resources.values():
             resource.recipe.answer(Ask(self.models, nobody))
@@ -194,7 +194,7 @@ class Engine:
                 _invalid(f"context: the Interactions dataset has no contextual metadata {name}; {hint}")
 
     def _columns(self, resource: Resource, members: Mapping[str, Any]) -> Sequence[str] | None:
-        """The metadata columns that a request wants; ``None`` when it says nothing of metadata."""
+        """The metadata columns of a request; ``None`` if it does not mention metadata."""
         if "metadataColumns" not in members:
             return None
         kind = resource.recipe.resource
@@ -220,7 +220,7 @@ class Engine:
     def _allowed(
         self, recipe: Recipe, members: Mapping[str, Any], arn: str | None, values: Mapping[str, str] | None, member: str
     ) -> Allowed | None:
-        """What a filter lets through; the recipe's own filter holds beside it."""
+        """The candidates that pass a filter and the recipe's own filter."""
         stored = None
         seeded = "itemId" in recipe.requires
         if arn is not None:
@@ -246,8 +246,10 @@ class Engine:
             message = error.message
         _invalid(f"{member.removesuffix('Arn')}Values: {message}")
 
-    def _promoted(self, recipe: Recipe, members: Mapping[str, Any], rows: Rows, allowed: Allowed | None) -> list[Row]:
-        """The answer to a request with a promotion."""
+    def _promoted(
+        self, recipe: Recipe, members: Mapping[str, Any], rows: Rows, allowed: Allowed | None
+    ) -> list[ReplyRow]:
+        """Answer a request with a promotion."""
         promotion: Mapping[str, Any] = members["promotions"][0]
         if not recipe.promotes:
             _invalid(f"promotions: {recipe.name} has none")
@@ -257,7 +259,7 @@ class Engine:
         eligible = self._allowed(
             recipe, members, promotion["filterArn"], promotion.get("filterValues"), "promotions[0].filterArn"
         )
-        promoted: Iterator[Row] = rows(eligible)
+        promoted: Iterator[ReplyRow] = rows(eligible)
         if recipe.gives_reasons:
             promoted = (row._replace(reason=(PROMOTED,)) for row in promoted)
         return promote(

@@ -1,4 +1,4 @@
-"""The embedded service as a fallback of a client: it answers for the campaigns and filters that it has by name."""
+"""The embedded service as a fallback of a client, for campaigns and filters of the same names."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class _Local(Protocol):
 
 
 def substitute(local: _Local, request: Request[ResultT]) -> ResultT | None:
-    """Answer a request that was meant for the service; ``None`` to refuse.
+    """Answer a request to the service; ``None`` to refuse.
 
-    A campaign, recommender or filter is known by the name at the end of its ARN, so an embedded service that is to
-    stand in for another gives its own the same names. One that it does not have is refused.
+    Campaigns, recommenders and filters are matched by the name at the end of their ARN, so give those of the embedded
+    service the same names. Requests with unknown names are refused.
     """
     members = _localised(local, request.members)
     if members is None:
@@ -43,7 +43,7 @@ def substitute(local: _Local, request: Request[ResultT]) -> ResultT | None:
 
 
 def _localised(local: _Local, members: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The request with the embedded service's own ARNs, or ``None`` when it has none of that name."""
+    """Replace the ARNs of a request by the embedded service's own; ``None`` if it lacks one of the names."""
     known = {"campaignArn": local.campaigns, "recommenderArn": local.recommenders, "filterArn": local.filters}
     changed: dict[str, Any] = {}
     for member, value in members.items():

@@ -1,8 +1,7 @@
-"""The filters of an embedded service: checked against the schemas when they are made, applied on indexes.
+"""The filters of an embedded service, checked against the schemas when created, and applied on indexes.
 
-What an expression means is the business of :mod:`personalize_rt.filters`; here are the names, and what the service
-knows beyond the expression: the columns of the datasets and their types, the events, and whether a filter suits the
-request.
+:mod:`personalize_rt.filters` evaluates expressions. This module adds the service's context: the names of filters, the
+columns of the datasets and their types, the events, and the check that a filter suits the request.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ __all__ = ["Filters", "StoredFilter", "check_fields", "parse", "why_unfit"]
 _FIELDS_OF_ALL = 20
 _NUMERIC = ("long", "int", "double", "float")
 _DIGITS = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
-# What an expression calls a dataset, and what this package does.
+# The name of a dataset in expressions, and in this package.
 _OPTION = {
     "Items": "items",
     "CurrentItem": "items",
@@ -48,14 +47,14 @@ _OPTION = {
 }
 
 
-# Making a filter.
+# Creating a filter.
 
 
 def parse(text: str | FilterExpression, datasets: Datasets) -> FilterExpression:
     """Parse an expression and check its fields and their types.
 
     Raises:
-        FilterSyntaxError: The first thing that is wrong.
+        FilterSyntaxError: The first problem.
     """
     expression = Filter.parse(text) if isinstance(text, str) else text
     problems = check_fields(expression, text if isinstance(text, str) else str(text), datasets)
@@ -65,12 +64,12 @@ def parse(text: str | FilterExpression, datasets: Datasets) -> FilterExpression:
 
 
 def check_fields(expression: FilterExpression, text: str, datasets: Datasets) -> list[FilterSyntaxError]:
-    """What is wrong with the fields of an expression: unknown ones, and comparisons that their types do not allow.
+    """Find unknown fields in an expression, and comparisons that the types of fields do not allow.
 
     Args:
         expression: The expression.
-        text: The same as it was written.
-        datasets: The columns that there are.
+        text: The text of the expression.
+        datasets: The datasets, for their columns.
     """
     found: dict[str, FilterSyntaxError] = {}
     for clause in expression.clauses:
@@ -83,7 +82,7 @@ def check_fields(expression: FilterExpression, text: str, datasets: Datasets) ->
 
 
 def _problems_of(condition: Condition, datasets: Datasets) -> Iterator[tuple[Field, str, str]]:
-    """The field at fault, the problem and a hint."""
+    """The problems of a condition, each with the field, the problem and a hint."""
     right = condition.operand
     fields = [condition.field, *([right] if isinstance(right, Field) else [])]
     if any(_OPTION[field.dataset] in datasets.unread for field in fields):
@@ -143,14 +142,14 @@ def _held(field: Field, datasets: Datasets) -> Table | EventLog | None:
 
 
 def _usable(field: Field, column: str) -> bool:
-    """Tell whether the dataset of a field lets filters use a column."""
+    """Tell whether filters may use a column of a field's dataset."""
     if field.dataset in EVENT_DATASETS:
         return column == "EVENT_TYPE"
     return not (field.dataset.startswith("Current") and column in schemas.DATASETS[_OPTION[field.dataset]].key)
 
 
 def _place(field: Field, text: str) -> tuple[int, int]:
-    """Where a field stands in a text; the language takes the singular and any case, and white space at the dot."""
+    """Find the span of a field in a text, where it may be singular, in any case, and with white space at the dot."""
     dataset = re.escape(field.dataset)
     dataset = f"{dataset[:-1]}s?" if dataset.endswith("s") else dataset
     found = re.search(rf"(?<!\w){dataset}\s*\.\s*{re.escape(field.name)}(?!\w)", mask(text), re.IGNORECASE)
@@ -165,7 +164,7 @@ class StoredFilter:
         name: Its name.
         arn: Its ARN.
         expression: Its expression.
-        parameters: The parameters, with what the schemas say of their kinds.
+        parameters: The parameters, with their kinds by the schemas.
     """
 
     name: str
@@ -192,13 +191,13 @@ def _with_kinds(expression: FilterExpression, datasets: Datasets) -> dict[str, P
 
 
 class Filters:
-    """The filters of one dataset group, and the indexes that they share. Threads may share it.
+    """The filters of one dataset group, and the indexes that they share. Safe to share between threads.
 
     Args:
         prefix: Their ARNs without the name (``"arn:aws:personalize:eu-west-1:000000000000:filter/"``).
         datasets: The data.
-        items: The events with items that arrive.
-        actions: The events with actions that arrive.
+        items: The events with items that were put.
+        actions: The events with actions that were put.
     """
 
     _lock = forks.PerProcess(lambda: threading.RLock())
@@ -228,7 +227,7 @@ class Filters:
             Its ARN.
 
         Raises:
-            ValidationError: The name is none, or taken; or too many fields are in use.
+            ValidationError: The name is not valid, or taken; or too many fields are in use.
         """
         if not is_resource_name(name):
             raise ValidationError(
@@ -251,7 +250,7 @@ class Filters:
             return arn
 
     def find(self, arn: str) -> StoredFilter | None:
-        """The filter of an ARN, if there is one."""
+        """The filter of an ARN, or ``None``."""
         return self._stored.get(arn)
 
     def allowed(
@@ -263,17 +262,17 @@ class Filters:
         item_id: str | None,
         values: Mapping[str, str],
     ) -> Allowed | None:
-        """The candidates that a request lets through.
+        """The candidates that pass the filters of a request.
 
         Args:
-            stored: Its filter, if any.
-            automatic: The expression that the use case adds, or nothing.
+            stored: Its filter, or ``None``.
+            automatic: The expression that the use case adds, or an empty string.
             user_id: The requesting user.
             item_id: The item of the request.
-            values: The values of the filter's parameters, as they were sent.
+            values: The encoded values of the filter's parameters.
 
         Returns:
-            ``None`` without any filter.
+            The candidates, or ``None`` without any filter.
 
         Raises:
             FilterValuesError: A value is missing, unknown, malformed, or of a kind that its column cannot be compared
@@ -295,10 +294,10 @@ class Filters:
         item_id: str | None,
         values: Mapping[str, str],
     ) -> Explanation:
-        """Why a filter keeps or drops one candidate.
+        """Explain why a filter keeps or drops one candidate.
 
         Raises:
-            FilterValuesError: As :meth:`allowed` does.
+            FilterValuesError: See :meth:`allowed`.
         """
         self._check_values(stored, values)
         target = stored.expression.target
@@ -313,7 +312,7 @@ class Filters:
         )
 
     def candidates(self, stored: StoredFilter) -> Sequence[str]:
-        """Everything that a filter is asked about, in the order of the data."""
+        """All candidates of a filter, in the order of the data."""
         return self._catalogue(stored.expression.target).table.ids
 
     def _check_values(self, stored: StoredFilter, values: Mapping[str, str]) -> None:
@@ -322,7 +321,7 @@ class Filters:
             stored.parameters[name].check(decode(text, parameter=name), digits_are_numbers=True)
 
     def prepare(self) -> None:
-        """Build the indexes that the filters look at."""
+        """Build the indexes that the filters use."""
         for stored in tuple(self._stored.values()):
             target = stored.expression.target
             if target == "UserID":
@@ -340,7 +339,7 @@ class Filters:
                             table.texts(field.name)
 
     def tell(self, target: Target, event: Interaction) -> None:
-        """Let the indexes know of an event that arrived."""
+        """Add an event that was put to the indexes."""
         catalogue = self._catalogues.get(target)
         if catalogue is not None:
             catalogue.add_interaction(event)
@@ -350,7 +349,7 @@ class Filters:
         selector = self._selectors.get(key)
         if selector is None:
             clauses = () if stored is None else stored.expression.clauses
-            # A chain of EXCLUDE expressions takes away what each of them matches: the automatic filter is one more.
+            # The automatic filter is one more EXCLUDE expression, so it can be chained.
             clauses += Filter.parse(automatic).clauses if automatic else ()
             expression = FilterExpression(clauses)
             selector = self._selectors[key] = expression.compile(self._catalogue(expression.target))
@@ -369,7 +368,7 @@ def _catalogue_of(target: Target, datasets: Datasets, log: EventLog, stream: Str
     if target == "ActionID":
         rows = (datasets.actions or Table()).lasting_rows()
     else:
-        # Items that only have interactions are candidates too, without metadata; they come first, as in the models.
+        # Items with only interactions are candidates without metadata. They come first, as in the models.
         rows = {**dict.fromkeys(log.targets, _NOTHING), **(datasets.items or Table()).lasting_rows()}
     users = {} if datasets.users is None else datasets.users.lasting_rows()
     catalogue = Catalogue(rows, target=target, users=users)
@@ -381,9 +380,9 @@ _NOTHING: Mapping[str, Value] = {}
 
 
 class _Histories(EventIndex):
-    """The histories of all users, read from the log and the stream when they are first asked for.
+    """The histories of all users, read from the log and the stream on first use.
 
-    A log of a million events is never turned into a million objects.
+    So a log of a million events does not become a million objects.
     """
 
     def __init__(self, log: EventLog, stream: Stream, most: int) -> None:
@@ -391,7 +390,7 @@ class _Histories(EventIndex):
         self._of_user: Sequence[Callable[[str], Sequence[Interaction]]] = (log.of_user, stream.of_user)
 
     def add(self, event: Interaction) -> None:
-        # A history that is not there yet will be read from the stream, which knows of the event by now.
+        # A history that is built later is read from the stream, which already has the event.
         with self._lock:
             history = self._histories.get(event.user_id)
             if history is not None:
@@ -402,20 +401,20 @@ class _Histories(EventIndex):
         if history is None:
             events = [*chain.from_iterable(of_user(user_id) for of_user in self._of_user)]
             history = History(events, self._most)
-            # Of people who did nothing there is no end: a server that runs for long must not remember each of them.
+            # Empty histories are not kept, since a client may ask for any number of unknown users.
             if events:
                 self._histories[user_id] = history
         return history
 
 
 def why_unfit(stored: StoredFilter, target: Target, *, user_id: str | None, seeded: bool) -> str | None:
-    """Why a filter does not suit a request; ``None`` when it does.
+    """The reason why a filter does not suit a request, or ``None``.
 
     Args:
         stored: The filter.
-        target: What the request's candidates are.
+        target: The kind of the request's candidates.
         user_id: The requesting user.
-        seeded: Whether the recipe works on an item of the request.
+        seeded: Whether the recipe takes an item of the request.
     """
     expression = stored.expression
     if expression.target == "UserID":

@@ -1,14 +1,13 @@
-"""The HTTP door on its event loop: one ASGI application, and what lies below HTTP.
+"""The HTTP server on its event loop: an ASGI application, and access to the connections below HTTP.
 
-uvicorn speaks HTTP well, and so cannot send a reset, a wrong length, or a head that drips. A proxy before it could, but
-it would have to read HTTP a second time to know which request a fault befalls, and every healthy request would pay for
-it. Here the connections are watched instead, by the two methods that asyncio calls on any protocol: they tell which
-transport a client speaks on. A request that no fault befalls never touches that. For one that a fault befalls below
-HTTP, the answer is written to the transport past uvicorn, and the transport is closed; to uvicorn this is a client
-that went away.
+uvicorn sends only valid HTTP: it cannot send a reset, a wrong length, or a slow head. A proxy before it could, but
+would have to parse HTTP a second time to know the request, at the cost of every healthy request. Instead, the two
+methods that asyncio calls on any protocol keep track of the transport of each client. Requests without a fault do not
+use it. For a fault below HTTP, the answer is written to the transport, bypassing uvicorn, and the transport is closed;
+to uvicorn, this looks like a client that disconnected.
 
-The engine is asked on the event loop itself: it computes and never waits, so that a thread for each request would only
-add the cost of changing threads.
+The engine runs on the event loop itself: it computes and never waits, so a thread for each request would only add the
+cost of thread switches.
 
 Needs uvicorn and Starlette; :mod:`personalize_rt.local.server` imports this module when a server is started.
 """
@@ -52,19 +51,19 @@ _log = logging.getLogger(__name__)
 ADMIN = "/_local/"
 HEALTH = "/healthz"
 
-# A body that is not wanted is read on, for so many times the limit, to its end: a client that is still sending when the
-# connection closes may never see the answer.
+# The body of a refused request is read to its end, up to so many times the limit: a client that is still sending when
+# the connection is closed may never see the answer.
 _PATIENCE = 32
-# Bytes of a head, as other servers have it.
+# The most bytes of a head, a usual value of servers.
 _LONGEST_HEAD = 1 << 16
 _READ_AT_ONCE = 1 << 16
-# So long a pause between two looks at whether the bytes before a reset have left.
+# Seconds between two checks whether the bytes before a reset were sent.
 _FLUSH_TICK = 0.001
-# Off at once, without the rest of the buffer: two ints, on Windows two shorts.
+# SO_LINGER of 0 seconds, which discards the buffer and sends RST: two ints, on Windows two shorts.
 _RESET_ON_CLOSE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 
-# Connections, and what can be done to them that HTTP cannot say.
+# Connections, with operations that HTTP does not have.
 
 
 class Line:
@@ -72,11 +71,11 @@ class Line:
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
-        # Set when the client is gone, or the server is about to go: there is nothing left to wait for.
+        # Set when the client has disconnected or the server is stopping, so that waits end.
         self.over: asyncio.Event = asyncio.Event()
 
     async def pause(self, seconds: float | None) -> None:
-        """Wait for so long (``None``: for ever), or until there is nothing left to wait for."""
+        """Wait for so many seconds (``None``: for ever), or until the client disconnects or the server stops."""
         try:
             async with asyncio.timeout(seconds):
                 await self.over.wait()
@@ -85,16 +84,16 @@ class Line:
 
     @property
     def closed(self) -> bool:
-        """Whether there is no more sending."""
+        """``True`` if nothing can be sent any more."""
         return self._transport.is_closing()
 
     def write(self, content: bytes) -> None:
-        """Send some bytes as they are."""
+        """Send bytes."""
         if not self.closed:
             self._transport.write(content)
 
     async def transmit(self, sent: Sent) -> None:
-        """Send what a fault makes of an answer, and end the connection."""
+        """Send the bytes of a ``Transmission``, and end the connection."""
         for piece in sent.pieces:
             await self._write_piece(piece)
         match sent.end:
@@ -113,9 +112,9 @@ class Line:
             self.write(piece.content[at : at + step])
 
     async def reset(self) -> None:
-        """Send what is written, then reset the connection."""
+        """Flush, then reset the connection."""
         connection: socket.socket = self._transport.get_extra_info("socket")
-        # Of a client that is gone there is no socket any more to look at.
+        # Once the client has disconnected, the socket is closed and cannot be checked.
         while not self.over.is_set() and (self._transport.get_write_buffer_size() or _unsent(connection)):
             await asyncio.sleep(_FLUSH_TICK)
         if connection.fileno() >= 0:
@@ -123,16 +122,16 @@ class Line:
             self._transport.abort()
 
     def close(self) -> None:
-        """Send what is written, then close the connection."""
+        """Flush, then close the connection."""
         self._transport.close()
 
     def drop(self) -> None:
-        """Close the connection at once."""
+        """Close the connection at once, without flushing."""
         self._transport.abort()
 
 
 def _unsent(connection: socket.socket) -> int:
-    """Bytes that wait in the system, where it tells (Linux); a reset would take them along."""
+    """The number of bytes in the socket's send buffer (on Linux), which a reset would discard."""
     if sys.platform != "linux":
         return 0
     from fcntl import ioctl
@@ -142,70 +141,70 @@ def _unsent(connection: socket.socket) -> int:
 
 
 class Lines:
-    """The connections of one server, by the addresses of both ends. Used on its event loop only."""
+    """The connections of one server, by the addresses of both ends. For use on its event loop only."""
 
     def __init__(self) -> None:
         self._lines: dict[tuple[Any, Any], Line] = {}
 
     def of(self, scope: Scope) -> Line | None:
-        """The connection by which a request came, or ``None`` when it is no more."""
-        # A client that left at once has no address any more.
+        """The connection of a request, or ``None`` if it is closed."""
+        # A client that disconnected at once has no address any more.
         return self._lines.get((tuple(scope["client"] or ()), tuple(scope["server"] or ())))
 
     def stop(self) -> None:
-        """End all that waits on purpose: the server is about to go."""
+        """End all deliberate waits, since the server is stopping."""
         for line in self._lines.values():
             line.over.set()
 
     def opened(self, transport: asyncio.Transport) -> None:
-        """A client connected."""
+        """Add a new connection."""
         self._lines[_ends(transport)] = Line(transport)
 
     def lost(self, transport: asyncio.Transport) -> None:
-        """A connection is no more."""
+        """Remove a closed connection."""
         line = self._lines.pop(_ends(transport), None)
-        if line is not None:  # of two that left at once, the second has the place of the first
+        if line is not None:  # clients that disconnected at once have no address, and so share one entry
             line.over.set()
 
     def protocol(self, head_timeout: float) -> type[asyncio.Protocol]:
-        """The protocol class of uvicorn, watched."""
+        """Make a subclass of uvicorn's protocol class that reports its connections here."""
         return type("WatchedProtocol", (_Watched, AutoHTTPProtocol), {"lines": self, "head_timeout": head_timeout})
 
 
 def _ends(transport: asyncio.Transport) -> tuple[Any, Any]:
-    # An address of IPv6 has four parts, of which ASGI shows two.
+    # An address of IPv6 has four parts, of which ASGI has two.
     client, server = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
     return tuple((client or ())[:2]), tuple((server or ())[:2])
 
 
 class _Watched(asyncio.Protocol):
-    """Extends a protocol class of uvicorn: reports connections, and closes those on which a request head does not end.
+    """Mixin for a protocol class of uvicorn that reports connections, and bounds the length and time of a request head.
 
-    uvicorn waits for the rest of a head for ever, and with httptools takes one of any length. The application is called
-    when a head is complete, and so cannot bound it.
+    uvicorn waits for the rest of a head for ever, and with httptools accepts any length. The application is only called
+    when a head is complete, so it cannot bound it.
     """
 
     lines: Lines
     head_timeout: float
 
-    # Of both protocol classes of uvicorn.
+    # An attribute of both protocol classes of uvicorn.
     cycle: Any = None
     flow: Any
     transport: asyncio.Transport
 
     _waiting: asyncio.TimerHandle | None = None
-    # Bytes since a head was complete, or a body grew.
+    # Bytes received since a head was complete, or a body grew.
     _unread: int = 0
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP as the service does; uvicorn itself would answer in plain text, without a code."""
+        """Refuse malformed HTTP like the service; uvicorn would answer in plain text, without an error code."""
         self._refuse(400, "MalformedHttpRequestException", "this is not HTTP")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.lines.opened(cast("asyncio.Transport", transport))
         super().connection_made(transport)
         if hasattr(transport, "max_size"):
-            # asyncio's own is 256 KiB, of which each connection holds several copies when many send at once.
+            # The default is 256 KiB, of which each connection may hold several copies.
             cast("Any", transport).max_size = _READ_AT_ONCE
         self._wait()
 
@@ -216,7 +215,7 @@ class _Watched(asyncio.Protocol):
             return
         if self._progress() != before:
             self._unread = 0
-        elif not self.flow.read_paused:  # else there is a limit to what comes
+        elif not self.flow.read_paused:  # a paused connection receives only a bounded number of bytes
             self._unread += len(data)
         if self._unread > _LONGEST_HEAD:
             message = f"a head of a request has at most {_LONGEST_HEAD:,} bytes"
@@ -232,17 +231,17 @@ class _Watched(asyncio.Protocol):
         super().connection_lost(exc)
 
     def on_url(self, url: bytes) -> None:
-        """Refuse targets with a host in them, as proxies get them (httptools only: h11 shows them as the path)."""
+        """Refuse targets in absolute form, which are for proxies (httptools only: h11 reports them as the path)."""
         if not getattr(self, "url", b"") and not url.startswith(b"/"):
             raise ValueError("not in origin form")
         cast("Any", super()).on_url(url)
 
     def _progress(self) -> tuple[Any, ...]:
-        """Changes when a head was complete, or a body grew or ended."""
+        """A value that changes when a head is complete, or a body has grown or ended."""
         return (None,) if self.cycle is None else (self.cycle, len(self.cycle.body), self.cycle.more_body)
 
     def _wait(self) -> None:
-        """Wait for a head, from now on if not already."""
+        """Start the timer for a head, unless it is running."""
         if self._waiting is None:
             self._waiting = asyncio.get_running_loop().call_later(self.head_timeout, self._late)
 
@@ -256,7 +255,7 @@ class _Watched(asyncio.Protocol):
             message = f"the head of the request did not come within {self.head_timeout:g} seconds"
             self._refuse(408, "RequestTimeoutException", message)
         else:
-            # A client that has not asked would take an answer for that to its first request.
+            # Without an answer, which an idle client would take for that to its next request.
             self.transport.close()
 
     def _refuse(self, status: int, code: str, message: str) -> None:
@@ -270,7 +269,7 @@ class _Watched(asyncio.Protocol):
 
 
 class _RefusedError(Exception):
-    """A request that is refused, with the answer that says why."""
+    """A request is refused with an answer."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -279,13 +278,13 @@ class _RefusedError(Exception):
 
 @attrs.define
 class _Upload:
-    """The body of a request while it comes.
+    """The body of a request that is being received.
 
     Attributes:
-        chunks: What is kept of it.
-        refusal: Why it is not wanted, if so.
-        ended: Whether all of it came.
-        gone: Whether the client is.
+        chunks: The received chunks.
+        refusal: The reason to refuse the request, or ``None``.
+        ended: Whether the body is complete.
+        gone: Whether the client has disconnected.
     """
 
     chunks: list[bytes] = attrs.field(factory=list[bytes])
@@ -295,27 +294,27 @@ class _Upload:
 
 
 class Application:
-    """What answers requests: the three operations, ``/healthz``, and ``/_local/`` for tests in other languages.
+    """The ASGI application: the three operations, ``/healthz``, and ``/_local/`` for tests in other languages.
 
     ============================  ==================================================================================
-    ``GET /healthz``              ``{"status": "ok"}``; the only path that asks for no signature
-    ``GET /_local/faults``        the rules as they stand
-    ``POST /_local/faults``       a new rule: ``{"fault": "throttle", "times": 2}``
-    ``DELETE /_local/faults``     no more rules; with an id behind it, one rule less
-    ``POST /_local/reload``       reads the data directory again; until that is done, and when it fails, the data stay
+    ``GET /healthz``              returns ``{"status": "ok"}``; the only path that needs no signature
+    ``GET /_local/faults``        lists the rules
+    ``POST /_local/faults``       adds a rule: ``{"fault": "throttle", "times": 2}``
+    ``DELETE /_local/faults``     removes all rules; ``DELETE /_local/faults/ID`` removes one
+    ``POST /_local/reload``       reloads the data directory; the old data stay until then, and if it fails
     ============================  ==================================================================================
 
-    The head of a request is judged before its body is read, and of a refused request no body is kept.
+    The head of a request is checked before its body is read. The body of a refused request is discarded.
 
     Args:
         handle: Answers one request.
-        faults: What goes wrong on purpose; only the three operations are befallen.
-        reload: Reads the data directory again.
-        verifier: Who may call, or ``None`` when everybody may.
-        hosts: The names by which the server may be called, and whether web pages may.
-        max_body: Bytes that a request may have.
-        max_bodies: Bytes that the bodies of all requests under way may have together.
-        body_timeout: Seconds in which a body must come.
+        faults: The injected faults, which affect only the three operations.
+        reload: Reloads the data directory.
+        verifier: Verifies signatures; ``None`` accepts every request.
+        hosts: The rule on ``Host`` and ``Origin`` headers.
+        max_body: The most bytes of a body.
+        max_bodies: The most bytes of the bodies of all requests in flight.
+        body_timeout: Seconds within which a body must be received.
     """
 
     def __init__(
@@ -376,13 +375,13 @@ class Application:
             self._drop(upload)
 
     def _admit(self, scope: Scope) -> Claim | None:
-        """Check all that the head of a request tells.
+        """Check the head of a request.
 
         Returns:
-            What is to be verified when the body is there; ``None`` when requests need no signature.
+            The claim to verify once the body is complete; ``None`` if requests need no signature.
 
         Raises:
-            _RefusedError: It is refused whatever its body is.
+            _RefusedError: The request is refused whatever its body is.
         """
         # A copy: httptools appends the trailers of a chunked body to the list itself.
         headers: Sequence[tuple[bytes, bytes]] = tuple(scope["headers"])
@@ -399,7 +398,7 @@ class Application:
         if any(length > self._max_body for length in lengths):
             raise self._too_long()
         if scope["path"].startswith(ADMIN) and any(name == b"origin" for name, _ in headers):
-            # Any page can make a browser send requests to this machine.
+            # Any web page can make a browser send requests to this machine.
             raise _RefusedError(403, "AccessDeniedException", "the admin paths do not answer web pages")
         if self._verifier is None:
             return None
@@ -411,7 +410,7 @@ class Application:
             raise _RefusedError(403, error.code, error.message) from None
 
     async def _receive(self, upload: _Upload, receive: Receive) -> None:
-        """Read a body to its end. Of a refused request, nothing is kept and only some of it is read."""
+        """Read a body to its end. That of a refused request is discarded, and read only up to a bound."""
         size = 0
         try:
             async with asyncio.timeout(self._body_timeout):
@@ -432,7 +431,7 @@ class Application:
                 why = f"the body did not come within {self._body_timeout:g} seconds"
                 upload.refusal = _refuse(408, "RequestTimeoutException", why)
         except asyncio.CancelledError:
-            # The server stops, and the body has not come in time. An error upon which every client asks again.
+            # The server is stopping, and the body was late. Every client retries on this error.
             upload.refusal = _refuse(503, "ServiceUnavailable", "the server is stopping")
 
     def _keep(self, upload: _Upload, chunk: bytes, size: int) -> None:
@@ -463,12 +462,12 @@ class Application:
             return
         line = self.lines.of(scope)
         if line is None or await self._befall(decision, line, request, send):
-            # uvicorn learns of the end of the connection when asyncio tells it.
+            # Until asyncio has told uvicorn that the connection is closed.
             while (await receive())["type"] != "http.disconnect":
                 pass
 
     async def _befall(self, decision: Decision, line: Line, request: HttpRequest, send: Send) -> bool:
-        """Make happen what was decided; say whether the connection is at its end."""
+        """Carry out a decision on faults. Returns whether the connection has ended."""
         if isinstance(decision.answer, NoAnswer):
             await line.pause(None)
             line.drop()
@@ -517,7 +516,7 @@ class Application:
     async def _rule(self, request: Request) -> Response:
         id: str = request.path_params["id"]
         try:
-            # No list of rules is longer than what nine digits count.
+            # Ids have at most nine digits; longer numbers take long to convert.
             self._faults.remove(int(id) if id.isascii() and id.isdecimal() and len(id) < 10 else -1)
         except ValidationError as error:
             return JSONResponse({"message": error.message}, 404)
@@ -538,7 +537,7 @@ _DEFECT = "a defect of the embedded service; its log says where"
 
 
 def _log_defect(error: Exception) -> None:
-    # The text of an exception, and what hangs on it, may show what was asked.
+    # Only the places: the text of an exception, and its chain, may show personal values.
     where = "".join(traceback.format_tb(error.__traceback__))
     _log.error("a defect of the embedded service: %s\n%s", type(error).__name__, where)
 
@@ -549,7 +548,7 @@ def _no_such_path(_: Request, error: Exception) -> Response:
 
 
 def _once(body: bytes) -> Receive:
-    """A body that was read already, for another application to read."""
+    """Make a ``receive`` function for a body that was read before."""
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}
@@ -597,7 +596,7 @@ async def _send(send: Send, response: HttpResponse) -> None:
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn that tells when it is ready, and ends what waits on purpose before it waits for the rest."""
+    """A uvicorn server that reports when it is ready, and on shutdown ends deliberate waits first."""
 
     def __init__(self, config: uvicorn.Config, lines: Lines, started: Callable[[], None]) -> None:
         super().__init__(config)
@@ -616,30 +615,30 @@ class _Server(uvicorn.Server):
 def build(
     application: Application, *, head_timeout: float, stop_timeout: int, started: Callable[[], None]
 ) -> uvicorn.Server:
-    """A server for an application, which is run with sockets that somebody else opened.
+    """Make a server for an application, to be run with open sockets.
 
     Args:
-        application: What answers.
-        head_timeout: Seconds in which the head of a request must come.
-        stop_timeout: Whole seconds that requests under way are given when the server stops.
-        started: Called on the event loop when connections are taken.
+        application: The application.
+        head_timeout: Seconds within which the head of a request must be received.
+        stop_timeout: Whole seconds that requests in flight are given to finish when the server stops.
+        started: Called on the event loop when the server accepts connections.
     """
     config = uvicorn.Config(
         application,
         http=application.lines.protocol(head_timeout),
-        # More than is read at once: how long a head may be is decided in one place, for both protocols.
+        # Larger than one read, so that _Watched alone bounds the head, for both protocols.
         h11_max_incomplete_event_size=1 << 20,
         ws="none",
         lifespan="off",
         interface="asgi3",
         log_config=None,
         access_log=False,
-        # It would put what a header says in the place of the client's address.
+        # They would replace the client's address by the value of a header.
         proxy_headers=False,
         server_header=False,
-        # Answers bring their own.
+        # Answers have their own.
         date_header=False,
-        # Longer than clients keep idle connections: the side that closes first must not be this one.
+        # Longer than clients keep idle connections, so that the server is not the one to close them.
         timeout_keep_alive=75,
         timeout_graceful_shutdown=stop_timeout,
     )

@@ -1,13 +1,13 @@
-"""Refusing requests that a web page of somebody else has a browser send: a foreign ``Host``, a foreign ``Origin``.
+"""Protection against requests of foreign web pages, by checks of the ``Host`` and ``Origin`` headers.
 
-A page may send requests to any address, but a browser lets it read answers of its own origin only. DNS rebinding gets
-around that: the name of the page resolves to its server first and to 127.0.0.1 later, so that an embedded service on
-this machine is the page's own origin. What gives it away is the ``Host`` header, in which the browser still sends that
-name, and which no page can change.
+A page may send requests to any address, but a browser lets it read only answers of its own origin. DNS rebinding gets
+around that: the page's name resolves to its server first and to 127.0.0.1 later, so that an embedded service on this
+machine has the page's origin. But the browser still sends the page's name in the ``Host`` header, which no page can
+change.
 
-A server that only this machine reaches therefore answers to the names of this machine, and to those that it was told.
-Where other machines reach it, every request must be signed, ``Host`` included, which no such page can do: then every
-name is good, unless it was told some.
+So a server that only this machine can reach accepts only the names of this machine, and configured ones. If other
+machines can reach it, every request must be signed, ``Host`` included, which no such page can do. Then any name is
+accepted, unless some are configured.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from personalize_rt.errors import ValidationError
 __all__ = ["ForeignError", "HostRule", "is_loopback"]
 
 _HOST = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?P<port>:[0-9]{0,5})?", re.ASCII)
-# Characters of a Host header: RFC 1035 gives a name 253.
+# The most characters of a Host header: a name has at most 253 (RFC 1035).
 _LONGEST = 260
 
 
 class ForeignError(Exception):
-    """A request that is not answered, for its ``Host`` or ``Origin``.
+    """A request is refused for its ``Host`` or ``Origin``.
 
     Args:
         status: The HTTP status.
         code: The error code.
-        message: What was wrong, and what to do.
+        message: The problem, and what to do.
     """
 
     def __init__(self, status: int, code: str, message: str) -> None:
@@ -47,11 +47,11 @@ class ForeignError(Exception):
 
 @attrs.frozen
 class HostRule:
-    """The hosts by which a server may be called, and whether web pages may call it.
+    """The rule of one server on ``Host`` and ``Origin``.
 
     Attributes:
-        hosts: Names and addresses beside those of this machine; ``None`` for any.
-        signed: Whether requests must be signed, so that foreign web pages need not be refused.
+        hosts: Accepted names and addresses beside those of this machine; ``None`` for any.
+        signed: Whether requests must be signed, so that ``Origin`` need not be checked.
     """
 
     hosts: frozenset[str] | None = frozenset()
@@ -59,15 +59,15 @@ class HostRule:
 
     @classmethod
     def of(cls, address: str, allow_hosts: Iterable[str], *, signed: bool) -> Self:
-        """The rule of a server that listens on an address.
+        """Make the rule of a server that listens on an address.
 
         Args:
             address: The address, or an empty string for all of them.
-            allow_hosts: Names and addresses by which it may be called, without ports.
+            allow_hosts: Accepted names and addresses, without ports.
             signed: Whether requests must be signed.
 
         Raises:
-            ValidationError: One of *allow_hosts* is no name or address.
+            ValidationError: One of *allow_hosts* is not a name or address.
         """
         if isinstance(allow_hosts, str):
             raise ValidationError("allow_hosts is one text: for a single host write [host]", parameter="allow_hosts")
@@ -83,7 +83,7 @@ class HostRule:
             headers: All headers, with names in lower case.
 
         Raises:
-            ForeignError: It is not to be answered.
+            ForeignError: The request is refused.
         """
         hosts = [value for name, value in headers if name == b"host"]
         if self.hosts is not None:
@@ -108,14 +108,14 @@ class HostRule:
 
 @lru_cache(256)
 def _called(header: bytes) -> tuple[str | None, bool]:
-    """The host of a ``Host`` header, and whether that is always this machine; most clients send the same again."""
+    """Parse a ``Host`` header: the host, and whether it is always this machine. Cached, since most headers repeat."""
     host = _parsed(header.decode("latin-1"), with_port=True)
-    # RFC 6761: nobody else can have a name that ends in .localhost.
+    # By RFC 6761, names that end in .localhost are always this machine.
     return host, host is not None and (is_loopback(host) or host.endswith(".localhost"))
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a name or an address is one that only this machine reaches."""
+    """Tell whether a name or an address can be reached from this machine only."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -135,7 +135,7 @@ def _checked(host: object) -> str:
 
 
 def _parsed(text: str, *, with_port: bool) -> str | None:
-    """The name or address in the form in which they are compared; ``None`` when it is neither."""
+    """Parse a name or address into the form for comparison; ``None`` if it is neither."""
     found = _HOST.fullmatch(text)
     if found is None or len(text) > _LONGEST or (found["port"] and not with_port):
         return None
@@ -148,7 +148,7 @@ def _parsed(text: str, *, with_port: bool) -> str | None:
 
 
 def _plain(host: str) -> str:
-    """A name in lower case; an address in its shortest form, as one of IPv4 if it is."""
+    """Normalise a name to lower case, and an address to its shortest form, in IPv4 if possible."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

@@ -1,9 +1,8 @@
-"""How alike items are by what is known of them: the model behind recipes that look at metadata.
+"""The model of similarity of items by metadata, for recipes that use metadata.
 
-An item is the set of what it has: each of its categories, each word of its texts, lower-case; numbers are left out.
-What few items have says more: a feature of *n* of *N* items weighs ln (N / n). Two items are as alike as the weights
-of what they share, squared, divided by the lengths of both (the cosine). Features that more than 5,000 items have are
-looked at only when an item has no other.
+The features of an item are its categories and the words of its texts, in lower case; numbers are ignored. A feature of
+*n* of *N* items has the weight ln (N / n), so rare features count more. The similarity of two items is the cosine of
+their weighted features. Features of more than 5,000 items are used only if an item has no others.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _ROWS_KEPT = 1_000
 
 
 class LikenessModel:
-    """Learns from item metadata. Never changed, so threads may share it.
+    """The similarities of items by metadata. Immutable, so safe to share between threads.
 
     Args:
         items: The Items dataset.
@@ -54,7 +53,7 @@ class LikenessModel:
         self._cached = lru_cache(_ROWS_KEPT)(self._compute_similar)
 
     def similar(self, item_id: str) -> Sequence[int]:
-        """The items that are most like an item, nearest first; none for one of which nothing is known."""
+        """The items most similar to an item, nearest first; empty if the item has no features."""
         number = self._numbers.get(item_id, -1)
         return self._cached(number) if number in self._features else ()
 

@@ -18,7 +18,7 @@ _LONGEST = 20_000
 
 
 def metadata_of(items: Table, id: str, columns: Sequence[str]) -> Mapping[str, str]:
-    """Some columns of one item; empty for an item that the dataset does not have."""
+    """The given columns of one item; empty for an item that is not in the dataset."""
     row = items.index.get(id)
     if row is None:
         return {}
@@ -26,5 +26,5 @@ def metadata_of(items: Table, id: str, columns: Sequence[str]) -> Mapping[str, s
     return {name: _text(value) for name, value in values if value is not None}
 
 
-def _text(value: Value) -> str:
+def _as_string(value: Value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)[:_LONGEST]

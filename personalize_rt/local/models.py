@@ -1,4 +1,4 @@
-"""The models of one embedded service, each made when the first request needs it."""
+"""The models of one embedded service, each trained when a request first needs it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ ModelT = TypeVar("ModelT")
 
 @attrs.define(repr=False, slots=False)  # for the lock
 class Models:
-    """What is learned from the datasets. Threads may share it.
+    """The models of the datasets. Safe to share between threads.
 
     Attributes:
-        datasets: What there is to learn from.
+        datasets: The datasets.
     """
 
     datasets: Datasets
@@ -36,18 +36,18 @@ class Models:
 
     @property
     def universe(self) -> Universe:
-        """All items: those with interactions first, in their order, then those of the Items dataset."""
+        """All items: first those with interactions, in their order, then those of the Items dataset."""
         return self._once("universe", lambda: Universe.of(self._log.targets, self.datasets.items or ()))
 
     def taste(self, event_type: str | None = None) -> TasteModel:
-        """What people like, by all of their events, or by those of one type."""
+        """The model of preferences, from all events or from those of one type."""
         events = self._learned_from(event_type)
         if event_type is not None and events is None:
             return self.taste()
         return self._once(("taste", event_type), lambda: TasteModel(self._log, self.universe, events))
 
     def popular(self, event_type: str | None = None) -> Order:
-        """The items by the number of their events of all time, or of those of one type."""
+        """The items by their number of events, of all types or of one."""
 
         def make() -> Order:
             events = self._learned_from(event_type)
@@ -59,11 +59,11 @@ class Models:
 
     @property
     def likeness(self) -> LikenessModel:
-        """Which items are alike by their metadata."""
+        """The model of similarity by metadata."""
         return self._once("likeness", lambda: LikenessModel(self.datasets.items or Table(), self.universe))
 
     def trends(self, interval: float) -> TrendModel:
-        """Which items become more popular, from one interval of so many seconds to the next."""
+        """The model of trends between intervals of so many seconds."""
         return self._once(("trends", interval), lambda: TrendModel(self._log, self.universe, interval))
 
     @property
@@ -75,7 +75,7 @@ class Models:
         )
 
     def prepare(self) -> None:
-        """Make ready what the models that were made so far compute when they are first asked."""
+        """Compute the lazy parts of the models that exist so far."""
         with self._lock:
             made = list(self._made.values())
         for model in made:
@@ -87,13 +87,13 @@ class Models:
         return self._once("log", lambda: self.datasets.interactions or EventLog())
 
     def _learned_from(self, event_type: str | None) -> Sequence[int] | None:
-        """The places of the events of one type; ``None`` when these are all events."""
+        """The indexes of the events of one type; ``None`` if these are all events."""
         if event_type is None:
             return None
         return self._once(("events", event_type), lambda: events_of_type(self._log, event_type))
 
     def _once(self, key: Hashable, make: Callable[[], ModelT]) -> ModelT:
-        """The model of a key. One thread makes it; others wait for it."""
+        """The model of a key. One thread trains it; others wait for it."""
         if key not in self._made:
             with self._lock:
                 if key not in self._made:
@@ -102,7 +102,7 @@ class Models:
 
 
 def events_of_type(log: EventLog, event_type: str) -> list[int] | None:
-    """The places of the events of a type, whatever its case; ``None`` when these are all events."""
+    """The indexes of the events of a type, in any case; ``None`` if these are all events."""
     wanted = {number for name, number in log.types.items() if name.casefold() == event_type.casefold()}
     if len(wanted) == len(log.types):
         return None

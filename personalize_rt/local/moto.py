@@ -1,15 +1,15 @@
-"""The moto door: Personalize Runtime beside every service that moto has.
+"""Personalize Runtime inside moto's ``mock_aws()``, beside the services that moto has.
 
 ::
 
     with mock_aws(), mock_personalize(local):
         boto3.client("personalize-runtime", region_name="eu-west-1").get_recommendations(...)
 
-moto answers boto3 through one handler that stands on every client made since moto was imported. Here that handler
-passes the requests of one service on to the embedded one, and nothing else changes: clients made before the block are
-answered as well, and S3, DynamoDB and the rest are moto's.
+moto answers boto3 through one handler, which is registered on every client created after the import of moto. Here that
+handler passes the requests for Personalize Runtime on to the embedded service. Clients created before the block are
+answered as well; S3, DynamoDB and all other services are still moto's.
 
-For boto3 only. A client of aiobotocore gets an error that says so: moto itself does not answer it either.
+For boto3 only. A client of aiobotocore gets an error that says so, since moto does not support it either.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from personalize_rt.transport.standing_in import EVENTS, StandIn, calls_noted
 
 __all__ = ["InProcess", "mock_personalize"]
 
-# Hosts of AWS, in China and behind VPC endpoints too. A client that was told another endpoint goes there, as with moto.
+# Hosts of AWS, in China and of VPC endpoints too. Requests to any other endpoint are sent there, as with moto.
 _AWS = re.compile(r"https?://[^/:]+\.(amazonaws\.com(\.cn)?|api\.aws|api\.amazonwebservices\.com\.cn)[:/]")
 
 
 class InProcess(Protocol):
-    """What can answer: an embedded Personalize, or a cassette."""
+    """A service in this process: an embedded Personalize, or a cassette."""
 
     def boto3_client(self, *, config: Any = None) -> Any:
-        """A boto3 client that is answered without a socket."""
+        """Make a boto3 client that is answered without a socket."""
         ...
 
 
@@ -41,16 +41,16 @@ class InProcess(Protocol):
 def mock_personalize(local: InProcess) -> Generator[None, None, None]:
     """Answer every boto3 ``personalize-runtime`` client of this process, inside ``moto.mock_aws()``.
 
-    A context manager, and a decorator beneath ``@mock_aws``. The innermost block counts. Region and credentials of a
-    client do not matter; the ARN that it asks for does. Faults of *local* are seen by each client in accordance with
-    its own read time-out, and nothing really waits.
+    A context manager, and a decorator beneath ``@mock_aws``. Of nested blocks, the innermost applies. Region and
+    credentials of a client are ignored; the ARN of the request decides. Faults of *local* take each client's own read
+    time-out into account, and nothing really waits.
 
     Args:
-        local: What answers: a :class:`~personalize_rt.local.LocalPersonalize`, or a cassette of
+        local: The service: a :class:`~personalize_rt.local.LocalPersonalize`, or a cassette of
             :mod:`personalize_rt.testing.record`.
 
     Raises:
-        ConfigurationError: moto (5 or newer) is not installed, or there is no ``mock_aws()`` around.
+        ConfigurationError: moto (5 or newer) is not installed, or ``mock_aws()`` is not active.
     """
     kind = _class_of_handler()
     moto_answers = kind.__call__
@@ -61,7 +61,7 @@ def mock_personalize(local: InProcess) -> Generator[None, None, None]:
             return stand_in.answer(event_name, request)
         return moto_answers(handler, event_name, request, **kwargs)
 
-    # Of the class, not of the one handler: Python looks there for what a call does.
+    # On the class, not on the handler, since Python looks up special methods there.
     kind.__call__ = answer
     try:
         with calls_noted():

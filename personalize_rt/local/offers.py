@@ -1,12 +1,12 @@
-"""Next-best-action: how likely a user takes each action.
+"""The model of next-best-action: the probability that a user takes each action.
 
 The service's rules (recipe page of aws-next-best-action): an action is scored only with at least 50 TAKEN and at least
 50 other events (NOT_TAKEN, VIEWED) in the six weeks before the latest event, else its propensity is 0.0; propensities
 are independent of each other and have no common sum; of equal ones, the action of the higher VALUE comes first; expired
 actions, and actions that the user met less than REPEAT_FREQUENCY days ago, are left out.
 
-What the service's model computes is not published. Here, a propensity is the share of events in which the action was
-taken, moved, in log-odds, by how much more or less often than others the user takes actions of the same TYPE.
+The service's model is not published. Here, a propensity is the share of events in which the action was taken, shifted
+in log-odds by the difference between the user's and everybody's shares for actions of the same TYPE.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ __all__ = ["ActionModel"]
 _DAY = 86_400
 _WINDOW = 42 * _DAY
 _NEEDED = 50
-# A user's own share weighs as much as everybody's from so many events on: who took one offer does not take all.
+# The number of events from which on a user's own share outweighs everybody's, so that one event does not decide.
 _PRIOR = 4
 _EXPIRATION = ("EXPIRATION_TIMESTAMP", "ACTION_EXPIRATION_TIMESTAMP")
 
-# What is counted: ("action", action), ("type", type), ("user", user, type).
+# Keys of counts: ("action", action), ("type", type), ("user", user, type).
 _Key = tuple[str, ...]
 
 
 @attrs.define(repr=False)
 class ActionModel:
-    """What the action interactions say. Not changed once fitted, so threads may share it.
+    """The propensities of actions. Immutable once fitted, so safe to share between threads.
 
     Attributes:
         actions: The Actions dataset.
@@ -48,7 +48,7 @@ class ActionModel:
     _last_met: dict[tuple[str, str], float] = attrs.field(factory=dict[tuple[str, str], float], init=False)
 
     def fit(self, events: EventLog | None) -> ActionModel:
-        """Learn from events; without any, every propensity is 0.0.
+        """Learn from events. Without events, every propensity is 0.0.
 
         Returns:
             The model itself.
@@ -68,13 +68,13 @@ class ActionModel:
         return self
 
     def best(self, user_id: str, now: float, recent: Sequence[Interaction] = ()) -> Iterator[tuple[str, float]]:
-        """The actions open to a user, likeliest first, each with its propensity.
+        """The actions open to a user with their propensities, highest first.
 
         Args:
             user_id: The user; one without events gets the propensities of everybody.
-            now: Unix time in seconds, for actions that expired or were met just now.
-            recent: The user's events since the model was fitted. They tell what this user takes, and when an action
-                was met; what everybody takes is not learned anew.
+            now: Unix time in seconds, for actions that expired or were met recently.
+            recent: The user's events since the model was fitted. They count for this user's shares and for
+                REPEAT_FREQUENCY, but not for everybody's shares.
         """
         met: dict[str, float] = {}
         all: Counter[str] = Counter()
@@ -101,7 +101,7 @@ class ActionModel:
         return round(1 / (1 + exp(-log_odds)), 7)
 
     def _share(self, key: _Key) -> float:
-        """How often something is taken; never quite never or always."""
+        """The share of events in which something is taken, strictly between 0 and 1."""
         return (self._taken[key] + 1) / (self._all[key] + 2)
 
     def _is_open(self, action: str, user_id: str, now: float, recent: Mapping[str, float]) -> bool:

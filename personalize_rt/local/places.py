@@ -1,4 +1,4 @@
-"""Places in TOML and JSON: the parsers of the standard library tell values, and not where they stand.
+"""Places of values in TOML and JSON, which the parsers of the standard library do not tell.
 
 :func:`excess` finds, before anything is parsed, what such a parser cannot stand. Places are looked for only in text
 that the parser has accepted, and only when something in it is wrong. All of it takes time linear in the length.
@@ -21,8 +21,8 @@ __all__ = ["Path", "Places", "Source", "excess", "places_in_json", "places_in_to
 Path = tuple[str | int, ...]
 """The names and indexes that lead to a value: ``("campaigns", "x")``, ``("fields", 1, "name")``."""
 
-# Levels of brackets, parts of a dotted key, digits of a number: no settings and no schema need more. Python's parsers
-# recurse for each level, take a time that grows with the square of the parts, and refuse to read 4,300 digits.
+# The most levels of brackets, parts of a dotted key, and digits of a number; no settings and no schema need more.
+# Python's parsers recurse for each level, take quadratic time in the number of parts, and refuse 4,300 digits.
 _DEEPEST = 32
 _LONGEST_NUMBER = 400
 
@@ -30,7 +30,7 @@ _SPACE = re.compile(r"(?:\s++|#[^\n]*+)*+")
 _QUOTED = (
     r'"""(?:\\.|[^\\])*?"{3,5}'
     r"|'''.*?'{3,5}"
-    # Where three quotes begin a text that does not end, two of them are not a text.
+    # Not the first two of three quotes, if those begin a string that does not end.
     r'|"(?!"")(?:\\.|[^"\\\n]++)*+"'
     r"|'(?!'')[^'\n]*'"
 )
@@ -47,9 +47,9 @@ _SCALAR = re.compile(r"[^,\]}\n#]*")
 
 
 def excess(text: str) -> tuple[str, int] | None:
-    """Find the first part of TOML or JSON that is too deep or too long for a parser: what was expected, and its offset.
+    """Find the first part of TOML or JSON that is too deep or too long for a parser: the expectation, and its offset.
 
-    In text that is neither, it is right up to the first thing that the parser will refuse.
+    In text that is not valid, the result is reliable up to the first part that the parser will refuse.
     """
     depth = dots = 0
     for piece in _PIECE.finditer(text):
@@ -74,10 +74,10 @@ def excess(text: str) -> tuple[str, int] | None:
 
 
 class Places(dict[Path, int]):
-    """The offset at which each key or element begins.
+    """The offset of the beginning of each key or element.
 
     Attributes:
-        ends: The offset at which its value ends; of a heading, at which the heading does.
+        ends: The offset of the end of its value; for a heading, of the heading.
     """
 
     def __init__(self) -> None:
@@ -86,21 +86,21 @@ class Places(dict[Path, int]):
 
 
 def places_in_toml(text: str) -> Places:
-    """The places of keys and tables; of one that is there more than once, the first."""
+    """Find the places of keys and tables; of a repeated one, the first place."""
     scanner = _Scanner(text, lambda quoted: next(iter(tomllib.loads(f"{quoted} = 0"))))
     scanner.toml()
     return scanner.places
 
 
 def places_in_json(text: str) -> Places:
-    """The places of names and of elements of lists."""
+    """Find the places of names and of elements of lists."""
     scanner = _Scanner(text, json.loads)
     scanner.value(())
     return scanner.places
 
 
 class _Scanner:
-    """Walks over text that is known to be valid, and without :func:`excess`, so that it need not look twice."""
+    """Finds places in valid text without :func:`excess`, so it needs no checks."""
 
     def __init__(self, text: str, unquote: Callable[[str], str]) -> None:
         self.places = Places()
@@ -149,7 +149,7 @@ class _Scanner:
         self._keep(path, starts)
 
     def _key(self, path: Path) -> tuple[Path, list[int]]:
-        """The path with a key behind it, whose parts may have dots between them, and where each part begins."""
+        """Read a (dotted) key: the path extended by it, and the offset of each of its parts."""
         starts: list[int] = []
         while True:
             starts.append(self._at)
@@ -159,13 +159,13 @@ class _Scanner:
                 return path, starts
 
     def _keep(self, path: Path, starts: list[int]) -> None:
-        """Note where the last parts of a path begin; what they hold ends here."""
+        """Note the beginnings of the last parts of a path, and their end, which is here."""
         for length, start in enumerate(starts, len(path) - len(starts) + 1):
             if self.places.setdefault(path[:length], start) == start:
                 self.places.ends[path[:length]] = self._at
 
     def _next(self) -> str:
-        """The next character that says something; nothing at the end."""
+        """Skip white space and comments; return the next character, or an empty string at the end."""
         self._take(_SPACE)
         return self._text[self._at : self._at + 1]
 
@@ -177,13 +177,13 @@ class _Scanner:
 
 @attrs.frozen(slots=False)
 class Source:
-    """A text, and the file in which it stands.
+    """A text, and its file.
 
     Attributes:
         file: The file's name.
         text: The text.
-        around: What stands in the file before the text.
-        read: Finds the places in it, when they are first asked for.
+        around: The part of the file before the text.
+        read: Finds the places in the text; called on first use.
     """
 
     file: str
@@ -197,17 +197,17 @@ class Source:
 
     @cached_property
     def _breaks(self) -> list[int]:
-        """The offsets of the line breaks, counted from the beginning of the file."""
+        """The offsets of the line breaks in the file."""
         return [found.start() for found in re.finditer("\n", self.around + self.text)]
 
     def at(self, offset: int) -> tuple[int, int]:
-        """Line and column of a place in the text, from 1."""
+        """Convert an offset in the text to line and column in the file, from 1."""
         offset += len(self.around)
         line = bisect_left(self._breaks, offset)
         return line + 1, offset - (self._breaks[line - 1] if line else -1)
 
     def span(self, *path: str | int) -> tuple[int, int] | None:
-        """The start (key included) and end of the value at a path; of what should have it, if there is none."""
+        """The start (key included) and end of the value at a path; if it is missing, those of its parent."""
         beginnings = (path[:length] for length in range(len(path), 0, -1))
         return next(
             ((self._places[part], self._places.ends[part]) for part in beginnings if part in self._places), None

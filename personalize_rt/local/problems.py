@@ -1,4 +1,4 @@
-"""What is wrong with a data directory: every problem at once, each with its place."""
+"""The problems of a data directory, all reported at once, each with its place."""
 
 from __future__ import annotations
 
@@ -11,25 +11,23 @@ from personalize_rt.errors import PersonalizeError
 
 __all__ = ["LocalDataError", "LocalDataWarning", "Problem", "Problems"]
 
-# Problems of one file, and rows of one column, that are listed one by one: a wrong column of a million rows is one
-# mistake, not a million.
+# The most problems of one file, and rows of one column, to list: a wrong column of a million rows is one mistake.
 _LISTED = 100
 _ROWS_LISTED = 10
-# Characters of a message, and of a column's name: both may hold names of any length.
+# The most characters of a message, and of a column's name, since both may have names of any length.
 _LONGEST = 2000
 _LONGEST_NAME = 100
 
 
 @attrs.frozen
 class Problem:
-    """One thing that is wrong in a file.
+    """One problem in a file.
 
     Attributes:
         file: The file's name in the data directory.
-        message: What was expected, and what was found. Of a value only kind and size are told, except for item and
-            action ids.
-        line: The line, from 1, or ``None`` when the file as a whole is meant.
-        column: In a CSV the name of the column; in TOML and JSON the character of the line, from 1; or ``None``.
+        message: The expectation, and what was found: only kind and size of a value, except for item and action ids.
+        line: The line, from 1, or ``None`` for the whole file.
+        column: In a CSV the name of the column; in TOML and JSON the character in the line, from 1; or ``None``.
     """
 
     file: str
@@ -44,17 +42,17 @@ class Problem:
 
 
 class LocalDataError(PersonalizeError):
-    """A data directory that cannot be loaded.
+    """A data directory cannot be loaded.
 
     Args:
         directory: The directory, as it was given.
-        problems: All that is wrong; of one file at most 100 problems, of one column of a CSV at most 10 rows.
+        problems: The problems; at most 100 for one file, and 10 rows for one column of a CSV.
     """
 
     def __init__(self, directory: str, problems: Iterable[Problem]) -> None:
         self.directory = directory
         self.problems: tuple[Problem, ...] = tuple(problems)
-        # A problem may have lines of its own, such as a caret under an expression.
+        # A message may have several lines, such as one with a caret under an expression.
         lines = "".join("\n  " + str(problem).replace("\n", "\n  ") for problem in self.problems)
         super().__init__(f"cannot load {directory}:{lines}")
 
@@ -80,7 +78,7 @@ class Problems:
     _rows: Counter[tuple[str, str | None]] = attrs.field(factory=Counter[tuple[str, str | None]], init=False)
 
     def add(self, file: str, message: str, *, line: int | None = None, column: str | int | None = None) -> None:
-        """Note a problem of a file, or of one place in it. After a hundred of a file, only that there are more."""
+        """Add a problem of a file, or of one place in it. After a hundred for a file, only note that there are more."""
         self._of_file[file] += 1
         if self.full(file):
             return
@@ -89,7 +87,7 @@ class Problems:
         self.found.append(Problem(file, _shortened(message, _LONGEST), line, column))
 
     def add_row(self, file: str, message: str, *, line: int, column: str | None = None) -> None:
-        """Note a problem of one row; after the first ten of a column they are only counted."""
+        """Add a problem of one row. After the first ten of a column, only count them."""
         self._rows[file, column] += 1
         if self._rows[file, column] <= _ROWS_LISTED:
             self.add(file, message, line=line, column=column)
@@ -105,14 +103,14 @@ class Problems:
             self.warnings.append(Problem(file, _shortened(f"{expected}; {done}", _LONGEST), line, column))
 
     def full(self, file: str) -> bool:
-        """Tell whether no more problems of a file are listed, so that nobody needs to look for them."""
+        """Tell whether no more problems of a file will be listed, so that checks may stop."""
         return self._of_file[file] > _LISTED
 
     def raise_if_any(self, directory: str) -> None:
-        """Raise all that was noted.
+        """Raise the problems.
 
         Raises:
-            LocalDataError: Something was noted.
+            LocalDataError: There are problems.
         """
         for (file, column), rows in self._rows.items():
             if rows > _ROWS_LISTED:

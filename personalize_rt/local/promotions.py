@@ -1,8 +1,9 @@
 """Placing promoted items among the others (Developer Guide, "Promoting items in recommendations").
 
-The guide says: a percentage of the results, fewer when fewer qualify; the promotion's filter for promoted items only,
-the request's for the others only; random places; promoted items in their own order. It does not say how a percentage
-becomes a number. Here it is rounded down, and is 1 at the least: a promotion that never shows would help nobody.
+By the guide, promoted items are a percentage of the results, or fewer if fewer qualify. The promotion's filter applies
+to promoted items only, the request's filter to the others only. Promoted items are at random places, in their own
+order. The guide does not tell the rounding of the percentage. Here it is down, but to at least 1, since a promotion
+without any item would be useless.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import random
 from collections.abc import Iterator
 from itertools import islice
 
-from personalize_rt.local.recipes import Row
+from personalize_rt.local.recipes import ReplyRow
 
 __all__ = ["promote", "promoted_count"]
 
@@ -19,21 +20,27 @@ PROMOTED = "Promoted item"
 
 
 def promoted_count(results: int, percent: int) -> int:
-    """How many of the results may be promoted items."""
+    """The most promoted items among the results."""
     return max(1, results * percent // 100)
 
 
 def promote(
-    promoted: Iterator[Row], others: Iterator[Row], *, name: str, percent: int, results: int, rng: random.Random
-) -> list[Row]:
+    promoted: Iterator[ReplyRow],
+    others: Iterator[ReplyRow],
+    *,
+    name: str,
+    percent: int,
+    results: int,
+    rng: random.Random,
+) -> list[ReplyRow]:
     """Put promoted items at random places among the others.
 
     Args:
-        promoted: What may be promoted, best first.
-        others: The answer without promotion, best first; may hold the same items, which then are promoted ones.
+        promoted: The candidates for promotion, best first.
+        others: The answer without promotion, best first. Items in both are promoted ones.
         name: The promotion's name.
-        percent: How much of the answer may be promoted items.
-        results: The number of rows that are wanted.
+        percent: The percentage of promoted items.
+        results: The number of rows.
         rng: Chooses the places.
     """
     chosen = [row._replace(promotion=name) for row in islice(promoted, promoted_count(results, percent))]

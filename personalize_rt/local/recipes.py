@@ -1,9 +1,8 @@
 """The recipes and use cases that the embedded service knows, as one table.
 
-A new recipe is one entry here: which operation asks it, what it learns from, which inputs it requires and which it
-ignores, what it filters by itself, and its answer, made of a score rule and a model. Sources: Developer Guide, recipe
-pages, use case pages and "Getting recommendations"; what the service does where they are silent stands in
-``docs/divergences.md``.
+A new recipe is one entry here: its operation, the datasets that it learns from, the inputs that it requires or ignores,
+its automatic filter, and its method, made of a score rule and a model. Sources: Developer Guide, recipe pages, use case
+pages and "Getting recommendations"; ``docs/divergences.md`` has the decisions where these are silent.
 """
 
 from __future__ import annotations
@@ -27,23 +26,23 @@ from personalize_rt.operations import (
 )
 from personalize_rt.rerank import LocalReranker
 
-__all__ = ["BATCH_ONLY", "RECIPES", "Ask", "Recipe", "Row", "Rows", "softmax_over_input"]
+__all__ = ["BATCH_ONLY", "RECIPES", "Ask", "Recipe", "ReplyRow", "Rows", "softmax_over_input"]
 
 _DECIMALS = 7
 _NO_LIMITS = Limits.off()
-# The service gives scores to a part of the catalogue, of unknown size; an answer has at most 500 items.
+# The service scores a part of the catalogue, of unknown size; an answer has at most 500 items.
 _SCORED_BY_V2 = 1_000
-# Similar-Items looks at metadata for items with fewer interactions than this (recipe page).
+# Similar-Items uses metadata for items with fewer interactions than this (recipe page).
 _COLD = 5
 _HOUR = 3_600.0
 
 POPULAR = "Popular item"
 
-# Developer Guide: user segmentation is for batch jobs; there are no campaigns of these recipes.
+# Recipes of user segmentation, which are for batch jobs and have no campaigns (Developer Guide).
 BATCH_ONLY = ("aws-item-affinity", "aws-item-attribute-affinity")
 
 
-class Row(NamedTuple):
+class ReplyRow(NamedTuple):
     """One item or action of an answer."""
 
     id: str
@@ -55,14 +54,14 @@ class Row(NamedTuple):
 
 @attrs.frozen(repr=False)
 class Ask:
-    """What a recipe is asked.
+    """A request to a recipe.
 
     Attributes:
-        models: What was learned.
+        models: The models.
         members: The members of the request that the recipe uses, by the service's names.
         now: Unix time in seconds.
-        recent: What the user did since the models were made, in order of arrival.
-        arrived: Gives what everybody did since then.
+        recent: The user's events since the models were trained, in order of arrival.
+        arrived: Returns all events since then.
     """
 
     models: Models
@@ -72,34 +71,34 @@ class Ask:
     arrived: Callable[[], Sequence[Interaction]] = tuple
 
 
-Rows = Callable[[Allowed | None], Iterator[Row]]
-"""The rows that a filter lets through, or all of them; best first, made one by one. May be asked more than once."""
+Rows = Callable[[Allowed | None], Iterator[ReplyRow]]
+"""A function that yields the rows that a filter lets through (``None``: all), best first. May be called repeatedly."""
 
-Answer = Callable[[Ask], Rows]
+Method = Callable[[Ask], Rows]
 
 
 @attrs.frozen(kw_only=True)
 class Recipe:
-    """One recipe, or the use case of a domain, which is a recipe too.
+    """A recipe, or a use case of a domain.
 
     Attributes:
         name: The service's name (``"aws-sims"``).
         operation: The operation that its campaigns or recommenders answer.
-        answer: The rows for a request.
+        answer: The method that answers a request.
         domain: The domain of a use case; ``None`` for a recipe of campaigns.
-        learns_from: The datasets that it cannot do without (``"interactions"``, …).
+        learns_from: The datasets that it needs (``"interactions"``, …).
         event_type: The type of the events that it learns from; ``None`` for all.
-        requires: Members of the request that it cannot do without.
+        requires: Members of the request that it needs.
         ignores: Members that the operation takes and this recipe does not use (guide: "not used").
-        automatic: The filter that it always applies, beside that of the request; or nothing.
+        automatic: The filter that it always applies, beside that of the request; or an empty string.
         promotes: Whether its answers may hold promoted items (guide: "Promoting items").
-        with_metadata: Whether its campaigns return metadata without being told so (API reference, CampaignConfig).
-        gives_reasons: Whether its rows say why they are there.
+        with_metadata: Whether its campaigns return metadata by default (API reference, CampaignConfig).
+        gives_reasons: Whether its rows have reasons.
     """
 
     name: str
     operation: Operation[Any]
-    answer: Answer
+    answer: Method
     domain: Literal["VIDEO_ON_DEMAND", "ECOMMERCE"] | None = None
     learns_from: tuple[str, ...] = ("interactions",)
     event_type: str | None = None
@@ -112,7 +111,7 @@ class Recipe:
 
     @property
     def resource(self) -> Literal["campaign", "recommender"]:
-        """What is made of it."""
+        """The kind of resource that is created from it."""
         return "campaign" if self.domain is None else "recommender"
 
 
@@ -147,7 +146,7 @@ def _softmax_over_part(ask: Ask) -> Rows:
         for number, logit in left.items():
             yield Row(ids[number], round(exp(logit - highest) / total, _DECIMALS))
         for number in order.pick(allowed, without=logits):
-            yield Row(ids[number], None, (POPULAR,))
+            yield ReplyRow(ids[number], None, (POPULAR,))
 
     return rows
 
@@ -177,16 +176,16 @@ def softmax_over_input(ask: Ask, logits_of: Callable[[Sequence[str]], Sequence[f
 def _unscored_preferred(ask: Ask) -> Rows:
     taste = ask.models.taste()
     preference, ids = taste.prefer(ask.members["userId"], ask.recent), taste.universe.ids
-    return lambda allowed: (Row(ids[number]) for number, _ in preference.best(allowed))
+    return lambda allowed: (ReplyRow(ids[number]) for number, _ in preference.best(allowed))
 
 
 def _propensities(ask: Ask) -> Rows:
-    """Each score is a probability of its own."""
+    """Score by propensities, which are independent probabilities."""
     offers = list(ask.models.offers.best(ask.members["userId"], ask.now, ask.recent))
-    return lambda allowed: (Row(id, score) for id, score in offers if allowed is None or id in allowed)
+    return lambda allowed: (ReplyRow(id, score) for id, score in offers if allowed is None or id in allowed)
 
 
-# What has no scores: some items first, then the others by popularity.
+# Answers without scores: some items first, then the others by popularity.
 
 
 def _unscored(ask: Ask, first: Iterable[int], event_type: str | None = None) -> Rows:
@@ -195,15 +194,15 @@ def _unscored(ask: Ask, first: Iterable[int], event_type: str | None = None) -> 
     leading = [number for number in dict.fromkeys(first) if number != seed]
     led, ids = {*leading, seed}, universe.ids
 
-    def rows(allowed: Allowed | None) -> Iterator[Row]:
-        yield from (Row(ids[number]) for number in leading if allowed is None or ids[number] in allowed)
-        yield from (Row(ids[number]) for number in order.pick(allowed, without=led))
+    def rows(allowed: Allowed | None) -> Iterator[ReplyRow]:
+        yield from (ReplyRow(ids[number]) for number in leading if allowed is None or ids[number] in allowed)
+        yield from (ReplyRow(ids[number]) for number in order.pick(allowed, without=led))
 
     return rows
 
 
-def _together(event_type: str | None = None) -> Answer:
-    """What people have together with the item; popular items for an item without events (recipe pages)."""
+def _together(event_type: str | None = None) -> Method:
+    """Items that people have together with the item; popular ones if it has no events (recipe pages)."""
     return lambda ask: _unscored(ask, ask.models.taste(event_type).similar(ask.members["itemId"]), event_type)
 
 
@@ -219,16 +218,16 @@ def _alike(ask: Ask) -> Rows:
     return _unscored(ask, ask.models.likeness.similar(ask.members["itemId"]))
 
 
-def _most_frequent(event_type: str | None = None) -> Answer:
+def _most_frequent(event_type: str | None = None) -> Method:
     def answer(ask: Ask) -> Rows:
         order, ids = ask.models.popular(event_type), ask.models.universe.ids
-        return lambda allowed: (Row(ids[number]) for number in order.pick(allowed))
+        return lambda allowed: (ReplyRow(ids[number]) for number in order.pick(allowed))
 
     return answer
 
 
-def _rising(interval: float) -> Answer:
-    """Items that rise; popular ones when nothing happened of late (recipe page)."""
+def _rising(interval: float) -> Method:
+    """Rising items; popular ones if there were no events lately (recipe page)."""
     return lambda ask: _unscored(ask, ask.models.trends(interval).rising(ask.arrived()))
 
 
@@ -256,17 +255,17 @@ def _personalized_ranking(name: str, **more: Any) -> Recipe:
     )
 
 
-def _related_items(name: str, answer: Answer, **more: Any) -> Recipe:
+def _related_items(name: str, answer: Method, **more: Any) -> Recipe:
     return Recipe(
         name=name, operation=GET_RECOMMENDATIONS, answer=answer, requires=("itemId",), ignores=_NOT_USER, **more
     )
 
 
-def _popular_items(name: str, answer: Answer) -> Recipe:
+def _popular_items(name: str, answer: Method) -> Recipe:
     return Recipe(name=name, operation=GET_RECOMMENDATIONS, answer=answer, ignores=_NEITHER, promotes=True)
 
 
-def _video(name: str, answer: Answer, **more: Any) -> Recipe:
+def _video(name: str, answer: Method, **more: Any) -> Recipe:
     return Recipe(
         name=f"aws-vod-{name}",
         operation=GET_RECOMMENDATIONS,
@@ -277,7 +276,7 @@ def _video(name: str, answer: Answer, **more: Any) -> Recipe:
     )
 
 
-def _shop(name: str, answer: Answer, **more: Any) -> Recipe:
+def _shop(name: str, answer: Method, **more: Any) -> Recipe:
     return Recipe(
         name=f"aws-ecomm-{name}",
         operation=GET_RECOMMENDATIONS,

@@ -1,6 +1,6 @@
-"""What the columns of a dataset are: the Avro schema JSON that CreateSchema takes, or an inference.
+"""Schemas of datasets, from the Avro schema JSON that CreateSchema takes, or inferred.
 
-The inference rule, for a CSV without a schema:
+The rule of inference, for a CSV without a schema:
 
 1. A column that Personalize reserves (``TIMESTAMP``, ``EVENT_VALUE``, ``CREATION_TIMESTAMP``, …) has the type that
    the guide gives it.
@@ -38,7 +38,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z\d_]{0,149}")
 _WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _WHOLE_WITHOUT_LEADING_ZERO = re.compile(r"-?(?:0|[1-9]\d{0,17})", re.ASCII)
 _CODE = re.compile(r"[+-]?(?:0\d|\d{19})", re.ASCII)
-# Possessive: digits that were read are not tried again in smaller parts, which would take the square of their number.
+# Possessive quantifiers, since backtracking would take quadratic time in the number of digits.
 _DECIMAL = re.compile(r"[+-]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _BOOLEANS: Mapping[str, bool] = {"true": True, "false": False}
 _EXPECTED: Mapping[FieldType, str] = {
@@ -59,8 +59,8 @@ class Field:
         name: The column's name, as in the header.
         type: Its Avro type, without ``null``.
         nullable: Whether a cell may be empty.
-        categorical: Whether a value may be several, with ``|`` between them.
-        textual: Whether this is unstructured text, which filters cannot use.
+        categorical: Whether a cell may have several values, with ``|`` between them.
+        textual: Whether it is unstructured text, which filters cannot use.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Schema:
 
 @attrs.frozen
 class Reserved:
-    """A column whose name Personalize keeps for one use.
+    """A column whose name and use Personalize defines.
 
     Attributes:
         types: The types that it may have; the first is the one without a schema.
@@ -131,7 +131,7 @@ class DatasetType:
 
 _ID = Reserved()
 _TEXT = Reserved()
-# A count of milliseconds would pass for a second of the year 50,000.
+# The bound refuses milliseconds, which would be seconds of the year 50,000.
 _SECONDS = Reserved(("long",), high=99_999_999_999, hint="Unix time in seconds, not milliseconds")
 # Guide, "Preparing item interaction data for training", impressions data.
 _EVENT_NOTES = {"IMPRESSION": Reserved(longest=1000), "RECOMMENDATION_ID": _TEXT}
@@ -176,7 +176,7 @@ DATASETS: Mapping[str, DatasetType] = {
                 "CREATION_TIMESTAMP": _SECONDS,
                 "TYPE": _TEXT,
                 "VALUE": Reserved(("long",), low=1, high=10, hint="from 1 to 10"),
-                # The guide spells this one in two ways.
+                # The guide has two spellings of this one.
                 "EXPIRATION_TIMESTAMP": _SECONDS,
                 "ACTION_EXPIRATION_TIMESTAMP": _SECONDS,
                 "REPEAT_FREQUENCY": Reserved(("long",), low=0, high=30, hint="days, at most 30"),
@@ -206,15 +206,15 @@ DATASETS: Mapping[str, DatasetType] = {
 
 
 def read_schema(source: Source, dataset: DatasetType, problems: Problems) -> Schema | None:
-    """Read an Avro schema as CreateSchema takes it.
+    """Read an Avro schema, in the form that CreateSchema takes.
 
     Args:
         source: The JSON.
         dataset: The dataset that it describes.
-        problems: Takes what is wrong.
+        problems: Collects the problems.
 
     Returns:
-        The schema, or ``None`` when something is wrong with it.
+        The schema, or ``None`` if it has a problem.
     """
     found = excess(source.text)
     if found is None:
@@ -238,7 +238,7 @@ class _SchemaReader:
     fine: bool = True
 
     def wrong(self, message: str, *path: str | int) -> None:
-        """Note a problem at its member; where there is none, at what should have it."""
+        """Add a problem at a member, or if that is missing, at its parent."""
         self.fine = False
         start, _ = self.source.span(*path) or (0, 0)
         line, column = self.source.at(start)
@@ -356,7 +356,7 @@ def _name_of(member: Any) -> str | None:
 
 
 def infer(name: str, texts: Iterable[str], dataset: DatasetType) -> Field:
-    """The field that a column without a schema has, by the rule of this module.
+    """Infer the field of a column without a schema, by the rule of this module.
 
     Args:
         name: The column's name.
@@ -383,15 +383,15 @@ def infer(name: str, texts: Iterable[str], dataset: DatasetType) -> Field:
 
 
 def parse(field: Field, texts: Sequence[str], dataset: DatasetType) -> tuple[list[Value], list[tuple[int, str]]]:
-    """Turn cells into values.
+    """Convert cells to values.
 
     Args:
-        field: What the column is.
+        field: The column.
         texts: The cells.
         dataset: The dataset, for the bounds of its reserved columns.
 
     Returns:
-        The values, ``None`` for an empty or wrong cell; and for each wrong cell its index and what was expected.
+        The values, ``None`` for an empty or wrong cell; and for each wrong cell its index and the expectation.
     """
     parsed = _parse_all(field, texts, dataset)
     if parsed is not None:
@@ -407,7 +407,7 @@ def parse(field: Field, texts: Sequence[str], dataset: DatasetType) -> tuple[lis
 
 
 def _parse_all(field: Field, texts: Sequence[str], dataset: DatasetType) -> list[Value] | None:
-    """All cells at the speed of C, or ``None`` when one of them needs a closer look."""
+    """Convert all cells at the speed of C; ``None`` if one of them needs a closer look."""
     if not all(texts) or not texts:
         return None
     reserved = dataset.reserved.get(field.name, _TEXT)
@@ -428,7 +428,7 @@ def _parse_all(field: Field, texts: Sequence[str], dataset: DatasetType) -> list
 
 
 def _parse_one(field: Field, text: str, dataset: DatasetType) -> tuple[Value, str]:
-    """One cell: its value and an empty string, or ``None`` and what was expected."""
+    """Convert one cell: its value and an empty string, or ``None`` and the expectation."""
     reserved = dataset.reserved.get(field.name, _TEXT)
     expected = _EXPECTED[field.type]
     if not text:

@@ -1,4 +1,4 @@
-"""An embedded service that ranks by logits which somebody else knows: what it answers can be foretold."""
+"""An embedded service that ranks by a given scorer, so that tests know the right answers."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _ARN = f"arn:aws:personalize:{_REGION}:000000000000:campaign/ranking"
 
 
 class ScoredPersonalize(Doors):
-    """One campaign, ``ranking``, of the Personalized-Ranking recipe, whose model is a scorer of yours.
+    """An embedded service with one campaign, ``ranking``, of the Personalized-Ranking recipe and your own scorer.
 
     Scores, rounding, order, unknown items, errors and faults are those of
-    :class:`~personalize_rt.local.LocalPersonalize`; there are no data sets, so no filters and no metadata. To test what
-    is made of the service's answers against what is behind them.
+    :class:`~personalize_rt.local.LocalPersonalize`. There are no datasets, so no filters and no metadata. For tests
+    that compare results with the true logits.
 
     Args:
-        scorer: Gives the logits. As many threads may call it as ask the service.
+        scorer: The scorer. Every thread that makes requests may call it.
     """
 
     def __init__(self, scorer: Scorer) -> None:
@@ -57,26 +57,26 @@ class ScoredPersonalize(Doors):
 
     @property
     def recommenders(self) -> Mapping[str, str]:
-        """None."""
+        """An empty mapping, since there are no recommenders."""
         return MappingProxyType({})
 
     @property
     def filters(self) -> Mapping[str, str]:
-        """None."""
+        """An empty mapping, since there are no filters."""
         return MappingProxyType({})
 
     def campaign_arn(self, name: str) -> str:
         """The ARN of the campaign.
 
         Raises:
-            ValidationError: It is another name than ``ranking``.
+            ValidationError: The name is not ``ranking``.
         """
         if name != "ranking":
             raise ValidationError(f"there is no campaign {name!r}; the campaign is ranking", parameter="name")
         return _ARN
 
     def recommender_arn(self, name: str) -> str:
-        """There is none.
+        """Refuse, since there are no recommenders.
 
         Raises:
             ValidationError: Always.
@@ -84,4 +84,4 @@ class ScoredPersonalize(Doors):
         raise ValidationError(f"there is no recommender {name!r}, and no other one", parameter="name")
 
     def reload(self) -> None:
-        """Nothing is read, so there is nothing to do."""
+        """Do nothing, since there are no data files."""

@@ -1,9 +1,8 @@
-"""The HTTP door: an embedded Personalize for any AWS SDK, in any language.
+"""An HTTP server with an embedded Personalize, for any AWS SDK in any language.
 
-``serving`` is for tests (a thread of this process, for as long as a ``with`` block lasts), ``serve_forever`` for a
-command line. Both stay on this machine unless they are told otherwise, and then only with credentials. Where there are
-credentials, every request but ``/healthz`` must be signed with them (:mod:`personalize_rt.local.sigv4`). Nothing is
-ever written to the data directory.
+``serving`` is for tests (on a thread of this process, during a ``with`` block), ``serve_forever`` for the command line.
+By default only this machine can reach them; access from other machines requires credentials. With credentials, every
+request except ``/healthz`` must be signed (:mod:`personalize_rt.local.sigv4`). The data directory is never written to.
 
 The paths beside the operations are those of :class:`personalize_rt.local.front.Application`.
 """
@@ -34,9 +33,9 @@ __all__ = ["Embedded", "Server", "find_credentials", "serve_forever", "serving"]
 DEFAULT_PORT = 8700
 # The largest request of the service's model is some 400 kB: 150 entries of context, 500 items.
 MAX_BODY = 1 << 20
-# Of all requests under way together: of the largest ones some 80, of usual ones far more than are ever under way.
+# For all requests in flight together: some 80 of the largest ones, and far more usual ones than there ever are.
 MAX_BODIES = 32 << 20
-# Seconds. Clients on this machine send a request at once; slower ones are not those that somebody waits for.
+# Seconds. Clients on this machine send a request at once.
 HEAD_TIMEOUT = 20.0
 BODY_TIMEOUT = 30.0
 STOP_TIMEOUT = 5.0
@@ -45,19 +44,19 @@ _BACKLOG = 1024
 
 
 class Embedded(Protocol):
-    """What is served: an embedded Personalize."""
+    """An embedded Personalize that can be served."""
 
     @property
     def faults(self) -> Faults:
-        """What goes wrong on purpose."""
+        """The injected faults."""
         ...
 
     def handle(self, request: HttpRequest, /) -> HttpResponse:
-        """Answer one request; called by one thread at a time, and during :meth:`reload`."""
+        """Answer one request. Called by one thread at a time, also during :meth:`reload`."""
         ...
 
     def reload(self) -> None:
-        """Read the data again; raise a ``PersonalizeError``, and keep the old, when they cannot be read."""
+        """Reload the data. If they cannot be loaded, raise a ``PersonalizeError`` and keep the old data."""
         ...
 
 
@@ -66,19 +65,19 @@ def _utc_now() -> datetime:
 
 
 def find_credentials(file: str | os.PathLike[str] | None = None) -> tuple[Credentials, ...]:
-    """The credentials that requests must be signed with: those in a file, or else those in the environment.
+    """Find the accepted credentials: those in a file, or else those in the environment.
 
-    Secrets never come from arguments, where every user of the machine could read them.
+    Secrets are not taken from command-line arguments, which every user of the machine can read.
 
     Args:
-        file: A file of the form of ``~/.aws/credentials``; the keys of each of its sections are accepted.
+        file: A file of the form of ``~/.aws/credentials``. The keys of all sections are accepted.
 
     Returns:
-        Nothing when there is no file, and ``PERSONALIZE_RT_ACCESS_KEY_ID`` and ``PERSONALIZE_RT_SECRET_ACCESS_KEY``
-        are not set.
+        The credentials; empty without a file if ``PERSONALIZE_RT_ACCESS_KEY_ID`` and
+        ``PERSONALIZE_RT_SECRET_ACCESS_KEY`` are not set.
 
     Raises:
-        ConfigurationError: The file is not of that form, or only one of the variables is set.
+        ConfigurationError: The file does not have that form, or only one of the variables is set.
     """
     if file is not None:
         return Credentials.from_file(file)
@@ -87,31 +86,30 @@ def find_credentials(file: str | os.PathLike[str] | None = None) -> tuple[Creden
 
 
 class Server:
-    """One HTTP server in a thread of its own. :func:`serving` and :func:`serve_forever` are what most people want.
+    """An HTTP server on a thread of its own. Most programs use :func:`serving` or :func:`serve_forever`.
 
     Args:
-        local: What is served.
+        local: The embedded service.
         host: The address to listen on.
         port: The port to listen on; 0 takes a free one.
-        credentials: Who may call. ``None`` means those of the environment, if any; see :func:`find_credentials`.
-            When there are any, requests must be signed.
+        credentials: The accepted credentials. ``None`` means those of the environment, if any; see
+            :func:`find_credentials`. If there are any, requests must be signed.
         require_signature: Refuse to start without credentials.
-        allow_remote: Whether ``host`` may be an address that other machines reach; needs credentials.
-        allow_hosts: Names and addresses by which clients may call the server, beside those of this machine. On an
-            address that only this machine reaches, a request with another ``Host`` is answered with status 403; on any
-            other address these are the only ones, and without them every ``Host`` is good.
-        max_body: Bytes that a request may have; more is answered with status 413.
-        max_bodies: Bytes that the bodies of all requests under way may have together; one more is answered with status
+        allow_remote: Whether ``host`` may be an address that other machines can reach; needs credentials.
+        allow_hosts: Accepted values of the ``Host`` header, beside the names of this machine; other requests are
+            answered with status 403. If other machines can reach the server, by default any ``Host`` is accepted.
+        max_body: The most bytes of a body; longer ones are answered with status 413.
+        max_bodies: The most bytes of the bodies of all requests in flight; beyond, requests are answered with status
             503.
-        head_timeout: Seconds in which the head of a request must come, from the opening of a connection or from the
-            first byte of a later request; a connection without one is closed.
-        body_timeout: Seconds in which the body must come; later it is answered with status 408.
-        stop_timeout: Seconds that requests under way are given when the server stops.
-        now: The time by which signatures are judged, as an aware ``datetime``.
+        head_timeout: Seconds within which the head of a request must be received, from the opening of a connection or
+            from the first byte of a later request; else the connection is closed.
+        body_timeout: Seconds within which the body must be received; else the request is answered with status 408.
+        stop_timeout: Seconds that requests in flight are given to finish when the server stops.
+        now: Returns the time for checks of signatures, as an aware ``datetime``.
 
     Raises:
-        ValidationError: ``host`` is open to other machines without ``allow_remote`` or credentials; there are no
-            credentials where they are required; or one of ``allow_hosts`` is no name or address.
+        ValidationError: ``host`` is open to other machines without ``allow_remote`` or credentials; credentials are
+            required, and there are none; or one of ``allow_hosts`` is not a name or address.
         ConfigurationError: The extra ``[server]`` is not installed.
     """
 
@@ -175,7 +173,7 @@ class Server:
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def start(self) -> None:
-        """Listen, and return when connections are taken.
+        """Start to listen, and return when connections are accepted.
 
         Raises:
             ConfigurationError: The port is in use or not allowed, the host is not an address of this machine, or the
@@ -203,17 +201,17 @@ class Server:
                 tell()
 
     def stop(self) -> None:
-        """Take no more connections, let requests under way finish, and end the thread. Safe to call twice."""
+        """Stop accepting connections, let requests in flight finish, and end the thread. Safe to call twice."""
         self._uvicorn.should_exit = True
         if self._thread is not None:
-            # uvicorn itself keeps the limit; the rest is for its own beats, and for a request that does not end.
+            # uvicorn enforces the limit itself; a second more for its polling, and for a request that does not end.
             self._thread.join(ceil(self._stop_timeout) + 1)
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
     def when_ended(self, tell: Callable[[], None]) -> None:
-        """Have a function called, by the server's thread, when the server ends."""
+        """Register a function that the server's thread calls when the server ends."""
         self._ended.append(tell)
 
     def __enter__(self) -> Self:
@@ -243,7 +241,7 @@ def serving(
     stop_timeout: float = STOP_TIMEOUT,
     now: Callable[[], datetime] = _utc_now,
 ) -> Generator[str, None, None]:
-    """Serve for as long as a ``with`` block lasts, and give it the URL.
+    """Serve during a ``with`` block, which gets the URL.
 
     Arguments and errors are those of :class:`Server`.
     """
@@ -280,23 +278,11 @@ def serve_forever(
     about: Iterable[str] = (),
     say: Callable[[str], None] = print,
 ) -> None:
-    """Serve until SIGINT (Ctrl-C) or SIGTERM; SIGHUP, where there is one, reads the data again.
+    """Serve until SIGINT (Ctrl-C) or SIGTERM. SIGHUP, on systems that have it, reloads the data.
 
-    To be called by the main thread. Arguments and errors are those of :class:`Server`; ``port`` is 8700 by default.
-
-    Args:
-        local: What is served.
-        host: The address to listen on.
-        port: The port to listen on; 0 takes a free one.
-        credentials: Who may call; ``None`` means those of the environment, if any.
-        require_signature: Refuse to start without credentials.
-        allow_remote: Whether ``host`` may be an address that other machines reach.
-        allow_hosts: Names and addresses by which clients may call the server, beside those of this machine.
-        max_body: Bytes that a request may have.
-        stop_timeout: Seconds that requests under way are given when the server stops.
-        about: Lines to say once it listens, beneath the address: what there is to ask for.
-        say: Told, in one line each, where the server listens, that the data were read again or why not, and that the
-            server stops.
+    Must be called by the main thread. Arguments and errors are those of :class:`Server`, with a default ``port`` of
+    8700. *say* prints a line: the address, the lines *about* the resources, the outcome of each reload, and that the
+    server is stopping.
     """
     server = Server(
         local,
@@ -309,7 +295,7 @@ def serve_forever(
         max_body=max_body,
         stop_timeout=stop_timeout,
     )
-    # A signal handler may do no more than note its signal: anything else may be half done when it comes.
+    # The handlers only note their signals, since a signal may interrupt anything half-way.
     noted: queue.SimpleQueue[int] = queue.SimpleQueue()
     server.when_ended(lambda: noted.put(signal.SIGTERM))
     with _noting_signals(noted), server:
@@ -327,7 +313,7 @@ def _reloaded(local: Embedded) -> str:
     except PersonalizeError as error:
         return f"the data stay as they were: {error.message}"
     except Exception as error:
-        # A defect; its text may show what is in the data.
+        # A defect. Its message may show personal data.
         return f"the data stay as they were: {type(error).__name__}"
     return "read the data again"
 
@@ -347,7 +333,7 @@ def _noting_signals(noted: queue.SimpleQueue[int]) -> Generator[None, None, None
 
 
 def _next(noted: queue.SimpleQueue[int]) -> int:
-    """Wait for a signal. Where waiting keeps signals from coming (Windows), look up now and then."""
+    """Wait for a signal. On Windows, where a wait blocks signals, wake up now and then."""
     while True:
         try:
             return noted.get(timeout=None if os.name == "posix" else 0.5)
@@ -376,12 +362,12 @@ def _listen(host: str, port: int) -> socket.socket:
     if not 0 <= port <= 65535:
         raise ValidationError("port must be from 0 (any free one) to 65535", parameter="port", limit=65535)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns Nagle's algorithm off only for sockets that say TCP, which those of create_server() do not; with
-    # it on, many clients would wait 40 ms for the body of an answer.
+    # With IPPROTO_TCP, unlike create_server(): otherwise asyncio would not turn Nagle's algorithm off, and many clients
+    # would wait 40 ms for the body of an answer.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":
-            # Connections of a server before this one may linger; elsewhere this would let two servers share a port.
+            # Connections of a previous server may linger. On other systems, this would let two servers share a port.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(_BACKLOG)

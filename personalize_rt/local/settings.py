@@ -1,4 +1,4 @@
-"""What ``personalize.toml`` declares: campaigns, recommenders, filters, options, and the schemas of the CSV files.
+"""The settings in ``personalize.toml``: campaigns, recommenders, filters, options, and the schemas of the CSV files.
 
 ::
 
@@ -82,7 +82,7 @@ class Settings:
         campaigns: The campaigns by name; ``None`` when the file declares none.
         recommenders: The recommenders by name.
         filters: The expression of each filter.
-        schemas: The schema of each dataset (``"interactions"``, …) that has one.
+        schemas: The declared schemas, by dataset (``"interactions"``, …).
         region: The region of the ARNs.
         account: The account of the ARNs.
         metadata_not_enabled: What becomes of a request for metadata that is not switched on: ``"refuse"``, or
@@ -107,11 +107,11 @@ class Settings:
 
 
 def read_settings(directory: Path, problems: Problems) -> Settings:
-    """Read ``personalize.toml``; a directory without one has the defaults.
+    """Read ``personalize.toml``, or return the defaults if there is none.
 
     Args:
-        directory: Where the file is.
-        problems: Takes what is wrong.
+        directory: The directory of the file.
+        problems: Collects the problems.
     """
     path = directory / FILE
     if not os.path.lexists(path):
@@ -149,7 +149,7 @@ def _add_syntax_error(message: str, source: Source, problems: Problems) -> None:
 
 
 def _add(problems: Problems, source: Source, message: str, *path: str) -> None:
-    """Note a problem at its key; where there is none, as of a member that is missing, at what should have it."""
+    """Add a problem at a key, or if that is missing, at its parent."""
     span = source.span(*path)
     line, column = (None, None) if span is None else source.at(span[0])
     problems.add(FILE, message, line=line, column=column)
@@ -218,7 +218,7 @@ class _Reader:
         return read
 
     def _members(self, table: str, name: str, entry: Any) -> tuple[str | None, bool]:
-        """The recipe's name and whether metadata is returned."""
+        """The recipe's name, and whether metadata is returned."""
         form = f'{{ recipe = "…", {_METADATA} = true }}'
         if not isinstance(entry, dict):
             self.wrong(f'{table}.{name}: expected a string in quotes, as {name} = "…", or {form}', table, name)
@@ -276,7 +276,7 @@ class _Reader:
         """The JSON of a schema, or why there is none."""
         if value.lstrip().startswith(("{", '"')):
             start = _place(self.source, value, "schemas", name)
-            # With escapes in it, it does not stand there as it is.
+            # A string with escapes cannot be found in the file as it is.
             around = "" if start is None else self.source.text[:start]
             return Source(f"{FILE} (schemas.{name})", value, around)
         path = PurePath(value)
@@ -300,16 +300,16 @@ class _Reader:
         return {key: value for key, value in options.items() if key in _OPTIONS}
 
 
-# What is declared, against what there is.
+# Resources and filters of the settings.
 
 
 def resources(settings: Settings, datasets: Datasets, problems: Problems) -> list[Resource]:
-    """The campaigns and recommenders.
+    """Make the campaigns and recommenders.
 
     Args:
-        settings: What is declared.
-        datasets: What there is to learn from.
-        problems: Takes those whose recipe lacks its data.
+        settings: The settings.
+        datasets: The datasets.
+        problems: Collects resources whose recipe lacks its data.
     """
     campaigns = settings.campaigns
     if campaigns is None:
@@ -338,12 +338,12 @@ def _missing(recipe: Recipe, datasets: Datasets) -> list[str]:
 
 
 def add_filters(settings: Settings, engine: Engine, problems: Problems) -> None:
-    """Make the filters that are declared.
+    """Create the declared filters.
 
     Args:
-        settings: What is declared.
-        engine: Takes the filters.
-        problems: Takes what is wrong with an expression: its syntax, or else each field that the data do not have.
+        settings: The settings.
+        engine: The engine to add the filters to.
+        problems: Collects problems of an expression: its syntax error, or else each field that the data do not have.
     """
     for name, text in settings.filters.items():
         if problems.full(FILE):
@@ -363,7 +363,7 @@ def add_filters(settings: Settings, engine: Engine, problems: Problems) -> None:
 
 
 def _add_filter_problem(source: Source, name: str, text: str, error: FilterSyntaxError, problems: Problems) -> None:
-    """Note a problem at its place in the file, when the file has the expression as it is; else at its key."""
+    """Add a problem at its place in the expression if the file has it without escapes, else at its key."""
     start = _place(source, text, "filters", name)
     if start is None:
         _add(problems, source, f"filters.{name}: {error.message}", "filters", name)
@@ -374,7 +374,7 @@ def _add_filter_problem(source: Source, name: str, text: str, error: FilterSynta
 
 
 def _place(source: Source, text: str, *path: str) -> int | None:
-    """The place of a text in the value that holds it; ``None`` when it is written there in another way."""
+    """The offset of a text within a value of the file; ``None`` if it is written with escapes."""
     start, end = source.span(*path) or (0, 0)
     found = source.text.find(text, start, end)
     return None if found < 0 else found

@@ -1,18 +1,18 @@
-"""Checking AWS Signature Version 4, so that a wrong secret, clock or proxy is found before the real service finds it.
+"""Verification of AWS Signature Version 4, which finds a wrong secret, clock or proxy before the real service does.
 
-The rules are those of the AWS page "Create a signed AWS API request". Where a code for a refusal has to be chosen:
+The rules are those of the AWS page "Create a signed AWS API request". The error codes of refusals:
 
 ===============================  ==================================================================================
-``MissingAuthenticationToken``   no ``Authorization`` header (a signature in the query string counts for nothing:
-                                 nobody presigns these operations)
-``IncompleteSignature``          a header that is not of the form that the page gives
-``UnrecognizedClientException``  an access key, or a session token, that is not among the accepted ones
-``InvalidSignatureException``    signed for another service or day, outside of the 15 minutes, or not what was signed
+``MissingAuthenticationToken``   no ``Authorization`` header (a signature in the query string is ignored, since these
+                                 operations are never presigned)
+``IncompleteSignature``          a header that does not have the form of that page
+``UnrecognizedClientException``  an access key, or a session token, that is not accepted
+``InvalidSignatureException``    signed for another service or day, outside of the 15 minutes, or a wrong signature
 ===============================  ==================================================================================
 
-All are 403. The first three stand in the lists of common errors; the last is in no list of this service, but is what
-services of AWS with JSON bodies answer. Any region is accepted, as one embedded service stands for all of them.
-``ExpiredTokenException`` never comes from here, since nothing here knows when a token ends: ``faults.deny`` makes it.
+The status is always 403. The first three codes are common errors of AWS; the last is not documented for this service,
+but is the code of AWS services with JSON bodies. Any region is accepted, since one embedded service stands for all of
+them. ``ExpiredTokenException`` is not used, since expiry times are unknown here; ``faults.deny`` makes it.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ _SIGNATURE = re.compile(rb"[0-9a-f]{64}")
 
 @attrs.frozen
 class Credentials:
-    """A pair of keys that may call, and the session token that belongs to it, if there is one.
+    """An accepted pair of keys, with its session token if it has one.
 
-    A request that brings a session token which its keys do not have is refused, and so is one that lacks it.
+    A request whose session token differs, is missing or is not expected is refused.
 
     Attributes:
-        access_key_id: Shown in every signed request.
+        access_key_id: The id, which is not secret: every signed request has it.
         secret_access_key: Never sent, never shown.
         session_token: Never shown.
     """
@@ -63,12 +63,10 @@ class Credentials:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Credentials | None:
-        """The keys in ``PERSONALIZE_RT_ACCESS_KEY_ID`` and ``PERSONALIZE_RT_SECRET_ACCESS_KEY``.
-
-        The token, if any, is in ``PERSONALIZE_RT_SESSION_TOKEN``.
+        """Read ``PERSONALIZE_RT_ACCESS_KEY_ID``, ``_SECRET_ACCESS_KEY`` and optionally ``_SESSION_TOKEN``.
 
         Returns:
-            ``None`` when neither key is set.
+            The credentials, or ``None`` if neither key is set.
 
         Raises:
             ConfigurationError: Only one of the two is set.
@@ -83,13 +81,14 @@ class Credentials:
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> tuple[Credentials, ...]:
-        """The keys in a file of the form that AWS tools share: a section for each pair of keys.
+        """Read a file in the form of AWS tools, with a section for each pair of keys.
 
-        ``aws_access_key_id``, ``aws_secret_access_key`` and, if wanted, ``aws_session_token``. Whatever the sections
-        are called, the keys of each are accepted.
+        A section has ``aws_access_key_id``, ``aws_secret_access_key`` and optionally ``aws_session_token``. The names
+        of sections are ignored.
 
         Raises:
-            ConfigurationError: The file cannot be read or has another form, a section lacks a key, or there is none.
+            ConfigurationError: The file cannot be read or has another form, a section lacks a key, or there are no
+                sections.
         """
         parser = ConfigParser(interpolation=None)
         try:
@@ -97,7 +96,7 @@ class Credentials:
         except OSError as error:
             problem = error.strerror or "it cannot be read"
         except (Error, UnicodeError):
-            # The parser's own text repeats lines of the file.
+            # The parser's own message would repeat lines of the file.
             problem = "it is not an INI file such as ~/.aws/credentials"
         else:
             if parser.sections():
@@ -116,11 +115,11 @@ def _from_section(path: str | os.PathLike[str], name: str, section: Mapping[str,
 
 
 class SignatureError(Exception):
-    """A request that is not signed, or not as it should be.
+    """A request is not signed, or not correctly.
 
     Args:
         code: The error code for the answer, whose status is 403.
-        message: What was wrong. Nothing of the request but names of headers and times is in it.
+        message: The problem. Of the request, it shows only names of headers and times.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -131,7 +130,7 @@ class SignatureError(Exception):
 
 @attrs.frozen
 class SignedRequest:
-    """What a signature covers, byte for byte as it came.
+    """The signed parts of a request, byte for byte as received.
 
     Attributes:
         method: ``b"POST"``.
@@ -148,11 +147,11 @@ class SignedRequest:
     body: bytes = attrs.field(repr=False)
 
     def values(self, name: bytes) -> list[bytes]:
-        """Every value of one header, in the order in which they came."""
+        """All values of a header, in order."""
         return [value for header, value in self.headers if header == name]
 
     def value(self, name: bytes) -> bytes | None:
-        """The value of a header that may come once only."""
+        """The value of a header that must not be repeated, or ``None``."""
         values = self.values(name)
         if len(values) > 1:
             raise SignatureError("IncompleteSignature", f"the header {name.decode()} came {len(values)} times")
@@ -179,32 +178,32 @@ def _utc_now() -> datetime:
 
 @attrs.frozen
 class Verifier:
-    """Knows who may call, and what time it is.
+    """Verifies signatures by the accepted credentials and the time.
 
     Attributes:
-        accepted: The credentials whose signatures are good.
-        now: The time, as an aware ``datetime``.
+        accepted: The accepted credentials.
+        now: Returns the time, as an aware ``datetime``.
     """
 
     accepted: Mapping[str, Credentials] = attrs.field(converter=_by_key, repr=False)
     now: Callable[[], datetime] = _utc_now
 
     def verify(self, request: SignedRequest) -> None:
-        """Accept a request, or say why not.
+        """Verify a request.
 
         Raises:
-            SignatureError: It is not signed with accepted keys, for this service, just now.
+            SignatureError: It was not signed with accepted credentials, for this service, within 15 minutes of now.
         """
         self.claim(request).verify(request.body)
 
     def claim(self, head: SignedRequest) -> Claim:
-        """Check all that does not depend on the body, so that a body is kept only if it may be accepted.
+        """Check everything that does not depend on the body, before a body is received.
 
         Args:
-            head: The request; its body is not looked at.
+            head: The request; its body is ignored.
 
         Raises:
-            SignatureError: It is refused whatever its body is.
+            SignatureError: The request is refused whatever its body is.
         """
         claimed = _authorization(head)
         timestamp, signed_at = _signing_time(head)
@@ -218,7 +217,7 @@ class Verifier:
         credentials = self.accepted.get(claimed.access_key_id)
         token = request.value(b"x-amz-security-token") or b""
         expected = (credentials and credentials.session_token) or ""
-        # Both are compared whatever the first comparison says, in a time that tells nothing of the token.
+        # The token is always compared, in constant time, so that the time tells nothing about either.
         if not hmac.compare_digest(expected.encode(), token) or credentials is None:
             raise SignatureError(
                 "UnrecognizedClientException", "the access key, or the session token, is not an accepted one"
@@ -237,7 +236,7 @@ class Verifier:
 
 @attrs.frozen(repr=False)
 class Claim:
-    """A request whose head is in order, and whose signature is still to be verified."""
+    """A request with a valid head, whose signature is still to be verified."""
 
     _head: SignedRequest
     _claimed: _Authorization
@@ -245,10 +244,10 @@ class Claim:
     _secret: str
 
     def verify(self, body: bytes) -> None:
-        """Accept the request with its body, or say why not.
+        """Verify the signature, given the body.
 
         Raises:
-            SignatureError: It was not signed with this secret, head and body.
+            SignatureError: The signature does not match secret, head and body.
         """
         declared = self._head.value(b"x-amz-content-sha256")
         if declared is not None and declared != digest(body):
@@ -284,7 +283,7 @@ def _authorization(request: SignedRequest) -> _Authorization:
         if not parts.get(name):
             raise _incomplete(f"the Authorization header has no {name.decode()}")
     scope = parts[b"Credential"].decode("latin-1").split("/")
-    # An access key id may itself hold slashes; the scope is always the last four.
+    # An access key id may have slashes; the scope is always the last four parts.
     key, scope = "/".join(scope[:-4]), scope[-4:]
     if not key:
         raise _incomplete("Credential is not of the form key/date/region/service/aws4_request")
@@ -297,7 +296,7 @@ def _authorization(request: SignedRequest) -> _Authorization:
 
 
 def _signing_time(request: SignedRequest) -> tuple[str, datetime]:
-    """The time of the signature, from ``X-Amz-Date`` or else ``Date``, in the basic ISO form and parsed."""
+    """The time of the signature, from ``X-Amz-Date`` or else ``Date``: in the basic ISO form, and parsed."""
     stamp, date = request.value(b"x-amz-date"), request.value(b"date")
     signed_at = None
     try:
@@ -305,7 +304,7 @@ def _signing_time(request: SignedRequest) -> tuple[str, datetime]:
             signed_at = datetime.strptime(stamp.decode(), _BASIC_ISO).replace(tzinfo=UTC)
         elif stamp is None and date is not None:
             told = parsedate_to_datetime(date.decode("latin-1"))
-            # botocore writes -0000, which is UTC, and comes without a zone: not the time of this machine's zone.
+            # botocore writes -0000, which means UTC, but is parsed to a naive datetime.
             signed_at = told.replace(tzinfo=told.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError):
         pass
@@ -325,7 +324,7 @@ def _check_scope(claimed: _Authorization, signed_at: datetime) -> None:
 
 
 def _check_signed_headers(claimed: _Authorization, request: SignedRequest) -> None:
-    """Whoever changes a header on the way must not be able to change what the request means."""
+    """Check that all headers that matter are signed, so that nobody can change them on the way."""
     if b"host" not in claimed.signed_headers:
         raise _invalid("the header host must be signed")
     if request.value(b"x-amz-date") is None and b"date" not in claimed.signed_headers:

@@ -1,8 +1,8 @@
-"""Events that arrive while the service runs, as PutEvents and PutActionInteractions bring them.
+"""Events that are put at run time, as by PutEvents and PutActionInteractions.
 
-An event counts at once for the user whom it names. Without a user it belongs to its session, whose id may then be
-asked for in the place of a user's; the first event with both hands all events of the session on to the user, those
-before it and those after it (Developer Guide, "Recording events").
+An event counts at once for its user. An event without a user counts for its session, whose id requests may use as user
+id. The first event with both assigns all events of the session, earlier and later ones, to the user (Developer Guide,
+"Recording events").
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ class Event(TrackedEvent):
 
 
 class Stream:
-    """The events that arrived, by user and session. Threads may share it.
+    """The events that were put, by user and session. Safe to share between threads.
 
     Args:
-        tell: Told of every event that counts for somebody, after the stream itself knows of it.
+        tell: Called with every event that counts for a user or session, after it was added to the stream.
     """
 
     _lock = forks.lock()
@@ -100,16 +100,16 @@ class Stream:
             self._tell(interaction)
 
     def of_user(self, user_id: str) -> tuple[Interaction, ...]:
-        """The events that count for a user, or for a session, in order of arrival."""
+        """The events of a user, or of a session, in order of arrival."""
         return tuple(self._of.get(user_id, ()))
 
     @property
     def all(self) -> tuple[Interaction, ...]:
-        """Every event once, in order of arrival."""
+        """All events, in order of arrival."""
         return tuple(self._all)
 
 
-# Checking what is put.
+# Checks of events.
 
 
 def read_events(
@@ -118,10 +118,10 @@ def read_events(
     """Check the arguments of a call, by the model of PutEvents.
 
     Returns:
-        The user, or ``None`` when the events are anonymous; and the events.
+        The user, or ``None`` if the events are anonymous; and the events.
 
     Raises:
-        ValidationError: The first argument that the service would refuse.
+        ValidationError: The service would refuse an argument; the message names the first one.
     """
     _check_id(session_id, "session_id")
     if user_id is not None:

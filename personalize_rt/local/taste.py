@@ -1,23 +1,23 @@
-"""What people like: the model behind the item recipes.
+"""The model of users' preferences, for the item recipes.
 
-The service's models are not published; this one is small, learns without a training step, and gives scores that look
-like the service's. The logit of item *i* for a user is ::
+The service's models are not published. This one is small, needs no training step, and gives scores that look like the
+service's. The logit of item *i* for a user is ::
 
     0.7 ln (0.01 + popularity(i))  +  1.8 / sqrt(h)  *  sum over the user's h latest items s of affinity(s, i)
 
-*h* is 20 at the most. *popularity* is the number of events of *i*, an event of 30 days before the newest of all
-counting half. *affinity* is how much more often than by chance people who have *s* also have *i*:
-``ln (observed + 1) / (expected + 1)``, never below 0. *observed* is how many of them have *i*, where a person with *n*
-items counts 1 / ln (2 + n), so that people who have everything say little; *expected* is that number if their items
-were any items of all histories. Of the people who have *s*, 100 are asked for their 100 latest items; when 10 or more
-are asked, what only one of them has is taken for chance; and the 50 items of the highest affinity count. These numbers
-were chosen on the bundled sample, by how well they foretell a person's last film, and by the time that an answer takes.
+*h* is at most 20. *popularity* is the number of events of *i*, with a half-life of 30 days before the newest event of
+all. *affinity* is ``ln (observed + 1) / (expected + 1)``, at least 0: how much more often than by chance users who have
+*s* also have *i*. *observed* is the number of such users, where a user with *n* items counts 1 / ln (2 + n), so that
+users who have everything count little; *expected* is the same number if their items were drawn from all histories. Of
+the users who have *s*, 100 are sampled with their 100 latest items; of a sample of 10 or more, items that only one user
+has are ignored; and the 50 items of the highest affinity are kept. These numbers were chosen on the bundled sample, by
+the prediction of a user's last film, and by the time for an answer.
 
-Since no affinity is negative, only items that go with the user's items differ from the popularity logit. So the softmax
-over a catalogue of 100,000 items, and its best 25, need a look at some hundreds of them only.
+Since no affinity is negative, only items with an affinity to the user's items differ from the popularity logit. So the
+softmax over a catalogue of 100,000 items, and its best 25, need only some hundreds of them.
 
-The affinities of an item are computed when they are first asked for, and kept. What users do after the model was made
-comes in with each question, and changes their own history at once, nothing else. Threads may share the model.
+The affinities of an item are computed on first use, and cached. A user's events after training are passed with each
+request; they change the user's own history, and nothing else. Safe to share between threads.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _TOLD = 100
 _CROWD = 5
 _ONE_IS_CHANCE_FROM = 10
 _NEIGHBOURS = 50
-# Rows of affinities that are kept: 100,000 of them take 60 MB.
+# The number of items whose affinities are cached: 100,000 take 60 MB.
 _ROWS_KEPT = 100_000
 # The items that filters let through are summed by blocks: what one user has seen changes few of them. 20,000 take 5 MB.
 _BYTES_OF_BLOCK = 64
@@ -58,12 +58,12 @@ _GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 
 class TasteModel:
-    """Learns from item interactions.
+    """The model of preferences.
 
     Args:
         history: The Interactions dataset.
         universe: The items, those of the log first, in its own order.
-        events: The places of the events to learn from; all by default.
+        events: The indexes of the events to learn from; by default all.
     """
 
     def __init__(self, history: EventLog, universe: Universe, events: Sequence[int] | None = None) -> None:
@@ -80,7 +80,7 @@ class TasteModel:
             "d", (_POPULARITY_POWER * log(_POPULARITY_FLOOR + count) for count in popularity)
         )
         self.order: Order = Order(universe, self.base)
-        # One look-up an item: a ranking asks for hundreds of items that lie far apart in memory.
+        # A dict by item id, for a single look-up: a ranking needs hundreds of items.
         self.base_of: dict[str, float] = {
             id: logit for id, logit, crowd in zip(universe.ids, self.base, self._crowds, strict=True) if crowd
         }
@@ -90,19 +90,19 @@ class TasteModel:
         self._mass_of_block = lru_cache(_BLOCKS_KEPT)(self._compute_mass_of_block)
 
     def events(self, item_id: str) -> int:
-        """How many events an item has."""
+        """The number of events of an item."""
         return self._events[self.universe.numbers.get(item_id, -1)]
 
     def knows(self, number: int) -> bool:
-        """Whether an item has interactions."""
+        """Tell whether an item has interactions."""
         return self._crowds[number] > 0
 
     def prefer(self, user_id: str, recent: Sequence[Interaction] = ()) -> Preference:
-        """What a user likes.
+        """The preference of a user.
 
         Args:
-            user_id: The user; one without interactions likes what is popular.
-            recent: The user's events since the model was made, in order of arrival.
+            user_id: The user; one without interactions gets that of popularity.
+            recent: The user's events since training, in order of arrival.
         """
         history = self._history(user_id, recent)
         gains: dict[int, float] = {}
@@ -114,7 +114,7 @@ class TasteModel:
         return Preference(self, {number: weight * gain for number, gain in gains.items()})
 
     def prepare(self) -> None:
-        """Compute the affinities that take a while: those of items that some users have."""
+        """Compute the affinities that take long, those of items with many users."""
         for number, crowd in enumerate(self._crowds):
             if crowd >= _CROWD:
                 self._affinities(number)
@@ -144,7 +144,7 @@ class TasteModel:
         return fsum(compress(self._masses[8 * start : 8 * (start + len(flags))], bits))
 
     def similar(self, item_id: str) -> Sequence[int]:
-        """The items that go with an item, nearest first; none for one without interactions."""
+        """The items with an affinity to an item, highest first; empty for an item without interactions."""
         number = self.universe.numbers.get(item_id)
         return () if number is None else self._affinities(number)[0]
 
@@ -189,11 +189,11 @@ class TasteModel:
 
 
 class Preference:
-    """What one user likes, by one model.
+    """The preference of one user, by one model.
 
     Args:
         model: The model.
-        gains: By how much the logits of items exceed those of popularity.
+        gains: The differences between the logits of items and those of popularity.
     """
 
     def __init__(self, model: TasteModel, gains: Mapping[int, float]) -> None:
@@ -217,10 +217,10 @@ class Preference:
         return logits
 
     def best(self, allowed: Allowed | None = None) -> Iterator[tuple[int, float]]:
-        """The numbers of the universe with their logits, best first, made one by one.
+        """Yield the item numbers with their logits, best first.
 
         Args:
-            allowed: Only these, if given.
+            allowed: The items to yield; ``None`` for all.
         """
         gains, base, ids = self._gains, self._model.base, self._model.universe.ids
         logits = {
@@ -250,7 +250,7 @@ def _first(pair: tuple[float, int]) -> float:
 
 
 def _histories(log: EventLog, events: Sequence[int]) -> tuple[array[int], array[int], array[int]]:
-    """Where the history of each user starts; the distinct items of all histories, latest first, and their times."""
+    """The start of each user's history; the distinct items of all histories, latest first; and their times."""
     seen: list[dict[int, int]] = [{} for _ in log.users]
     users, targets, times = log.user, log.target, log.timestamp
     for event in sorted(events, key=times.__getitem__, reverse=True):
@@ -273,7 +273,7 @@ def _audience(starts: Sequence[int], histories: Sequence[int], items: int) -> li
 
 
 def _some(users: Sequence[int]) -> Sequence[int]:
-    """All users, or when they are many, a part spread evenly; steps of one length might meet a pattern in the data."""
+    """All users, or of too many, an evenly spread sample. Its steps vary, since equal ones might meet a pattern."""
     if len(users) <= _ASKED:
         return users
     chosen = {int(n * _GOLDEN_RATIO % 1 * len(users)) for n in range(_ASKED)}
@@ -281,7 +281,7 @@ def _some(users: Sequence[int]) -> Sequence[int]:
 
 
 def _recent_popularity(log: EventLog, events: Sequence[int], items: int) -> list[float]:
-    """The number of events of each item, old ones counting less."""
+    """The number of events of each item, in which old events weigh less."""
     counts = [0.0] * items
     targets, times = log.target, log.timestamp
     newest = max(map(times.__getitem__, events), default=0)

@@ -1,7 +1,8 @@
-"""What becomes more popular: the model behind the trending recipes.
+"""The model of rising popularity, for the trending recipes.
 
-Time is cut into intervals that end at the newest event, those that arrived since the start included. An item rises by
-the number of its events in the last interval minus that in the one before (Developer Guide, recipe Trending-Now).
+Time is divided into intervals, of which the last ends at the newest event, including events put at run time. The rise
+of an item is the number of its events in the last interval minus that in the one before (Developer Guide, recipe
+Trending-Now).
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ __all__ = ["TrendModel"]
 
 
 class TrendModel:
-    """Learns from item interactions. Never changed, so threads may share it.
+    """The rises of items. Immutable, so safe to share between threads.
 
     Args:
         log: The Interactions dataset.
         universe: The items, those of the log first, in its own order.
-        interval: Seconds.
+        interval: The length of an interval in seconds.
     """
 
     def __init__(self, log: EventLog, universe: Universe, interval: float) -> None:
@@ -33,10 +34,10 @@ class TrendModel:
         self._latest = [(time, target) for time, target in zip(log.timestamp, log.target, strict=True) if time > start]
 
     def rising(self, recent: Sequence[Interaction] = ()) -> list[int]:
-        """The items that rise, the fastest first; none when nothing happened.
+        """The rising items, fastest first; empty without events.
 
         Args:
-            recent: All events since the model was made.
+            recent: All events since training.
         """
         numbers = self._universe.numbers
         arrived = [(event.timestamp, numbers[event.item_id]) for event in recent if event.item_id in numbers]

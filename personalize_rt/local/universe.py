@@ -1,4 +1,4 @@
-"""The items that there are, numbered, and lasting orders of them that requests pick from."""
+"""The numbered items of a service, and orders of them that requests pick from."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Universe:
 
 
 class Order:
-    """The whole universe, best first. Never changed, so threads may share it.
+    """An order of all items, best first. Immutable, so safe to share between threads.
 
     Args:
         universe: The items.
-        keys: A key of each item, by number; the highest key comes first, equal ones in order of the numbers.
+        keys: The key of each item, by number. The highest key comes first; equal ones are in order of the numbers.
     """
 
     def __init__(self, universe: Universe, keys: Sequence[float]) -> None:
@@ -51,20 +51,20 @@ class Order:
         self._places: array[int] | None = None
 
     def pick(self, allowed: Allowed | None, without: Container[int] = ()) -> Iterator[int]:
-        """The numbers of items, best first, one by one.
+        """Yield the numbers of items, best first.
 
         Args:
-            allowed: Only these, if given.
-            without: And none of these.
+            allowed: The items to yield; ``None`` for all.
+            without: The items to leave out.
         """
         candidates = self._numbers if allowed is None or allowed.everything else self._let_through(allowed)
         return (number for number in candidates if number not in without)
 
     def _let_through(self, allowed: Allowed) -> Iterator[int]:
-        """What a filter lets through, best first.
+        """Yield the items that a filter lets through, best first.
 
-        Mostly the first few are wanted, and soon found by walking along the order. After as many steps as there are
-        items to find, it is quicker to sort those that are left.
+        Usually only the first few are needed, which a walk along the order finds quickly. After as many steps as there
+        are allowed items, it is quicker to sort the remaining ones.
         """
         ids, steps = self._universe.ids, len(allowed)
         yield from (number for number in self._numbers[:steps] if ids[number] in allowed)

@@ -1,7 +1,7 @@
-"""The embedded service at the level of HTTP bytes: the one entry that every door uses.
+"""The embedded service at the level of HTTP bytes, the single entry for all doors.
 
-A request that cannot be answered gets the code and status that the service documents for it (API reference, errors of
-each operation and "Common errors"); the texts are ours, since the service's are not published.
+Errors have the code and status that the service documents (API reference, errors of each operation and "Common
+errors"). The messages are our own, since the service's are not published.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import attrs
 
 from personalize_rt.errors import ValidationError
 from personalize_rt.limits import Limits
-from personalize_rt.local.engine import Engine, RefusedError, Row
+from personalize_rt.local.engine import Engine, RefusedError, ReplyRow
 from personalize_rt.operations import OPERATIONS, Operation
 
 __all__ = ["HttpRequest", "HttpResponse", "Wire", "write_reply"]
@@ -47,13 +47,13 @@ def _copied(headers: Mapping[str, str]) -> Mapping[str, str]:
 
 @attrs.frozen
 class HttpRequest:
-    """A request as it arrives.
+    """An HTTP request.
 
     Attributes:
         method: ``"POST"``, in upper case.
         path: The path, with or without a query string.
-        headers: The headers; names in any case. Not shown by ``repr``, since they hold a signature.
-        body: The body. Not shown by ``repr``, since it is personal.
+        headers: The headers, with names in any case. ``repr`` hides them, since they hold a signature.
+        body: The body. ``repr`` hides it, since it is personal.
     """
 
     method: str
@@ -64,11 +64,11 @@ class HttpRequest:
 
 @attrs.frozen
 class HttpResponse:
-    """An answer as it leaves.
+    """An HTTP response.
 
     Attributes:
         status: The HTTP status.
-        headers: The headers; names in lower case.
+        headers: The headers, with names in lower case.
         body: The JSON.
     """
 
@@ -79,13 +79,13 @@ class HttpResponse:
 
 @attrs.frozen(repr=False)
 class Wire:
-    """Reads requests, asks the engine, writes answers. May be called by many threads at once.
+    """Parses requests, calls the engine, and formats responses. Safe to share between threads.
 
     Attributes:
-        engine: Knows the campaigns, and answers.
-        rng: Makes the ids of requests and recommendations; one seed gives one series of ids.
-        clock: Unix time in seconds, for the ``date`` header.
-        limits: How much a request may carry.
+        engine: The engine.
+        rng: Makes the ids of requests and recommendations; the same seed gives the same ids.
+        clock: Returns the Unix time in seconds, for the ``date`` header.
+        limits: The limits on a request.
     """
 
     engine: Engine
@@ -94,7 +94,7 @@ class Wire:
     limits: Limits = attrs.field(factory=Limits)
 
     def handle(self, request: HttpRequest) -> HttpResponse:
-        """Answer one request; never raises for what a request holds."""
+        """Answer one request. No content of a request makes it raise."""
         refusal = RefusedError("UnknownOperationException", "")
         operation = _ROUTES.get(request.path.partition("?")[0])
         if operation is not None and request.method == "POST":
@@ -135,14 +135,14 @@ class Wire:
         return uuid.UUID(int=self.rng.getrandbits(128), version=4)
 
     def _recommendation_id(self, arn: str) -> str:
-        """The service's form of 40 characters: the end of a UUID, and six hexadecimal digits after ``CID``."""
+        """An id in the service's form of 40 characters: the end of a UUID, and six hexadecimal digits after ``CID``."""
         return f"RID-{str(self._uuid())[11:]}-CID-{sha256(arn.encode()).hexdigest()[:6]}"
 
 
 def _read(body: bytes) -> dict[str, Any]:
     """The members of a request. Null counts as absent, as the AWS SDKs have it, and so does an empty map."""
     try:
-        # Given bytes, json would take UTF-16 and lone surrogates as well.
+        # Decoded first, since json.loads() of bytes accepts UTF-16 and lone surrogates.
         members: Any = json.loads(str(body, "utf-8") or "{}", parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         members = None
@@ -163,8 +163,8 @@ def _as_json(content: Any) -> str:
     return json.dumps(content, separators=(",", ":"))
 
 
-def write_reply(operation: Operation[Any], rows: list[Row], recommendation_id: str) -> str:
-    """The reply's JSON, as ``json.dumps`` would write it, put together by hand: that takes half the time."""
+def write_reply(operation: Operation[Any], rows: list[ReplyRow], recommendation_id: str) -> str:
+    """Write a reply as JSON, like ``json.dumps`` but in half the time."""
     member, id_member = _ROWS[operation.name]
     before, after = f'{{"{id_member}":', ',"score":'
     # Of actions there is no recording.
@@ -174,7 +174,7 @@ def write_reply(operation: Operation[Any], rows: list[Row], recommendation_id: s
         f"{_extras(reason, promotion, metadata) if reason or promotion or metadata is not None else nulls}}}"
         for id, score, reason, promotion, metadata in rows
     ]
-    return f'{{"{member}":[{",".join(written)}],"recommendationId":{_text(recommendation_id)}}}'
+    return f'{{"{member}":[{",".join(written)}],"recommendationId":{_json_string(recommendation_id)}}}'
 
 
 # What an item does not have is sent as null, which the lengths of recorded replies tell (service.md section 12, fact
@@ -200,4 +200,4 @@ def _number(score: float) -> str:
     return f"{whole}.{fraction or '0'}E{int(exponent)}"
 
 
-_text: Callable[[str], str] = json.encoder.encode_basestring_ascii
+_json_string: Callable[[str], str] = json.encoder.encode_basestring_ascii

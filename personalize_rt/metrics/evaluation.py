@@ -95,7 +95,7 @@ def evaluate(
     relevant = split.relevant
     if not relevant:
         raise ValidationError(
-            "interactions leave nothing to foresee: no user has two events, or the split has no future",
+            "interactions leave nothing to predict: no user has two events, or the split has no future",
             parameter="interactions",
         )
     known = None if catalogue is None else as_ids(catalogue, "catalogue")

@@ -99,7 +99,7 @@ def measure(
     """
     users = [user for user, wanted in relevant.items() if wanted]
     if not users:
-        raise ValidationError("relevant holds no item for anybody: there is nothing to measure", parameter="relevant")
+        raise ValidationError("relevant holds no items, so there is nothing to measure", parameter="relevant")
     absent = sum(user not in answers for user in users)
     if absent:
         raise ValidationError(

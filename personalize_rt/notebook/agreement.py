@@ -121,11 +121,12 @@ def top_k_overlap(first: Iterable[Hashable], second: Iterable[Hashable], k: int)
 def _checked(first: Sequence[float], second: Sequence[float]) -> list[tuple[float, float]]:
     if len(first) != len(second):
         raise ValidationError(
-            f"first has {len(first):,} values and second {len(second):,}: they must be as long", parameter="second"
+            f"first has {len(first):,} values and second {len(second):,}: they must have the same length",
+            parameter="second",
         )
     for name, column in (("first", first), ("second", second)):
         if any(value != value for value in column):
-            raise ValidationError(f"{name} holds NaN, which has no place in an order", parameter=name)
+            raise ValidationError(f"{name} holds NaN, which cannot be ranked", parameter=name)
     return list(zip(first, second, strict=True))
 
 

@@ -13,7 +13,7 @@ from personalize_rt.notebook.frames import Result
 from personalize_rt.notebook.markup import Html, escaped, page, tag
 from personalize_rt.notebook.view import (
     MOST_ROWS,
-    ShownRow,
+    Row,
     View,
     count,
     measure_names,
@@ -101,7 +101,7 @@ def html_of(result: Result, catalogue: Catalogue | None = None) -> str:
     )
 
 
-def _row(row: ShownRow, view: View) -> Html:
+def _row(row: Row, view: View) -> Html:
     cells = [
         tag("td", str(row.rank), class_="rank"),
         _item(row.id, row.title),
@@ -121,7 +121,7 @@ def _item(id: str, title: str) -> Html:
     return tag("th", name, tag("code", id, dir="auto"), scope="row")
 
 
-def _score(row: ShownRow) -> Html:
+def _score(row: Row) -> Html:
     if row.score is None:
         return tag("td", "–", class_="score quiet")
     part = tag("span", style=f"width:{row.share:.1%}")

@@ -20,7 +20,7 @@ from personalize_rt.notebook.compare import Comparison, Move
 from personalize_rt.notebook.frames import Result
 from personalize_rt.notebook.view import (
     MOST_ROWS,
-    ShownRow,
+    Row,
     View,
     count,
     measure_names,
@@ -160,7 +160,7 @@ class _Writer:
             add(row, "dim")
         return table
 
-    def marks(self, row: ShownRow) -> Text:
+    def marks(self, row: Row) -> Text:
         promoted = [] if row.promotion is None else [self.text(f"promoted: {row.promotion}", "yellow")]
         return Text(", ").join([*promoted, *map(self.text, row.reasons)])
 

@@ -30,7 +30,7 @@ _TITLES = frozenset({"name", "title"})
 
 
 @attrs.frozen(repr=False)
-class ShownRow:
+class Row:
     """One item or action.
 
     Attributes:
@@ -92,7 +92,7 @@ class View:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on the rows that are not in the table."""
+        """Notes below the table, a sentence each: on an empty answer, hidden rows, and missing items."""
         notes: list[str] = []
         hidden = self.total - len(self.rows) - len(self.apart)
         if not self.total:
@@ -132,7 +132,7 @@ def view_of(result: Result, catalogue: Catalogue, *, most: int | None = MOST_ROW
         item = row if isinstance(row, PredictedItem) else PredictedItem(row.action_id, row.score)
         texts = {name: _cell(item, name, catalogue) for name in columns}
         rows.append(
-            ShownRow(
+            Row(
                 rank=place + 1,
                 id=item.item_id,
                 title="" if title is None else texts[title],

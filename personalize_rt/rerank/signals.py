@@ -196,7 +196,7 @@ class Signals:
         return item_id in self._items
 
     def _found(self, item_ids: Sequence[str]) -> list[_Item | None]:
-        """The items. One of the catalogue without events counts as having a single event, the oldest of all."""
+        """Look up items. One without events counts as having a single, oldest one if it is in the catalogue."""
         found = list(map(self._items.get, item_ids))
         if None in found and self._items:
             kinds, numbers, start = self.catalogue.categories.of, self.catalogue.numbers.of, self.start

@@ -197,6 +197,6 @@ class CircuitBreaker:
 
 def _open(arn: str, left: float) -> CircuitOpenError:
     return CircuitOpenError(
-        f"not sent: the calls to {arn} failed too often just now; the next one may go out in {left:.1f} s",
+        f"not sent: the calls to {arn} failed too often recently; the next one may be sent in {left:.1f} s",
         retry_after=left,
     )

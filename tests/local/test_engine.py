@@ -13,7 +13,7 @@ from personalize_rt.limits import Limits
 from personalize_rt.local import HttpRequest
 from personalize_rt.local.datasets import Datasets
 from personalize_rt.local.engine import Engine, RefusedError, Resource
-from personalize_rt.local.recipes import RECIPES, Ask, Recipe, Row, Rows
+from personalize_rt.local.recipes import RECIPES, Ask, Recipe, ReplyRow, Rows
 from personalize_rt.local.wire import Wire
 from personalize_rt.operations import GET_PERSONALIZED_RANKING, GET_RECOMMENDATIONS
 
@@ -28,10 +28,10 @@ def test_recipe_sees_the_members_that_it_uses_and_makes_no_row_too_many() -> Non
     asked: list[Ask] = []
     made: list[int] = []
 
-    def numbered() -> Iterator[Row]:
+    def numbered() -> Iterator[ReplyRow]:
         for n in range(1000):
             made.append(n)
-            yield Row(f"i{n}", None)
+            yield ReplyRow(f"i{n}", None)
 
     def answer(ask: Ask) -> Rows:
         asked.append(ask)
@@ -40,7 +40,11 @@ def test_recipe_sees_the_members_that_it_uses_and_makes_no_row_too_many() -> Non
     engine = engine_of(attrs.evolve(RECIPES["aws-sims"], answer=answer), clock=7.0)
     members = {"campaignArn": ARN, "itemId": "i", "userId": "u", "context": {"A": "b"}, "numResults": 3}
 
-    assert engine.answer(GET_RECOMMENDATIONS, members) == [Row("i0", None), Row("i1", None), Row("i2", None)]
+    assert engine.answer(GET_RECOMMENDATIONS, members) == [
+        ReplyRow("i0", None),
+        ReplyRow("i1", None),
+        ReplyRow("i2", None),
+    ]
     assert made == [0, 1, 2]
     assert asked[0].members == {"campaignArn": ARN, "itemId": "i", "numResults": 3}
     assert asked[0].now == 7.0

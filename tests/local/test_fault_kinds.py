@@ -45,7 +45,7 @@ def test_every_kind_is_in_the_list() -> None:
     """One that is not cannot be made from JSON, and no other test looks at it."""
     package = personalize_rt.local.faults
     modules = [import_module(f"{package.__name__}.{module.name}") for module in pkgutil.iter_modules(package.__path__)]
-    bases = (effects.Answer, effects.Delay, effects.Damage, effects.Transmission)
+    bases = (effects.Substitute, effects.Delay, effects.Damage, effects.Transmission)
     found = {
         value
         for module in modules

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from personalize_rt.local.promotions import promote, promoted_count
-from personalize_rt.local.recipes import RECIPES, Row
+from personalize_rt.local.recipes import RECIPES, ReplyRow
 
 SETTINGS = """
 [filters]
@@ -169,7 +169,7 @@ IDS = st.lists(st.integers(0, 30).map(str), unique=True, max_size=30)
 def test_any_promotion_keeps_both_orders_and_no_item_twice(
     eligible: list[str], others: list[str], percent: int, results: int, rng: random.Random
 ) -> None:
-    rows = promote(map(Row, eligible), map(Row, others), name="p", percent=percent, results=results, rng=rng)
+    rows = promote(map(ReplyRow, eligible), map(ReplyRow, others), name="p", percent=percent, results=results, rng=rng)
     chosen = [row.id for row in rows if row.promotion == "p"]
     rest = [row.id for row in rows if row.promotion is None]
 

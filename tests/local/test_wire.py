@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from personalize_rt.local import HttpRequest
-from personalize_rt.local.engine import Row
+from personalize_rt.local.engine import ReplyRow
 from personalize_rt.local.wire import write_reply
 from personalize_rt.operations import GET_ACTION_RECOMMENDATIONS, GET_RECOMMENDATIONS
 
@@ -44,7 +44,7 @@ def test_answer_is_compact_json_with_the_headers_of_the_service(service: Callabl
 
 
 ROWS = st.builds(
-    Row,
+    ReplyRow,
     id=st.text(max_size=9),
     score=st.none() | st.floats(0, 1),
     reason=st.sampled_from([(), ("Popular item",)]),
@@ -54,8 +54,8 @@ ROWS = st.builds(
 
 
 @given(st.lists(ROWS, max_size=5))
-def test_reply_is_what_json_would_write(rows: list[Row]) -> None:
-    def member(row: Row) -> dict[str, Any]:
+def test_reply_is_what_json_would_write(rows: list[ReplyRow]) -> None:
+    def member(row: ReplyRow) -> dict[str, Any]:
         extras = {"promotionName": row.promotion, "metadata": row.metadata, "reason": row.reason or None}
         return {"itemId": row.id, "score": row.score, **extras}
 
@@ -92,7 +92,7 @@ def test_scores_are_written_as_java_writes_doubles(score: float, text: str) -> N
 
 
 def test_reply_of_actions_has_the_members_of_actions() -> None:
-    written = write_reply(GET_ACTION_RECOMMENDATIONS, [Row("a", 0.5)], "RID")
+    written = write_reply(GET_ACTION_RECOMMENDATIONS, [ReplyRow("a", 0.5)], "RID")
     assert written == '{"actionList":[{"actionId":"a","score":0.5}],"recommendationId":"RID"}'
 
 

@@ -139,7 +139,7 @@ def test_disjoint_data_gives_zeros_and_no_nan() -> None:
 
 @pytest.mark.parametrize("interactions", [[], [Interaction("u", "a", 1)], Split(PAST, [])])
 def test_data_without_a_future_is_refused(interactions: Any) -> None:
-    with pytest.raises(ValidationError, match="nothing to foresee") as caught:
+    with pytest.raises(ValidationError, match="nothing to predict") as caught:
         evaluate(lambda user: [], interactions)
     assert caught.value.parameter == "interactions"
 

@@ -27,7 +27,7 @@ RESULT_COLUMNS: tuple[str, ...] = ("items", "recommendation_id", "source", "erro
 
 
 def result_type(session: Any) -> Any:
-    """The columns of a result as a Spark type, parsed by Spark from its DDL."""
+    """Parse ``RESULT_SCHEMA`` to a type of Spark."""
     return session.createDataFrame([], RESULT_SCHEMA).schema
 
 

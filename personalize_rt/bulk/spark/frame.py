@@ -122,7 +122,7 @@ class Frame:
         )
 
     def sample(self) -> dict[str, Any]:
-        """Sample arguments, like those of a row."""
+        """Make sample arguments like those of a row, for a check of the constant ones."""
         sample: dict[str, Any] = {name: ["x"] if name == "input_list" else "x" for name in self._ids}
         return sample | {"context": dict.fromkeys(self._context, "x"), "values": dict.fromkeys(self._filter_values, 1)}
 

@@ -1,4 +1,4 @@
-"""HTTP answers, and the bytes that HTTP/1.1 sends for them."""
+"""HTTP answers, and their bytes in HTTP/1.1."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["cut", "error_answer", "head_of", "read_answer", "with_body"]
 
 
 def error_answer(status: int, code: str | None, message: str, headers: Mapping[str, str] | None = None) -> HttpResponse:
-    """An error as the service sends it; without a code, as something between client and service does."""
+    """Make an error like the service's; without a code, like that of a proxy."""
     body = json.dumps({"message": message}, separators=(",", ":")).encode()
     kind = {"x-amzn-errortype": code} if code else {}
     length = {"content-length": str(len(body))}
@@ -22,29 +22,29 @@ def error_answer(status: int, code: str | None, message: str, headers: Mapping[s
 
 
 def with_body(response: HttpResponse, body: bytes) -> HttpResponse:
-    """The answer with another body and its content-length."""
+    """Replace the body of an answer, and its content-length."""
     headers = {**response.headers, "content-length": str(len(body))}
     return attrs.evolve(response, headers=headers, body=body)
 
 
 def cut(content: bytes, keep: int | None) -> bytes:
-    """The first ``keep`` bytes, or half of them for ``None``; never all."""
+    """The first ``keep`` bytes, or half of the content for ``None``; never all of it."""
     return content[: len(content) // 2 if keep is None else max(0, min(keep, len(content) - 1))]
 
 
 def head_of(response: HttpResponse) -> bytes:
-    """Status line and headers of an answer as HTTP/1.1 sends them, the empty line included."""
+    """The status line and headers of an answer in HTTP/1.1, with the empty line."""
     lines = [f"HTTP/1.1 {response.status} {_phrase(response.status)}"]
     lines += [f"{name}: {value}" for name, value in response.headers.items()]
     return "\r\n".join((*lines, "", "")).encode("latin-1")
 
 
 def read_answer(received: bytes) -> HttpResponse | None:
-    """The answer that a client reads from a connection that was closed after these bytes.
+    """Parse the answer that a client reads from a connection that was closed after these bytes.
 
     Returns:
-        The answer, with as much of its body as was announced and came; ``None`` when the head is not complete or not
-        HTTP, for which botocore raises ``ConnectionClosedError``.
+        The answer, whose body may be incomplete; ``None`` if the head is incomplete or not HTTP, for which botocore
+        raises ``ConnectionClosedError``.
     """
     head, separator, body = received.partition(b"\r\n\r\n")
     status_line, *lines = head.decode("latin-1").split("\r\n")

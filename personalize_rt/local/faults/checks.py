@@ -1,4 +1,4 @@
-"""Checks of the parameters of faults, as attrs validators that name the parameter."""
+"""Validators (attrs) of the parameters of faults, whose errors name the parameter."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
 
 def text(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    """Refuse what cannot stand in a header, as text of two lines."""
+    """Refuse a text that cannot be in a header, such as one with a line break."""
     if not isinstance(value, str) or not value or not value.isascii() or not value.isprintable():
         name = attribute.name
         raise ValidationError(f"{name} must be a str of plain characters, not {describe(value)}", parameter=name)
 
 
 def number(*, positive: bool = False) -> Validator:
-    """Refuse what is not a finite number, 0 or more (or above 0)."""
+    """Make a validator of finite numbers of at least 0 (or above 0)."""
 
     def check(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         name = attribute.name
@@ -37,7 +37,7 @@ def number(*, positive: bool = False) -> Validator:
 
 
 def whole(least: int | None = None, most: int | None = None) -> Validator:
-    """Refuse what is not a whole number within bounds."""
+    """Make a validator of whole numbers within bounds."""
 
     def check(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         name = attribute.name
@@ -51,7 +51,7 @@ def whole(least: int | None = None, most: int | None = None) -> Validator:
 
 
 def one_of(*choices: str) -> Validator:
-    """Refuse what is none of the choices."""
+    """Make a validator of choices."""
 
     def check(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         if value not in choices:

@@ -1,4 +1,4 @@
-"""The outcome of asking all rules about one request, and the outcome that its client sees."""
+"""The faults decided on for one request, and their outcome for its client."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["NO_FAULT", "Decision", "Seen", "as_seen_by_client"]
 
 @attrs.frozen
 class Decision:
-    """The faults of one request. False in a condition when there is none.
+    """The faults of one request. ``bool()`` is false if there is none.
 
     Attributes:
         delay: Seconds of silence before anything is sent.
-        answer: An answer in place of the engine's, or none at all; ``None`` leaves the answer to the engine.
-        delivery: The fault that the answer meets on its way.
+        answer: An answer instead of the engine's, or ``NoAnswer``; ``None`` leaves the answer to the engine.
+        delivery: The fault that changes the answer or its transmission.
     """
 
     delay: float = 0.0
@@ -34,10 +34,10 @@ class Decision:
         return self.delay > 0 or self.answer is not None or self.delivery is not None
 
     def respond(self, handle: Callable[[], HttpResponse]) -> HttpResponse:
-        """The answer that is to be sent, as far as HTTP can say it; the rest is up to a ``Transmission``.
+        """Make the answer to send. A ``Transmission`` still has to be applied to it.
 
         Args:
-            handle: Asks the engine; called only when no fault answers in its place.
+            handle: Asks the engine; called only if no fault answers in its place.
         """
         response = self.answer if isinstance(self.answer, HttpResponse) else handle()
         return self.delivery.damaged(response) if isinstance(self.delivery, Damage) else response
@@ -48,11 +48,11 @@ NO_FAULT = Decision()
 
 @attrs.frozen
 class Seen:
-    """One request as a client in the same process sees it.
+    """The outcome of one request for a client in the same process.
 
     Attributes:
-        elapsed: Seconds by which the injected clock moves on.
-        outcome: The answer, or the way in which the client's own HTTP library would fail.
+        elapsed: Seconds by which to advance the simulated clock.
+        outcome: The answer, or the error that the client's HTTP library would raise.
     """
 
     elapsed: float
@@ -60,14 +60,14 @@ class Seen:
 
 
 def as_seen_by_client(decision: Decision, handle: Callable[[], HttpResponse], *, read_timeout: float | None) -> Seen:
-    """Say what a blocking client would see over HTTP, without a socket and without waiting.
+    """Simulate a blocking client over HTTP, without a socket and without waiting.
 
-    The time-out of such a client is for each read of the socket, not for the whole answer: an answer that drips
-    faster than that arrives in the end, however long it takes.
+    Its time-out applies to each read of the socket, not to the whole answer: a slow answer arrives in the end if each
+    of its bytes is in time.
 
     Args:
         decision: The faults of the request.
-        handle: Asks the engine; called only when an answer is on its way.
+        handle: Asks the engine; called only if an answer is sent.
         read_timeout: Seconds that the client waits for the next byte; ``None`` waits for ever.
 
     Raises:
@@ -94,7 +94,7 @@ def as_seen_by_client(decision: Decision, handle: Callable[[], HttpResponse], *,
 
 
 def _received(sent: Sent, elapsed: float, patience: float) -> Seen:
-    """Read what is sent as a blocking client does, from ``elapsed`` seconds on."""
+    """Simulate reading the pieces by a blocking client, from ``elapsed`` seconds on."""
     for piece in sent.pieces:
         pauses = max(0, len(piece.content) - 1) if piece.interval else 0
         if pauses and piece.interval >= patience:

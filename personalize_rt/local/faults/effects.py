@@ -1,6 +1,6 @@
-"""The four things that a kind of fault may do; each is a base class with one method to write.
+"""The four base classes of kinds of faults, each with one abstract method.
 
-The doors know these four and no kind.
+The doors know only these four, and no kind.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from personalize_rt.local.wire import HttpResponse
 __all__ = [
     "WHEN",
     "WHERE",
-    "Answer",
     "Asked",
     "Damage",
     "Delay",
@@ -27,6 +26,7 @@ __all__ = [
     "NoAnswer",
     "Piece",
     "Sent",
+    "Substitute",
     "Transmission",
 ]
 
@@ -39,10 +39,10 @@ WHEN = ("times", "rate", *WHERE)
 
 @attrs.frozen
 class Asked:
-    """The part of a request that faults may know.
+    """The part of a request that faults depend on.
 
     Attributes:
-        operation: Its name, or ``None`` for a path that is none.
+        operation: Its name, or ``None`` for an unknown path.
         resources: The ARN of its campaign or recommender, by ``"campaign"`` or ``"recommender"``.
     """
 
@@ -57,9 +57,9 @@ class _Kind(ABC):
 
     Attributes:
         name: The method of ``Faults`` that makes it, and its name in JSON.
-        caller_sees: The errors with which a call may end that meets this fault, made with its default parameters, on
-            each attempt; empty when the call ends with an answer, another one or a late one. A call with a deadline may
-            always end with ``DeadlineExceededError``.
+        caller_sees: The errors that a call may raise if every attempt meets this fault with default parameters; empty
+            if the call returns an answer, though changed or late. With a deadline, a call may also raise
+            ``DeadlineExceededError``.
         limits: The names of the parameters of ``When`` that its rules take, or those of ``Where`` for a kind that
             counts by itself.
     """
@@ -70,22 +70,22 @@ class _Kind(ABC):
 
     @classmethod
     def parameters(cls) -> Mapping[str, bool]:
-        """The names of its parameters; true for one without a default."""
+        """The names of its parameters, each with ``True`` if it has no default."""
         return {field.name: field.default is attrs.NOTHING for field in attrs.fields(cast("Any", cls)) if field.init}
 
     def shown(self) -> dict[str, Any]:
-        """The parameters that were given or have a default, as JSON has them."""
+        """The parameters in JSON form, without those that are ``None``."""
         values = {name: getattr(self, name) for name in self.parameters()}
         return {name: value for name, value in values.items() if value is not None}
 
 
 @attrs.frozen
 class NoAnswer:
-    """Silence: nothing is sent, and the connection stays open until the client closes it."""
+    """The absence of an answer: nothing is sent, and the connection stays open until the client closes it."""
 
 
-class Answer(_Kind):
-    """A kind that answers in place of the engine. The first one that has an answer wins."""
+class Substitute(_Kind):
+    """A kind that answers in place of the engine. The first rule with an answer wins."""
 
     @abstractmethod
     def answer(self, asked: Asked, now: float) -> HttpResponse | NoAnswer | None:
@@ -93,19 +93,19 @@ class Answer(_Kind):
 
         Args:
             asked: The request.
-            now: Seconds that only ever grow.
+            now: Seconds of a monotonic clock.
         """
 
 
 class Delay(_Kind):
-    """A kind that keeps the client waiting before anything is sent. All delays add up."""
+    """A kind that makes the client wait before anything is sent. All delays add up."""
 
     @abstractmethod
     def delay(self, rng: random.Random) -> float:
         """Seconds to wait.
 
         Args:
-            rng: The rule's own source of chance.
+            rng: The rule's own random generator.
         """
 
 
@@ -119,7 +119,7 @@ class Damage(_Kind):
 
 @attrs.frozen
 class Piece:
-    """Bytes that are sent in a row, with so many seconds between two of them (0: all at once)."""
+    """Bytes to send in a row, with so many seconds between two of them (0: all at once)."""
 
     content: bytes
     interval: float = 0.0
@@ -127,11 +127,11 @@ class Piece:
 
 @attrs.frozen
 class Sent:
-    """The bytes that leave for one answer, and the end of the connection after them.
+    """The bytes to send for one answer, and the end of the connection after them.
 
     Attributes:
-        pieces: The bytes, in their order.
-        end: ``"close"`` closes the connection in good order, ``"reset"`` by TCP RST.
+        pieces: The bytes, in order.
+        end: ``"close"`` closes the connection normally, ``"reset"`` by TCP RST.
     """
 
     pieces: tuple[Piece, ...]
@@ -143,8 +143,8 @@ class Transmission(_Kind):
 
     @abstractmethod
     def sent(self, response: HttpResponse) -> Sent:
-        """The bytes that are sent of an answer, head included."""
+        """The bytes to send for an answer, head included."""
 
 
-# Told apart with assert_never in `rules`, `decision` and `local/front.py`.
-Fault = Answer | Delay | Damage | Transmission
+# Matched with assert_never in `rules`, `decision` and `local/front.py`.
+Fault = Substitute | Delay | Damage | Transmission

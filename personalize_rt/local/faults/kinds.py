@@ -1,7 +1,6 @@
 """The table of faults: one class for each kind, and the list of them at the end.
 
-The rules (``rules``), the route ``/_local/faults`` and the tests read the list. CONTRIBUTING.md, "A new kind of fault",
-has the steps.
+The list is used by ``rules``, the route ``/_local/faults`` and the tests. See CONTRIBUTING.md, "A new kind of fault".
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ from personalize_rt.local.faults.answers import cut, error_answer, head_of, with
 from personalize_rt.local.faults.checks import number, one_of, text, whole
 from personalize_rt.local.faults.effects import (
     WHERE,
-    Answer,
     Asked,
     Damage,
     Delay,
@@ -34,6 +32,7 @@ from personalize_rt.local.faults.effects import (
     NoAnswer,
     Piece,
     Sent,
+    Substitute,
     Transmission,
 )
 from personalize_rt.local.wire import HttpResponse
@@ -58,7 +57,7 @@ __all__ = [
 Part = Literal["head", "body"]
 RetryAfterHeader = Literal["retry-after", "x-amz-retry-after"]
 
-# API reference, "Common errors". A status without a code is one that something between client and service sends.
+# API reference, "Common errors". A status without a code is one that proxies send.
 _CODES = {
     400: "ValidationError",
     401: "NotAuthorized",
@@ -79,7 +78,7 @@ _is_header = one_of("retry-after", "x-amz-retry-after")
 
 
 @attrs.frozen
-class Throttle(Answer):
+class Throttle(Substitute):
     """``ThrottlingException`` with status 400, with or without a time to come back."""
 
     name = "throttle"
@@ -99,7 +98,7 @@ class Throttle(Answer):
 
 
 @attrs.frozen
-class Fail(Answer):
+class Fail(Substitute):
     """An error with any status from 400 to 599."""
 
     name = "fail"
@@ -122,7 +121,7 @@ class Fail(Answer):
 
 
 @attrs.frozen
-class Deny(Answer):
+class Deny(Substitute):
     """An error with status 403."""
 
     name = "deny"
@@ -135,11 +134,11 @@ class Deny(Answer):
 
 
 @attrs.frozen
-class MinProvisionedTps(Answer):
-    """``ThrottlingException`` for a campaign or recommender that is asked more often than it has capacity for.
+class MinProvisionedTps(Substitute):
+    """``ThrottlingException`` for a campaign or recommender that gets more requests than it has capacity for.
 
-    A token bucket for each ARN: of each, the tokens that it had, and when. They belong to one rule, and its list of
-    rules guards them.
+    A token bucket for each ARN: its tokens, and the time at which it had them. The buckets belong to one rule, and are
+    guarded by the lock of its list of rules.
     """
 
     name = "min_provisioned_tps"
@@ -162,8 +161,8 @@ class MinProvisionedTps(Answer):
 
 
 @attrs.frozen
-class Hang(Answer):
-    """No answer, ever."""
+class Hang(Substitute):
+    """No answer."""
 
     name = "hang"
     caller_sees: ClassVar[Errors] = (TransportError,)
@@ -177,7 +176,7 @@ class Hang(Answer):
 
 @attrs.frozen
 class Latency(Delay):
-    """An answer that comes late, by ``seconds`` and an evenly drawn part of ``jitter`` seconds."""
+    """An answer that is late by ``seconds`` plus a random part of ``jitter`` seconds."""
 
     name = "latency"
     caller_sees: ClassVar[Errors] = ()
@@ -189,12 +188,12 @@ class Latency(Delay):
         return self.seconds + self.jitter * rng.random()
 
 
-# Answers that are changed, in a way that HTTP can carry.
+# Changed answers that HTTP can carry.
 
 
 @attrs.frozen
 class Truncate(Damage):
-    """A body that ends after ``keep`` bytes (``None``: half of them); content-length says so."""
+    """A body that ends after ``keep`` bytes (``None``: half of them), with the content-length of these."""
 
     name = "truncate"
     caller_sees: ClassVar[Errors] = (ResponseError,)
@@ -207,7 +206,7 @@ class Truncate(Damage):
 
 @attrs.frozen
 class InvalidJson(Damage):
-    """A body that is no JSON; content-length is right."""
+    """A body that is not JSON, with the right content-length."""
 
     name = "invalid_json"
     caller_sees: ClassVar[Errors] = (ResponseError,)
@@ -216,12 +215,12 @@ class InvalidJson(Damage):
         return with_body(response, b"{" + response.body)
 
 
-# Answers on their way.
+# Transmissions.
 
 
 @attrs.frozen
 class Drip(Transmission):
-    """One part of the answer comes a byte at a time."""
+    """An answer of which one part is sent a byte at a time."""
 
     name = "drip"
     caller_sees: ClassVar[Errors] = ()
@@ -237,7 +236,7 @@ class Drip(Transmission):
 
 @attrs.frozen
 class Reset(Transmission):
-    """The connection is reset after ``after_bytes`` of one part of the answer (``None``: half of them)."""
+    """A connection reset after ``after_bytes`` of one part of the answer (``None``: half of them)."""
 
     name = "reset"
     caller_sees: ClassVar[Errors] = (TransportError,)
@@ -254,10 +253,10 @@ class Reset(Transmission):
 
 @attrs.frozen
 class WrongLength(Transmission):
-    """Content-length announces ``by`` bytes more than are sent, or fewer when negative."""
+    """A content-length of ``by`` bytes more than are sent, or fewer if negative."""
 
     name = "wrong_length"
-    # The second where botocore hands on a body that is shorter than announced.
+    # The second with versions of botocore that accept a body shorter than announced.
     caller_sees: ClassVar[Errors] = (TransportError, ResponseError)
 
     by: int = attrs.field(default=1, validator=whole())
@@ -274,7 +273,7 @@ class WrongLength(Transmission):
         return Sent((Piece(head_of(shorter) + response.body),))
 
 
-# The order is that of the messages that list them.
+# In the order of messages that list them.
 _ALL: tuple[type[Fault], ...] = (
     Throttle,
     Fail,
@@ -296,7 +295,7 @@ def _error(status: int, code: str | None, headers: Mapping[str, str] | None = No
 
 
 def _advice(seconds: float | None, header: RetryAfterHeader) -> Mapping[str, str]:
-    """The header that tells a client when to come back, if it is told."""
+    """The header that tells a client when to retry, if any."""
     if seconds is None:
         return {}
     if header == "x-amz-retry-after":

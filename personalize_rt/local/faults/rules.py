@@ -1,4 +1,4 @@
-"""The rules of one embedded service: the faults that are on, and the requests that each is limited to."""
+"""The rules of one embedded service: its faults, and the requests that each applies to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from personalize_rt import forks
 from personalize_rt.errors import ValidationError
 from personalize_rt.local.faults.checks import number, text, whole
 from personalize_rt.local.faults.decision import NO_FAULT, Decision
-from personalize_rt.local.faults.effects import Answer, Asked, Damage, Delay, Fault, NoAnswer, Transmission
+from personalize_rt.local.faults.effects import Asked, Damage, Delay, Fault, NoAnswer, Substitute, Transmission
 from personalize_rt.local.faults.kinds import (
     KINDS,
     Deny,
@@ -43,7 +43,7 @@ _BY_PATH = {operation.path: name for name, operation in OPERATIONS.items()}
 
 
 class Where(TypedDict, total=False):
-    """To which requests a rule is limited: all of them by default.
+    """The requests that a rule applies to; by default all.
 
     ``operation`` is a name of the service or of boto3 (``"GetRecommendations"``, ``"get_recommendations"``);
     ``campaign`` and ``recommender`` are an ARN or a name.
@@ -55,7 +55,7 @@ class Where(TypedDict, total=False):
 
 
 class When(Where, total=False):
-    """To which requests a rule is limited, and how many of them: ``times`` in all, a share of ``rate`` (0 to 1)."""
+    """The requests that a rule applies to, at most ``times`` of them, each with probability ``rate`` (0 to 1)."""
 
     times: int
     rate: float
@@ -67,14 +67,14 @@ Resolve = Callable[[ResourceKind, str], str]
 
 @attrs.frozen
 class FaultRule:
-    """One rule as it stands.
+    """A snapshot of one rule.
 
     Attributes:
-        id: For ``Faults.remove``.
+        id: Its id, for ``Faults.remove``.
         fault: The method that made it (``"throttle"``).
         parameters: The parameters of that method, as given.
-        fired: The number of requests that it befell so far.
-        left: The number of requests that it will still befall, or ``None`` for any number.
+        fired: The number of requests that it was applied to so far.
+        left: The number of requests that it will still be applied to, or ``None`` for any number.
     """
 
     id: int
@@ -84,7 +84,7 @@ class FaultRule:
     left: int | None
 
     def to_dict(self) -> dict[str, Any]:
-        """The rule as JSON has it."""
+        """Convert to JSON form."""
         return {"id": self.id, "fault": self.fault, **self.parameters, "fired": self.fired, "left": self.left}
 
 
@@ -106,7 +106,7 @@ def _service_name(operation: Any) -> Any:
 
 @attrs.frozen
 class _Limits:
-    """The requests that a rule is limited to: the parameters of :class:`When`, checked."""
+    """The requests that a rule applies to: the checked parameters of :class:`When`."""
 
     times: int | None = attrs.field(default=None, validator=optional(whole(1)))
     rate: float | None = attrs.field(default=None, validator=optional(_is_share))
@@ -115,7 +115,7 @@ class _Limits:
     recommender: str | None = attrs.field(default=None, validator=optional(text))
 
     def cover(self, asked: Asked) -> bool:
-        """Tell whether a request is of that operation and resource."""
+        """Tell whether a request has the rule's operation and resource."""
         if self.operation not in (None, asked.operation):
             return False
         for kind, wanted in (("campaign", self.campaign), ("recommender", self.recommender)):
@@ -127,7 +127,7 @@ class _Limits:
 
 @attrs.define(eq=False)
 class _Rule:
-    """A rule at work; guarded by the lock of its list."""
+    """A rule with its state, guarded by the lock of its list."""
 
     id: int
     fault: Fault
@@ -140,7 +140,7 @@ class _Rule:
         return None if self.limits.times is None else self.limits.times - self.fired
 
     def applies(self, asked: Asked) -> bool:
-        """Tell whether it is this request's turn; draws its chance."""
+        """Decide whether the rule applies to a request. Draws a random number if it has a rate."""
         if self.left == 0 or not self.limits.cover(asked):
             return False
         return self.limits.rate is None or self.rng.random() < self.limits.rate
@@ -151,21 +151,21 @@ class _Rule:
 
 
 class Faults:
-    """The rules of one embedded service. May be used by many threads at once.
+    """The rules of one embedded service. Safe to share between threads.
 
-    Rules are asked in the order in which they were made. All delays add up; of the faults that decide *what* is
-    answered (``throttle``, ``fail``, ``deny``, ``min_provisioned_tps``, ``hang``) the first one that applies wins, and
-    so it is with those that decide *how* the answer travels (``drip``, ``reset``, ``truncate``, ``invalid_json``,
-    ``wrong_length``). A rule that was not reached keeps its ``times``, so that a script is a list of rules:
-    ``fail(500, times=2)`` and then ``hang(times=1)`` give two errors and a hang.
+    Rules are checked in the order in which they were made. All delays add up. Of the faults that replace the answer
+    (``throttle``, ``fail``, ``deny``, ``min_provisioned_tps``, ``hang``) only the first that applies takes effect, and
+    likewise of those that change the answer or its transmission (``drip``, ``reset``, ``truncate``, ``invalid_json``,
+    ``wrong_length``). The other rules keep their ``times``, so a list of rules is a script: ``fail(500, times=2)`` and
+    then ``hang(times=1)`` give two errors and a hang.
 
     Each method takes, beside its own parameters, those of :class:`When`, and returns the new rule.
 
     Args:
-        seed: Where chance begins. Each rule has chance of its own; after ``clear()`` it begins anew.
-        clock: Seconds that only ever grow, for ``min_provisioned_tps``.
-        resolve: Gives the ARN of a campaign or recommender with that name, and raises when there is none, so that a
-            misspelt name is not a rule that never applies.
+        seed: The seed of random choices. Each rule has its own generator; ``clear()`` starts from the seed again.
+        clock: A monotonic clock in seconds, for ``min_provisioned_tps``.
+        resolve: Returns the ARN of a campaign or recommender of that name, and raises if there is none, so that a rule
+            with a misspelt name is refused.
     """
 
     _lock = forks.lock()
@@ -176,27 +176,27 @@ class Faults:
         self._seed = seed
         self._clock = clock
         self._resolve = resolve
-        # Replaced, never changed: asking whether there is any rule needs no lock.
+        # Replaced, never changed, so that the check for rules needs no lock.
         self._rules: tuple[_Rule, ...] = ()
         self._made = 0
         self._ids = random.Random(seed)
 
     @property
     def rules(self) -> tuple[FaultRule, ...]:
-        """The rules as they stand, in their order; those that are used up too."""
+        """Snapshots of the rules in order, exhausted ones included."""
         with self._lock:
             return tuple(rule.shown() for rule in self._rules)
 
     def clear(self) -> None:
-        """Take out all rules, and let chance begin anew."""
+        """Remove all rules, and start from the seed again."""
         with self._lock:
             self._rules, self._made, self._ids = (), 0, random.Random(self._seed)
 
     def remove(self, rule: FaultRule | int) -> None:
-        """Take out one rule, by itself or by its id.
+        """Remove one rule, given itself or its id.
 
         Raises:
-            ValidationError: There is no such rule (any more).
+            ValidationError: There is no such rule, or no longer.
         """
         id = rule.id if isinstance(rule, FaultRule) else rule
         with self._lock:
@@ -207,7 +207,7 @@ class Faults:
             raise ValidationError("there is no fault rule with this id (any more)", parameter="rule")
 
     def decide(self, request: HttpRequest) -> Decision:
-        """Say what happens to a request. Counts, draws chances and reads the clock; nothing else."""
+        """Decide on the faults of a request. Counts, draws random numbers and reads the clock; nothing else."""
         if not self._rules:
             return NO_FAULT
         asked = _asked(request)
@@ -219,8 +219,8 @@ class Faults:
             for rule in self._rules:
                 fault = rule.fault
                 match fault:
-                    case Answer():
-                        pass  # asked already
+                    case Substitute():
+                        pass  # done above
                     case Delay():
                         if rule.applies(asked):
                             rule.fired += 1
@@ -234,9 +234,9 @@ class Faults:
         return Decision(delay, answer, delivery)
 
     def _answer(self, asked: Asked) -> HttpResponse | NoAnswer | None:
-        """The answer of the first rule that has one."""
+        """Find the first rule with an answer, and count it as fired."""
         for rule in self._rules:
-            if not isinstance(rule.fault, Answer) or not rule.applies(asked):
+            if not isinstance(rule.fault, Substitute) or not rule.applies(asked):
                 continue
             answer = rule.fault.answer(asked, self._clock())
             if answer is not None:
@@ -260,7 +260,7 @@ class Faults:
         """Answer with ``ThrottlingException``, status 400 (API reference, "Common errors").
 
         Args:
-            retry_after: Seconds that the client is told to wait, or ``None`` to tell it nothing.
+            retry_after: Seconds after which the client may retry, or ``None`` to send no such header.
             header: ``"retry-after"``, which holds whole seconds, or ``"x-amz-retry-after"``, which holds milliseconds.
             **when: See :class:`When`.
         """
@@ -281,7 +281,7 @@ class Faults:
             status: The HTTP status, 400 to 599.
             code: The error code. By default the documented one of that status (500 ``InternalFailure``, 503
                 ``ServiceUnavailable``, …); other statuses come without a code, like those of a proxy.
-            retry_after: Seconds that the client is told to wait, or ``None`` to tell it nothing.
+            retry_after: Seconds after which the client may retry, or ``None`` to send no such header.
             header: ``"retry-after"``, which holds whole seconds, or ``"x-amz-retry-after"``, which holds milliseconds.
             **when: See :class:`When`.
         """
@@ -299,38 +299,38 @@ class Faults:
     def min_provisioned_tps(self, tps: int = 1, *, burst: int | None = None, **where: Unpack[Where]) -> FaultRule:
         """Throttle each campaign and recommender to the capacity that it was given.
 
-        A token bucket for each ARN. The service promises ``minProvisionedTPS`` and may give more; a test wants to see
-        what happens when it does not.
+        Uses a token bucket for each ARN. The service promises ``minProvisionedTPS`` and may allow more; this is for
+        tests of the case that it does not.
 
         Args:
-            tps: Requests in a second, from 1.
-            burst: Requests at once after a quiet time; by default as many as in a second.
+            tps: Requests in a second, at least 1.
+            burst: Requests at once after a pause; by default as many as in a second.
             **where: See :class:`Where`.
         """
         return self._add(MinProvisionedTps(tps, burst), where)
 
     def hang(self, **when: Unpack[When]) -> FaultRule:
-        """Do not answer. What other rules would do to the answer is not done, and not counted."""
+        """Do not answer. Later rules for the answer are neither applied nor counted."""
         return self._add(Hang(), when)
 
-    # A late answer, and an answer that goes wrong on its way.
+    # Late, changed and broken answers.
 
     def latency(self, seconds: float, *, jitter: float = 0.0, **when: Unpack[When]) -> FaultRule:
         """Wait before answering.
 
         Args:
-            seconds: For so long.
-            jitter: And for so many seconds more at the most, drawn evenly.
+            seconds: The shortest delay.
+            jitter: The length of a further random delay (uniform) at most, in seconds.
             **when: See :class:`When`.
         """
         return self._add(Latency(seconds, jitter), when)
 
     def drip(self, part: Part = "body", *, bytes_per_second: float = 10.0, **when: Unpack[When]) -> FaultRule:
-        """Send one part of the answer a byte at a time: each read of the client is in time, the whole is not.
+        """Send one part of the answer a byte at a time, so that each read of the client is in time, but not the whole.
 
         Args:
             part: ``"head"`` (status line and headers) or ``"body"``.
-            bytes_per_second: How fast.
+            bytes_per_second: The speed.
             **when: See :class:`When`.
         """
         return self._add(Drip(part, bytes_per_second), when)
@@ -339,31 +339,31 @@ class Faults:
         """Reset the connection in the middle of the answer.
 
         Args:
-            after_bytes: Bytes of that part which are sent first, though never all; ``None`` means half of them. For
-                a reset before the first byte of an answer: ``reset(0, part="head")``.
-            part: ``"head"`` or ``"body"``; before a part of the body comes the whole head.
+            after_bytes: The number of bytes of the part to send first, though never all; ``None`` means half of them.
+                For a reset before the first byte of an answer: ``reset(0, part="head")``.
+            part: ``"head"`` or ``"body"``. The whole head is sent before a part of the body.
             **when: See :class:`When`.
         """
         return self._add(Reset(after_bytes, part), when)
 
     def truncate(self, keep: int | None = None, **when: Unpack[When]) -> FaultRule:
-        """Cut the body, and announce it as long as it then is: HTTP is well, the JSON ends too soon.
+        """Cut the body and adapt its content-length, so that HTTP is valid but the JSON is not complete.
 
         Args:
-            keep: Bytes that are left, though never all; ``None`` means half of them.
+            keep: The number of bytes to keep, though never all; ``None`` means half of them.
             **when: See :class:`When`.
         """
         return self._add(Truncate(keep), when)
 
     def invalid_json(self, **when: Unpack[When]) -> FaultRule:
-        """Send a body of the right length that is no JSON."""
+        """Send a body of the right length that is not JSON."""
         return self._add(InvalidJson(), when)
 
     def wrong_length(self, by: int = 1, **when: Unpack[When]) -> FaultRule:
-        """Announce another length than is sent, and close the connection.
+        """Send a wrong content-length, and close the connection.
 
         Args:
-            by: Bytes at the end that are announced and not sent (or, when negative, sent and not announced).
+            by: The number of bytes that are announced but not sent (or if negative, sent but not announced).
             **when: See :class:`When`.
         """
         return self._add(WrongLength(by), when)
@@ -371,10 +371,10 @@ class Faults:
     def add(self, document: object) -> FaultRule:
         """Make a rule from JSON: ``{"fault": "throttle", "times": 2}``.
 
-        ``fault`` is the name of a method of this class; everything else is a parameter of it.
+        ``fault`` is the name of a method of this class; the other members are its parameters.
 
         Raises:
-            ValidationError: It is not an object of this form.
+            ValidationError: The document is not an object of this form.
         """
         if not isinstance(document, dict):
             raise ValidationError('a fault is an object such as {"fault": "throttle", "times": 2}', parameter="fault")
@@ -419,7 +419,7 @@ class Faults:
 
 
 def _asked(request: HttpRequest) -> Asked:
-    """The operation and resources of a request; of one that the engine will refuse, as much as can be read."""
+    """The operation and resources of a request, as far as they can be read if it is not valid."""
     try:
         members: Any = json.loads(request.body or b"{}")
     except (ValueError, RecursionError):
