@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import NoneType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 import attrs
 
@@ -44,8 +44,7 @@ Personal: TypeAlias = Literal["user", "context", "filter-value"]
 """The kinds of values that no message, log, ``repr`` or cassette shows."""
 
 
-@attrs.frozen
-class Member:
+class Member(NamedTuple):
     """A member of a request, as its argument describes it.
 
     Attributes:
