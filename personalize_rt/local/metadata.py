@@ -23,7 +23,7 @@ def metadata_of(items: Table, id: str, columns: Sequence[str]) -> Mapping[str, s
     if row is None:
         return {}
     values = ((column.lower(), items.columns[column][row]) for column in columns)
-    return {name: _text(value) for name, value in values if value is not None}
+    return {name: _as_string(value) for name, value in values if value is not None}
 
 
 def _as_string(value: Value) -> str:

@@ -123,10 +123,10 @@ def _softmax_over_catalogue(ask: Ask) -> Rows:
     taste = ask.models.taste()
     preference, ids = taste.prefer(ask.members["userId"], ask.recent), taste.universe.ids
 
-    def rows(allowed: Allowed | None) -> Iterator[Row]:
+    def rows(allowed: Allowed | None) -> Iterator[ReplyRow]:
         total = preference.total(allowed)
         for number, logit in preference.best(allowed):
-            yield Row(ids[number], round(exp(logit - total), _DECIMALS))
+            yield ReplyRow(ids[number], round(exp(logit - total), _DECIMALS))
 
     return rows
 
@@ -139,12 +139,12 @@ def _softmax_over_part(ask: Ask) -> Rows:
     logits = dict(islice(known, _SCORED_BY_V2))
     ids, order = taste.universe.ids, taste.order
 
-    def rows(allowed: Allowed | None) -> Iterator[Row]:
+    def rows(allowed: Allowed | None) -> Iterator[ReplyRow]:
         left = {number: logit for number, logit in logits.items() if allowed is None or ids[number] in allowed}
         highest = max(left.values(), default=0.0)
         total = fsum(exp(logit - highest) for logit in left.values())
         for number, logit in left.items():
-            yield Row(ids[number], round(exp(logit - highest) / total, _DECIMALS))
+            yield ReplyRow(ids[number], round(exp(logit - highest) / total, _DECIMALS))
         for number in order.pick(allowed, without=logits):
             yield ReplyRow(ids[number], None, (POPULAR,))
 
@@ -161,14 +161,14 @@ def softmax_over_input(ask: Ask, logits_of: Callable[[Sequence[str]], Sequence[f
     logits = zip(items, logits_of(items), strict=True)
     known: dict[str, float] = {id: logit for id, logit in logits if logit is not None}
 
-    def rows(allowed: Allowed | None) -> Iterator[Row]:
+    def rows(allowed: Allowed | None) -> Iterator[ReplyRow]:
         left = items if allowed is None else allowed.keep(items)
         # The re-ranker would put unknown items last by itself, in more time. The wire has checked the request, by
         # limits that may be wider than the published ones.
         scored = [id for id in left if id in known]
         ranking = LocalReranker(known, limits=_NO_LIMITS).rank(user_id=user, input_list=scored)
-        yield from map(Row, ranking.item_ids, ranking.scores)
-        yield from (Row(id) for id in left if id not in known)
+        yield from map(ReplyRow, ranking.item_ids, ranking.scores)
+        yield from (ReplyRow(id) for id in left if id not in known)
 
     return rows
 

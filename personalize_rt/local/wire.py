@@ -170,7 +170,7 @@ def write_reply(operation: Operation[Any], rows: list[ReplyRow], recommendation_
     # Of actions there is no recording.
     nulls = _NULLS if id_member == "itemId" else ""
     written = [
-        f"{before}{_text(id)}{after}{'null' if score is None else _number(score)}"
+        f"{before}{_json_string(id)}{after}{'null' if score is None else _number(score)}"
         f"{_extras(reason, promotion, metadata) if reason or promotion or metadata is not None else nulls}}}"
         for id, score, reason, promotion, metadata in rows
     ]

@@ -138,7 +138,7 @@ class _Writer:
         if view.has_marks:
             table.add_column("why", overflow="fold")
 
-        def add(row: ShownRow, style: str | None = None) -> None:
+        def add(row: Row, style: str | None = None) -> None:
             cells: list[RenderableType] = [str(row.rank)]
             if view.has_moves:
                 cells.append("" if row.moved is None else moved(row.moved, ascii_only=self.options.ascii_only))

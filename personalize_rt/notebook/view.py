@@ -13,7 +13,7 @@ from personalize_rt.results import ActionRecommendations, PredictedItem, Ranking
 
 __all__ = [
     "MOST_ROWS",
-    "ShownRow",
+    "Row",
     "View",
     "count",
     "measure_names",
@@ -84,8 +84,8 @@ class View:
     has_scores: bool
     has_marks: bool
     has_moves: bool
-    rows: tuple[ShownRow, ...]
-    apart: tuple[ShownRow, ...]
+    rows: tuple[Row, ...]
+    apart: tuple[Row, ...]
     total: int
     unscored: int
     missing: tuple[str, ...]
@@ -125,7 +125,7 @@ def view_of(result: Result, catalogue: Catalogue, *, most: int | None = MOST_ROW
     highest = max((score for score in result.scores if score is not None), default=0.0)
     if isinstance(result, ActionRecommendations):
         highest = max(highest, 1.0)  # propensities are probabilities, so they are not divided
-    rows: list[ShownRow] = []
+    rows: list[Row] = []
     places = {id: place for place, id in reversed(list(enumerate(before)))}
     for place in range(len(result) if most is None else min(len(result), most)):
         row = result[place]

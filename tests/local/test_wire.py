@@ -88,7 +88,7 @@ def _without_scores(text: str) -> str:
 )
 def test_scores_are_written_as_java_writes_doubles(score: float, text: str) -> None:
     # service.md section 12, fact 6: an exponent below 1e-3
-    assert f'"score":{text},' in write_reply(GET_RECOMMENDATIONS, [Row("a", score)], "RID")
+    assert f'"score":{text},' in write_reply(GET_RECOMMENDATIONS, [ReplyRow("a", score)], "RID")
 
 
 def test_reply_of_actions_has_the_members_of_actions() -> None:
