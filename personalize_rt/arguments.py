@@ -1,4 +1,4 @@
-"""What each operation takes: one frozen class each, the one list of the members of requests. No I/O.
+"""The arguments of each operation: one frozen class each, the only list of the members of requests. No I/O.
 
 Client, handles, bulk jobs, Spark, the command line, cassettes, fallbacks and the embedded service read these lists;
 where one spells a member out itself, ``tests/test_arguments.py`` compares it with them. What a value must be is
@@ -38,7 +38,7 @@ __all__ = [
 ResultT = TypeVar("ResultT", covariant=True)
 
 Form: TypeAlias = Literal["as given", "integer", "mapping", "filter values", "item ids", "columns", "promotions"]
-"""How the value of an argument is written in a request; :mod:`personalize_rt.operations` has a function for each."""
+"""The way in which the value of an argument is written in a request; :mod:`personalize_rt.operations` has a function for each."""
 
 Personal: TypeAlias = Literal["user", "context", "filter-value"]
 """The kinds of values that no message, log, ``repr`` or cassette shows."""
@@ -165,7 +165,7 @@ class Arguments(Generic[ResultT]):
 
 @attrs.frozen(kw_only=True, field_transformer=_hide_personal)
 class RecommendationsArguments(Arguments[Recommendations]):
-    """What GetRecommendations takes."""
+    """The arguments of GetRecommendations."""
 
     operation: ClassVar[str] = "GetRecommendations"
 
@@ -203,7 +203,7 @@ class RecommendationsArguments(Arguments[Recommendations]):
 
 @attrs.frozen(kw_only=True, field_transformer=_hide_personal)
 class RankingArguments(Arguments[Ranking]):
-    """What GetPersonalizedRanking takes."""
+    """The arguments of GetPersonalizedRanking."""
 
     operation: ClassVar[str] = "GetPersonalizedRanking"
 
@@ -230,7 +230,7 @@ class RankingArguments(Arguments[Ranking]):
 
 @attrs.frozen(kw_only=True, field_transformer=_hide_personal)
 class ActionsArguments(Arguments[ActionRecommendations]):
-    """What GetActionRecommendations takes."""
+    """The arguments of GetActionRecommendations."""
 
     operation: ClassVar[str] = "GetActionRecommendations"
 

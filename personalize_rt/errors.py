@@ -206,7 +206,7 @@ class ServiceError(PersonalizeError, ClientError):
 
     @property
     def no_such_resource(self) -> bool:
-        """Whether the service said that a campaign, recommender or filter does not exist, or is not active.
+        """True when the service said that a campaign, recommender or filter does not exist, or is not active.
 
         It has two ways to say so: ``ResourceNotFoundException``, which the API reference lists, and
         ``InvalidInputException`` with a message of known words, which was recorded for a campaign.

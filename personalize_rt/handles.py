@@ -1,4 +1,4 @@
-"""What a campaign or recommender handle remembers, and how a call adds to it."""
+"""The arguments that a campaign or recommender handle remembers, and those that a call adds."""
 
 from __future__ import annotations
 

@@ -28,5 +28,5 @@ def canonical(name: str) -> str:
 
 
 def is_resource_name(name: str) -> bool:
-    """Whether a campaign, a recommender or a filter may have a name (model: Name, at most 63 characters)."""
+    """Tell whether a campaign, a recommender or a filter may have a name (model: Name, at most 63 characters)."""
     return len(name) <= 63 and re.fullmatch(RESOURCE_NAME, name) is not None

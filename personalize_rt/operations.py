@@ -187,7 +187,7 @@ class Operation(Generic[ResultT]):
 
 
 class _Where:
-    """What a check needs to know beside the value. A plain class: every call makes one for each of its members."""
+    """The surroundings of a value, for its check. A plain class: every call makes one for each of its members."""
 
     __slots__ = ("limits", "members", "name", "spell")
 

@@ -114,7 +114,7 @@ def _as_metadata(value: Mapping[str, str] | None) -> Metadata:
 
 
 class _OfDataclass:
-    """What a dataclass with the fields of an attrs class has, made when it is asked for.
+    """An attribute that a dataclass with the fields of an attrs class has, made when it is asked for.
 
     ``polars.DataFrame(result)`` and ``pandas.DataFrame(result)`` take a result for a sequence of rows before they ask
     it for Arrow data, and of rows they know dataclasses, but not attrs.

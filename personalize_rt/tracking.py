@@ -1,4 +1,4 @@
-"""What a user did, as PutEvents takes it: one class for those who send events and those who receive them."""
+"""Events of users, as PutEvents takes them: one class for those who send events and those who receive them."""
 
 from __future__ import annotations
 

@@ -391,7 +391,8 @@ def test_a_cassette_hides_what_is_personal_and_keeps_the_rest(kind: Any) -> None
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=lambda operation: operation.name)
 def test_what_is_personal_is_hidden_from_messages(operation: Any) -> None:
     for member in names(operation.arguments):
-        request = Request(operation, {member: {"NAME": "tt-17"}})
+        value = [{"name": "tt-17"}] if member == "promotions" else {"NAME": "tt-17"}
+        request = Request(operation, {member: value})
         assert ("tt-17" in request.personal_values()) == (member in PERSONAL), member
 
 

@@ -1,4 +1,4 @@
-"""What can be asked in bulk: the arguments of one call as a frozen value, named as the client's methods name them."""
+"""Requests in bulk: the arguments of one call as a frozen value, named as the client's methods name them."""
 # A frozen field is as good as the read-only property of another base.
 # pyright: reportIncompatibleVariableOverride=false
 

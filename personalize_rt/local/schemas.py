@@ -330,7 +330,7 @@ class _SchemaReader:
 
 
 def _json_problem(text: str, error: json.JSONDecodeError) -> str:
-    """What is wrong with JSON, with what helps against the mistakes that people make."""
+    """Say what is wrong with JSON, with a hint for the mistakes that people make."""
     before, at = text[: error.pos].rstrip(), text[error.pos :].lstrip()
     if (at[:1] in ("]", "}") and before.endswith(",")) or error.msg.startswith("Illegal trailing comma"):
         return "a trailing comma; JSON has none before ] or }"

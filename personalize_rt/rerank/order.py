@@ -34,7 +34,7 @@ def in_order(parts: Sequence[Part], places: Sequence[float]) -> list[int]:
 
 @attrs.frozen(eq=False)
 class Graph:
-    """What rankings say of the order of items, without the circles.
+    """The order of items by the rankings, without their contradictions.
 
     Attributes:
         sequence: All items, in an order that agrees with the rankings.

@@ -448,7 +448,7 @@ def _spread(kinds: Sequence[tuple[str, ...]], at_most: int, within: int | None) 
 
 
 def _relevance(answer: Ranking | Recommendations, ids: Sequence[str]) -> list[float]:
-    """How relevant each item is, from 0 to 1."""
+    """The relevance of each item, from 0 to 1."""
     scores = dict(zip(answer.item_ids, answer.scores, strict=True))
     found = [score for id in ids if (score := scores[id]) is not None]
     highest = max(found, default=0.0)

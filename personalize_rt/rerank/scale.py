@@ -68,7 +68,7 @@ class Part:
 
 @attrs.frozen(eq=False)
 class Scale:
-    """Where each item lies.
+    """The places of the items.
 
     Attributes:
         low: The lower end of each item's logit; ``-inf`` where there is none.
@@ -144,7 +144,7 @@ class Scale:
         return cls(low, high, places, depths, coarseness, numbers, graph, noise, margin, disagreement)
 
     def knows(self, item: int) -> bool:
-        """Whether an item has its place on the scale."""
+        """Tell whether an item has its place on the scale."""
         return isfinite(self.low[item]) and isfinite(self.high[item])
 
     def half_width(self, item: int) -> float:
@@ -199,7 +199,7 @@ class Scale:
 
 
 def _both(one: Interval, other: Interval) -> Interval:
-    """What two intervals have in common; where that is nothing, the ends are the wrong way round."""
+    """The intersection of two intervals; if it is empty, its ends are the wrong way round."""
     return max(one[0], other[0]), min(one[1], other[1])
 
 
@@ -275,7 +275,7 @@ def _width(interval: Interval) -> float:
 def _offset(
     group: dict[int, Interval], parts: Sequence[Part], low: Sequence[float], high: Sequence[float], slack: float = 0.0
 ) -> Interval:
-    """Where a group lies on the scale of those before it: scores of 0 say that it is below, or above."""
+    """The place of a group on the scale of those before it: scores of 0 say that it is below, or above."""
     least, most = _ANYWHERE
     for number, shift in group.items():
         part = parts[number]
@@ -360,7 +360,7 @@ def _use_order(part: Part, low: list[float], high: list[float], slack: float) ->
 
 
 def _depths(parts: Sequence[Part]) -> dict[int, float]:
-    """How deep each item lies in its ranking, from 0 to 1: as deep as in the whole list, since chunks are alike.
+    """The depth of each item in its ranking, from 0 to 1; about that in the whole list, since chunks are alike.
 
     What later rankings say of the order of their items is put in by dealing out their depths in that order.
     """
@@ -403,7 +403,7 @@ _deviate = NormalDist().inv_cdf
 
 @attrs.frozen
 class _Curve:
-    """What lies at which depth: a falling line, from medians of those that are known; straight for a bell curve."""
+    """The place at each depth: a falling line through medians of known items, straight for a normal distribution."""
 
     x: Sequence[float]
     y: Sequence[float]

@@ -110,7 +110,7 @@ class Exchange:
 
     @property
     def settles_nothing(self) -> bool:
-        """Whether this is trouble, not an answer: no permission, a throttle, a failure of the service."""
+        """Tell whether this is trouble, not an answer: no permission, a throttle, a failure of the service."""
         return (self.status >= 401 and self.status != 404) or "Throttling" in self.code or "Denied" in self.code
 
 
@@ -304,7 +304,7 @@ def null_members(_: Setup, seen: Sequence[Exchange]) -> Verdict:
 
 
 def other_members(_: Setup, seen: Sequence[Exchange]) -> Verdict:
-    """What else is in a row is null. The names are told: they are the service's."""
+    """The other members of a row are null. Their names are told, since they are the service's."""
     others: dict[str, bool] = {}
     for row in _all_rows(seen):
         for name, value in row.items():

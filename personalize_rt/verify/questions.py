@@ -22,7 +22,8 @@ class Question:
     Attributes:
         name: Its name, for reports.
         belief: What this project takes for right, and does in the embedded service.
-        source: Why: a section of ``docs/reference/service.md``, or ``divergences`` where something had to be chosen.
+        source: The reason for the belief: a section of the reference on the service, or ``divergences`` where something
+            had to be chosen.
         requests: The requests that ask it, by the names of ``requests.REQUESTS``.
         judge: Says whether the answers are as believed.
         any: Whether some of the requests will do; else all are needed.

@@ -1,4 +1,4 @@
-"""What can be handed on: no ids, no users, no values, no ARNs, no account numbers."""
+"""Reports that can be handed on: no ids, no users, no values, no ARNs, no account numbers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Outcome = Literal["agrees", "disagrees", "unclear", "not asked"]
 
 @attrs.frozen
 class Finding:
-    """What became of a question.
+    """The outcome of a question.
 
     Attributes:
         question: Its name.

@@ -66,7 +66,7 @@ class UsedFilter:
 
 @attrs.frozen(repr=False)
 class Setup:
-    """What the account has, and what requests are made of.
+    """The resources of the account, of which requests are made.
 
     Attributes:
         recommends: The member and the ARN that GetRecommendations is asked with, if any.

@@ -43,7 +43,7 @@ class _Lane:
 
     @property
     def interrupt(self) -> Failed[BaseException] | None:
-        """What ended the lane, if it was no answer and no error but an interrupt of its thread."""
+        """The interrupt that ended the lane's thread, if one did."""
         outcome = self.outcome
         return outcome if isinstance(outcome, Failed) and not isinstance(outcome.error, Exception) else None
 
