@@ -38,7 +38,7 @@ __all__ = [
 ResultT = TypeVar("ResultT", covariant=True)
 
 Form: TypeAlias = Literal["as given", "integer", "mapping", "filter values", "item ids", "columns", "promotions"]
-"""The way in which the value of an argument is written in a request; :mod:`personalize_rt.operations` has a function for each."""
+"""The form of an argument's value in a request; :mod:`personalize_rt.operations` has a function for each."""
 
 Personal: TypeAlias = Literal["user", "context", "filter-value"]
 """The kinds of values that no message, log, ``repr`` or cassette shows."""
