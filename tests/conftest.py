@@ -25,18 +25,6 @@ from tests.credentials import giver as giver
 from tests.servers import REPLIES, ScriptedServer
 
 
-@pytest.fixture(scope="session", autouse=True)
-def models_are_loaded_once() -> Iterator[None]:
-    """Read the files of botocore once, not again for each of many sessions."""
-    import botocore.loaders
-    import botocore.session
-
-    loader = botocore.loaders.create_loader()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(botocore.session, "create_loader", lambda *_: loader)
-        yield
-
-
 class FakeTime:
     """A clock that stands still unless somebody sleeps by it."""
 
