@@ -60,7 +60,7 @@ def test_a_slow_rate_is_within_one_request(tps: float) -> None:
 
 
 @given(st.floats(0.5, 2_000), st.lists(st.floats(0, 3), min_size=1, max_size=200))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings.default.max_examples)
 def test_no_pauses_of_the_workers_make_more_than_the_rate(tps: float, pauses: list[float]) -> None:
     limiter, now, sent = RateLimiter(tps), 0.0, []
     for pause in pauses:

@@ -155,7 +155,7 @@ def test_a_reader_that_leaves_is_no_error(argument: str) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_is_one_line_and_status_1() -> None:
-    words = [sys.executable, "-m", "personalize_rt", "demo"]
+    words = [sys.executable, "-m", "personalize_rt", "--help"]
     with open("/dev/full", "wb") as full:
         process = subprocess.run(
             words, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False, env=BUFFERED
