@@ -150,7 +150,8 @@ def forked() -> Callable[..., str]:
 
 
 @pytest.fixture
-def background() -> Background:
+def background(monkeypatch: pytest.MonkeyPatch) -> Background:
+    monkeypatch.setattr("personalize_rt.threads._IDLE", 0.2)  # nobody waits 10 s for threads that are kept
     return Background()
 
 
