@@ -27,18 +27,6 @@ from tests.credentials import giver as giver
 from tests.servers import REPLIES, ScriptedServer
 
 
-@pytest.fixture(scope="session", autouse=True)
-def models_are_loaded_once() -> Iterator[None]:
-    """Read the files of botocore once, not again for each of many sessions."""
-    import botocore.loaders
-    import botocore.session
-
-    loader = botocore.loaders.create_loader()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(botocore.session, "create_loader", lambda *_: loader)
-        yield
-
-
 class FakeTime:
     """A clock that stands still unless somebody sleeps by it."""
 
@@ -164,7 +152,8 @@ def forked() -> Callable[..., str]:
 
 
 @pytest.fixture
-def background() -> Background:
+def background(monkeypatch: pytest.MonkeyPatch) -> Background:
+    monkeypatch.setattr("personalize_rt.threads._IDLE", 0.2)  # nobody waits 10 s for threads that are kept
     return Background()
 
 
@@ -302,7 +291,7 @@ def circles() -> Iterator[Callable[[Callable[[], Any]], Counter[str]]]:
     def count(call: Callable[[], Any]) -> Counter[str]:
         for _ in range(_WARM_UP):
             call()
-        gc.collect()
+        gc.freeze()  # what is here already is not looked at again, so that a collection takes no time
         gc.disable()
         gc.set_debug(gc.DEBUG_SAVEALL)
         for _ in range(_CALLS):
@@ -314,5 +303,6 @@ def circles() -> Iterator[Callable[[Callable[[], Any]], Counter[str]]]:
     yield count
     gc.set_debug(0)
     gc.garbage.clear()
-    gc.enable()
     gc.collect()
+    gc.unfreeze()
+    gc.enable()

@@ -88,9 +88,8 @@ def test_the_public_names_load_neither_boto3_nor_an_optional_package() -> None:
     assert loaded.isdisjoint({"boto3", "botocore.client", "botocore.session", "tenacity", "urllib3", *OPTIONAL})
 
 
-@pytest.mark.parametrize("module", CORE)
-def test_the_core_knows_of_botocore_only_its_exceptions(module: str) -> None:
-    loaded = modules_after(f"import personalize_rt.{module}")
+def test_the_core_knows_of_botocore_only_its_exceptions() -> None:
+    loaded = modules_after(f"import {', '.join(f'personalize_rt.{module}' for module in CORE)}")
     of_botocore = {name for name in loaded if name.split(".")[0] == "botocore" and "vendored" not in name}
     assert of_botocore <= {"botocore", "botocore.compat", "botocore.exceptions"}
     assert loaded.isdisjoint({"asyncio", "boto3", "tenacity", "urllib3", *OPTIONAL})

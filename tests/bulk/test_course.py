@@ -151,7 +151,7 @@ plans = st.lists(st.tuples(errors, st.integers(1, 8)), max_size=12).map(
 
 
 @given(plans, st.booleans(), st.booleans(), st.integers(1, 7), choices)
-@settings(max_examples=400)
+@settings(max_examples=4 * settings.default.max_examples)
 def test_what_is_handed_on_and_how_a_run_ends_follow_from_the_outcomes_alone(
     plan: list[str | None], ordered: bool, gaps: bool, concurrency: int, choose: Choices
 ) -> None:
@@ -187,7 +187,7 @@ def test_what_is_handed_on_and_how_a_run_ends_follow_from_the_outcomes_alone(
 
 
 @given(plans, st.booleans(), st.integers(1, 7), st.sampled_from(["close", "interrupt", "halt"]), choices)
-@settings(max_examples=300)
+@settings(max_examples=3 * settings.default.max_examples)
 def test_a_run_that_goes_on_hands_on_each_request_that_is_not_done_and_no_other(
     plan: list[str | None], ordered: bool, concurrency: int, how: str, choose: Choices
 ) -> None:
@@ -220,7 +220,7 @@ def test_a_run_that_goes_on_hands_on_each_request_that_is_not_done_and_no_other(
 
 
 @given(st.integers(0, 60), st.booleans(), st.integers(1, 12), choices)
-@settings(max_examples=200)
+@settings(max_examples=2 * settings.default.max_examples)
 def test_in_an_outage_no_more_are_sent_than_it_takes_to_know_or_were_taken_ahead(
     answered: int, ordered: bool, concurrency: int, choose: Choices
 ) -> None:
@@ -238,7 +238,6 @@ def test_in_an_outage_no_more_are_sent_than_it_takes_to_know_or_were_taken_ahead
 
 
 @given(st.sampled_from([WRONG, REFUSED]), st.booleans(), st.integers(1, 12), choices)
-@settings(max_examples=100)
 def test_of_requests_that_are_all_wrong_no_more_are_sent_than_it_takes_to_know(
     error: str, ordered: bool, concurrency: int, choose: Choices
 ) -> None:

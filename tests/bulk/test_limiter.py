@@ -5,23 +5,22 @@ from __future__ import annotations
 import bisect
 import contextlib
 import multiprocessing
-import os
 import random
 import signal
 import sys
 import threading
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from personalize_rt import PersonalizeRuntime, bulk
+from personalize_rt import bulk
 from personalize_rt.bulk.limiter import RateLimiter, _State
 from personalize_rt.bulk.process_lock import ProcessLock, process_lock
 from personalize_rt.errors import PersonalizeError, ValidationError
+from tests.bulk import in_processes
 from tests.bulk.conftest import requests
 
 
@@ -61,7 +60,7 @@ def test_a_slow_rate_is_within_one_request(tps: float) -> None:
 
 
 @given(st.floats(0.5, 2_000), st.lists(st.floats(0, 3), min_size=1, max_size=200))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings.default.max_examples)
 def test_no_pauses_of_the_workers_make_more_than_the_rate(tps: float, pauses: list[float]) -> None:
     limiter, now, sent = RateLimiter(tps), 0.0, []
     for pause in pauses:
@@ -189,15 +188,10 @@ def test_threads_that_share_it_have_one_rate_together() -> None:
     assert sum(granted) <= 10_000 + 151
 
 
-def _take_in_a_process(limiter: RateLimiter, granted: object) -> None:
-    limiter.throttled(1.0, sent=0.5)
-    granted.put([limiter.decide(1.0 + n / 1_000) for n in range(1_000)].count(0.0))  # type: ignore[attr-defined]
-
-
 def test_processes_that_share_it_have_one_rate_together() -> None:
     context = multiprocessing.get_context("spawn")
     limiter, granted = RateLimiter(100, context=context), context.Queue()
-    process = context.Process(target=_take_in_a_process, args=(limiter, granted))
+    process = context.Process(target=in_processes.take, args=(limiter, granted))
     process.start()
     assert granted.get(timeout=30) == pytest.approx(70, abs=2)
     process.join(30)
@@ -209,19 +203,10 @@ def test_processes_that_share_it_have_one_rate_together() -> None:
 # Processes that are killed.
 
 
-def _die(*_: object) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _die_inside_the_lock(limiter: Any) -> None:
-    limiter._take = _die
-    limiter.decide(1.0)
-
-
 def test_a_process_that_is_killed_inside_the_lock_releases_it() -> None:
     context = multiprocessing.get_context("spawn")
     limiter, answers = RateLimiter(100, context=context), context.Queue()
-    killed = context.Process(target=_die_inside_the_lock, args=(limiter,))
+    killed = context.Process(target=in_processes.die_inside_the_lock, args=(limiter,))
     killed.start()
     killed.join(30)
     assert killed.exitcode == -signal.SIGKILL
@@ -231,25 +216,14 @@ def test_a_process_that_is_killed_inside_the_lock_releases_it() -> None:
     thread.start()
     thread.join(10)
     assert here == [0.0]
-    process = context.Process(target=_take_in_a_process, args=(limiter, answers), daemon=True)
+    process = context.Process(target=in_processes.take, args=(limiter, answers), daemon=True)
     process.start()
     assert answers.get(timeout=30) > 0
     process.join(30)
 
 
-def _build_and_die(path: Path) -> PersonalizeRuntime:
-    """One of the processes is killed inside the lock, as soon as it asks for its turn."""
-    try:
-        path.touch(exist_ok=False)
-    except FileExistsError:
-        pass
-    else:
-        pytest.MonkeyPatch().setattr(RateLimiter, "_take", _die)
-    return PersonalizeRuntime(region_name="eu-west-1", endpoint_url="http://127.0.0.1:9", deadline=5)
-
-
 def test_a_run_ends_when_one_of_its_processes_is_killed_inside_the_lock(tmp_path: Path) -> None:
-    run = bulk.run(partial(_build_and_die, tmp_path / "dies"), requests(range(100)), tps=500, processes=2)
+    run = bulk.run(partial(in_processes.build_and_die, tmp_path / "dies"), requests(range(100)), tps=500, processes=2)
     failures: list[BaseException] = []
 
     def ask() -> None:

@@ -30,6 +30,7 @@ from personalize_rt.errors import (
     ValidationError,
 )
 from personalize_rt.local import LocalPersonalize
+from tests.bulk import in_processes
 from tests.bulk.conftest import ARN, Client, requests, service_error
 
 
@@ -787,15 +788,9 @@ def test_processes_give_the_outcomes_that_threads_give(server: Any, monkeypatch:
     assert server.count == 200
 
 
-def test_a_process_that_dies_ends_the_run(tmp_path: Path) -> None:
+def test_a_process_that_dies_ends_the_run() -> None:
     with pytest.raises(PersonalizeError, match="a process of the run ended by itself, with exit code 3"):
-        list(bulk.run(partial(_dies, str(tmp_path)), requests(range(100)), processes=2))
-
-
-def _dies(path: str) -> PersonalizeRuntime:
-    import os
-
-    os._exit(3)
+        list(bulk.run(in_processes.dies, requests(range(100)), processes=2))
 
 
 def test_outcomes_and_requests_pickle(runtime: PersonalizeRuntime) -> None:

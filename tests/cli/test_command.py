@@ -1,4 +1,4 @@
-"""The command as people start it: a process with a terminal's streams."""
+"""The command as people start it; what is about streams, signals or the interpreter runs in a process of its own."""
 
 from __future__ import annotations
 
@@ -69,18 +69,18 @@ def test_rank_takes_items_from_standard_input(command: Callable[..., Any], shop:
     assert "score" not in rows[2]
 
 
-def test_recommend_and_actions_answer_from_a_data_directory(command: Callable[..., Any], shop: Path) -> None:
-    popular = command("recommend", "--local", str(shop), "--campaign-arn", "popular", "--num-results", "1")
+def test_recommend_and_actions_answer_from_a_data_directory(cli: Callable[..., Any], shop: Path) -> None:
+    popular = cli("recommend", "--local", str(shop), "--campaign-arn", "popular", "--num-results", "1")
     assert (popular.status, popular.err) == (0, "")
     assert "tea" in popular.out
     assert "cake" not in popular.out
-    actions = command("actions", "--local", str(shop), "--campaign-arn", "next", "--user-id", "ann")
+    actions = cli("actions", "--local", str(shop), "--campaign-arn", "next", "--user-id", "ann")
     assert (actions.status, actions.err) == (0, "")
     assert actions.out.index("call") < actions.out.index("mail")
 
 
-def test_the_version_is_the_package_s(command: Callable[..., Any]) -> None:
-    assert command("--version").out == f"personalize-rt {__version__}\n"
+def test_the_version_is_the_package_s(cli: Callable[..., Any]) -> None:
+    assert cli("--version").out == f"personalize-rt {__version__}\n"
 
 
 # It fails in one line
@@ -93,29 +93,29 @@ def test_a_wrong_arn_is_one_line_and_status_2(command: Callable[..., Any]) -> No
     assert outcome.problem.endswith("; a name will do with --local only")
 
 
-def test_missing_credentials_are_one_line_and_status_2(command: Callable[..., Any]) -> None:
-    env = without("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-    outcome = command(*RANK, ARN, "tt1", "--region", "eu-west-1", env=env)
+def test_missing_credentials_are_one_line_and_status_2(cli: Callable[..., Any]) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        del os.environ[name]
+    outcome = cli(*RANK, ARN, "tt1", "--region", "eu-west-1")
     assert outcome.status == 2
     assert "no AWS credentials" in outcome.problem
 
 
-def test_a_missing_region_is_one_line_and_status_2(command: Callable[..., Any]) -> None:
-    outcome = command(*RANK, ARN, "tt1", env=without("AWS_DEFAULT_REGION", "AWS_REGION"))
+def test_a_missing_region_is_one_line_and_status_2(cli: Callable[..., Any]) -> None:
+    outcome = cli(*RANK, ARN, "tt1")
     assert outcome.status == 2
     assert "no AWS region: pass --region" in outcome.problem
 
 
-def test_an_unreachable_endpoint_is_one_line_and_status_1(command: Callable[..., Any], closed_port: int) -> None:
+def test_an_unreachable_endpoint_is_one_line_and_status_1(cli: Callable[..., Any], closed_port: int) -> None:
     url = f"http://127.0.0.1:{closed_port}"
-    outcome = command(*RANK, ARN, "tt1", "--region", "eu-west-1", "--endpoint-url", url, "--attempts", "1")
+    outcome = cli(*RANK, ARN, "tt1", "--region", "eu-west-1", "--endpoint-url", url, "--attempts", "1")
     assert outcome.status == 1
     assert f"no connection to {url}" in outcome.problem
 
 
-def test_501_items_are_one_line_and_status_2(command: Callable[..., Any]) -> None:
-    items = "\n".join(f"tt{n}" for n in range(501))
-    outcome = command(*RANK, ARN, "--region", "eu-west-1", "--items-from", "-", input=items.encode())
+def test_501_items_are_one_line_and_status_2(cli: Callable[..., Any]) -> None:
+    outcome = cli(*RANK, ARN, "--region", "eu-west-1", *(f"tt{n}" for n in range(501)))
     assert outcome.status == 2
     assert "501 items" in outcome.problem
     assert "at most 500" in outcome.problem
@@ -155,7 +155,7 @@ def test_a_reader_that_leaves_is_no_error(argument: str) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_is_one_line_and_status_1() -> None:
-    words = [sys.executable, "-m", "personalize_rt", "demo"]
+    words = [sys.executable, "-m", "personalize_rt", "--help"]
     with open("/dev/full", "wb") as full:
         process = subprocess.run(
             words, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False, env=BUFFERED

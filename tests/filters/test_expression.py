@@ -353,6 +353,8 @@ def test_expressions_are_chained() -> None:
         ("INCLUDE ItemID WHERE Items.A > 2021-01-01", 1, 36, "Unix seconds"),
         ('INCLUDE ItemID WHERE Items.A IN ("x") ORItems.B = 1', 1, 39, "white space after OR"),
         ("INCLUDE ItemID WHERE Items.A = 1;", 1, 33, "semicolon"),
+        ("INCLUDE ItemID WHERE Items.A = 1 ~", 1, 34, "'~' has no meaning"),
+        ("INCLUDE ItemID WHERE Items.A = 1 \u20ac", 1, 34, "U+20AC has no meaning"),
         ("INCLUDE ItemID WHERE Items.A = 1 ADN Items.B = 1", 1, 34, "did you mean AND?"),
         ("INCLUDE ItemID WHERE Items.A = 1 FI CurrentUser.B = 1", 1, 34, "did you mean IF?"),
         ("INCLUDE ItemID WHERE Items.A = 1 OR IF CurrentUser.B = 1", 1, 37, "a condition is missing before IF"),

@@ -278,7 +278,7 @@ def _respelt(text: str, random: Random) -> str:
 
 
 @given(EXPRESSIONS, st.data())
-@settings(max_examples=300)
+@settings(max_examples=3 * settings.default.max_examples)
 def test_a_second_grammar_accepts_and_rejects_the_same(expression: FilterExpression, data: st.DataObject) -> None:
     text = str(expression)
     for _ in range(data.draw(st.integers(1, 3))):
@@ -315,7 +315,7 @@ def _mutated(text: str, data: st.DataObject) -> str:
 
 
 @given(st.text() | st.text(st.sampled_from("INCLUDEXTMWHRVA iteaonsd.()|\"'$<>=!,0123456789*")))
-@settings(max_examples=300)
+@settings(max_examples=3 * settings.default.max_examples)
 def test_rubbish_is_a_syntax_error(text: str) -> None:
     assert is_accepted(text) == is_accepted_by_the_grammar(text)
 
@@ -365,7 +365,7 @@ SECRET = "zqxzqx"
 
 
 @given(EXPRESSIONS, st.data())
-@settings(max_examples=200)
+@settings(max_examples=2 * settings.default.max_examples)
 def test_no_literal_shows_in_an_error(expression: FilterExpression, data: st.DataObject) -> None:
     text = re.sub(r"\"[^\"]*\"|'[^']*'", f'"{SECRET} {SECRET}"', str(expression))
     at = data.draw(st.integers(0, len(text) - 1))

@@ -683,7 +683,7 @@ COMPLETE = {"T1": ["a", "b"], "T2": "c", "N1": [0, 1], "N2": 2, "E": "Watch"}
 
 
 @given(EXPRESSIONS, ROWS, USERS, EVENTS, st.sampled_from([None, *USER_IDS]), st.sampled_from([None, *ITEM_IDS]), VALUES)
-@settings(max_examples=200)
+@settings(max_examples=2 * settings.default.max_examples)
 def test_selector_matches_and_a_naive_evaluator_agree(
     expression: FilterExpression,
     rows: dict[str, dict[str, Any]],

@@ -78,6 +78,17 @@ def test_python_values_are_written_as_the_service_reads_them(value: Any, text: s
     assert encode(value, parameter="P") == text
 
 
+def test_a_tensor_without_dimensions_is_what_it_holds() -> None:
+    class Tensor:
+        ndim = 0
+        dtype = "torch.int64"  # which has no kind
+
+        def item(self) -> int:
+            return 5
+
+    assert encode(Tensor(), parameter="P") == "5"
+
+
 @pytest.mark.parametrize("fraction", [0, 1, 999_999])
 @pytest.mark.parametrize("moment", [datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)])
 def test_a_fraction_of_a_second_is_dropped_towards_the_past(moment: datetime, fraction: int) -> None:

@@ -427,10 +427,10 @@ def test_on_real_ratings_it_beats_popularity_and_co_visits(sample: Any) -> None:
 
 def test_the_file_of_real_ratings_ranks_alike(sample: Any, tmp_path: Path) -> None:
     events, items = sample
-    trained = EnsembleScorer(items=items).fit(events[:6000])
+    trained = EnsembleScorer(items=items).fit(events[:2000])
     trained.save(tmp_path / "scorer")
     loaded = EnsembleScorer.load(tmp_path / "scorer")
-    for event in events[6000:6200]:
+    for event in events[2000:2050]:
         assert trained(event.user_id, list(items)[:300]) == loaded(event.user_id, list(items)[:300])
         trained.update([event])
         loaded.update([event])

@@ -108,7 +108,7 @@ def tampered_bytes(data: bytes, chance: random.Random) -> bytes:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_with_any_bytes_changed_is_refused_or_works(kind: Any, files: dict[Any, bytes], tmp_path: Path) -> None:
     chance, path = random.Random(13), tmp_path / "scorer"
-    for _ in range(400):
+    for _ in range(200):
         path.write_bytes(tampered_bytes(files[kind], chance))
         try:
             scorer = kind.load(path)
@@ -125,7 +125,7 @@ def test_bodies_with_any_bytes_changed_are_refused_or_unpacked(files: dict[Any, 
     assert match is not None
     body = bytearray(zlib.decompress(packed))
     refused = 0
-    for _ in range(2_000):
+    for _ in range(600):
         changed = bytearray(body)
         for _ in range(chance.choice([1, 2, 5])):
             changed[chance.randrange(int(match[1]))] = chance.choice(b'0123456789eE-+.,:[]{}"\\untfN\x00\xffIbdz ')
@@ -133,7 +133,7 @@ def test_bodies_with_any_bytes_changed_are_refused_or_unpacked(files: dict[Any, 
             storage.unpack(forged(bytes(changed), int(match[1])), "Toy")
         except ValidationError:
             refused += 1
-    assert 0 < refused < 2_000
+    assert 0 < refused < 600
 
 
 # Values.
@@ -200,7 +200,7 @@ def tamper(content: Any, columns: dict[str, Any], chance: random.Random) -> Any:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_with_any_values_changed_is_refused_or_works(kind: Any, files: dict[Any, bytes], tmp_path: Path) -> None:
     chance, path, loaded = random.Random(16), tmp_path / "scorer", 0
-    for _ in range(400):
+    for _ in range(150):
         stored = storage.unpack(files[kind], kind.__name__)
         columns = dict(stored.columns)
         storage.save(path, storage.Stored(kind.__name__, tamper(stored.content, columns, chance), columns))
@@ -268,9 +268,10 @@ def test_a_file_does_not_unpack_to_more_than_its_size_allows(announced: bytes, b
 
 @pytest.mark.parametrize("part", [b"[],", b"{},", b"[[]],", b'"ab",', b"1.5,", b'{"":0},'])
 def test_the_json_of_a_file_takes_no_more_than_it_is_bounded_to(part: bytes) -> None:
-    text = b"[[" + part * (1_000_000 // len(part)) + b"0],0]"
+    text = b"[[" + part * (200_000 // len(part)) + b"0],0]"
     assert peak(forged(text, len(text))) < 40 * len(text)
-    assert peak(forged(part * 10_000_000, 10_000_000 * len(part))) < 10_000_000  # 8 MB is the bound
+    much = part * (9_000_000 // len(part))
+    assert peak(forged(much, len(much))) < 10_000_000  # 8 MB is the bound
 
 
 def test_a_file_full_of_repetitions_is_packed_so_that_it_can_be_read_again() -> None:
