@@ -539,9 +539,7 @@ async def test_many_calls_wait_for_no_connection_and_leave_as_many_as_the_pool_h
     async with raw, ours(endpoint_url=raw.url, deadline=None, retry={"attempts": 1}, config=config) as mine:
         await mine.connect()
         async with asyncio.TaskGroup() as group:
-            calls = [
-                group.create_task(mine.get_recommendations(campaign_arn=ARN, user_id=f"u{n}")) for n in range(200)
-            ]
+            calls = [group.create_task(mine.get_recommendations(campaign_arn=ARN, user_id=f"u{n}")) for n in range(200)]
         assert [call.result().item_ids[0] for call in calls] == [f"u{n}" for n in range(200)]
         assert raw.connections == 200
         while raw.open > 20:
