@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from personalize_rt.transport.attempt import Attempt
 from personalize_rt.transport.connections import Connection, Connections
-from personalize_rt.transport.http_answer import Answer, BrokenOffError, Reading, answer_in_one_piece
+from personalize_rt.transport.http_answer import Answer, BrokenOffError, Counted, Reading, counted
 from personalize_rt.transport.untyped import untyped
 
 __all__ = ["Sender", "Settings", "left_by"]
@@ -66,6 +66,7 @@ class Sender:
     def __init__(self, session: Any) -> None:
         self._session = session
         self._connections: dict[str, Connections] = {}  # by scheme, host and port
+        self._known: dict[str, Connections] = {}  # the same by URL
         timeout = session._timeout
         self._connect_timeout: float | None = getattr(timeout, "connect_timeout", timeout)
         self._read_timeout: float | None = getattr(timeout, "read_timeout", timeout)
@@ -77,11 +78,14 @@ class Sender:
 
     def connections(self, url: str) -> Connections:
         """The connections to the host of a URL. Loads certificates, when it is asked for the first time."""
-        place = url[: url.find("/", 8)] if url.find("/", 8) > 0 else url
-        known = self._connections.get(place)
+        known = self._known.get(url)
         if known is None:
-            made = Connections(self._pool(url), self._connect_timeout, self._size)
-            known = self._connections.setdefault(place, made)
+            place = url.split("/", 3)[:3]
+            known = self._connections.get("/".join(place))
+            if known is None:
+                made = Connections(self._pool(url), self._connect_timeout, self._size)
+                known = self._connections.setdefault("/".join(place), made)
+            self._known[url] = known
         return known
 
     def exchange(self, url: str, message: bytes, attempt: Attempt) -> Answer:
@@ -158,6 +162,7 @@ class Sender:
 
     def close(self) -> None:
         """Close all idle connections."""
+        self._known.clear()
         while self._connections:
             self._connections.popitem()[1].close()
 
@@ -199,21 +204,27 @@ def _roundtrip(connection: Connection, message: bytes, attempt: Attempt, timeout
         BrokenOffError: The answer will never be whole, or is not HTTP.
         _UnsentError: The connection, which is not new, broke before a byte was sent.
     """
-    sock = connection.sock
     receive = _receive_by_itself if connection.poll is None else _receive
-    reading, sent = Reading(), False
+    reading: Reading | Counted | None = None
+    sent = False
     try:
         _send(connection, message, attempt, timeout, is_new)
         sent = True
         data = receive(connection, attempt, timeout)
-        answer = answer_in_one_piece(data) or _fed(reading, data, attempt)
+        usual = counted(data)
+        if isinstance(usual, Answer):
+            return usual
+        reading = usual or Reading()
+        answer = None if usual else _fed(reading, data, attempt)
         while answer is None:
-            answer = _fed(reading, receive(connection, attempt, timeout), attempt)
+            data = receive(connection, attempt, timeout)
+            answer = reading.feed(data) if usual else _fed(reading, data, attempt)
         return answer
     except OSError as error:
         late = isinstance(error, TimeoutError)
         # Of a request that was sent whole, all that came in time has been read.
-        refusal = None if sent and late else reading.refusal(left_by(sock), ended=not late)
+        reading = reading or Reading()
+        refusal = None if sent and late else reading.refusal(left_by(connection.sock), ended=not late)
         if refusal is None:
             raise
         return refusal
@@ -256,7 +267,7 @@ def _receive_by_itself(connection: Connection, attempt: Attempt, timeout: float 
     return data
 
 
-def _fed(reading: Reading, data: bytes, attempt: Attempt) -> Answer | None:
+def _fed(reading: Reading | Counted, data: bytes, attempt: Attempt) -> Answer | None:
     """Read what came, in pieces that take a millisecond at the most, and look at the clock between them."""
     if len(data) <= _PIECE:
         return reading.feed(data)

@@ -19,7 +19,6 @@ import enum
 import logging
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 from personalize_rt.operations import OPERATIONS
@@ -156,14 +155,17 @@ class Watching:
 
     def verdict(self) -> Verdict:
         """The way of a call that is made now, and the reason."""
-        with suppress(Exception):  # something of botocore is gone
-            if self._is_unchanged():
-                return self._verdict
+        try:
+            is_unchanged: object = self._is_unchanged()
+        except Exception:  # something of botocore is gone
+            is_unchanged = False
+        if is_unchanged:
+            return self._verdict
         try:
             # The comparison first: what changes while the look is taken is noticed by the next call.
-            is_unchanged = self._comparison()
+            comparison = self._comparison()
             self._verdict = self._judged()
-            self._is_unchanged = is_unchanged
+            self._is_unchanged = comparison
         except Exception as error:
             self._verdict = unknown(error)
             self._is_unchanged = bool

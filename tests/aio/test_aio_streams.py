@@ -12,7 +12,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
 from botocore.config import Config
 
 from personalize_rt import (

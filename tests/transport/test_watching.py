@@ -8,6 +8,8 @@ import pkgutil
 import socket
 import subprocess
 import sys
+import time
+import timeit
 from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
@@ -395,12 +397,12 @@ ONLY_IN_SOME = {
 }
 
 
-def test_deciding_that_nobody_watches_costs_less_than_a_hundredth_of_a_call(built: Any) -> None:
-    """2 µs are promised; what is measured here is how it compares with 100 calls of an empty function."""
-    import timeit
-
+def test_deciding_that_nobody_watches_costs_no_more_than_a_hundred_calls_of_an_empty_function(built: Any) -> None:
+    """Which are about 2 µs."""
     runtime = built()
     assert way(runtime) == "direct"
     verdict = runtime._transport._ways._watching.verdict
-    empty = min(timeit.repeat(lambda: None, number=10_000, repeat=9))
-    assert min(timeit.repeat(verdict, number=10_000, repeat=9)) < 100 * empty
+    empty, asked = (
+        min(timeit.repeat(work, timer=time.process_time, number=10_000, repeat=15)) for work in (lambda: None, verdict)
+    )
+    assert asked < 100 * empty
