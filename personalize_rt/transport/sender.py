@@ -57,23 +57,23 @@ class Sender:
     """Sends to hosts over connections that are kept. May be used by many threads at once.
 
     Args:
-        session: botocore's ``URLLib3Session``, whose settings are used. Nothing is sent through it.
+        client: A client of botocore, whose settings are used. Nothing is sent through it.
 
     Raises:
         AttributeError: botocore is not as it is known here.
     """
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, client: Any) -> None:
+        session, config = client._endpoint.http_session, client.meta.config
         self._session = session
         self._connections: dict[str, Connections] = {}  # by scheme, host and port
         self._known: dict[str, Connections] = {}  # the same by URL
-        timeout = session._timeout
-        self._connect_timeout: float | None = getattr(timeout, "connect_timeout", timeout)
-        self._read_timeout: float | None = getattr(timeout, "read_timeout", timeout)
+        self._connect_timeout: float | None = config.connect_timeout
+        self._read_timeout: float | None = config.read_timeout
         # What is raised is what botocore's session would raise.
         self._errors = untyped("botocore.exceptions")
         self._urllib3 = untyped("urllib3.exceptions")
-        self._size: int = session._max_pool_connections
+        self._size: int = config.max_pool_connections
         _ = session._manager.connection_from_url, session._setup_ssl_cert, session._verify
 
     def connections(self, url: str) -> Connections:
@@ -148,15 +148,15 @@ class Sender:
         Raises:
             OSError: A file with certificates cannot be read.
         """
-        session, pool = self._session, self._pool(url)
+        pool = self._pool(url)
         return Settings(
             url=url,
             host=pool.host.strip("[]"),
             port=pool.port or (443 if pool.scheme == "https" else 80),
-            tls=_tls_context(pool, session) if pool.scheme == "https" else None,
+            tls=_tls_context(pool) if pool.scheme == "https" else None,
             connect_timeout=self._connect_timeout,
             read_timeout=self._read_timeout,
-            socket_options=session._socket_options or (),
+            socket_options=pool.conn_kw.get("socket_options") or (),
             pool_size=self._size,
         )
 
@@ -289,9 +289,9 @@ def left_by(sock: Any) -> bytes:
     return b"".join(parts)
 
 
-def _tls_context(pool: Any, session: Any) -> ssl.SSLContext:
-    """What urllib3 would make of a pool's settings when it connects."""
-    context: ssl.SSLContext = session._get_ssl_context()
+def _tls_context(pool: Any) -> ssl.SSLContext:
+    """The context of a pool, set up as urllib3 does when it connects."""
+    context: ssl.SSLContext = pool.conn_kw["ssl_context"]
     if pool.cert_reqs == "CERT_NONE":
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -300,7 +300,7 @@ def _tls_context(pool: Any, session: Any) -> ssl.SSLContext:
         context.check_hostname = True
     if pool.ca_certs or pool.ca_cert_dir:
         context.load_verify_locations(pool.ca_certs, pool.ca_cert_dir)
-    if session._cert_file:
-        context.load_cert_chain(session._cert_file, session._key_file)
+    if pool.cert_file:
+        context.load_cert_chain(pool.cert_file, pool.key_file)
     context.set_alpn_protocols(["http/1.1"])
     return context

@@ -64,7 +64,7 @@ class Ways:
             return
         try:
             watching = Watching(client, forced)
-            self._sender = Sender(client._endpoint.http_session)
+            self._sender = Sender(client)
             self._double = through(client, self._sender, self.workers)
             self.direct = Direct(client, self._double)
             if self._url.startswith("https:") and watching.verdict().way is not Way.PLAIN:
