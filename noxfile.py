@@ -212,7 +212,8 @@ def aio(session: nox.Session) -> None:
     pytest(session, NOTHING_SKIPPED, *need_it, cwd=elsewhere)
     if not session.posargs:
         pytest(session, "tests/transport", "tests/test_client.py", cwd=elsewhere)
-        pytest(session, "--without-fast-path", "tests/aio", cwd=elsewhere)
+        for way in ("through", "plain"):
+            pytest(session, f"--send={way}", "tests/aio", cwd=elsewhere)
         with session.chdir(elsewhere):
             session.run("python", "-m", "benchmarks.soak", "--seconds", "60")
             session.run("python", "-m", "benchmarks.aio", "--at-most", "0.45")
@@ -232,8 +233,8 @@ def wheel(session: nox.Session) -> None:
     shutil.rmtree(copy)
     with session.chdir(elsewhere):
         session.run("personalize-rt", "demo")
-    # The README's command has run them with the fast path, whose results must be no others.
-    pytest(session, "--without-fast-path", cwd=elsewhere)
+    # The README's command has run them on the direct way, whose results must be no others.
+    pytest(session, "--send=plain", cwd=elsewhere)
 
 
 @nox.session(python=OLDEST_PYTHON)

@@ -141,6 +141,8 @@ def page(report: Report) -> str:
         f"credentials: {_source(diagnosis.credentials)}",
         f"endpoint: {diagnosis.endpoint or 'none'}",
     ]
+    if diagnosis.way is not None:
+        lines.append(f"requests: sent {diagnosis.way} ({diagnosis.way_reason})")
     if diagnosis.reachability is not None:
         lines.append(f"reachable: {_reached(diagnosis.reachability)}")
     return "".join(f"{line}\n" for line in [*lines, *(f"problem: {problem}" for problem in report.problems)])

@@ -35,6 +35,7 @@ class Doors(ABC):
         self._region_name = region_name
         self._faults = Faults(clock=self.time, resolve=self._arn_of)
         self._skipped = 0.0
+        self._clients: Any = None
 
     @abstractmethod
     def handle(self, request: HttpRequest, /) -> HttpResponse:
@@ -101,14 +102,17 @@ class Doors(ABC):
         return self._session().create_client(config=client_config(config))
 
     def _session(self) -> Any:
-        from personalize_rt.transport.in_process import InProcessSession
+        """What in-process clients come from; made once, since botocore reads its data files for each session."""
+        if self._clients is None:
+            from personalize_rt.transport.in_process import InProcessSession
 
-        def respond(
-            method: str, path: str, headers: Mapping[str, str], body: bytes
-        ) -> tuple[int, Mapping[str, str], bytes]:
-            return self._respond(HttpRequest(method, path, headers, body))
+            def respond(
+                method: str, path: str, headers: Mapping[str, str], body: bytes
+            ) -> tuple[int, Mapping[str, str], bytes]:
+                return self._respond(HttpRequest(method, path, headers, body))
 
-        return InProcessSession(respond, region_name=self._region_name)
+            self._clients = InProcessSession(respond, region_name=self._region_name)
+        return self._clients
 
     def runtime(self, **options: Any) -> PersonalizeRuntime:
         """Make a :class:`~personalize_rt.PersonalizeRuntime` that this service answers, without a socket.

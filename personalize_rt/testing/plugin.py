@@ -1,7 +1,8 @@
 """pytest fixtures with the embedded Personalize, available once this package is installed.
 
-``local_personalize``, ``personalize_client``, ``personalize_runtime``, ``personalize_endpoint``, ``personalize_data``,
-``personalize_cassette`` and ``personalize_cassette_options``; see the docstrings, or ``pytest --fixtures``.
+``local_personalize``, ``personalize_client``, ``personalize_runtime``, ``personalize_async_runtime``,
+``personalize_endpoint``, ``personalize_data``, ``personalize_cassette`` and ``personalize_cassette_options``; see the
+docstrings, or ``pytest --fixtures``.
 
 Every run of pytest loads this module, even if it does not need Personalize. So it imports only pytest at first, and
 everything else when a fixture is used.
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from personalize_rt.aio import AsyncPersonalizeRuntime
     from personalize_rt.client import PersonalizeRuntime
     from personalize_rt.local import LocalPersonalize
     from personalize_rt.testing.record import Cassette, Recorder
@@ -77,13 +79,15 @@ def personalize_client(local_personalize: LocalPersonalize) -> Generator[Any, No
 
 
 @pytest.fixture
-def personalize_runtime(local_personalize: LocalPersonalize, personalize_client: Any) -> PersonalizeRuntime:
+def personalize_runtime(local_personalize: LocalPersonalize) -> PersonalizeRuntime:
     """A ``PersonalizeRuntime`` that the embedded Personalize answers. It retries as usual, but without waiting."""
-    from personalize_rt.client import PersonalizeRuntime
-    from personalize_rt.resilience.retry import RetryPolicy
+    return local_personalize.runtime()
 
-    retry = RetryPolicy(clock=local_personalize.time, sleep=local_personalize.skip)
-    return PersonalizeRuntime(client=personalize_client, retry=retry)
+
+@pytest.fixture
+def personalize_async_runtime(local_personalize: LocalPersonalize) -> AsyncPersonalizeRuntime:
+    """An ``AsyncPersonalizeRuntime`` that the embedded Personalize answers; for tests that are coroutine functions."""
+    return local_personalize.async_runtime()
 
 
 @pytest.fixture(scope="session")

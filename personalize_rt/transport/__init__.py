@@ -19,16 +19,18 @@ beyond botocore's documented interface:
   instance metadata service.
 * The ``data_loader`` of a session reads its files with its ``file_loader``, whose ``_load_file`` parses one.
 
-The fast path (:mod:`personalize_rt.transport.fast`) also stands on ``client._serializer``,
-``client._user_agent_creator`` and ``client._endpoint.http_session``, on the ``before-parse`` event with its
-``customized_response_dict``, and on the pools of ``URLLib3Session``; each part of it is left out where botocore no
-longer has what it stands on.
+Requests of a client that we build take one of three ways (:mod:`personalize_rt.transport.ways`). What they stand on
+beside that is looked at in each call, or when the client is built; where it is not as expected, botocore alone sends.
+ADR 0001 counts the names.
 
 * ``clients``: building clients, and looking at those of callers; ``in_process``: a client that needs no network.
 * ``credentials``: fetching credentials beside the calls; ``metadata``: the metadata service of an instance.
-* ``sending``: one request through a client; ``failures``: what botocore raises, in our terms, with
-  ``credential_failures``, ``tls`` and ``codes``.
-* ``fast``, ``sender``, ``connections``, ``http_answer``, ``attempt``: the fast path.
+* ``sending``, ``asynchronous``: one request, for threads and for event loops; ``replies``: what an answer holds.
+* ``watching``, ``own``: who is watching; ``ways``: the choice; ``direct``, ``plan``, ``rehearsal``, ``through``,
+  ``workers``: the ways themselves.
+* ``sender``, ``connections``, ``streams``, ``http_answer``, ``attempt``: bytes over sockets.
+* ``aio_clients``: what a caller hands in of aiobotocore.
+* ``failures``: what botocore raises, in our terms, with ``credential_failures``, ``tls`` and ``codes``.
 
 ``tests/transport/test_botocore_contract.py`` fails when one of these changes.
 """

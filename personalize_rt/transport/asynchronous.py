@@ -387,7 +387,7 @@ class _OfBotocore:
         return reply
 
     async def _credentials(self, attempt: Attempt) -> Any:
-        """Frozen credentials, fetched beside the loop where need be; ``None`` for a client that signs nothing."""
+        """Frozen credentials, fetched beside the loop if need be; ``None`` for a client that signs nothing."""
         credentials = credentials_of(self.client)
         at_hand = getattr(credentials, "at_hand", None)
         if at_hand is None:  # botocore's own

@@ -5,6 +5,7 @@ Nothing here holds a secret: of credentials only where they come from, of an end
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -60,6 +61,9 @@ class Diagnosis:
             there, so that they may turn out to be expired.
         endpoint: Where requests go, without user name and password; ``None`` when no client can be built.
         reachability: Whether somebody answers there; ``None`` without an endpoint.
+        way: The way that requests take here: ``"direct"``, ``"through"`` botocore because somebody watches, or
+            ``"plain"`` because somebody stands in for the network; ``None`` without an endpoint.
+        way_reason: The reason for that way.
         problems: What is wrong with the settings, for a person.
     """
 
@@ -68,6 +72,8 @@ class Diagnosis:
     credentials: str | None
     endpoint: str | None
     reachability: Reachability | None
+    way: Literal["direct", "through", "plain"] | None
+    way_reason: str | None
     problems: tuple[str, ...]
 
 
@@ -90,11 +96,19 @@ def diagnose(*, region_name: str | None = None, endpoint_url: str | None = None,
             problems.append("no AWS credentials")
     except Exception as error:
         problems.append(_problem(error))
+    if _traces_aiobotocore():
+        problems.append(
+            "aiobotocore is patched, for tracing maybe, and AsyncPersonalizeRuntime() does not use it: patch botocore "
+            "too, or give a session of aiobotocore"
+        )
     transport = Transport(region_name=region, session=None, endpoint_url=endpoint_url, config=_unsigned(timeout))
+    endpoint: str | None = None
+    way: Any = None
+    reason: str | None = None
     try:
-        endpoint: str | None = transport.client().meta.endpoint_url
+        way, reason = transport.way()
+        endpoint = str(transport.client().meta.endpoint_url)
     except ConfigurationError as error:
-        endpoint = None
         if error.message not in problems:
             problems.append(error.message)
     return Diagnosis(
@@ -103,8 +117,23 @@ def diagnose(*, region_name: str | None = None, endpoint_url: str | None = None,
         credentials=credentials,
         endpoint=None if endpoint is None else without_logins(endpoint),
         reachability=None if endpoint is None else _in_time(transport, timeout),
+        way=way,
+        way_reason=reason,
         problems=tuple(problems),
     )
+
+
+def _traces_aiobotocore() -> bool:
+    """Tell whether somebody replaced the call of aiobotocore's clients, and left that of botocore's alone."""
+    from personalize_rt.transport.own import is_own_function
+
+    theirs: Any = sys.modules.get("aiobotocore.client")
+    if theirs is None:
+        return False
+    name, botocore = "_make_api_call", untyped("botocore.client")
+    return not is_own_function(
+        vars(theirs.AioBaseClient)[name], f"AioBaseClient.{name}", "aiobotocore.client"
+    ) and is_own_function(vars(botocore.BaseClient)[name], f"BaseClient.{name}", "botocore.client")
 
 
 def _unsigned(timeout: float) -> Any:

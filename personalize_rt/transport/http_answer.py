@@ -9,9 +9,10 @@ from urllib.parse import SplitResult, urlsplit
 __all__ = [
     "Answer",
     "BrokenOffError",
+    "Counted",
     "Reading",
-    "answer_in_one_piece",
     "content_length",
+    "counted",
     "host_header",
     "request_message",
     "request_start",
@@ -84,10 +85,37 @@ class Answer(NamedTuple):
     reusable: bool
 
 
-def answer_in_one_piece(data: bytes) -> Answer | None:
-    """The answer that some bytes are, if they are all of one of the usual form; else ``None``, and nothing is said.
+class Counted:
+    """An answer under way in the usual form, status 200 and a counted body, which costs less to read so.
 
-    That form is status 200 with a counted body, which costs less to read so than by :class:`Reading`.
+    Made by :func:`counted`.
+    """
+
+    __slots__ = ("_body", "_headers", "_length", "_missing")
+
+    def __init__(self, headers: dict[str, str], length: int) -> None:
+        self._headers = headers
+        self._length = self._missing = length
+        self._body: list[bytes] = []
+
+    def feed(self, data: bytes) -> Answer | None:
+        """Take what came, as :meth:`Reading.feed` does; a piece of any size costs nothing to speak of."""
+        self._body.append(data)
+        self._missing -= len(data)
+        if self._missing > 0 and data:
+            return None
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        return Answer(200, self._headers, body[: self._length], self._missing == 0)
+
+    def refusal(self, data: bytes = b"", *, ended: bool = True) -> None:
+        """``None``: it says yes, as :meth:`Reading.refusal` tells."""
+
+
+def counted(data: bytes) -> Answer | Counted | None:
+    """The answer that some bytes are, or how to read one that begins with them.
+
+    Returns:
+        ``None`` when the head is not whole, or not of the usual form; nothing is said by that.
     """
     end = data.find(b"\r\n\r\n")
     if not (data.startswith(b"HTTP/1.1 200 ") and 0 <= end <= _SHORT_HEAD):
@@ -97,9 +125,14 @@ def answer_in_one_piece(data: bytes) -> Answer | None:
     for line in lines[1:]:
         name, _, value = line.partition(":")
         headers[name.strip().lower()] = value.strip()
+    if len(headers) < len(lines) - 1 or "transfer-encoding" in headers or "connection" in headers:
+        return None
     length = content_length(headers.get("content-length", ""))
-    unusual = len(headers) < len(lines) - 1 or "transfer-encoding" in headers or "connection" in headers
-    return None if unusual or length != len(data) - end - 4 else Answer(200, headers, data[end + 4 :], True)
+    if length is None or length > BODY_LIMIT:
+        return None
+    reading, body = Counted(headers, length), data[end + 4 :]
+    # Without any of its body, what came is no end.
+    return (reading.feed(body) if body or not length else None) or reading
 
 
 _SHORT_HEAD = 4096

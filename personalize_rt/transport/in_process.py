@@ -57,22 +57,22 @@ class InProcessSession:
     def __init__(self, respond: Respond, *, region_name: str = "eu-west-1") -> None:
         self._respond = respond
         self._region_name = region_name
-
-    def create_client(
-        self, service: str = SERVICE, *, region_name: str | None = None, endpoint_url: Any = None, config: Any = None
-    ) -> Any:
-        """A client that is answered in process."""
         # No profile and no file, whatever the environment names: nothing of the machine matters here.
         nowhere = (None, None, os.devnull, None)
-        session = untyped("botocore.session").Session(
+        self._botocore = untyped("botocore.session").Session(
             session_vars={
                 "profile": (None, None, None, None),
                 "config_file": nowhere,
                 "credentials_file": nowhere,
             }
         )
+
+    def create_client(
+        self, service: str = SERVICE, *, region_name: str | None = None, endpoint_url: Any = None, config: Any = None
+    ) -> Any:
+        """A client that is answered in process."""
         region_name = region_name or self._region_name
-        client = session.create_client(
+        client = self._botocore.create_client(
             service,
             region_name=region_name,
             endpoint_url=endpoint_url or f"https://{service}.{region_name}.amazonaws.com",

@@ -56,7 +56,8 @@ class Plan:
 
     def __init__(self, client: Any, credentials: Any) -> None:
         request = prepared_request(client, GET_RECOMMENDATIONS.method, _REHEARSED)
-        self._key = b"", b""  # of a day
+        self._key = b"", b"", b""  # a day, its scope and its key
+        self._moment = -1, b"", b""  # a second, and what is the same in its requests
         self._secret: str = "" if credentials is None else credentials.secret_key
         parts = urlsplit(request.url)
         path, rehearsed = parts.path.encode("ascii"), GET_RECOMMENDATIONS.path.encode()
@@ -125,18 +126,18 @@ class Plan:
         target, signed_target = self._target(path)
         values: dict[bytes, bytes] = {_INVOCATION: str(uuid.uuid4()).encode(), _LENGTH: b"%d" % len(body)}
         if self._signs:
-            stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now)).encode()
+            second = int(time.time() if now is None else now)
+            known, stamp, start = self._moment
+            if known != second:
+                stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second)).encode()
+                parts = ALGORITHM, self._key_id, self._scope(stamp), self._signed
+                start = b"%b Credential=%b/%b, SignedHeaders=%b, Signature=" % parts
+                self._moment = second, stamp, start
             values[_DATE] = stamp
-            values[_AUTHORIZED] = b"%b Credential=%b/%b, SignedHeaders=%b, Signature=%b" % (
-                ALGORITHM,
-                self._key_id,
-                self._scope(stamp),
-                self._signed,
-                self._signature(stamp, signed_target, body),
-            )
+            values[_AUTHORIZED] = start + self._signature(stamp, signed_target, body)
         if self._traced:
             values[_TRACE] = b"%b: %b\r\n" % (self._trace_name, _trace_id())
-        return b"%b%b" % (self._head % (target, *(values[name] for name in self._slots)), body)
+        return b"%b%b" % (self._head % (target, *[values[name] for name in self._slots]), body)
 
     def _target(self, path: str) -> tuple[bytes, bytes]:
         known = self._targets.get(path)
@@ -154,12 +155,12 @@ class Plan:
         return b"%b/%b/%b/aws4_request" % (stamp[:8], self._region.encode(), self._service.encode())
 
     def _signature(self, stamp: bytes, target: bytes, body: bytes) -> bytes:
-        day, key = self._key
+        day, scope, key = self._key
         if day != stamp[:8]:
-            day = stamp[:8]
+            day, scope = stamp[:8], self._scope(stamp)
             key = signing_key(self._secret, day.decode(), self._region, self._service, "aws4_request")
-            self._key = day, key
-        return signature(key, stamp, self._scope(stamp), self._canonical % (target, stamp, digest(body)))
+            self._key = day, scope, key
+        return signature(key, stamp, scope, self._canonical % (target, stamp, digest(body)))
 
 
 def _trace_id() -> bytes:

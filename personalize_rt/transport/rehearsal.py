@@ -77,13 +77,14 @@ class _Session:
 
 def response_of(url: str, status: int, headers: Mapping[str, str], body: bytes) -> Any:
     """The ``AWSResponse`` of an answer whose body was read already."""
-    response = untyped("botocore.awsrequest").AWSResponse(url, status, dict(headers), _Raw())
-    response._content = body
-    return response
+    return untyped("botocore.awsrequest").AWSResponse(url, status, dict(headers), _Raw(body))
 
 
 class _Raw:
-    """The rest of a body that was read already: nothing."""
+    """A body that was read already, as botocore reads it from urllib3."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
 
     def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
-        return iter(())
+        return iter((self._body,))

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from personalize_rt.transport.attempt import Attempt
 from personalize_rt.transport.connections import Connection, Connections
-from personalize_rt.transport.http_answer import Answer, BrokenOffError, Reading, answer_in_one_piece
+from personalize_rt.transport.http_answer import Answer, BrokenOffError, Counted, Reading, counted
 from personalize_rt.transport.untyped import untyped
 
 __all__ = ["Sender", "Settings", "left_by"]
@@ -57,31 +57,35 @@ class Sender:
     """Sends to hosts over connections that are kept. May be used by many threads at once.
 
     Args:
-        session: botocore's ``URLLib3Session``, whose settings are used. Nothing is sent through it.
+        client: A client of botocore, whose settings are used. Nothing is sent through it.
 
     Raises:
         AttributeError: botocore is not as it is known here.
     """
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, client: Any) -> None:
+        session, config = client._endpoint.http_session, client.meta.config
         self._session = session
         self._connections: dict[str, Connections] = {}  # by scheme, host and port
-        timeout = session._timeout
-        self._connect_timeout: float | None = getattr(timeout, "connect_timeout", timeout)
-        self._read_timeout: float | None = getattr(timeout, "read_timeout", timeout)
+        self._known: dict[str, Connections] = {}  # the same by URL
+        self._connect_timeout: float | None = config.connect_timeout
+        self._read_timeout: float | None = config.read_timeout
         # What is raised is what botocore's session would raise.
         self._errors = untyped("botocore.exceptions")
         self._urllib3 = untyped("urllib3.exceptions")
-        self._size: int = session._max_pool_connections
+        self._size: int = config.max_pool_connections
         _ = session._manager.connection_from_url, session._setup_ssl_cert, session._verify
 
     def connections(self, url: str) -> Connections:
         """The connections to the host of a URL. Loads certificates, when it is asked for the first time."""
-        place = url[: url.find("/", 8)] if url.find("/", 8) > 0 else url
-        known = self._connections.get(place)
+        known = self._known.get(url)
         if known is None:
-            made = Connections(self._pool(url), self._connect_timeout, self._size)
-            known = self._connections.setdefault(place, made)
+            place = url.split("/", 3)[:3]
+            known = self._connections.get("/".join(place))
+            if known is None:
+                made = Connections(self._pool(url), self._connect_timeout, self._size)
+                known = self._connections.setdefault("/".join(place), made)
+            self._known[url] = known
         return known
 
     def exchange(self, url: str, message: bytes, attempt: Attempt) -> Answer:
@@ -144,20 +148,21 @@ class Sender:
         Raises:
             OSError: A file with certificates cannot be read.
         """
-        session, pool = self._session, self._pool(url)
+        pool = self._pool(url)
         return Settings(
             url=url,
             host=pool.host.strip("[]"),
             port=pool.port or (443 if pool.scheme == "https" else 80),
-            tls=_tls_context(pool, session) if pool.scheme == "https" else None,
+            tls=_tls_context(pool) if pool.scheme == "https" else None,
             connect_timeout=self._connect_timeout,
             read_timeout=self._read_timeout,
-            socket_options=session._socket_options or (),
+            socket_options=pool.conn_kw.get("socket_options") or (),
             pool_size=self._size,
         )
 
     def close(self) -> None:
         """Close all idle connections."""
+        self._known.clear()
         while self._connections:
             self._connections.popitem()[1].close()
 
@@ -199,21 +204,27 @@ def _roundtrip(connection: Connection, message: bytes, attempt: Attempt, timeout
         BrokenOffError: The answer will never be whole, or is not HTTP.
         _UnsentError: The connection, which is not new, broke before a byte was sent.
     """
-    sock = connection.sock
     receive = _receive_by_itself if connection.poll is None else _receive
-    reading, sent = Reading(), False
+    reading: Reading | Counted | None = None
+    sent = False
     try:
         _send(connection, message, attempt, timeout, is_new)
         sent = True
         data = receive(connection, attempt, timeout)
-        answer = answer_in_one_piece(data) or _fed(reading, data, attempt)
+        usual = counted(data)
+        if isinstance(usual, Answer):
+            return usual
+        reading = usual or Reading()
+        answer = None if usual else _fed(reading, data, attempt)
         while answer is None:
-            answer = _fed(reading, receive(connection, attempt, timeout), attempt)
+            data = receive(connection, attempt, timeout)
+            answer = reading.feed(data) if usual else _fed(reading, data, attempt)
         return answer
     except OSError as error:
         late = isinstance(error, TimeoutError)
         # Of a request that was sent whole, all that came in time has been read.
-        refusal = None if sent and late else reading.refusal(left_by(sock), ended=not late)
+        reading = reading or Reading()
+        refusal = None if sent and late else reading.refusal(left_by(connection.sock), ended=not late)
         if refusal is None:
             raise
         return refusal
@@ -256,7 +267,7 @@ def _receive_by_itself(connection: Connection, attempt: Attempt, timeout: float 
     return data
 
 
-def _fed(reading: Reading, data: bytes, attempt: Attempt) -> Answer | None:
+def _fed(reading: Reading | Counted, data: bytes, attempt: Attempt) -> Answer | None:
     """Read what came, in pieces that take a millisecond at the most, and look at the clock between them."""
     if len(data) <= _PIECE:
         return reading.feed(data)
@@ -278,9 +289,9 @@ def left_by(sock: Any) -> bytes:
     return b"".join(parts)
 
 
-def _tls_context(pool: Any, session: Any) -> ssl.SSLContext:
-    """What urllib3 would make of a pool's settings when it connects."""
-    context: ssl.SSLContext = session._get_ssl_context()
+def _tls_context(pool: Any) -> ssl.SSLContext:
+    """The context of a pool, set up as urllib3 does when it connects."""
+    context: ssl.SSLContext = pool.conn_kw["ssl_context"]
     if pool.cert_reqs == "CERT_NONE":
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -289,7 +300,7 @@ def _tls_context(pool: Any, session: Any) -> ssl.SSLContext:
         context.check_hostname = True
     if pool.ca_certs or pool.ca_cert_dir:
         context.load_verify_locations(pool.ca_certs, pool.ca_cert_dir)
-    if session._cert_file:
-        context.load_cert_chain(session._cert_file, session._key_file)
+    if pool.cert_file:
+        context.load_cert_chain(pool.cert_file, pool.key_file)
     context.set_alpn_protocols(["http/1.1"])
     return context

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from personalize_rt.transport.http_answer import Answer, BrokenOffError, Reading, answer_in_one_piece
+from personalize_rt.transport.http_answer import Answer, BrokenOffError, Counted, Reading, counted
 from personalize_rt.transport.sender import Settings, left_by
 from personalize_rt.transport.untyped import untyped
 
@@ -154,7 +154,7 @@ class _Connection(asyncio.Protocol):
         self._sock = sock
         self._is_secure = is_secure
         self._transport: Any = None
-        self._reading: Reading | None = None
+        self._reading: Reading | Counted | None = None
         self._whole: asyncio.Future[Answer] | None = None
         self._unread: deque[bytes] = deque()
         self._end: Callable[[], None] | None = None
@@ -217,14 +217,18 @@ class _Connection(asyncio.Protocol):
         if self._asked and not self._waiting:
             self.abort()  # nobody asked: the next answer could not be told from this
             return
-        if self._whole is not None and not self._begun:
+        if self._waiting and not self._begun:
             self._begun = True
-            answer = None if self._unread else answer_in_one_piece(data)
-            if answer is not None:
-                self._whole.set_result(answer)
+            usual = None if self._unread else counted(data)
+            if isinstance(usual, Answer):
+                assert self._whole is not None
+                self._whole.set_result(usual)
                 return
-        if self._waiting and len(data) <= _PIECE and not self._unread:
-            self._take(data)
+            if usual is not None:
+                self._reading, data = usual, b""
+        if self._waiting and not self._unread and (len(data) <= _PIECE or type(self._reading) is Counted):
+            if data:
+                self._take(data)
         else:
             self._read_in_turns(data)
         if self._timer is not None and self._read_timeout is not None and self._waiting:

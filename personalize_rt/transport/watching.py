@@ -19,7 +19,6 @@ import enum
 import logging
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 from personalize_rt.operations import OPERATIONS
@@ -73,6 +72,7 @@ _CALLS = (
 _NETWORK = (
     _Place("socket", None, ("socket", "create_connection", "getaddrinfo")),
     _Place("ssl", None, ("SSLContext",)),
+    _Place("ssl", "SSLContext", ("wrap_socket",)),
     _Place("http.client", "HTTPConnection", ("connect", "request", "putrequest", "endheaders", "send", "getresponse")),
     _Place("urllib3.connection", "HTTPConnection", ("_new_conn", "connect", "request", "getresponse")),
     _Place("urllib3.connection", "HTTPSConnection", ("connect",)),
@@ -87,7 +87,13 @@ _NETWORK = (
 # The methods of a client's class, which botocore makes for each operation.
 _METHOD = "ClientCreator._create_api_method.<locals>._api_call"
 # Attributes that botocore's classes do not have by themselves: who patches one adds it.
-_GROWING = (("socket", "socket"), ("botocore.awsrequest", "AWSHTTPConnectionPool"))
+_GROWING = (
+    ("socket", "socket"),
+    ("botocore.awsrequest", "AWSHTTPConnectionPool"),
+    ("botocore.awsrequest", "AWSHTTPSConnectionPool"),
+    ("botocore.awsrequest", "AWSHTTPConnection"),
+    ("botocore.awsrequest", "AWSHTTPSConnection"),
+)
 # Libraries that replace sockets by others that work: no stand-in for the network.
 _COOPERATIVE = {
     "socket": ("gevent.socket", "eventlet.green.socket"),
@@ -149,14 +155,17 @@ class Watching:
 
     def verdict(self) -> Verdict:
         """The way of a call that is made now, and the reason."""
-        with suppress(Exception):  # something of botocore is gone
-            if self._is_unchanged():
-                return self._verdict
+        try:
+            is_unchanged: object = self._is_unchanged()
+        except Exception:  # something of botocore is gone
+            is_unchanged = False
+        if is_unchanged:
+            return self._verdict
         try:
             # The comparison first: what changes while the look is taken is noticed by the next call.
-            is_unchanged = self._comparison()
+            comparison = self._comparison()
             self._verdict = self._judged()
-            self._is_unchanged = is_unchanged
+            self._is_unchanged = comparison
         except Exception as error:
             self._verdict = unknown(error)
             self._is_unchanged = bool
@@ -192,7 +201,10 @@ class Watching:
         for number, (attributes, names) in enumerate(places):
             known[f"place_{number}"] = attributes
             for name in names:
-                same(f"place_{number}[{name!r}]")
+                if name in attributes:
+                    same(f"place_{number}[{name!r}]")
+                else:
+                    terms.append(f"{name!r} not in place_{number}")
         for number, (module, name) in enumerate(_GROWING):
             known[f"growing_{number}"] = vars(getattr(untyped(module), name))
             terms.append(f"len(growing_{number}) == {len(known[f'growing_{number}'])}")
@@ -265,15 +277,25 @@ def _names_of(place: _Place) -> Mapping[str, Any]:
 
 def _foreign(place: _Place) -> str | None:
     """The first name of a place that somebody replaced, or ``None``."""
+    if place.owner is not None and _is_cooperative(place.module, place.owner):
+        return None
     names = _names_of(place)
     for name in place.names:
-        thing = names[name]
-        cooperative = (sys.modules.get(each) for each in _COOPERATIVE.get(place.module, ()))
-        if any(thing is vars(module).get(name) for module in cooperative if module is not None):
+        if name not in names:
+            return f"{place.module}.{place.owner or name}"
+        if place.owner is None and _is_cooperative(place.module, name):
             continue
+        thing = names[name]
         qualified = f"{place.owner}.{name}" if place.owner else name
         # By the type's type, since a proxy may pass for a class.
         is_class = issubclass(type(thing), type)
         if not (is_own_class(thing, place.module) if is_class else is_own_function(thing, qualified, place.module)):
             return f"{place.module}.{qualified}"
     return None
+
+
+def _is_cooperative(module: str, name: str) -> bool:
+    """Tell whether a name of a module stands for what a library of cooperative sockets has put there."""
+    thing = getattr(untyped(module), name, None)
+    libraries = (sys.modules.get(each) for each in _COOPERATIVE.get(module, ()))
+    return any(thing is vars(library).get(name) for library in libraries if library is not None)

@@ -9,6 +9,7 @@ from typing import Any
 from personalize_rt.errors import ConfigurationError
 from personalize_rt.operations import Request
 from personalize_rt.transport.attempt import Attempt
+from personalize_rt.transport.credential_failures import late_credentials
 from personalize_rt.transport.direct import Direct
 from personalize_rt.transport.given import no_such_operation
 from personalize_rt.transport.plan import NoPlanError
@@ -63,7 +64,7 @@ class Ways:
             return
         try:
             watching = Watching(client, forced)
-            self._sender = Sender(client._endpoint.http_session)
+            self._sender = Sender(client)
             self._double = through(client, self._sender, self.workers)
             self.direct = Direct(client, self._double)
             if self._url.startswith("https:") and watching.verdict().way is not Way.PLAIN:
@@ -106,6 +107,8 @@ class Ways:
             reply: Reply = self.workers.run(lambda: self.call(way, request), attempt)
             return reply
         except TimeoutError as error:
+            if attempt.unsigned:
+                raise late_credentials(None) from None
             raise untyped("botocore.exceptions").ReadTimeoutError(endpoint_url=self._url, error=error) from error
 
     def call(self, way: Way, request: Request[Any]) -> Reply:

@@ -14,9 +14,10 @@ from personalize_rt.transport import http_answer
 from personalize_rt.transport.http_answer import (
     Answer,
     BrokenOffError,
+    Counted,
     Reading,
-    answer_in_one_piece,
     content_length,
+    counted,
     request_message,
 )
 
@@ -199,14 +200,28 @@ def test_a_body_has_a_bound(form: str, monkeypatch: Any) -> None:
                 read(answer, [100, 400], ended=form == "to the end")
 
 
-@given(st.binary(max_size=200), st.sampled_from(["", "x-a: b\r\n", "X-A:b\r\nx-a: c\r\n", "connection: close\r\n"]))
-def test_an_answer_in_one_piece_is_what_piecewise_reading_makes_of_it(body: bytes, more: str) -> None:
-    answer = b"HTTP/1.1 200 OK\r\nContent-Length : %d\r\n%b\r\n%b" % (len(body), more.encode(), body)
-    at_once = answer_in_one_piece(answer)
-    assert (at_once is None) == (more.count("\r\n") > 1 or "close" in more)
-    assert at_once is None or at_once == read(answer, [])
-    assert answer_in_one_piece(answer[:-1]) is None or not body
-    assert answer_in_one_piece(answer + b"x") is None
+@given(
+    st.binary(max_size=200), st.sampled_from(["", "x-a: b\r\n", "X-A:b\r\nx-a: c\r\n", "connection: close\r\n"]), CUTS
+)
+def test_an_answer_of_the_usual_form_is_read_as_any_other(body: bytes, more: str, cuts: list[int]) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length : %d\r\n%b\r\n" % (len(body), more.encode())
+    is_usual = more.count("\r\n") < 2 and "close" not in more
+    for sent in (body, body + b"x", body[:-1]):
+        general = Reading()
+        expected = general.feed(head + sent) or general.feed(b"")
+        assert expected is not None
+        edges = sorted({cut % (len(sent) + 1) for cut in cuts} | {0, len(sent)})
+        first, *pieces = [sent[start:stop] for start, stop in pairwise(edges)] or [b""]
+        reading = counted(head + first)
+        assert (reading is not None) is is_usual
+        for piece in [*pieces, b""]:
+            if isinstance(reading, Counted):
+                assert reading.refusal(b"HTTP/1.1 413 x\r\n\r\n") is None
+                reading = reading.feed(piece) or reading
+        if is_usual:
+            assert isinstance(reading, Answer)
+            assert (reading.headers, reading.body) == (expected.headers, expected.body)
+            assert pieces or reading.reusable is (len(sent) == len(body))
 
 
 @pytest.mark.parametrize(

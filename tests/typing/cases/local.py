@@ -9,6 +9,7 @@ from random import Random
 from typing import Any, assert_type
 
 from personalize_rt import FilterExpression, PersonalizeRuntime, Ranking, TrackedEvent
+from personalize_rt.aio import AsyncPersonalizeRuntime
 from personalize_rt.local import HttpRequest, HttpResponse, LocalDataError, LocalPersonalize
 from personalize_rt.local.faults import FaultRule, Faults
 
@@ -22,6 +23,7 @@ local = LocalPersonalize.sample()
 assert_type(local, LocalPersonalize)
 assert_type(local.runtime(), PersonalizeRuntime)
 assert_type(local.runtime(deadline=1.0), PersonalizeRuntime)
+assert_type(local.async_runtime(deadline=1.0), AsyncPersonalizeRuntime)
 assert_type(local.boto3_client(), Any)
 assert_type(local.campaigns, Mapping[str, str])
 assert_type(local.recommenders, Mapping[str, str])
