@@ -137,8 +137,8 @@ def text_of_a_missing_resource(_: Setup, seen: Sequence[Exchange]) -> Verdict:
     (exchange,) = seen
     arn = exchange.members.get("campaignArn") or exchange.members.get("recommenderArn")
     message = exchange.document.get("message") or exchange.document.get("Message")
-    if exchange.status == 200 or not message:
-        return Verdict(None, f"{exchange.outcome}, without a message")
+    if exchange.code != INVALID or not message:
+        return Verdict(None, exchange.outcome)
     alike = message == f"{arn} {DOES_NOT_EXIST}"
     return Verdict(alike, "the recorded words" if alike else "other words")
 
@@ -316,10 +316,13 @@ def other_members(_: Setup, seen: Sequence[Exchange]) -> Verdict:
 
 def row_order(_: Setup, seen: Sequence[Exchange]) -> Verdict:
     """A row begins with ``itemId`` and ``score``."""
-    begins = {tuple(row)[:2] for row in _all_rows(seen)}
-    if not begins:
+    rows = list(_all_rows(seen))
+    if not rows:
         return Verdict(None, "no rows")
-    return Verdict(begins == {_MEMBERS[:2]}, "so it is" if begins == {_MEMBERS[:2]} else "in another order")
+    # Whether they are there is another question.
+    expected = [[name for name in _MEMBERS[:2] if name in row] for row in rows]
+    alike = all(list(row)[: len(first)] == first for row, first in zip(rows, expected, strict=True))
+    return Verdict(alike, "so it is" if alike else "in another order")
 
 
 def compact(_: Setup, seen: Sequence[Exchange]) -> Verdict:

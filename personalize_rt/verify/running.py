@@ -264,8 +264,8 @@ class _Asking:
         first = self.answers.get(_FIRST)
         if first is not None and first.status != 200:
             raise ValidationError(
-                f"recommender_arn: its answer was {first.outcome}. Is it there, and may it be asked? Related items need "
-                "item_ids",
+                f"recommender_arn: its answer was {first.outcome}. Is it there, and may it be asked? Related items "
+                "need item_ids",
                 parameter="recommender_arn",
             )
         if first is not None and not given.item_ids:
