@@ -28,6 +28,7 @@ longer has what it stands on.
 * ``credentials``: fetching credentials beside the calls; ``metadata``: the metadata service of an instance.
 * ``sending``: one request through a client; ``failures``: what botocore raises, in our terms, with
   ``credential_failures``, ``tls`` and ``codes``.
+* ``asking``: bodies of one's own through a twin of a client; it says what it stands on.
 * ``fast``, ``sender``, ``connections``, ``http_answer``, ``attempt``: the fast path.
 
 ``tests/transport/test_botocore_contract.py`` fails when one of these changes.

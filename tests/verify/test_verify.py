@@ -162,8 +162,8 @@ def test_dry_run_lists_what_would_be_sent(double: Double, given: dict[str, Any])
             "filter_values has no KIND",
         ),
         ({"campaign_arn": ARN, "filter_arn": ARN, "filter_values": {"KIND": True}}, "KIND", "KIND"),
-        ({"campaign_arn": ARN}, "campaign_arn", "the answer of a campaign was 400 InvalidInputException"),
-        ({"recommender_arn": ARN}, "recommender_arn", "its answer was 400 InvalidInputException"),
+        ({"campaign_arn": ARN}, "campaign_arn", "the answer of one was 400 InvalidInputException"),
+        ({"recommender_arn": ARN}, "recommender_arn", "the answer of one was 400 InvalidInputException"),
     ],
 )
 def test_arguments_that_cannot_be_used_are_refused(
