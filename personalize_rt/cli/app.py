@@ -20,6 +20,7 @@ from personalize_rt.cli.filters import filters
 from personalize_rt.cli.output import as_json, rendered, reply_json, silence, write, write_error
 from personalize_rt.cli.serve import serve
 from personalize_rt.cli.target import choose_target
+from personalize_rt.cli.verify import verify
 from personalize_rt.errors import PersonalizeError
 from personalize_rt.notebook.frames import Result
 
@@ -33,6 +34,10 @@ app: typer.Typer = typer.Typer(name=NAME, add_completion=False, pretty_exception
 app.add_typer(filters, name="filter")
 app.add_typer(bulk, name="bulk")
 app.command(epilog="\b\nExample:\npersonalize-rt serve sample --port 8700")(serve)
+app.command(
+    short_help="Is the live service as this package believes?",
+    epilog="\b\nExample:\npersonalize-rt verify --local sample --campaign-arn movies-ranking --dry-run",
+)(verify)
 
 
 def run(arguments: Sequence[str]) -> int:

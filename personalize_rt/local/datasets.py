@@ -247,7 +247,10 @@ def load(directory: Path, schemas: Mapping[str, Schema], problems: Problems) -> 
         if os.path.lexists(directory / dataset.file)
     }
     if "interactions" not in files and "actions" not in files:
-        problems.add("interactions.csv", "expected this file, or actions.csv: without events there is nothing to learn")
+        expected = "expected this file, or actions.csv: without events there is nothing to learn"
+        known = {dataset.file for dataset in DATASETS.values()}
+        others = sorted(path.name for path in directory.glob("*.csv") if path.name not in known)
+        problems.add("interactions.csv", f"{expected}{'; there are ' if others else ''}{', '.join(others[:5])}")
     for name in schemas.keys() - files.keys():
         problems.add(DATASETS[name].file, "expected this file, since it has a schema")
     read = Datasets(

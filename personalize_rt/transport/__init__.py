@@ -30,6 +30,7 @@ ADR 0001 counts the names.
   ``workers``: the ways themselves.
 * ``sender``, ``connections``, ``streams``, ``http_answer``, ``attempt``: bytes over sockets.
 * ``aio_clients``: what a caller hands in of aiobotocore.
+* ``asking``: bodies of one's own through a twin of a client; it says what it stands on.
 * ``failures``: what botocore raises, in our terms, with ``credential_failures``, ``tls`` and ``codes``.
 
 ``tests/transport/test_botocore_contract.py`` fails when one of these changes.

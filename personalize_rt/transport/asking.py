@@ -44,7 +44,7 @@ class Asker:
                 "client is no client of boto3: give what boto3.client('personalize-runtime') returns",
                 parameter="client",
             )
-        twin = object.__new__(type(client))
+        twin: Any = object.__new__(client.__class__)
         twin.__dict__.update(client.__dict__)
         twin.meta = copy.copy(client.meta)
         twin.meta.events = copy.copy(client.meta.events)
@@ -53,7 +53,7 @@ class Asker:
         twin.meta.events.unregister(f"needs-retry.{SERVICE}", unique_id=f"retry-config-{SERVICE}")
         twin.meta.events.register_last(f"before-call.{SERVICE}", self._replace)
         twin.meta.events.register_first(f"before-parse.{SERVICE}", self._keep)
-        self._client = twin
+        self._client: Any = twin
         self._body = b""
         self._kept: Answer | None = None
 

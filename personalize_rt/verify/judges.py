@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from math import fsum
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import attrs
 
@@ -17,6 +17,7 @@ from personalize_rt.verify.requests import PROMOTED_OF, PROMOTED_PERCENT, UNKNOW
 
 __all__ = ["Exchange", "Judge", "Verdict"]
 
+Rows: TypeAlias = "list[Any]"
 INVALID = "InvalidInputException"
 # Scores of one answer sum to 1 but for rounding, even to fewer digits than the seven that are expected.
 _TOLERANCE = 1e-3
@@ -79,9 +80,14 @@ class Exchange:
         for name in ("itemList", "personalizedRanking"):
             rows: Any = self.document.get(name)
             if isinstance(rows, list):
-                listed: list[Any] = rows
-                return [cast("dict[str, Any]", row) for row in listed if isinstance(row, dict)]
+                return [cast("dict[str, Any]", row) for row in cast(Rows, rows) if isinstance(row, dict)]
         return []
+
+    @property
+    def metadata(self) -> list[Mapping[str, Any]]:
+        """The metadata of each item that has some."""
+        found = (row.get("metadata") for row in self.rows)
+        return [cast("dict[str, Any]", each) for each in found if isinstance(each, dict)]
 
     @property
     def ids(self) -> list[Any]:
@@ -137,8 +143,8 @@ def text_of_a_missing_resource(_: Setup, seen: Sequence[Exchange]) -> Verdict:
     (exchange,) = seen
     arn = exchange.members.get("campaignArn") or exchange.members.get("recommenderArn")
     message = exchange.document.get("message") or exchange.document.get("Message")
-    if exchange.status == 200 or not message:
-        return Verdict(None, f"{exchange.outcome}, without a message")
+    if exchange.code != INVALID or not message:
+        return Verdict(None, exchange.outcome)
     alike = message == f"{arn} {DOES_NOT_EXIST}"
     return Verdict(alike, "the recorded words" if alike else "other words")
 
@@ -316,10 +322,13 @@ def other_members(_: Setup, seen: Sequence[Exchange]) -> Verdict:
 
 def row_order(_: Setup, seen: Sequence[Exchange]) -> Verdict:
     """A row begins with ``itemId`` and ``score``."""
-    begins = {tuple(row)[:2] for row in _all_rows(seen)}
-    if not begins:
+    rows = list(_all_rows(seen))
+    if not rows:
         return Verdict(None, "no rows")
-    return Verdict(begins == {_MEMBERS[:2]}, "so it is" if begins == {_MEMBERS[:2]} else "in another order")
+    # Whether they are there is another question.
+    expected = [[name for name in _MEMBERS[:2] if name in row] for row in rows]
+    alike = all(list(row)[: len(first)] == first for row, first in zip(rows, expected, strict=True))
+    return Verdict(alike, "so it is" if alike else "in another order")
 
 
 def compact(_: Setup, seen: Sequence[Exchange]) -> Verdict:
@@ -344,7 +353,7 @@ def metadata_keys(setup: Setup, seen: Sequence[Exchange]) -> Verdict:
     (exchange,) = seen
     if exchange.status != 200:
         return Verdict(None, exchange.outcome)
-    keys = {key for row in exchange.rows for key in row.get("metadata") or {}}
+    keys = {key for each in exchange.metadata for key in each}
     if not keys:
         return Verdict(None, "no metadata came back")
     forms = {
@@ -364,7 +373,7 @@ def _camel(column: str) -> str:
 def metadata_values(_: Setup, seen: Sequence[Exchange]) -> Verdict:
     """Values are strings."""
     (exchange,) = seen
-    values = [value for row in exchange.rows for value in (row.get("metadata") or {}).values()]
+    values = [value for each in exchange.metadata for value in each.values()]
     if not values:
         return Verdict(None, "no metadata came back")
     others = sum(not isinstance(value, str) for value in values)
@@ -380,7 +389,7 @@ def metadata_in_any_case(_: Setup, seen: Sequence[Exchange]) -> Verdict:
         return Verdict(False, other.outcome)
 
     def counted(exchange: Exchange) -> int:
-        return sum(len(row.get("metadata") or {}) for row in exchange.rows)
+        return sum(map(len, exchange.metadata))
 
     return Verdict(bool(counted(other)) or not counted(usual), f"{counted(other)} values, {counted(usual)} as usual")
 

@@ -48,11 +48,11 @@ _METADATA = "metadata columns"
 
 _ALL = (
     # Order and scores.
-    Question("order", "items come by descending score", "section 3.4", _ROWS, judges.descending, any=True),
+    Question("order", "items come by descending score", "service.md section 3.4", _ROWS, judges.descending, any=True),
     Question(
         "order of unknown items",
         "items that a ranking does not know come last, in input order",
-        "section 3.5",
+        "service.md section 3.5",
         ("ranking",),
         judges.unknown_last,
         needs=_RANKING,
@@ -60,7 +60,7 @@ _ALL = (
     Question(
         "scores of unknown items",
         "items that a ranking does not know have no score, not a score of 0",
-        "section 3.5",
+        "service.md section 3.5",
         ("ranking",),
         judges.unknown_without_score,
         needs=_RANKING,
@@ -84,7 +84,7 @@ _ALL = (
     Question(
         "sum of a ranking",
         "the scores of a ranking sum to 1",
-        "section 4",
+        "service.md section 4",
         ("ranking",),
         judges.sum_is_one,
         needs=_RANKING_AND_ITEMS,
@@ -92,7 +92,7 @@ _ALL = (
     Question(
         "sum of recommendations",
         "the scores of recommendations sum to 1 at the most",
-        "section 4",
+        "service.md section 4",
         ("500 recommendations",),
         judges.sum_is_at_most_one,
         needs=_RECOMMENDATIONS,
@@ -100,7 +100,7 @@ _ALL = (
     Question(
         "sum of a filtered ranking",
         "the scores of a filtered ranking sum to 1 over what the filter leaves",
-        "section 12, fact 4 (inferred)",
+        "service.md section 12, fact 4 (inferred)",
         ("filtered ranking",),
         judges.sum_is_one,
         needs=f"{_RANKING_AND_ITEMS}; {_FILTER}",
@@ -108,17 +108,17 @@ _ALL = (
     Question(
         "sum of filtered recommendations",
         "the scores of filtered recommendations sum to 1 over what the filter lets through",
-        "section 12, fact 4",
+        "service.md section 12, fact 4",
         ("filtered recommendations",),
         judges.sum_is_one,
         needs=f"{_RECOMMENDATIONS}; {_FILTER}",
     ),
-    Question("digits", "scores have up to 7 decimals", "section 4", _ROWS, judges.seven_decimals, any=True),
+    Question("digits", "scores have up to 7 decimals", "service.md section 4", _ROWS, judges.seven_decimals, any=True),
     # The wire.
     Question(
         "small numbers",
         "scores below 0.001 are written as 9.841E-4, others without an exponent",
-        "section 12, fact 6",
+        "service.md section 12, fact 6",
         _ROWS,
         judges.small_numbers,
         any=True,
@@ -126,7 +126,7 @@ _ALL = (
     Question(
         "null members",
         "each item has itemId, score, promotionName, metadata and reason, null where there is nothing",
-        "section 12, fact 5",
+        "service.md section 12, fact 5",
         _ROWS,
         judges.null_members,
         any=True,
@@ -134,21 +134,31 @@ _ALL = (
     Question(
         "other members",
         "any other member of an item is null",
-        "section 12, fact 5",
+        "service.md section 12, fact 5",
         _ROWS,
         judges.other_members,
         any=True,
     ),
     Question(
-        "order of members", "an item begins with itemId and score", "section 5.2", _ROWS, judges.row_order, any=True
+        "order of members",
+        "an item begins with itemId and score",
+        "service.md section 5.2",
+        _ROWS,
+        judges.row_order,
+        any=True,
     ),
     Question(
-        "white space", "the JSON has no white space between its parts", "section 5.2", _ROWS, judges.compact, any=True
+        "white space",
+        "the JSON has no white space between its parts",
+        "service.md section 5.2",
+        _ROWS,
+        judges.compact,
+        any=True,
     ),
     Question(
         "recommendation id",
         "its form is RID-xx-xxxx-xxxx-xxxxxxxxxxxx-CID-xxxxxx",
-        "section 3.10",
+        "service.md section 3.10",
         _ROWS,
         judges.recommendation_id,
         any=True,
@@ -156,14 +166,14 @@ _ALL = (
     Question(
         "form of an error",
         "an error has its code in x-amzn-errortype, its text in message, and a request id",
-        "section 5.3",
+        "service.md section 5.3",
         ("unknown campaign or recommender",),
         judges.form_of_an_error,
     ),
     Question(
         "throttling",
         "a throttled request gets ThrottlingException with status 400 (not provoked)",
-        "section 5.3",
+        "service.md section 5.3",
         (),
         judges.throttles,
     ),
@@ -171,21 +181,21 @@ _ALL = (
     Question(
         "unknown campaign",
         "a campaign or recommender that does not exist: InvalidInputException",
-        "section 12, fact 1",
+        "service.md section 12, fact 1",
         ("unknown campaign or recommender",),
         judges.refused,
     ),
     Question(
         "text of an unknown campaign",
         "… with the message '<arn> does not exist or is not active yet.'",
-        "section 12, fact 1",
+        "service.md section 12, fact 1",
         ("unknown campaign or recommender",),
         judges.text_of_a_missing_resource,
     ),
     Question(
         "unknown filter",
         "a filter that does not exist: InvalidInputException",
-        "section 12, fact 1 (one application)",
+        "service.md section 12, fact 1 (one application)",
         ("unknown filter",),
         judges.refused,
     ),
@@ -200,7 +210,7 @@ _ALL = (
     Question(
         "numResults 501",
         "numResults 501: InvalidInputException",
-        "section 3.3",
+        "service.md section 3.3",
         ("numResults 501",),
         judges.refused,
         needs=_RECOMMENDATIONS,
@@ -216,7 +226,7 @@ _ALL = (
     Question(
         "501 items",
         "inputList of 501 items: InvalidInputException",
-        "section 3.3",
+        "service.md section 3.3",
         ("ranking of 501 items",),
         judges.refused,
         needs=_RANKING,
@@ -263,7 +273,7 @@ _ALL = (
     Question(
         "missing value of INCLUDE",
         "a missing value of an INCLUDE: InvalidInputException",
-        "section 1.6",
+        "service.md section 1.6",
         ("INCLUDE without its value",),
         judges.refused,
         needs="a filter with a parameter in an INCLUDE, its value and its expression",
@@ -271,7 +281,7 @@ _ALL = (
     Question(
         "missing value of EXCLUDE",
         "a missing value of an EXCLUDE is answered",
-        "section 1.6",
+        "service.md section 1.6",
         ("EXCLUDE without its value",),
         judges.answered,
         needs="a filter with a parameter in an EXCLUDE, its value and its expression",
@@ -279,7 +289,7 @@ _ALL = (
     Question(
         "value without quotes",
         "a string without quotes: InvalidInputException",
-        "section 2.2",
+        "service.md section 2.2",
         ("value without quotes",),
         judges.refused,
         needs="a filter with a value that is a string",
@@ -287,7 +297,7 @@ _ALL = (
     Question(
         "escaped quote",
         'a string with \\" in it: InvalidInputException',
-        "section 2.2",
+        "service.md section 2.2",
         ("value with an escaped quote",),
         judges.refused,
         needs="a filter with a value that is a string",
@@ -295,7 +305,7 @@ _ALL = (
     Question(
         "number in quotes",
         "a number in quotes is answered",
-        "section 2.2",
+        "service.md section 2.2",
         ("number in quotes",),
         judges.answered,
         needs="a filter with a value that is a number",
@@ -304,7 +314,7 @@ _ALL = (
     Question(
         "metadata keys",
         "keys of metadata are columns in lower case, with their underscores",
-        "section 12, fact 2",
+        "service.md section 12, fact 2",
         ("metadata",),
         judges.metadata_keys,
         needs=_METADATA,
@@ -312,7 +322,7 @@ _ALL = (
     Question(
         "metadata values",
         "values of metadata are strings",
-        "section 3.8",
+        "service.md section 3.8",
         ("metadata",),
         judges.metadata_values,
         needs=_METADATA,
@@ -320,7 +330,7 @@ _ALL = (
     Question(
         "metadata columns in another case",
         "metadataColumns are found in any case",
-        "section 12, fact 3",
+        "service.md section 12, fact 3",
         ("metadata", "metadata in another case"),
         judges.metadata_in_any_case,
         needs=_METADATA,
@@ -336,7 +346,7 @@ _ALL = (
     Question(
         "metadata of 51 items",
         "numResults 51 with metadata: InvalidInputException",
-        "section 3.3",
+        "service.md section 3.3",
         ("metadata of 51 items",),
         judges.refused,
         needs=f"{_RECOMMENDATIONS}; {_METADATA}",
@@ -344,7 +354,7 @@ _ALL = (
     Question(
         "context in another case",
         "keys of context are matched in any case",
-        "section 12, fact 3 (by analogy)",
+        "service.md section 12, fact 3 (by analogy)",
         ("context in another case",),
         judges.answered,
         needs="contextual metadata that the campaign uses",

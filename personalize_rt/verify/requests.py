@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from personalize_rt.filters.expression import FilterExpression
+from personalize_rt.filters.expression import FilterExpression, Parameter
 from personalize_rt.operations import GET_PERSONALIZED_RANKING, GET_RECOMMENDATIONS, Operation
 
 __all__ = [
@@ -54,7 +54,7 @@ class UsedFilter:
             required: Whether an INCLUDE uses it, which only an expression tells.
             quoted: Whether its value is a string in quotes, or else a number.
         """
-        parameters = {} if self.expression is None else self.expression.parameters
+        parameters: Mapping[str, Parameter] = {} if self.expression is None else self.expression.parameters
         for name, value in self.values.items():
             known = parameters.get(name)
             if required is not None and (known is None or known.required != required):

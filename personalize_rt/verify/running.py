@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from personalize_rt.errors import ValidationError
-from personalize_rt.filters.expression import Filter
+from personalize_rt.filters.expression import Filter, Parameter
 from personalize_rt.filters.values import FilterValue, encode_values
 from personalize_rt.transport.asking import Asker
 from personalize_rt.verify.judges import Exchange
@@ -211,8 +211,9 @@ def _filters(arns: Sequence[str], texts: Sequence[str], values: Mapping[str, str
     filters: list[UsedFilter] = []
     for n, arn in enumerate(arns):
         expression = Filter.parse(texts[n]) if texts else None
-        own = values if expression is None else {name: values[name] for name in expression.parameters if name in values}
-        for name, parameter in {} if expression is None else expression.parameters.items():
+        parameters: Mapping[str, Parameter] = {} if expression is None else expression.parameters
+        own = values if expression is None else {name: values[name] for name in parameters if name in values}
+        for name, parameter in parameters.items():
             if parameter.required and name not in own:
                 raise ValidationError(f"filter_values has no {name}, which a filter needs", parameter="filter_values")
         filters.append(UsedFilter(arn, own, expression))
@@ -240,37 +241,40 @@ class _Asking:
 
     def classify(self, given: _Given) -> Setup:
         """Find out which operation each campaign answers, with requests that questions look at anyway."""
-        setup = given.setup
+        recommends: tuple[str, str] | None = None
+        ranks: str | None = None
         if given.recommender is not None:
-            setup = attrs.evolve(setup, recommends=("recommenderArn", given.recommender))
-            self.ask(_FIRST, setup)
+            recommends = "recommenderArn", given.recommender
+            outcome = self._first(attrs.evolve(given.setup, recommends=recommends))
+            if outcome is not None:
+                raise _unusable("recommender_arn", outcome)
         for arn in given.campaigns:
-            if setup.recommends is None:
-                exchange = self._send(attrs.evolve(setup, recommends=("campaignArn", arn)).recommendations() or {})
-                if exchange.status == 200:
-                    setup = attrs.evolve(setup, recommends=("campaignArn", arn))
-                    self.answers[_FIRST] = exchange
+            outcome = ""
+            if recommends is None:
+                outcome = self._first(attrs.evolve(given.setup, recommends=("campaignArn", arn)))
+                if outcome is None:
+                    recommends = "campaignArn", arn
                     continue
-            if setup.ranks is None:
-                exchange = self._send(attrs.evolve(setup, ranks=arn).ranking([*given.item_ids[:5], *UNKNOWN]) or {})
+            if ranks is None:
+                trial = attrs.evolve(given.setup, ranks=arn)
+                exchange = self._send(trial.ranking([*given.item_ids[:5], *UNKNOWN]) or {})
                 if exchange.status == 200:
-                    setup = attrs.evolve(setup, ranks=arn)
+                    ranks = arn
                     continue
-            raise ValidationError(
-                f"campaign_arn: the answer of a campaign was {exchange.outcome}. Is it there, and may it be asked? "
-                "Related items need item_ids. One campaign of each operation is enough",
-                parameter="campaign_arn",
-            )
-        first = self.answers.get(_FIRST)
-        if first is not None and first.status != 200:
-            raise ValidationError(
-                f"recommender_arn: its answer was {first.outcome}. Is it there, and may it be asked? Related items "
-                "need item_ids",
-                parameter="recommender_arn",
-            )
-        if first is not None and not given.item_ids:
-            setup = attrs.evolve(setup, item_ids=first.item_ids[:5])
-        return setup
+                outcome = exchange.outcome
+            raise _unusable("campaign_arn", outcome or "not asked for")
+        items = given.item_ids
+        if _FIRST in self.answers and not items:
+            items = self.answers[_FIRST].item_ids[:5]
+        return attrs.evolve(given.setup, recommends=recommends, ranks=ranks, item_ids=items)
+
+    def _first(self, setup: Setup) -> str | None:
+        """Keep the first recommendations; what came instead, where none came."""
+        exchange = self._send(setup.recommendations() or {})
+        if exchange.status != 200:
+            return exchange.outcome
+        self.answers[_FIRST] = exchange
+        return None
 
     def ask(self, name: str, setup: Setup) -> None:
         """Send a request, unless its answer is there or too many were sent."""
@@ -285,6 +289,14 @@ class _Asking:
         body = json.dumps(members).encode()
         status, headers, content = self._asker.ask(operation_of(members), body)
         return Exchange(members, status, headers, content.decode("utf-8", "replace"))
+
+
+def _unusable(parameter: str, outcome: str) -> ValidationError:
+    return ValidationError(
+        f"{parameter}: the answer of one was {outcome}. Is it there, and may it be asked? Related items need item_ids. "
+        "One campaign of each operation is enough",
+        parameter=parameter,
+    )
 
 
 def _finding(question: Question, setup: Setup, asker: _Asking) -> Finding:

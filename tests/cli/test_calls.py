@@ -238,3 +238,34 @@ def test_what_only_aws_can_use_is_refused_beside_local(cli: Callable[..., Any], 
     outcome = cli("recommend", "--local", "sample", "--campaign-arn", "popular-movies", option, "x")
     assert outcome.status == 2
     assert outcome.problem == f"--local answers by itself: leave out {option}"
+
+
+# verify
+
+
+def test_verify_reports_and_dry_run_only_prints(cli: Callable[..., Any]) -> None:
+    arguments = ("verify", "--local", "sample", "--campaign-arn", "movies-ranking", "--user-id", "13974")
+    outcome = cli(*arguments)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert "agrees     order of unknown items: " in outcome.out
+    assert json.loads(cli(*arguments, "--json").out)["requests"] <= 40
+    planned = cli(*arguments, "--dry-run")
+    assert planned.out.splitlines()[0].endswith("requests at most; none was sent")
+    assert "GetPersonalizedRanking (ranking): {" in planned.out
+    assert json.loads(cli(*arguments, "--dry-run", "--json").out)[0]["operation"] == "GetRecommendations"
+
+
+def test_verify_ends_with_1_when_something_is_not_as_believed(cli: Callable[..., Any], server: Any) -> None:
+    server.script({"itemList": [{"itemId": "i1"}], "recommendationId": "RID-1"})
+    server.always({"itemList": [{"itemId": "i1"}], "recommendationId": "RID-1"})
+    outcome = cli(
+        "verify", "--campaign-arn", ARN, "--endpoint-url", server.url, "--region", "eu-west-1", "--per-second", "1000"
+    )
+    assert (outcome.status, outcome.err) == (1, "")
+    assert "disagrees  null members: " in outcome.out
+
+
+def test_verify_without_anything_to_ask_is_a_usage_error(cli: Callable[..., Any]) -> None:
+    outcome = cli("verify", "--local", "sample")
+    assert outcome.status == 2
+    assert "there is nothing to ask: give --campaign-arn" in outcome.problem

@@ -18,11 +18,11 @@ COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.star
 def test_without_arguments_it_shows_its_commands(cli: Callable[..., Any]) -> None:
     outcome = cli()
     assert (outcome.status, outcome.err) == (0, "")
-    for name in ("demo", "recommend", "rank", "actions"):
+    for name in ("demo", "recommend", "rank", "actions", "verify"):
         assert f"\n  {name} " in outcome.out
 
 
-@pytest.mark.parametrize("name", ["recommend", "rank", "actions"])
+@pytest.mark.parametrize("name", ["recommend", "rank", "actions", "verify"])
 def test_the_example_of_each_command_works(cli: Callable[..., Any], name: str) -> None:
     help = cli(name, "--help")
     assert (help.status, help.err) == (0, "")

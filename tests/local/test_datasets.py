@@ -189,6 +189,11 @@ def test_directory_without_events_or_actions(problems: Callable[..., list[str]])
     assert any("interactions.csv: expected this file, or actions.csv" in text for text in problems({}))
 
 
+def test_files_of_other_names_are_named(problems: Callable[..., list[str]]) -> None:
+    found = problems({"my_interactions.csv": GOOD, "items.csv": "ITEM_ID,A\ni,1\n"})
+    assert found[0].endswith("there is nothing to learn; there are my_interactions.csv")
+
+
 def test_actions_alone_are_enough(load: Callable[..., Any]) -> None:
     assert list(load({"actions.csv": "ACTION_ID,TYPE\na,Mail\n"}).campaigns) == ["next-best-action"]
 

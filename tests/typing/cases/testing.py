@@ -8,8 +8,9 @@ from typing import Any, assert_type
 from personalize_rt import PersonalizeRuntime
 from personalize_rt.local import LocalPersonalize
 from personalize_rt.local.moto import mock_personalize
-from personalize_rt.testing import set_testing
+from personalize_rt.testing import set_testing, verify
 from personalize_rt.testing.record import Cassette, Exchange, Recorder, record
+from personalize_rt.verify import Finding, PlannedRequest, Report, plan
 
 with set_testing(attempts=2) as nothing:
     assert_type(nothing, None)
@@ -34,6 +35,12 @@ with cassette.serve() as url:
 
 with mock_personalize(LocalPersonalize.sample()):
     pass
+
+report = verify(object(), campaign_arn=["arn"], filter_arn="arn", filter_values={"A": ["b"]}, context={"A": "b"})
+assert_type(report, Report)
+assert_type(report.disagreements, tuple[Finding, ...])
+assert_type(report.to_json(), str)
+assert_type(plan(campaign_arn="arn", item_ids=("a", "b")), list[PlannedRequest])
 
 
 # The fixtures, as a test names their types.
