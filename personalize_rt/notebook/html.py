@@ -112,7 +112,8 @@ def _row(row: Row, view: View) -> Html:
     if view.has_marks:
         promoted = None if row.promotion is None else tag("span", f"promoted: {row.promotion}", class_="mark promoted")
         reasons = (tag("span", reason, class_="mark") for reason in row.reasons)
-        cells.append(tag("td", promoted, *reasons, class_="why"))
+        rules = (tag("span", rule, class_="mark rule") for rule in row.rules)
+        cells.append(tag("td", promoted, *reasons, *rules, class_="why"))
     return tag("tr", *cells)
 
 

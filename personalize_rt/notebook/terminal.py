@@ -120,7 +120,7 @@ class _Writer:
 
     def marks(self, row: Row) -> Text:
         promoted = [] if row.promotion is None else [self.text(f"promoted: {row.promotion}", "yellow")]
-        return Text(", ").join([*promoted, *map(self.text, row.reasons)])
+        return Text(", ").join([*promoted, *map(self.text, row.reasons), *map(self.text, row.rules)])
 
     def moves(self, moves: Sequence[Move], labels: Sequence[str], catalogue: Catalogue) -> Table:
         title = title_column(catalogue.columns)

@@ -31,6 +31,7 @@ class Row:
         share: The score as a part of the highest one, from 0 to 1; a propensity as it is.
         promotion: The promotion that put it here, or ``None``.
         reasons: Why it is here.
+        rules: Why a rule of the caller moved it here.
     """
 
     rank: int
@@ -41,6 +42,7 @@ class Row:
     share: float
     promotion: str | None
     reasons: tuple[str, ...]
+    rules: tuple[str, ...]
 
 
 @attrs.frozen(repr=False)
@@ -54,7 +56,7 @@ class View:
         degraded: Why a fallback answered: the kind of error and its message; ``None`` when none did.
         columns: The names of the columns of ``texts``.
         has_scores: Whether any row has a score.
-        has_marks: Whether any row has a promotion or a reason.
+        has_marks: Whether any row has a promotion, a reason, or was moved by a rule.
         rows: The rows to show, those of ``apart`` left out.
         apart: The rows at the end that the model does not know.
         total: How many rows the answer has.
@@ -119,6 +121,7 @@ def view_of(result: Result, catalogue: Catalogue) -> View:
                 share=max(0.0, item.score / highest) if item.score is not None and highest > 0 else 0.0,
                 promotion=item.promotion_name,
                 reasons=item.reason,
+                rules=row.rules,
             )
         )
     return View(
@@ -128,7 +131,7 @@ def view_of(result: Result, catalogue: Catalogue) -> View:
         degraded=_degraded(result),
         columns=tuple(others),
         has_scores=any(score is not None for score in result.scores),
-        has_marks=any(row.promotion is not None or row.reasons for row in rows),
+        has_marks=any(row.promotion is not None or row.reasons or row.rules for row in rows),
         rows=tuple(rows[:known]),
         apart=tuple(rows[known:]),
         total=len(result),

@@ -293,6 +293,9 @@ def rearranged(
             if column is not None and len(column) == len(ids):
                 empty = () if field.name in ("_reasons", "_rules") else None
                 changes[field.alias or ""] = [empty if row is None else column[row] for row in taken]
+        elif field.name == "_input_list" and not getattr(answer, field.name):
+            # Of a ranking that was read without its request, too, what is taken out stays out.
+            changes.setdefault("input_list", ids)
     changes["action_ids" if isinstance(answer, ActionRecommendations) else "item_ids"] = news
     if any(told):
         old: Sequence[tuple[str, ...]] = changes.get("rules") or [()] * len(news)
