@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import attrs
 
@@ -26,6 +26,9 @@ from personalize_rt.errors import PersonalizeError, ValidationError
 from personalize_rt.extras import need
 from personalize_rt.filters.values import FilterValue, RawFilterValue
 from personalize_rt.limits import Limits
+
+if TYPE_CHECKING:
+    from personalize_rt.rerank.rules import Rules
 
 __all__ = ["rank_file", "recommend_file"]
 
@@ -117,6 +120,7 @@ def rank_file(
     context: Mapping[str, str] | None = None,
     filter_arn: str | None = None,
     filter_values: Mapping[str, FilterValue] | None = None,
+    rules: Rules | None = None,
     concurrency: int = 16,
     tps: float | None = None,
     processes: int | None = None,
@@ -128,7 +132,7 @@ def rank_file(
 
     As :func:`recommend_file`, with rows like ``{"userId": "891", "itemList": ["27", "886", "101"]}``, or the columns
     ``USER_ID`` and ``ITEM_LIST`` (of CSV with ``|`` between items). Items that the model does not know are last, with
-    0.0 as score, as batch inference has them.
+    0.0 as score, as batch inference has them. A list may be of any length; see :class:`RankRequest`.
 
     Args:
         runtime: As for :func:`run`.
@@ -138,6 +142,8 @@ def rank_file(
         context: Contextual metadata of all requests.
         filter_arn: A filter to apply.
         filter_values: Values for the parameters of the filter.
+        rules: What is made of each answer; see :class:`personalize_rt.rerank.rules.Rules`. A column that has to vary
+            is asked for as metadata, unless the rules know the items.
         concurrency: As for :func:`run`.
         tps: As for :func:`run`.
         processes: As for :func:`run`.
@@ -157,6 +163,8 @@ def rank_file(
         "context": context,
         "filter_arn": filter_arn,
         "filter_values": filter_values,
+        "rules": rules or None,
+        "metadata_columns": [rules.diversify[0]] if rules and rules.diversify and rules.items is None else None,
     }
     options = _Options(concurrency, tps, processes, resume, errors, progress)
     return _Job("rank", runtime, Path(input), Path(output), arguments, options).run()
@@ -258,6 +266,7 @@ class _Job:
         given |= {"metadata_columns": None, "user_id": "user"}
         if self._kind == "rank":
             given |= self._arguments | {"input_list": ["item"]}
+            given.pop("rules", None)
             members = operations.personalized_ranking_request(limits, **given).members
         else:
             given |= dict.fromkeys(("campaign_arn", "recommender_arn", "num_results")) | self._arguments
@@ -267,7 +276,11 @@ class _Job:
             self._arguments["filter_values"] = {
                 name: RawFilterValue(text) for name, text in members["filterValues"].items()
             }
-        return {name: value for name, value in members.items() if name not in ("userId", "itemId", "inputList")}
+        shared = {name: value for name, value in members.items() if name not in ("userId", "itemId", "inputList")}
+        if "rules" in self._arguments:
+            rules: Rules = self._arguments["rules"]
+            shared["rules"] = [list(rules.without), dict(rules.boost), rules.diversify, dict(rules.pin)]
+        return shared
 
     def _check_names(self) -> None:
         paths = {"input": self._input, "output": self._output, "parts": self._parts_path(), "errors": self._errors}

@@ -12,10 +12,12 @@ import attrs
 from personalize_rt.filters.values import FilterValue
 from personalize_rt.operations import Promotion
 from personalize_rt.redaction import describe
+from personalize_rt.rerank.long import chunk_size
 from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
 
 if TYPE_CHECKING:
     from personalize_rt.filters.expression import BoundFilter, Filter
+    from personalize_rt.rerank.rules import Rules
 
 __all__ = ["ActionRequest", "BulkRequest", "RankRequest", "RecommendRequest"]
 
@@ -45,6 +47,10 @@ class BulkRequest(Generic[AnswerT]):
     def ask(self, runtime: Any) -> Any:
         """Call the method of a runtime that this request is for; of an async runtime, that gives an awaitable."""
         raise NotImplementedError
+
+    def ruled(self, answer: Any) -> Any:
+        """The answer as the caller gets it."""
+        return answer
 
 
 @attrs.frozen(kw_only=True)
@@ -82,7 +88,14 @@ class RecommendRequest(BulkRequest[Recommendations]):
 
 @attrs.frozen(kw_only=True)
 class RankRequest(BulkRequest[Ranking]):
-    """The arguments of :meth:`PersonalizeRuntime.get_personalized_ranking`. They are checked when they are sent."""
+    """The arguments of :meth:`PersonalizeRuntime.get_personalized_ranking`. They are checked when they are sent.
+
+    A list that is longer than one request may be is ranked by :meth:`PersonalizeRuntime.rank_long`, one request after
+    the other; the deadline is then that of one request, times the number of requests that the list needs.
+
+    Attributes:
+        rules: What is made of the answer; see :class:`personalize_rt.rerank.rules.Rules`.
+    """
 
     campaign_arn: str
     user_id: str = attrs.field(repr=False)
@@ -92,19 +105,32 @@ class RankRequest(BulkRequest[Ranking]):
     filter_values: Mapping[str, FilterValue] | None = attrs.field(default=None, repr=False)
     filter: BoundFilter | Filter | None = None
     metadata_columns: Sequence[str] | None = None
+    rules: Rules | None = None
 
     def ask(self, runtime: Any) -> Any:
-        """Call ``get_personalized_ranking``."""
-        return runtime.get_personalized_ranking(
-            campaign_arn=self.campaign_arn,
-            user_id=self.user_id,
-            input_list=self.input_list,
-            context=self.context,
-            filter_arn=self.filter_arn,
-            filter_values=self.filter_values,
-            filter=self.filter,
-            metadata_columns=self.metadata_columns,
-        )
+        """Call ``get_personalized_ranking``, or ``rank_long``."""
+        arguments = {
+            "campaign_arn": self.campaign_arn,
+            "user_id": self.user_id,
+            "input_list": self.input_list,
+            "context": self.context,
+            "filter_arn": self.filter_arn,
+            "filter_values": self.filter_values,
+            "filter": self.filter,
+            "metadata_columns": self.metadata_columns,
+        }
+        size = chunk_size(runtime._limits, with_metadata=bool(self.metadata_columns))
+        given: Any = self.input_list
+        if isinstance(given, str) or not hasattr(given, "__len__") or len(given) <= size:
+            return runtime.get_personalized_ranking(**arguments)
+        deadline = runtime._policies.deadline
+        if deadline is not None:
+            runtime = runtime.with_options(deadline=deadline * (2 + -(-len(given) // size)))
+        return runtime.rank_long(**arguments, concurrency=1)
+
+    def ruled(self, answer: Any) -> Any:
+        """The ranking under the rules."""
+        return self.rules.apply(answer) if self.rules else answer
 
 
 @attrs.frozen(kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import isfinite
 from typing import Any
 
 from rich import box
@@ -10,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from personalize_rt.cli.output import as_json, can_show, printable, rendered
+from personalize_rt.rerank import LongRanking
 from personalize_rt.results import ActionRecommendations, PredictedItem, Ranking, Recommendations, ResponseInfo
 
 __all__ = [
@@ -33,14 +35,28 @@ Answer = Recommendations | Ranking | ActionRecommendations
 
 
 def as_dict(answer: Answer) -> dict[str, Any]:
-    """The members of the service's reply, and ``info``: how the answer came about."""
+    """The members of the service's reply, and ``info``: how the answer came about.
+
+    A row that a rule moved has ``rules``; of a long list, ``info`` says how exact it is.
+    """
     info = answer.info
-    return answer.to_response() | {
+    more: dict[str, Any] = {}
+    if isinstance(answer, LongRanking):
+        # JSON has no infinity.
+        bound = answer.error_bound if isfinite(answer.error_bound) else None
+        more = {"requests": answer.requests, "errorBound": bound, "unscaled": list(answer.unscaled)}
+    response = answer.to_response()
+    rows: list[dict[str, Any]] = next(value for value in response.values() if isinstance(value, list))
+    for row, item in zip(rows, answer, strict=True):
+        if item.rules:
+            row["rules"] = list(item.rules)
+    return response | {
         "info": {
             "requestId": info.request_id,
             "attempts": info.attempts,
             "elapsed": round(info.elapsed, 6),
             "source": info.source,
+            **more,
         }
     }
 
@@ -67,6 +83,7 @@ def items_table(
         *((name, lambda item, name=name: item.metadata.get(name, "")) for name in columns),
         ("promotion", lambda item: item.promotion_name or ""),
         ("reason", lambda item: ", ".join(item.reason)),
+        ("rule", lambda item: ", ".join(item.rules)),
     ]
     extras = [(name, text) for name, text in extras if name in columns or any(map(text, answer))]
     places = {id: place for place, id in reversed(list(enumerate(input_list)))}
@@ -87,6 +104,8 @@ def items_table(
         notes.append(f"{len(answer.unscored)} unknown to the model, without a score")
     if isinstance(answer, Ranking) and answer.missing:
         notes.append(f"{len(answer.missing)} left out")
+    if isinstance(answer, LongRanking) and answer.requests > 1:
+        notes.append(f"{answer.requests} requests, logits within {answer.error_bound:.2g}")
     return _with_footer(table, answer.info, notes)
 
 

@@ -91,6 +91,6 @@ def as_float(value: Any) -> float | None:
     try:
         return float(value)
     except OverflowError:
-        return float("inf")
+        return float("inf") if value > 0 else float("-inf")
     except ValueError:  # a signalling NaN
         return float("nan")

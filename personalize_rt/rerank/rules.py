@@ -234,19 +234,23 @@ class Rules:
     def __bool__(self) -> bool:
         return bool(self.without or self.boost or self.diversify or self.pin)
 
-    def apply(self, answer: ItemsT) -> ItemsT:
+    def apply(self, answer: ItemsT, *, strict: bool = False) -> ItemsT:
         """The answer under these rules.
+
+        Args:
+            answer: The items.
+            strict: Refuse what names an item, or a place, that the answer does not have.
 
         Raises:
             ValidationError: A rule makes no sense, or nobody knows the column.
         """
         answer = without(answer, self.without)
         scores = dict(zip(answer.item_ids, answer.scores, strict=True))
-        answer = boost(answer, {id: by for id, by in self.boost.items() if scores.get(id) is not None})
+        answer = boost(answer, {id: by for id, by in self.boost.items() if strict or scores.get(id) is not None})
         if self.diversify is not None and answer.item_ids:
             by, at_most, within = self.diversify
             answer = diversify(answer, by=by, at_most=at_most, within=within, items=self.items)
-        here = {id: place for id, place in self.pin.items() if id in scores and place < len(answer)}
+        here = {id: at for id, at in self.pin.items() if strict or (id in scores and at < len(answer))}
         return pin(answer, here) if here else answer
 
 
