@@ -47,9 +47,9 @@ def as_dict(answer: Answer) -> dict[str, Any]:
         more = {"requests": answer.requests, "errorBound": bound, "unscaled": list(answer.unscaled)}
     response = answer.to_response()
     rows: list[dict[str, Any]] = next(value for value in response.values() if isinstance(value, list))
-    for row, item in zip(rows, answer, strict=True):
-        if item.rules:
-            row["rules"] = list(item.rules)
+    for place, row in enumerate(rows):
+        if rules := answer[place].rules:
+            row["rules"] = list(rules)
     return response | {
         "info": {
             "requestId": info.request_id,

@@ -186,11 +186,11 @@ class Scale:
                     else:
                         unequal.add(level)
         for number in equal.keys() - unequal:
-            level = levels[number]
-            apart = keys[level[-1]] - keys[level[0]]
-            most = sum(sorted(map(self.half_width, level))[-2:])
+            alike = levels[number]
+            apart = keys[alike[-1]] - keys[alike[0]]
+            most = sum(sorted(map(self.half_width, alike))[-2:])
             if apart <= most and (equal[number] >= _SURELY_EQUAL or apart + most <= bound):
-                keys.update(dict.fromkeys(level, (keys[level[-1]] + keys[level[0]]) / 2))
+                keys.update(dict.fromkeys(alike, (keys[alike[-1]] + keys[alike[0]]) / 2))
                 bound = max(bound, apart + most)
         return bound
 

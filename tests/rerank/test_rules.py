@@ -17,7 +17,7 @@ from personalize_rt.rerank import LongRanking
 from personalize_rt.rerank.rules import Rules
 from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
 
-GENRES = {
+GENRES: dict[str, dict[str, Any]] = {
     "a": {"GENRES": "Drama"},
     "b": {"GENRES": "Drama|War"},
     "c": {"GENRES": "Drama"},
@@ -56,7 +56,7 @@ def test_the_column_may_be_metadata_of_the_answer() -> None:
 
 
 def test_lists_and_single_values_are_kinds_too() -> None:
-    items = {
+    items: dict[str, dict[str, Any]] = {
         "a": {"YEAR": 1999, "TAGS": ["x", "y"]},
         "b": {"YEAR": 1999, "TAGS": ["y"]},
         "c": {"YEAR": 2000, "TAGS": []},
@@ -301,37 +301,37 @@ def test_rules_for_many_lists_pass_over_what_a_list_does_not_have() -> None:
 # Bad input: named, and nothing changed.
 
 
-@pytest.mark.parametrize(
-    ("rule", "parameter", "words"),
-    [
-        (lambda answer: answer.pin({"q": 0}), "places", "'q', which is not in the answer"),
-        (lambda answer: answer.pin({"a": 1, "b": 1}), "places", "place 1 to 'a' and to 'b'"),
-        (lambda answer: answer.pin({"a": 4}), "places", "the last place is 3"),
-        (lambda answer: answer.pin({"a": -1}), "places", "an int from 0"),
-        (lambda answer: answer.pin({"a": True}), "places", "an int from 0"),
-        (lambda answer: answer.pin(["a"]), "places", "not a mapping"),
-        (lambda answer: answer.pin({1: 1}), "places", "not a str"),
-        (lambda answer: answer.boost({"q": 2}), "factors", "'q', which is not in the answer"),
-        (lambda answer: answer.boost({"a": 0}), "factors", "above 0"),
-        (lambda answer: answer.boost({"a": float("nan")}), "factors", "finite"),
-        (lambda answer: answer.boost({"a": "2"}), "factors", "finite"),
-        (lambda answer: answer.boost({"u": 2}), "factors", "no score"),
-        (lambda answer: answer.without("abc"), "ids", "a list"),
-        (lambda answer: answer.without([1]), "ids", "not a str"),
-        (lambda answer: answer.mmr(lambda one, two: float("nan")), "similarity", "nan for 'b' and 'a'"),
-        (lambda answer: answer.mmr(lambda one, two: None), "similarity", "for 'b' and 'a'"),
-        (lambda answer: answer.mmr({}), "similarity", "function"),
-        (lambda answer: answer.mmr(alike, trade_off=1.1), "trade_off", "0 to 1"),
-        (lambda answer: answer.mmr(alike, k=0), "k", "from 1"),
-        (lambda answer: answer.diversify(by="YEAR", items=GENRES), "by", "no item has a column 'YEAR'"),
-        (lambda answer: answer.diversify(by="GENRES"), "by", "metadata_columns"),
-        (lambda answer: answer.diversify(by=""), "by", "name of a column"),
-        (lambda answer: answer.diversify(by="GENRES", at_most=0, items=GENRES), "at_most", "from 1"),
-        (lambda answer: answer.diversify(by="GENRES", within=0, items=GENRES), "within", "from 1"),
-        (lambda answer: answer.diversify(by="GENRES", items=7), "items", "mapping"),
-        (lambda answer: answer.diversify(by="GENRES", items={"a": "Title"}), "items", "mappings of columns"),
-    ],
-)
+NONSENSE: list[tuple[Callable[[Any], object], str, str]] = [
+    (lambda answer: answer.pin({"q": 0}), "places", "'q', which is not in the answer"),
+    (lambda answer: answer.pin({"a": 1, "b": 1}), "places", "place 1 to 'a' and to 'b'"),
+    (lambda answer: answer.pin({"a": 4}), "places", "the last place is 3"),
+    (lambda answer: answer.pin({"a": -1}), "places", "an int from 0"),
+    (lambda answer: answer.pin({"a": True}), "places", "an int from 0"),
+    (lambda answer: answer.pin(["a"]), "places", "not a mapping"),
+    (lambda answer: answer.pin({1: 1}), "places", "not a str"),
+    (lambda answer: answer.boost({"q": 2}), "factors", "'q', which is not in the answer"),
+    (lambda answer: answer.boost({"a": 0}), "factors", "above 0"),
+    (lambda answer: answer.boost({"a": float("nan")}), "factors", "finite"),
+    (lambda answer: answer.boost({"a": "2"}), "factors", "finite"),
+    (lambda answer: answer.boost({"u": 2}), "factors", "no score"),
+    (lambda answer: answer.without("abc"), "ids", "a list"),
+    (lambda answer: answer.without([1]), "ids", "not a str"),
+    (lambda answer: answer.mmr(lambda one, two: float("nan")), "similarity", "nan for 'b' and 'a'"),
+    (lambda answer: answer.mmr(lambda one, two: None), "similarity", "for 'b' and 'a'"),
+    (lambda answer: answer.mmr({}), "similarity", "function"),
+    (lambda answer: answer.mmr(alike, trade_off=1.1), "trade_off", "0 to 1"),
+    (lambda answer: answer.mmr(alike, k=0), "k", "from 1"),
+    (lambda answer: answer.diversify(by="YEAR", items=GENRES), "by", "no item has a column 'YEAR'"),
+    (lambda answer: answer.diversify(by="GENRES"), "by", "metadata_columns"),
+    (lambda answer: answer.diversify(by=""), "by", "name of a column"),
+    (lambda answer: answer.diversify(by="GENRES", at_most=0, items=GENRES), "at_most", "from 1"),
+    (lambda answer: answer.diversify(by="GENRES", within=0, items=GENRES), "within", "from 1"),
+    (lambda answer: answer.diversify(by="GENRES", items=7), "items", "mapping"),
+    (lambda answer: answer.diversify(by="GENRES", items={"a": "Title"}), "items", "mappings of columns"),
+]
+
+
+@pytest.mark.parametrize(("rule", "parameter", "words"), NONSENSE)
 def test_a_rule_that_makes_no_sense_is_refused_by_name(rule: Any, parameter: str, words: str) -> None:
     answer = ranking("abc", unknown="u", input_list="abcuz")
     before = answer.to_dicts()
