@@ -46,10 +46,10 @@ def as_dict(answer: Answer) -> dict[str, Any]:
         bound = answer.error_bound if isfinite(answer.error_bound) else None
         more = {"requests": answer.requests, "errorBound": bound, "unscaled": list(answer.unscaled)}
     response = answer.to_response()
-    rows: list[dict[str, Any]] = next(value for value in response.values() if isinstance(value, list))
-    for place, row in enumerate(rows):
+    rows: Any = next(value for name, value in response.items() if name != "recommendationId")
+    for place in range(len(answer)):
         if rules := answer[place].rules:
-            row["rules"] = list(rules)
+            rows[place]["rules"] = list(rules)
     return response | {
         "info": {
             "requestId": info.request_id,

@@ -88,9 +88,10 @@ def as_float(value: Any) -> float | None:
     # DynamoDB gives every number as a Decimal, which does not call itself a Real.
     if isinstance(value, bool) or not (isinstance(value, Real) or type(value).__name__ == "Decimal"):
         return None
+    number: Any = value
     try:
-        return float(value)
+        return float(number)
     except OverflowError:
-        return float("inf") if value > 0 else float("-inf")
+        return float("inf") if number > 0 else float("-inf")
     except ValueError:  # a signalling NaN
         return float("nan")

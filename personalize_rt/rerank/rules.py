@@ -392,7 +392,9 @@ def _plain(name: str) -> str:
 def _catalogue(items: Any) -> Mapping[str, Any]:
     if items is None:
         return {}
-    inside: Any = items if isinstance(items, Mapping) or is_frame(items) else getattr(items, "items", None)
+    inside: Any = items
+    if not isinstance(items, Mapping) and not is_frame(items):
+        inside = getattr(items, "items", None)
     if is_frame(inside):
         return items_from_frame(inside)
     if not isinstance(inside, Mapping):
@@ -484,7 +486,7 @@ def _similar(similarity: Callable[[str, str], Any], one: str, other: str) -> flo
 def _mapping(given: Any, name: str, what: str) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         raise ValidationError(f"{name} is {describe(given)}, not a mapping of {what}", parameter=name)
-    wanted: dict[Any, Any] = dict(given)
+    wanted = dict(cast("Mapping[Any, Any]", cast("Any", given)))
     for id in wanted:
         if not isinstance(id, str):
             raise ValidationError(f"{name} names {describe(id)}, not a str", parameter=name)

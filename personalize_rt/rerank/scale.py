@@ -209,13 +209,6 @@ def _ordered(interval: Interval) -> Interval:
     return interval if low <= high else (high, low)
 
 
-def _middle(interval: Interval) -> float:
-    low, high = interval
-    if isfinite(low):
-        return (low + high) / 2 if isfinite(high) else low
-    return high if isfinite(high) else 0.0
-
-
 Shared = Sequence[dict[int, list[tuple[int, int]]]]
 
 
