@@ -266,4 +266,4 @@ PERSONAL: Mapping[str, Personal] = {
 def keywords(arguments: Arguments[Any]) -> dict[str, Any]:
     """Arguments as the keywords of a call."""
     kind: Any = type(arguments)
-    return {field.name: getattr(arguments, field.name) for field in attrs.fields(kind)}
+    return {field.name: getattr(arguments, field.name) for field in attrs.fields(kind) if "member" in field.metadata}

@@ -411,21 +411,21 @@ class _Answer(Sequence[RowT]):
 
     def pin(self, places: Mapping[str, int]) -> Self:
         """Put rows at places, from 0; see :func:`personalize_rt.rerank.rules.pin`."""
-        from personalize_rt.rerank import rules
+        from personalize_rt.rerank.rules import pin
 
-        return cast("Self", rules.pin(cast("Any", self), places))
+        return cast("Self", pin(cast("Any", self), places))
 
     def boost(self, factors: Mapping[str, float]) -> Self:
         """Order by score times a factor; see :func:`personalize_rt.rerank.rules.boost`."""
-        from personalize_rt.rerank import rules
+        from personalize_rt.rerank.rules import boost
 
-        return cast("Self", rules.boost(cast("Any", self), factors))
+        return cast("Self", boost(cast("Any", self), factors))
 
     def without(self, ids: Iterable[str]) -> Self:
         """Take rows out; see :func:`personalize_rt.rerank.rules.without`."""
-        from personalize_rt.rerank import rules
+        from personalize_rt.rerank.rules import without
 
-        return cast("Self", rules.without(cast("Any", self), ids))
+        return cast("Self", without(cast("Any", self), ids))
 
     def plot_scores(self: Any, *, ax: Any = None) -> Any:
         """Draw the score at each place; see :func:`personalize_rt.notebook.plots.score_curve`."""
@@ -488,15 +488,15 @@ class _Items(_Answer[PredictedItem]):
 
     def diversify(self, *, by: str, at_most: int = 1, within: int | None = None, items: object = None) -> Self:
         """Keep items of one kind apart; see :func:`personalize_rt.rerank.rules.diversify`."""
-        from personalize_rt.rerank import rules
+        from personalize_rt.rerank.rules import diversify
 
-        return cast("Self", rules.diversify(cast("Any", self), by=by, at_most=at_most, within=within, items=items))
+        return cast("Self", diversify(cast("Any", self), by=by, at_most=at_most, within=within, items=items))
 
     def mmr(self, similarity: Callable[[str, str], float], *, trade_off: float = 0.7, k: int = 25) -> Self:
         """Choose the first ``k`` by relevance and variety; see :func:`personalize_rt.rerank.rules.mmr`."""
-        from personalize_rt.rerank import rules
+        from personalize_rt.rerank.rules import mmr
 
-        return cast("Self", rules.mmr(cast("Any", self), similarity, trade_off=trade_off, k=k))
+        return cast("Self", mmr(cast("Any", self), similarity, trade_off=trade_off, k=k))
 
     def blend(self, original: Iterable[str] | Ranking | Recommendations, weight: float) -> Self:
         """Mix this order with that of a search; see :func:`personalize_rt.rerank.blend.blend`."""

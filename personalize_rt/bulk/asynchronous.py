@@ -192,7 +192,9 @@ class AsyncRun(AsyncIterator[ValueT], Generic[ValueT]):
             start = time.monotonic()
             sent_at.set(start)
             try:
-                answer = await request.ask(self._runtime)
+                answer = request.ruled(await request.ask(self._runtime))
+                for _ in range(getattr(answer, "requests", 1) - 1):
+                    self._limiter.charge(time.monotonic())
             except PersonalizeError as error:
                 failure = error
             elapsed = time.monotonic() - start

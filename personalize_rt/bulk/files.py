@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import attrs
 
@@ -27,6 +27,9 @@ from personalize_rt.extras import need
 from personalize_rt.filters.values import FilterValue, RawFilterValue
 from personalize_rt.limits import Limits
 from personalize_rt.operations import request_for
+
+if TYPE_CHECKING:
+    from personalize_rt.rerank.rules import Rules
 
 __all__ = ["rank_file", "recommend_file"]
 
@@ -119,6 +122,7 @@ def rank_file(
     context: Mapping[str, str] | None = None,
     filter_arn: str | None = None,
     filter_values: Mapping[str, FilterValue] | None = None,
+    rules: Rules | None = None,
     concurrency: int = 16,
     tps: float | None = None,
     processes: int | None = None,
@@ -130,7 +134,7 @@ def rank_file(
 
     Like :func:`recommend_file`, with rows like ``{"userId": "891", "itemList": ["27", "886", "101"]}``, or the columns
     ``USER_ID`` and ``ITEM_LIST`` (in CSV with ``|`` between items). Items that the model does not know come last, with
-    a score of 0.0 as in batch inference.
+    a score of 0.0 as in batch inference. A list may be of any length; see :class:`RankRequest`.
 
     Args:
         runtime: See :func:`run`.
@@ -140,6 +144,8 @@ def rank_file(
         context: Contextual metadata of all requests.
         filter_arn: A filter to apply.
         filter_values: Values for the parameters of the filter.
+        rules: Rules that each answer is put under; see :class:`personalize_rt.rerank.rules.Rules`. A column that has to
+            vary is requested as metadata, unless the rules know the items.
         concurrency: See :func:`run`.
         tps: See :func:`run`.
         processes: See :func:`run`.
@@ -159,6 +165,8 @@ def rank_file(
         "context": context,
         "filter_arn": filter_arn,
         "filter_values": filter_values,
+        "rules": rules or None,
+        "metadata_columns": [rules.diversify[0]] if rules and rules.diversify and rules.items is None else None,
     }
     options = _Options(concurrency, tps, processes, resume, errors, progress)
     return _Job("rank", runtime, Path(input), Path(output), arguments, options).run()
@@ -263,7 +271,11 @@ class _Job:
             self._arguments["filter_values"] = {
                 name: RawFilterValue(text) for name, text in members["filterValues"].items()
             }
-        return {name: value for name, value in members.items() if name not in ("userId", "inputList")}
+        shared = {name: value for name, value in members.items() if name not in ("userId", "inputList")}
+        if "rules" in self._arguments:
+            rules: Rules = self._arguments["rules"]
+            shared["rules"] = [list(rules.without), dict(rules.boost), rules.diversify, dict(rules.pin)]
+        return shared
 
     def _check_names(self) -> None:
         paths = {"input": self._input, "output": self._output, "parts": self._parts_path(), "errors": self._errors}

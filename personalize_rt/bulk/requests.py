@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
 
 from personalize_rt.arguments import (
     ActionsArguments,
@@ -14,7 +16,11 @@ from personalize_rt.arguments import (
     keywords,
 )
 from personalize_rt.operations import OPERATIONS
+from personalize_rt.rerank.long import chunk_size
 from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
+
+if TYPE_CHECKING:
+    from personalize_rt.rerank.rules import Rules
 
 __all__ = ["ActionRequest", "BulkRequest", "RankRequest", "RecommendRequest"]
 
@@ -30,6 +36,10 @@ class BulkRequest(Arguments[AnswerT]):
         """Call the method of a runtime that this request is for; of an async runtime, that gives an awaitable."""
         return getattr(runtime, OPERATIONS[self.operation].method)(**keywords(self))
 
+    def ruled(self, answer: Any) -> Any:
+        """The answer as the caller gets it."""
+        return answer
+
 
 class RecommendRequest(RecommendationsArguments, BulkRequest[Recommendations]):
     """The arguments of :meth:`PersonalizeRuntime.get_recommendations`. They are checked when they are sent."""
@@ -37,10 +47,33 @@ class RecommendRequest(RecommendationsArguments, BulkRequest[Recommendations]):
     __slots__ = ()
 
 
+@attrs.frozen(kw_only=True)
 class RankRequest(RankingArguments, BulkRequest[Ranking]):
-    """The arguments of :meth:`PersonalizeRuntime.get_personalized_ranking`. They are checked when they are sent."""
+    """The arguments of :meth:`PersonalizeRuntime.get_personalized_ranking`. They are checked when they are sent.
 
-    __slots__ = ()
+    A list that is longer than one request may be is ranked by :meth:`PersonalizeRuntime.rank_long`, one request after
+    the other; the deadline is then that of one request, times the number of requests that the list needs.
+
+    Attributes:
+        rules: Rules that the answer is put under; see :class:`personalize_rt.rerank.rules.Rules`.
+    """
+
+    rules: Rules | None = None
+
+    def ask(self, runtime: Any) -> Any:
+        """Call ``get_personalized_ranking``, or ``rank_long``."""
+        size = chunk_size(runtime._limits, with_metadata=bool(self.metadata_columns))
+        given: Any = self.input_list
+        if isinstance(given, str) or not hasattr(given, "__len__") or len(given) <= size:
+            return super().ask(runtime)
+        deadline = runtime._policies.deadline
+        if deadline is not None:
+            runtime = runtime.with_options(deadline=deadline * (2 + -(-len(given) // size)))
+        return runtime.rank_long(**keywords(self), concurrency=1)
+
+    def ruled(self, answer: Any) -> Any:
+        """The ranking under the rules."""
+        return self.rules.apply(answer) if self.rules else answer
 
 
 class ActionRequest(ActionsArguments, BulkRequest[ActionRecommendations]):

@@ -199,7 +199,9 @@ class Worker(Generic[RawT, ValueT]):
             start = time.monotonic()
             sent_at.set(start)
             try:
-                answer = request.ask(self._runtime)
+                answer = request.ruled(request.ask(self._runtime))
+                for _ in range(getattr(answer, "requests", 1) - 1):
+                    self._limiter.charge(time.monotonic())
             except PersonalizeError as error:
                 failure = error
             elapsed = time.monotonic() - start

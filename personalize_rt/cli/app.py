@@ -13,7 +13,7 @@ import typer
 
 from personalize_rt._version import __version__
 from personalize_rt.cli import options
-from personalize_rt.cli.arguments import as_context, as_filter_values, check_text, read_item_ids
+from personalize_rt.cli.arguments import as_context, as_filter_values, as_rules, check_text, read_item_ids
 from personalize_rt.cli.bulk import bulk
 from personalize_rt.cli.failures import SERVICE, exit_status, in_one_line
 from personalize_rt.cli.filters import filters
@@ -22,6 +22,7 @@ from personalize_rt.cli.serve import serve
 from personalize_rt.cli.target import choose_target
 from personalize_rt.cli.verify import verify
 from personalize_rt.errors import PersonalizeError
+from personalize_rt.limits import Limits
 from personalize_rt.notebook.frames import Result
 
 __all__ = ["app", "run"]
@@ -156,6 +157,10 @@ def rank(
     filter_arn: options.FilterArn = None,
     value: options.Values = None,
     metadata: options.Metadata = None,
+    pin: options.Pin = None,
+    boost: options.Boost = None,
+    without: options.Without = None,
+    diversify: options.Diversify = None,
     region: options.Region = None,
     profile: options.Profile = None,
     endpoint_url: options.EndpointUrl = None,
@@ -164,21 +169,30 @@ def rank(
     attempts: options.Attempts = None,
     json: options.Json = False,
 ) -> str:
-    """Rank items for a user (GetPersonalizedRanking)."""
+    """Rank items for a user (GetPersonalizedRanking), as many as you like."""
     input_list = read_item_ids(items or [], items_from)
+    rules = as_rules(pin=pin or (), boost=boost or (), without=without or (), diversify=diversify)
+    columns = list(metadata or ())
+    if rules.diversify and rules.diversify[0] not in columns:
+        columns.append(rules.diversify[0])
     target = choose_target(
         region=region, profile=profile, endpoint_url=endpoint_url, local=local, deadline=deadline, attempts=attempts
     )
-    answer = target.runtime.get_personalized_ranking(
+    limits = Limits()
+    size = limits.input_list_with_metadata if columns else limits.input_list
+    rank = target.runtime.get_personalized_ranking
+    if size is not None and len(input_list) > size:
+        rank = target.runtime.rank_long
+    answer = rank(
         campaign_arn=target.campaign(campaign_arn),
         user_id=user_id,
         input_list=input_list,
         context=as_context(context or ()),
         filter_arn=None if filter_arn is None else target.filter(filter_arn),
         filter_values=as_filter_values(value or ()),
-        metadata_columns=metadata,
+        metadata_columns=columns or None,
     )
-    return _shown(answer, json=json, before=input_list)
+    return _shown(rules.apply(answer, strict=True), json=json, before=input_list)
 
 
 @app.command(

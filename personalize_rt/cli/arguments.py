@@ -9,8 +9,9 @@ from decimal import Decimal
 
 from personalize_rt.errors import ValidationError
 from personalize_rt.filters.values import FilterScalar, FilterValue
+from personalize_rt.rerank.rules import Rules
 
-__all__ = ["as_context", "as_filter_values", "check_text", "read_item_ids"]
+__all__ = ["as_context", "as_filter_values", "as_rules", "check_text", "read_item_ids"]
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 
@@ -68,6 +69,35 @@ def as_filter_values(pairs: Iterable[str]) -> Mapping[str, FilterValue]:
             )
         values.setdefault(name, []).append(Decimal(text) if is_number else text)
     return {name: several if len(several) > 1 else several[0] for name, several in values.items()}
+
+
+def as_rules(*, pin: Iterable[str], boost: Iterable[str], without: Iterable[str], diversify: str | None) -> Rules:
+    """``["tt1=1"]``, ``["tt2=1.5"]``, ``["tt3"]`` and ``"GENRES=2/10"`` as rules.
+
+    Raises:
+        ValidationError: One of them is something else.
+    """
+    pins: dict[str, int] = {}
+    for place, pair in enumerate(pin, start=1):
+        id, equals, text = pair.rpartition("=")
+        if not equals or not id or not re.fullmatch("0*[1-9][0-9]{0,8}", text):
+            raise ValidationError(f"--pin number {place} is not ITEM=PLACE, with a place from 1", parameter="pin")
+        pins[id] = int(text) - 1
+    factors: dict[str, float] = {}
+    for place, pair in enumerate(boost, start=1):
+        id, equals, text = pair.rpartition("=")
+        if not equals or not id or not _NUMBER.fullmatch(text):
+            raise ValidationError(f"--boost number {place} is not ITEM=FACTOR", parameter="boost")
+        factors[id] = float(text)
+    variety = None
+    if diversify is not None:
+        found = re.fullmatch("(.+)=([1-9][0-9]{0,8})(?:/([1-9][0-9]{0,8}))?", diversify, re.DOTALL)
+        if found is None:
+            raise ValidationError(
+                "--diversify is not COLUMN=N/M or COLUMN=N, such as GENRES=2/10", parameter="diversify"
+            )
+        variety = found[1], int(found[2]), None if found[3] is None else int(found[3])
+    return Rules(without=tuple(without), boost=factors, diversify=variety, pin=pins)
 
 
 def read_item_ids(given: list[str], file: str | None) -> list[str]:

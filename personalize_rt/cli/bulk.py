@@ -12,7 +12,7 @@ import typer
 
 from personalize_rt.bulk import InterruptedRun, Summary, rank_file, recommend_file
 from personalize_rt.cli import options
-from personalize_rt.cli.arguments import as_context, as_filter_values
+from personalize_rt.cli.arguments import as_context, as_filter_values, as_rules
 from personalize_rt.cli.failures import on_command_line
 from personalize_rt.cli.output import as_json, printable, write, write_error
 from personalize_rt.cli.target import Target, choose_target
@@ -121,6 +121,10 @@ def rank(
     context: options.Context = None,
     filter_arn: options.FilterArn = None,
     value: options.Values = None,
+    pin: options.Pin = None,
+    boost: options.Boost = None,
+    without: options.Without = None,
+    diversify: options.Diversify = None,
     tps: Tps = None,
     concurrency: Concurrency = 16,
     processes: Processes = None,
@@ -147,6 +151,7 @@ def rank(
             context=as_context(context or ()) or None,
             filter_arn=None if filter_arn is None else target.filter(filter_arn),
             filter_values=as_filter_values(value or ()) or None,
+            rules=as_rules(pin=pin or (), boost=boost or (), without=without or (), diversify=diversify),
             tps=tps,
             concurrency=concurrency,
             processes=processes,

@@ -8,6 +8,7 @@ import typer
 
 __all__ = [
     "Attempts",
+    "Boost",
     "CampaignArn",
     "Context",
     "Deadline",
@@ -69,6 +70,27 @@ Values: TypeAlias = Annotated[
 Metadata: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--metadata", metavar="COLUMN", help="A column to show; repeatable."),
+]
+
+# Rules for a ranking.
+Pin: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--pin", metavar="ITEM=PLACE", help="Put an item at a place, from 1; repeatable."),
+]
+Boost: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--boost", metavar="ITEM=FACTOR", help="Order by scores, this one times a factor; repeatable."),
+]
+Without: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--without", metavar="ITEM", help="Leave an item out; repeatable.")
+]
+Diversify: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--diversify",
+        metavar="COLUMN=N/M",
+        help="At most N items with the same value in M neighbouring places; without /M, in the list.",
+    ),
 ]
 
 # The destination.

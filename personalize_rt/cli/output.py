@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+from math import isfinite
 from typing import Any, TextIO
 
 from rich.console import Console, RenderableType
 from rich.text import Text
 
 from personalize_rt.notebook.frames import Result
+from personalize_rt.rerank import LongRanking
 
 __all__ = [
     "as_json",
@@ -49,14 +51,28 @@ def as_json(value: Any) -> str:
 
 
 def reply_json(answer: Result) -> dict[str, Any]:
-    """The members of the service's reply, and ``info``: how the answer came about."""
+    """The members of the service's reply, and ``info``, with facts on the call.
+
+    A row that a rule moved has ``rules``; of a long list, ``info`` says how exact it is.
+    """
     info = answer.info
-    return answer.to_response() | {
+    more: dict[str, Any] = {}
+    if isinstance(answer, LongRanking):
+        # JSON has no infinity.
+        bound = answer.error_bound if isfinite(answer.error_bound) else None
+        more = {"requests": answer.requests, "errorBound": bound, "unscaled": list(answer.unscaled)}
+    response = answer.to_response()
+    rows: Any = next(value for name, value in response.items() if name != "recommendationId")
+    for place, row in enumerate(rows):
+        if rules := answer[place].rules:
+            row["rules"] = list(rules)
+    return response | {
         "info": {
             "requestId": info.request_id,
             "attempts": info.attempts,
             "elapsed": round(info.elapsed, 6),
             "source": info.source,
+            **more,
         }
     }
 

@@ -26,6 +26,7 @@ class Move:
         after: Its place in the second answer, or ``None``.
         score_before: Its score in the first answer, or ``None``.
         score_after: Its score in the second answer, or ``None``.
+        rules: Why rules of the caller moved it in the second answer.
     """
 
     item_id: str
@@ -33,6 +34,7 @@ class Move:
     after: int | None
     score_before: float | None = None
     score_after: float | None = None
+    rules: tuple[str, ...] = ()
 
     @property
     def places(self) -> int | None:
@@ -153,7 +155,14 @@ def compare(
     check_answer(second, "second")
     before, after = _places(first), _places(second)
     moves = [
-        Move(id, before.get(id), after.get(id), _score(first, before.get(id)), _score(second, after.get(id)))
+        Move(
+            id,
+            before.get(id),
+            after.get(id),
+            _score(first, before.get(id)),
+            _score(second, after.get(id)),
+            second[after[id]].rules if id in after else (),
+        )
         for id in [*after, *(id for id in before if id not in after)]
     ]
     shared = [id for id in after if id in before]

@@ -112,7 +112,8 @@ def _row(row: Row, view: View) -> Html:
     if view.has_marks:
         promoted = None if row.promotion is None else tag("span", f"promoted: {row.promotion}", class_="mark promoted")
         reasons = (tag("span", reason, class_="mark") for reason in row.reasons)
-        cells.append(tag("td", promoted, *reasons, class_="why"))
+        rules = (tag("span", rule, class_="mark rule") for rule in row.rules)
+        cells.append(tag("td", promoted, *reasons, *rules, class_="why"))
     return tag("tr", *cells)
 
 
@@ -166,7 +167,11 @@ def comparison_html(comparison: Comparison, catalogue: Catalogue | None = None) 
         tag("th", after, scope="col", class_="number"),
         tag("th", "moved", scope="col", class_="number"),
     ]
-    rows = [_move(move, known) for move in comparison.moves[:MOST_ROWS]]
+    shown = comparison.moves[:MOST_ROWS]
+    ruled = any(move.rules for move in shown)
+    if ruled:
+        heads.append(tag("th", "why", scope="col"))
+    rows = [_move(move, known, ruled) for move in shown]
     table = tag("table", caption, *([tag("thead", tag("tr", *heads)), tag("tbody", *rows)] if rows else []))
     measures = (
         tag("div", tag("dt", name), tag("dd", "undefined" if value is None else f"{value:.3f}"))
@@ -177,7 +182,7 @@ def comparison_html(comparison: Comparison, catalogue: Catalogue | None = None) 
     return page(tag("dl", *measures), table, note, label=f"Comparison of {count(total, 'item')}")
 
 
-def _move(move: Move, catalogue: Catalogue) -> Html:
+def _move(move: Move, catalogue: Catalogue, ruled: bool) -> Html:
     title = title_column(catalogue.columns)
     text, look = movement(move)
     return tag(
@@ -188,4 +193,5 @@ def _move(move: Move, catalogue: Catalogue) -> Html:
             for place in (move.before, move.after)
         ),
         tag("td", text, class_=f"number {look}"),
+        *([tag("td", *(tag("span", rule, class_="mark rule") for rule in move.rules), class_="why")] if ruled else []),
     )

@@ -162,7 +162,7 @@ class _Writer:
 
     def marks(self, row: Row) -> Text:
         promoted = [] if row.promotion is None else [self.text(f"promoted: {row.promotion}", "yellow")]
-        return Text(", ").join([*promoted, *map(self.text, row.reasons)])
+        return Text(", ").join([*promoted, *map(self.text, row.reasons), *map(self.text, row.rules)])
 
     def moves(self, moves: Sequence[Move], labels: Sequence[str], catalogue: Catalogue) -> Table:
         title = title_column(catalogue.columns)
@@ -172,9 +172,13 @@ class _Writer:
             table.add_column("title", overflow="fold")
         for label in (*labels, "moved"):
             table.add_column(self.text(label), justify="right")
+        ruled = any(move.rules for move in moves)
+        if ruled:
+            table.add_column("why", overflow="fold")
         for move in moves:
             text, look = movement(move)
             titles = [] if title is None else [self.text(catalogue.text(move.item_id, title))]
             places = ("" if place is None else str(place + 1) for place in (move.before, move.after))
-            table.add_row(self.text(move.item_id), *titles, *places, self.text(text, _LOOKS[look]))
+            why = [Text(", ").join(map(self.text, move.rules))] if ruled else []
+            table.add_row(self.text(move.item_id), *titles, *places, self.text(text, _LOOKS[look]), *why)
         return table

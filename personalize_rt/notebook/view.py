@@ -42,6 +42,7 @@ class Row:
         share: The score divided by the highest one, from 0 to 1; a propensity is not divided.
         promotion: The promotion that put it here, or ``None``.
         reasons: The service's reasons for it.
+        rules: The rules of the caller that moved it here, in words.
         moved: The number of places that it moved up; ``None`` when not known.
     """
 
@@ -53,6 +54,7 @@ class Row:
     share: float
     promotion: str | None
     reasons: tuple[str, ...]
+    rules: tuple[str, ...]
     moved: int | None
 
 
@@ -67,7 +69,7 @@ class View:
         degraded: The class and message of the error for which a fallback answered, or ``None``.
         columns: The names of the columns of ``texts``.
         has_scores: Whether any row has a score.
-        has_marks: Whether any row has a promotion or a reason.
+        has_marks: Whether any row has a promotion or a reason, or was moved by a rule.
         has_moves: True when the order before is known.
         rows: The rows to show, without those of ``apart``.
         apart: The rows at the end that the model does not know.
@@ -141,6 +143,7 @@ def view_of(result: Result, catalogue: Catalogue, *, most: int | None = MOST_ROW
                 share=max(0.0, item.score / highest) if item.score is not None and highest > 0 else 0.0,
                 promotion=item.promotion_name,
                 reasons=item.reason,
+                rules=row.rules,
                 moved=places[item.item_id] - place if item.item_id in places else None,
             )
         )
@@ -151,7 +154,7 @@ def view_of(result: Result, catalogue: Catalogue, *, most: int | None = MOST_ROW
         degraded=_degraded(result),
         columns=tuple(others),
         has_scores=any(score is not None for score in result.scores),
-        has_marks=any(row.promotion is not None or row.reasons for row in rows),
+        has_marks=any(row.promotion is not None or row.reasons or row.rules for row in rows),
         has_moves=bool(places),
         rows=tuple(rows[:known]),
         apart=tuple(rows[known:]),

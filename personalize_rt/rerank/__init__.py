@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from personalize_rt.rerank.long import LongRanking
 from personalize_rt.rerank.reranker import LocalReranker
+from personalize_rt.rerank.rules import Rules
 from personalize_rt.rerank.scorers import (
     CoVisitationScorer,
     EmbeddingScorer,
@@ -25,6 +26,7 @@ __all__ = [
     "LocalReranker",
     "LongRanking",
     "PopularityScorer",
+    "Rules",
     "Scorer",
     "ShadowScorer",
     "TrainableScorer",

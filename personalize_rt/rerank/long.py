@@ -257,7 +257,11 @@ class LongPlan:
             return []
         first = not self._leaders
         if first:
-            self._leaders = asked = self._ties([part.items for part in self._parts])
+            # The heads of one chunk need not be ranked among others: the items below them say how far up they are.
+            several = sum(not self._heads.isdisjoint(part.items) for part in self._parts) > 1
+            self._leaders = asked = self._ties(
+                [[item for item in part.items if several or item not in self._heads] for part in self._parts]
+            )
         else:
             knows = self._scaled().knows
             self._suspects = {item for item in self._suspects - self._heads if not knows(item)}

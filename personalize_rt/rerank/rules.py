@@ -66,7 +66,8 @@ def diversify(answer: ItemsT, *, by: str, at_most: int = 1, within: int | None =
     kinds = _kinds(answer, ruled, by, items)
     order, held_by = _spread(kinds, at_most, within)
     where = "the list" if within is None else f"{within} places"
-    why = {ruled[place]: f"at most {at_most} with {by} {kind} in {where}" for place, kind in held_by.items()}
+    texts = {kind: f"at most {at_most} with {by} {kind} in {where}" for kind in set(held_by.values())}
+    why = {ruled[place]: texts[kind] for place, kind in held_by.items()}
     passing = f"moved up past items held back by {by}"
     return rearranged(answer, [*(ruled[place] for place in order), *rest], why, passing)
 
@@ -233,19 +234,23 @@ class Rules:
     def __bool__(self) -> bool:
         return bool(self.without or self.boost or self.diversify or self.pin)
 
-    def apply(self, answer: ItemsT) -> ItemsT:
+    def apply(self, answer: ItemsT, *, strict: bool = False) -> ItemsT:
         """The answer under these rules.
+
+        Args:
+            answer: The items.
+            strict: Refuse what names an item, or a place, that the answer does not have.
 
         Raises:
             ValidationError: A rule makes no sense, or nobody knows the column.
         """
         answer = without(answer, self.without)
         scores = dict(zip(answer.item_ids, answer.scores, strict=True))
-        answer = boost(answer, {id: by for id, by in self.boost.items() if scores.get(id) is not None})
+        answer = boost(answer, {id: by for id, by in self.boost.items() if strict or scores.get(id) is not None})
         if self.diversify is not None and answer.item_ids:
             by, at_most, within = self.diversify
             answer = diversify(answer, by=by, at_most=at_most, within=within, items=self.items)
-        here = {id: place for id, place in self.pin.items() if id in scores and place < len(answer)}
+        here = {id: at for id, at in self.pin.items() if strict or (id in scores and at < len(answer))}
         return pin(answer, here) if here else answer
 
 
@@ -289,10 +294,13 @@ def rearranged(
             told.append(text)
     for field in attrs.fields(type(answer)):
         if field.name in _COLUMNS:
-            column = answer.scores if field.name == "_scores" else getattr(answer, field.name)
+            column = answer.scores if field.name == "_scores" else _column(answer, field.name)
             if column is not None and len(column) == len(ids):
                 empty = () if field.name in ("_reasons", "_rules") else None
                 changes[field.alias or ""] = [empty if row is None else column[row] for row in taken]
+        elif field.name == "_input_list" and not _column(answer, field.name):
+            # Of a ranking that was read without its request, too, what is taken out stays out.
+            changes.setdefault("input_list", ids)
     changes["action_ids" if isinstance(answer, ActionRecommendations) else "item_ids"] = news
     if any(told):
         old: Sequence[tuple[str, ...]] = changes.get("rules") or [()] * len(news)
@@ -301,6 +309,11 @@ def rearranged(
         left = set(news)
         changes["unscaled"] = [id for id in cast("LongRanking", answer).unscaled if id in left]
     return attrs.evolve(answer, **changes)
+
+
+def _column(answer: object, name: str) -> Any:
+    """A column as the answer keeps it, ``None`` where no row has a value."""
+    return getattr(answer, name)
 
 
 def _ids(answer: Ranking | Recommendations | ActionRecommendations) -> tuple[str, ...]:
@@ -332,41 +345,44 @@ def _kinds(answer: Ranking | Recommendations, ids: Sequence[str], by: Any, items
     if not isinstance(by, str) or not by:
         raise ValidationError(f"by is {describe(by)}; it takes the name of a column", parameter="by")
     catalogue = _catalogue(items)
-    rows = {row.item_id: row.metadata for row in answer}
-    wanted = _plain(by)
-    names: dict[tuple[Any, ...], Any] = {}
-    split: dict[str, tuple[str, ...]] = {}
-    kinds: list[tuple[str, ...]] = []
-    known = False
+    metadata = _column(answer, "_metadata")
+    known: dict[str, Mapping[str, Any]] = {} if metadata is None else dict(zip(answer.item_ids, metadata, strict=True))
+    values: list[Any] = []
+    found = False
     for id in ids:
         value: Any = None
-        for row in (rows.get(id), catalogue.get(id)):
+        for row in (known.get(id), catalogue.get(id)):
             if row:
-                keys = tuple(row)
-                if keys not in names:
-                    names[keys] = next((name for name in keys if _plain(str(name)) == wanted), None)
-                if (name := names[keys]) is not None:
-                    known = True
-                    value = row[name] if value is None else value
-        if isinstance(value, str):
-            found = split.get(value)
-            if found is None:
-                found = split[value] = tuple(dict.fromkeys(filter(None, value.split("|"))))
-            kinds.append(found)
-        elif value is None or value != value:
-            kinds.append(())
-        elif isinstance(value, Iterable):
-            kinds.append(tuple(dict.fromkeys(map(str, cast("Iterable[object]", value)))))
-        else:
-            kinds.append((str(value),))
-    if ids and not known:
-        there = sorted({str(name) for keys in names for name in keys if str(name).isidentifier()})
-        raise ValidationError(
-            f"no item has a column {by!r}: "
-            + (f"there are {there}" if there else "ask for it in metadata_columns, or give items="),
-            parameter="by",
-        )
-    return kinds
+                name = by if by in row else _spelled(row, by)
+                if name is not None:
+                    found = True
+                    value = row[name]
+                    if value is not None:
+                        break
+        values.append(value)
+    if ids and not found:
+        rows = (row for some in (known, catalogue) for id in ids if (row := some.get(id)))
+        there = sorted({str(name) for row in rows for name in row if str(name).isidentifier()})
+        advice = f"there are {there}" if there else "ask for it in metadata_columns, or give items="
+        raise ValidationError(f"no item has a column {by!r}: {advice}", parameter="by")
+    return [_split(value) for value in values]
+
+
+def _spelled(row: Mapping[Any, Any], column: str) -> Any:
+    """The name of a column as a row spells it, or ``None``."""
+    wanted = _plain(column)
+    return next((name for name in row if _plain(str(name)) == wanted), None)
+
+
+def _split(value: Any) -> tuple[str, ...]:
+    """The values of an item, which may be in one text, in a list, or none."""
+    if isinstance(value, str):
+        return tuple(dict.fromkeys(filter(None, value.split("|")))) if "|" in value else (value,) if value else ()
+    if value is None or value != value:
+        return ()
+    if isinstance(value, Iterable):
+        return tuple(dict.fromkeys(map(str, cast("Iterable[object]", value))))
+    return (str(value),)
 
 
 def _plain(name: str) -> str:
@@ -376,7 +392,9 @@ def _plain(name: str) -> str:
 def _catalogue(items: Any) -> Mapping[str, Any]:
     if items is None:
         return {}
-    inside: Any = items if isinstance(items, Mapping) or is_frame(items) else getattr(items, "items", None)
+    inside: Any = items
+    if not isinstance(items, Mapping) and not is_frame(items):
+        inside = getattr(items, "items", None)
     if is_frame(inside):
         return items_from_frame(inside)
     if not isinstance(inside, Mapping):
@@ -396,55 +414,50 @@ def _catalogue(items: Any) -> Mapping[str, Any]:
 
 
 def _spread(kinds: Sequence[tuple[str, ...]], at_most: int, within: int | None) -> tuple[list[int], dict[int, str]]:
-    """The places in their new order; and for each that was held back, the value that did it.
-
-    An item that a value holds back waits for that value, and is looked at again when there is room for one more.
-    """
-    size = len(kinds)
-    count: dict[str, int] = {}
-    waiting: dict[str, list[int]] = {}
-    again: list[int] = []
+    """The places in their new order; and for each that was held back, the value that did it."""
+    names = list(dict.fromkeys(kind for some in kinds for kind in some))
+    bits = {kind: 1 << number for number, kind in enumerate(names)}
+    count = dict.fromkeys(names, 0)
+    # A set of kinds is a number, since each place looks at many items.
+    left = list(range(len(kinds)))
+    masks = [sum([bits[kind] for kind in some]) for some in kinds]
+    full = passed = 0
     held_by: dict[int, str] = {}
     order: list[int] = []
-    fresh = 0
-
-    def release(kind: str) -> None:
-        if queue := waiting.get(kind):
-            heappush(again, heappop(queue))
-
-    while len(order) < size:
-        place = -1
-        while again or fresh < size:
-            if again and (fresh == size or again[0] < fresh):
-                place = heappop(again)
-            else:
-                place, fresh = fresh, fresh + 1
-            full = next((kind for kind in kinds[place] if count.get(kind, 0) >= at_most), None)
-            if full is None:
+    while left:
+        number = 0
+        for number, mask in enumerate(masks):  # noqa: B007 - the place where it stops
+            if not mask & full:
                 break
-            held_by.setdefault(place, full)
-            heappush(waiting.setdefault(full, []), place)
-            # It may have stood in the way of others that wait for what it waited for before.
-            for kind in kinds[place]:
-                if kind != full and count.get(kind, 0) < at_most:
-                    release(kind)
-            place = -1
-        if place < 0:  # the rule allows none of the rest here
-            if within is None:
-                order += sorted(place for queue in waiting.values() for place in queue)
-                break
-            queue = min((queue for queue in waiting.values() if queue), key=lambda queue: queue[0])
-            place = heappop(queue)
+        else:  # the rule allows none of the rest here
+            number = 0
+            if within is None:  # nor anywhere else
+                held_by |= {place: names[_lowest(mask & full)] for place, mask in zip(left, masks, strict=True)}
+                return order + left, held_by
+        if number > passed:
+            for n in range(passed, number):
+                held_by[left[n]] = names[_lowest(masks[n] & full)]
+            passed = number
+        elif passed:
+            passed -= 1
+        place = left.pop(number)
+        del masks[number]
         order.append(place)
         for kind in kinds[place]:
-            count[kind] = count.get(kind, 0) + 1
+            count[kind] += 1
+            if count[kind] >= at_most:
+                full |= bits[kind]
         if within is not None and len(order) >= within:
             for kind in kinds[order[len(order) - within]]:
                 count[kind] -= 1
-        for kind in {*kinds[place], *(kinds[order[len(order) - within]] if within and len(order) >= within else ())}:
-            if count[kind] < at_most:
-                release(kind)
+                if count[kind] < at_most:
+                    full &= ~bits[kind]
     return order, held_by
+
+
+def _lowest(mask: int) -> int:
+    """The number of the lowest bit that is set."""
+    return (mask & -mask).bit_length() - 1
 
 
 def _relevance(answer: Ranking | Recommendations, ids: Sequence[str]) -> list[float]:

@@ -186,11 +186,11 @@ class Scale:
                     else:
                         unequal.add(number)
         for number in equal.keys() - unequal:
-            level = levels[number]
-            apart = keys[level[-1]] - keys[level[0]]
-            most = sum(sorted(map(self.half_width, level))[-2:])
+            alike = levels[number]
+            apart = keys[alike[-1]] - keys[alike[0]]
+            most = sum(sorted(map(self.half_width, alike))[-2:])
             if apart <= most and (equal[number] >= _SURELY_EQUAL or apart + most <= bound):
-                keys.update(dict.fromkeys(level, (keys[level[-1]] + keys[level[0]]) / 2))
+                keys.update(dict.fromkeys(alike, (keys[alike[-1]] + keys[alike[0]]) / 2))
                 bound = max(bound, apart + most)
         return bound
 
@@ -207,13 +207,6 @@ def _ordered(interval: Interval) -> Interval:
     """An interval for certain: where answers disagree, what lies between the furthest of them."""
     low, high = interval
     return interval if low <= high else (high, low)
-
-
-def _middle(interval: Interval) -> float:
-    low, high = interval
-    if isfinite(low):
-        return (low + high) / 2 if isfinite(high) else low
-    return high if isfinite(high) else 0.0
 
 
 Shared = Sequence[dict[int, list[tuple[int, int]]]]

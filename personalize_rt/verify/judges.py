@@ -80,7 +80,7 @@ class Exchange:
         for name in ("itemList", "personalizedRanking"):
             rows: Any = self.document.get(name)
             if isinstance(rows, list):
-                return [cast("dict[str, Any]", row) for row in cast(Rows, rows) if isinstance(row, dict)]
+                return [cast("dict[str, Any]", row) for row in cast(Any, rows) if isinstance(row, dict)]
         return []
 
     @property

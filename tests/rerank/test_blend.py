@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from personalize_rt.errors import ServerError, ValidationError
 from personalize_rt.rerank.blend import blend
-from personalize_rt.results import Ranking, ResponseInfo
+from personalize_rt.results import Ranking, Recommendations, ResponseInfo
 
 IDS = st.lists(st.text("abcdefgh", min_size=1, max_size=2), unique=True)
 ANY_IDS = st.lists(st.sampled_from("abcdef"))
@@ -100,11 +100,25 @@ def test_the_rows_keep_what_the_service_said_of_them() -> None:
     assert type(blended.cause) is ServerError
 
 
-def test_an_item_that_a_filter_took_out_comes_back_unless_it_is_taken_out_of_the_search() -> None:
+def test_what_a_filter_took_out_does_not_come_back_and_stays_missing() -> None:
     filtered = Ranking(["c", "b"], scores=[0.6, 0.4], input_list=["a", "b", "c"])
-    assert "a" in blend(filtered, ["a", "b", "c"], 0.5).item_ids
-    allowed = [id for id in ["a", "b", "c"] if id not in filtered.missing]
-    assert set(blend(filtered, allowed, 0.5).item_ids) == {"b", "c"}
+    for weight in (0, 0.5, 1):
+        blended = blend(filtered, ["a", "b", "c"], weight)
+        assert set(blended.item_ids) == {"b", "c"}
+        assert blended.missing == ("a",)
+
+
+def test_rows_say_where_they_come_from() -> None:
+    blended = blend(ranking("b", "a"), ["a", "b", "x"], 0)
+    assert [row.rules for row in blended] == [
+        ("blended with the search, weight 0: 2 → 1",),
+        ("blended with the search, weight 0: 1 → 2",),
+        ("blended with the search, weight 0: new at 3",),
+    ]
+
+
+def test_recommendations_are_blended_too() -> None:
+    assert type(blend(Recommendations(["b", "a"], scores=[0.6, 0.4]), ["a"], 0.5)) is Recommendations
 
 
 def test_items_without_any_order_blend_to_nothing() -> None:

@@ -245,6 +245,12 @@ def test_nan_and_infinity_are_refused_by_the_items_name(logit: Any, other: Any) 
     assert "'b'" in str(error)
 
 
+@pytest.mark.parametrize("logit", [-(10**400), Decimal("-1e400"), np.float64(-inf)])
+def test_a_number_below_the_range_of_floats_is_the_float_that_it_would_be(logit: Any) -> None:
+    ranking = rank({"a": logit, "b": 1.0}, ["a", "b"])
+    assert (ranking.item_ids, ranking.scores) == (("b", "a"), (1.0, 0.0))
+
+
 def test_logits_of_items_that_are_not_ranked_are_not_looked_at() -> None:
     assert rank({"a": 1.0, "b": nan}, ["a"]).scores == (1.0,)
 
