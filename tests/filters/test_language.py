@@ -314,6 +314,7 @@ def _mutated(text: str, data: st.DataObject) -> str:
     return "".join(words)
 
 
+@example("\r")
 @given(st.text() | st.text(st.sampled_from("INCLUDEXTMWHRVA iteaonsd.()|\"'$<>=!,0123456789*")))
 @settings(max_examples=3 * settings.default.max_examples)
 def test_rubbish_is_a_syntax_error(text: str) -> None:

