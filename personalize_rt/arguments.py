@@ -250,8 +250,8 @@ LISTS: tuple[type[Any], ...] = (RecommendationsArguments, RankingArguments, Acti
 
 
 def members_of(kind: type[Any]) -> Mapping[str, Member]:
-    """The arguments of a class by their names, each as a member of the request."""
-    return {field.name: field.metadata["member"] for field in attrs.fields(kind)}
+    """The arguments of a class by their names, each as a member of the request. A class may have fields of its own."""
+    return {field.name: field.metadata["member"] for field in attrs.fields(kind) if "member" in field.metadata}
 
 
 PERSONAL: Mapping[str, Personal] = {
@@ -265,5 +265,4 @@ PERSONAL: Mapping[str, Personal] = {
 
 def keywords(arguments: Arguments[Any]) -> dict[str, Any]:
     """Arguments as the keywords of a call."""
-    kind: Any = type(arguments)
-    return {field.name: getattr(arguments, field.name) for field in attrs.fields(kind) if "member" in field.metadata}
+    return {name: getattr(arguments, name) for name in members_of(type(arguments))}

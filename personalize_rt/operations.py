@@ -509,7 +509,7 @@ def _encoded(
 def _steps(kind: type[Any]) -> tuple[attrgetter[Any], tuple[tuple[str, str, Any, _Encode | None], ...]]:
     """The arguments of a class that are sent: how to read their values, and for each what to do with one."""
     members = members_of(kind)
-    fields = [field for field in attrs.fields(kind) if members[field.name].name is not None]
+    fields = [field for field in attrs.fields(kind) if field.name in members and members[field.name].name is not None]
     steps = ((f.name, str(members[f.name].name), f.default, _ENCODE[members[f.name].form]) for f in fields)
     return attrgetter(*(field.name for field in fields)), tuple(steps)
 
