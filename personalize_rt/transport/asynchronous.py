@@ -322,7 +322,7 @@ class _OfBotocore:
         self.ways = ways
         self._streams: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._waiting: set[asyncio.Future[None]] = set()  # for credentials
+        self._waiting: set[asyncio.Future[None]] = set()  # for credentials, or for a thread
         config = getattr(getattr(client, "meta", None), "config", None)
         self._size: int = getattr(config, "max_pool_connections", 10)
         self._threads = asyncio.Semaphore(self._size)
@@ -416,12 +416,15 @@ class _OfBotocore:
             except TransportError:
                 attempt.unsigned = True
                 raise
+            self._waiting.add(over)
             try:
                 await over
             except BaseException:
                 self.ways.workers.leave(task)
                 attempt.cancel()
                 raise
+            finally:
+                self._waiting.discard(over)
             reply: Reply = task.outcome()
             return reply
 
@@ -439,8 +442,7 @@ class _OfBotocore:
     async def close(self) -> None:
         for over in self._waiting:
             if not over.done():
-                closed = "this runtime was closed while credentials were being fetched"
-                over.set_exception(ConfigurationError(closed))
+                over.set_exception(ConfigurationError("this runtime was closed in the middle of a call"))
         if self._streams is not None:
             self._streams.close()
             await asyncio.sleep(0)  # the loop closes their sockets

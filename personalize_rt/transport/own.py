@@ -9,14 +9,19 @@ and ``ddtrace-run`` wrap before.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from types import BuiltinFunctionType, FunctionType, MethodType, NoneType
-from typing import Any
+from typing import Any, cast
 
-__all__ = ["is_own_class", "is_own_function"]
+__all__ = ["attributes_of", "is_own_class", "is_own_function"]
 
 _WITH_CONTEXT = "with_current_context.<locals>.decorator.<locals>.wrapper"
+
+
+def attributes_of(thing: Any) -> Mapping[str, Any]:
+    """The attributes that a module, a class or an object has itself, as they are now and will be."""
+    return cast("Mapping[str, Any]", vars(thing))
 
 
 def is_own_function(thing: Any, name: str, module: str) -> bool:
@@ -66,7 +71,7 @@ def is_own_class(kind: Any, module: str) -> bool:
 
 def _functions(part: Any) -> Iterator[Any]:
     """The functions in an attribute of a class; what only stands for one comes as it is."""
-    kind = type(part)
+    kind: Any = type(part)
     if kind in (staticmethod, classmethod):
         yield part.__func__
     elif kind is property:

@@ -59,13 +59,13 @@ class Plan:
         self._key = b"", b"", b""  # a day, its scope and its key
         self._moment = -1, b"", b""  # a second, and what is the same in its requests
         self._secret: str = "" if credentials is None else credentials.secret_key
-        parts = urlsplit(request.url)
+        parts = urlsplit(str(request.url))
         path, rehearsed = parts.path.encode("ascii"), GET_RECOMMENDATIONS.path.encode()
         if not path.endswith(rehearsed) or request.method != "POST" or parts.query or parts.fragment:
             raise NoPlanError("it goes to another place than the service's model says")
         if not request.url.startswith(client.meta.endpoint_url):
             raise NoPlanError("it goes to another host than the client's endpoint")
-        self._base = path[: -len(rehearsed)]
+        self._base: bytes = path[: -len(rehearsed)]
         self._host = host_header(parts)
         self._targets: dict[str, tuple[bytes, bytes]] = {}  # by operation's path: as sent, and as signed
         headers = [(_bytes(name), _bytes(value)) for name, value in request.headers.items()]

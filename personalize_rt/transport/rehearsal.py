@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from personalize_rt.transport.untyped import untyped
 
@@ -23,7 +23,7 @@ def double_of(client: Any, http_session: Any) -> Any:
         http_session: What has a method ``send(prepared_request)`` that gives an ``AWSResponse``.
     """
     # Not copy.copy: a client answers every look-up of a method that it lacks, also one on a copy half made.
-    double = object.__new__(type(client))
+    double: Any = object.__new__(cast("type[object]", type(client)))
     double.__dict__.update(client.__dict__)
     double._endpoint = copy.copy(client._endpoint)
     double._endpoint.http_session = http_session

@@ -36,7 +36,7 @@ def reply_of(parsed: Any, request: Request[Any]) -> Reply:
     """The reply that a client's method returned for a request, as botocore parsed it."""
     head: Any = cast("dict[str, Any]", parsed).get("ResponseMetadata") if isinstance(parsed, dict) else None
     if not isinstance(head, dict):
-        return Reply(parsed, None, 1)  # a test double's; reading it says what is wrong
+        return Reply(cast("Any", parsed), None, 1)  # a test double's; reading it says what is wrong
     head = cast("dict[str, Any]", head)
     sent: int = 1 + head.get("RetryAttempts", 0)
     return Reply(cast("dict[str, Any]", parsed), shown_request_id(head, request), sent)

@@ -180,9 +180,9 @@ def _read(body: bytes, name: str, known: frozenset[str]) -> dict[str, Any] | Non
         return None
     reply = cast("dict[str, Any]", reply)
     members: dict[str, Any] = {}
-    rows = reply.get(name)
+    rows: Any = reply.get(name)
     if rows is not None:
-        if type(rows) is not list or not _are_plain(rows, known, nulls=b"null" in body):
+        if type(rows) is not list or not _are_plain(cast("Any", rows), known, nulls=b"null" in body):
             return None
         members[name] = rows
     recommendation_id = reply.get("recommendationId")
@@ -197,7 +197,7 @@ def _are_plain(rows: list[Any], known: frozenset[str], *, nulls: bool) -> bool:
         return True
     if set(map(type, rows)) != {dict}:
         return False
-    found: set[str] = set().union(*rows)
+    found = set[str]().union(*rows)
     if not found <= known or (nulls and any(None in row.values() for row in rows)):
         return False
     for member, kind in _KINDS.items():

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from personalize_rt.operations import OPERATIONS
 from personalize_rt.transport.clients import SERVICE
-from personalize_rt.transport.own import is_own_class, is_own_function
+from personalize_rt.transport.own import attributes_of, is_own_class, is_own_function
 from personalize_rt.transport.untyped import untyped
 
 __all__ = ["Verdict", "Watching", "Way", "unknown"]
@@ -138,7 +138,7 @@ class Watching:
 
     def __init__(self, client: Any, forced: Way | None = None) -> None:
         self._forced = forced
-        self._own: Mapping[str, Any] = vars(client)
+        self._own = attributes_of(client)
         self._made = dict(self._own)
         self._endpoint: Any = client._endpoint
         self._session: Any = client._endpoint.http_session
@@ -197,7 +197,7 @@ class Watching:
         same("endpoint.http_session")
         same("emitter._lookup_cache")  # replaced by botocore whenever a handler comes or goes
         places = [(_names_of(place), place.names) for place in (*_CALLS, *_NETWORK)]
-        places.append((vars(self._kind), tuple(operation.method for operation in OPERATIONS.values())))
+        places.append((attributes_of(self._kind), tuple(operation.method for operation in OPERATIONS.values())))
         for number, (attributes, names) in enumerate(places):
             known[f"place_{number}"] = attributes
             for name in names:
@@ -271,8 +271,7 @@ def _moto() -> Any:
 
 def _names_of(place: _Place) -> Mapping[str, Any]:
     module = untyped(place.module)
-    names: Mapping[str, Any] = vars(module if place.owner is None else getattr(module, place.owner))
-    return names
+    return attributes_of(module if place.owner is None else getattr(module, place.owner))
 
 
 def _foreign(place: _Place) -> str | None:

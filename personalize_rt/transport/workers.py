@@ -100,7 +100,7 @@ class Workers:
                     "give Config(read_timeout=…) to end such requests earlier",
                     phase="connect",
                 )
-            worker = state.idle.pop() if state.idle else None
+            worker: SimpleQueue[Task | None] | None = state.idle.pop() if state.idle else None
         task = Task(work, when_over)
         if worker is None:
             worker = SimpleQueue()

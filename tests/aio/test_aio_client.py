@@ -235,6 +235,7 @@ async def test_connector_arguments_of_an_aio_config_are_honoured(ours: Any, serv
     assert len(made) == 1
 
 
+@pytest.mark.direct
 @pytest.mark.parametrize("door", ["connect", "call"])
 async def test_settings_with_which_no_connection_can_be_opened_are_told(
     door: str, ours: Any, monkeypatch: Any, tmp_path: Path
@@ -622,6 +623,7 @@ async def test_a_cancelled_answer_is_not_the_next_ones(ours: Any, server: Any) -
 # Event loops
 
 
+@pytest.mark.direct
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_in_another_event_loop_other_connections_are_opened(ours: Any, server: Any) -> None:
     mine = ours()

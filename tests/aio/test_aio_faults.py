@@ -181,6 +181,7 @@ async def test_a_name_that_is_unknown() -> None:
         assert (await fails(runtime, TransportError)).phase == "resolve"
 
 
+@pytest.mark.direct
 async def test_looking_up_a_name_counts_within_the_deadline(monkeypatch: Any) -> None:
     async def never(*_: Any, **__: Any) -> Any:
         await asyncio.Event().wait()

@@ -371,10 +371,10 @@ def test_who_was_there_before_our_import_is_noticed() -> None:
     assert in_a_process(WRAPPED_BEFORE) == "through"
 
 
-def test_what_counts_as_botocores_own_is_what_a_fresh_client_has(session: Any) -> None:
+def test_what_counts_as_botocores_own_is_what_a_fresh_client_has(built: Any) -> None:
     """Each handler of the table is there, so that a name that botocore drops is dropped from it."""
     found = set()
-    client = session.client("personalize-runtime")
+    client = built()._transport.client()
     for event, names in watching._HANDLERS.items():
         for handler in client.meta.events._emitter._handlers.prefix_search(
             f"{event}.personalize-runtime.GetRecommendations"
