@@ -221,7 +221,7 @@ def test_the_arrow_stream_comes_from_polars_where_there_is_no_pyarrow(monkeypatc
 def test_the_constructors_of_polars_and_pandas_read_a_result_row_by_row() -> None:
     polars, pandas = pytest.importorskip("polars"), pytest.importorskip("pandas")
     frame = polars.DataFrame(ANSWER)
-    assert frame.columns == ["item_id", "score", "promotion_name", "metadata", "reason"]
+    assert frame.columns == ["item_id", "score", "promotion_name", "metadata", "reason", "rules"]
     for name in ("item_id", "score", "promotion_name", "reason"):
         assert frame[name].to_list() == [row[name] for row in ROWS]
     assert frame.schema["score"] == polars.Float64
