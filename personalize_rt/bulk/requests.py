@@ -119,9 +119,11 @@ class RankRequest(BulkRequest[Ranking]):
             "filter": self.filter,
             "metadata_columns": self.metadata_columns,
         }
-        size = chunk_size(runtime._limits, with_metadata=bool(self.metadata_columns))
         given: Any = self.input_list
-        if isinstance(given, str) or not hasattr(given, "__len__") or len(given) <= size:
+        if isinstance(given, str) or not hasattr(given, "__len__"):  # for the client to judge
+            return runtime.get_personalized_ranking(**arguments)
+        size = chunk_size(runtime._limits, with_metadata=bool(self.metadata_columns))
+        if len(given) <= size:
             return runtime.get_personalized_ranking(**arguments)
         deadline = runtime._policies.deadline
         if deadline is not None:
