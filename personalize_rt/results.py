@@ -128,8 +128,8 @@ class _OfDataclass:
         if kind not in self._made:
             from dataclasses import make_dataclass
 
-            # Types are read from the class itself.
-            twin = make_dataclass(kind.__name__, [field.name for field in attrs.fields(kind)])
+            # Types are read from the class itself. What is no part of equality was not answered, and is no column.
+            twin = make_dataclass(kind.__name__, [field.name for field in attrs.fields(kind) if field.eq])
             self._made[kind] = getattr(twin, self._name)
         return self._made[kind]
 

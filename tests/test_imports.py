@@ -18,6 +18,7 @@ DOORS = {
     ("results", "notebook.plots"),
     ("results", "notebook.terminal"),
     ("results", "rerank.blend"),
+    ("results", "rerank.rules"),
     ("notebook.compare", "notebook.html"),
     ("notebook.compare", "notebook.plots"),
     ("notebook.compare", "notebook.terminal"),

@@ -62,9 +62,11 @@ class RankRequest(RankingArguments, BulkRequest[Ranking]):
 
     def ask(self, runtime: Any) -> Any:
         """Call ``get_personalized_ranking``, or ``rank_long``."""
-        size = chunk_size(runtime._limits, with_metadata=bool(self.metadata_columns))
         given: Any = self.input_list
-        if isinstance(given, str) or not hasattr(given, "__len__") or len(given) <= size:
+        if isinstance(given, str) or not hasattr(given, "__len__"):  # for the client to judge
+            return super().ask(runtime)
+        size = chunk_size(runtime._limits, with_metadata=bool(self.metadata_columns))
+        if len(given) <= size:
             return super().ask(runtime)
         deadline = runtime._policies.deadline
         if deadline is not None:

@@ -17,9 +17,10 @@ from personalize_rt import (
     ServerError,
     ValidationError,
 )
+from personalize_rt.bulk import RankRequest, arun
 from personalize_rt.local.scored import ScoredPersonalize
 from personalize_rt.local.wire import HttpRequest
-from personalize_rt.rerank import LongRanking
+from personalize_rt.rerank import LongRanking, Rules
 
 IDS = [f"i{n}" for n in range(1_200)]
 SHUFFLED = sorted(IDS, key=lambda id: id[::-1])
@@ -135,3 +136,12 @@ async def test_an_error_that_is_not_ours_ends_all_requests(async_runtime: Any, s
         await async_runtime(deadline=None).rank_long(campaign_arn=ARN, user_id="ada", input_list=IDS)
     await settled()
     assert (service.under_way, len(asyncio.all_tasks())) == (0, 1)
+
+
+async def test_bulk_ranks_long_lists_under_rules(async_runtime: Any, service: Any) -> None:
+    service.repeated = answer
+    request = RankRequest(campaign_arn=ARN, user_id="ada", input_list=SHUFFLED, rules=Rules(pin={"i9": 0}))
+    async with arun(async_runtime(), [request], progress=False) as run:
+        (ranking,) = [outcome.result() async for outcome in run]
+    assert type(ranking) is LongRanking
+    assert (ranking.item_ids[:2], ranking.requests) == (("i9", "i0"), 4)

@@ -159,7 +159,7 @@ WRONG: list[tuple[Any, str]] = [
     ({"userId": PERSON, "itemList": None}, "there is no itemList"),
     ({"itemList": ["a"]}, "there is no userId"),
     ({"userId": PERSON * 30, "itemList": ["a"]}, "userId is a str of 330 characters; the service takes at most 256"),
-    ({"userId": PERSON, "itemList": ["a"] * 501}, "itemList is a list of 501 items; the service takes at most 500"),
+    ({"userId": PERSON, "itemList": ["a" * 257]}, "itemList[0] is a str of 257 characters; the service takes at most"),
     ({"userId": PERSON, "itemList": []}, "itemList is empty"),
     ({"userId": PERSON, "itemList": "a"}, "itemList is a str of 1 character: it takes a list"),
     ({"userId": 4711, "itemList": ["a"]}, "userId is an int, not a str"),
@@ -235,7 +235,7 @@ def test_csv_has_columns_and_lists_with_bars(runtime: PersonalizeRuntime, tmp_pa
 
 
 def test_wrong_rows_of_csv_are_errors_and_come_back_as_they_were(runtime: PersonalizeRuntime, tmp_path: Path) -> None:
-    text = b'USER_ID,ITEM_LIST\nu,a|b\nv\nw,"a",x\n,a\n"two\nlines",c\n\xff,a\nu,' + b"|".join([b"a"] * 501) + b"\n"
+    text = b'USER_ID,ITEM_LIST\nu,a|b\nv\nw,"a",x\n,a\n"two\nlines",c\n\xff,a\nu,' + b"a" * 257 + b"\n"
     (tmp_path / "in.csv").write_bytes(text)
     summary = rank(runtime, tmp_path / "in.csv", tmp_path / "out.jsonl", errors=tmp_path / "wrong.csv")
     assert (summary.done, summary.failed) == (2, {"ValidationError": 5})
@@ -248,10 +248,10 @@ def test_wrong_rows_of_csv_are_errors_and_come_back_as_they_were(runtime: Person
         None,
         "line 8: it is not UTF-8",
     ]
-    assert problems[6].startswith("line 9: itemList is a list of 501 items")
+    assert problems[6].startswith("line 9: itemList[0] is a str of 257 characters")
     again = (tmp_path / "wrong.csv").read_bytes().split(b"\n")
     assert again[:5] == [b"USER_ID,ITEM_LIST", b"v", b"w,a,x", b",a", b"\xff,a"]
-    assert again[5] == b"u," + b"|".join([b"a"] * 501)
+    assert again[5] == b"u," + b"a" * 257
 
 
 def test_numbers_of_csv_are_numbers(local: LocalPersonalize, tmp_path: Path) -> None:

@@ -114,11 +114,12 @@ def test_an_unreachable_endpoint_is_one_line_and_status_1(cli: Callable[..., Any
     assert f"no connection to {url}" in outcome.problem
 
 
-def test_501_items_are_one_line_and_status_2(cli: Callable[..., Any]) -> None:
-    outcome = cli(*RANK, ARN, "--region", "eu-west-1", *(f"tt{n}" for n in range(501)))
+def test_an_id_that_is_too_long_is_one_line_and_status_2(cli: Callable[..., Any]) -> None:
+    items = "\n".join([*(f"tt{n}" for n in range(500)), "t" * 257])
+    outcome = cli(*RANK, ARN, "--region", "eu-west-1", "--items-from", "-", input=items.encode())
     assert outcome.status == 2
-    assert "501 items" in outcome.problem
-    assert "at most 500" in outcome.problem
+    assert "257 characters" in outcome.problem
+    assert "at most 256" in outcome.problem
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="arguments are text there")

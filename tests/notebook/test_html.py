@@ -309,3 +309,16 @@ def test_items_of_another_kind_are_refused(items: Any) -> None:
     with pytest.raises(ValueError, match="items") as caught:
         show(Ranking(["a"], scores=[0.5]), items=items)
     assert getattr(caught.value, "parameter", None) == "items"
+
+
+# Rules.
+
+
+def test_a_row_that_a_rule_moved_says_why_also_in_a_comparison() -> None:
+    before = Ranking(["a", "b", "<c>"], scores=[0.5, 0.3, 0.2])
+    after = before.pin({"<c>": 0})
+    for html in (html_of(after), before.compare(after)._repr_html_()):
+        assert "pinned: 3 → 1" in html
+        assert "made room for pinned ones: 1 → 2" in html
+        assert html.count('class="mark rule"') == 3
+    assert "mark rule" not in html_of(before) + before.compare(before)._repr_html_()

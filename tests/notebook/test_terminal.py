@@ -113,3 +113,12 @@ def test_nobodys_text_steers_the_terminal_or_becomes_rich_markup(id: str, title:
     assert "\x1b" not in lines
     assert "[red]" in lines
     assert "\\x1b[31m" in lines
+
+
+def test_a_row_that_a_rule_moved_says_why_also_in_a_comparison() -> None:
+    before = Ranking(["a", "b", "c"], scores=[0.5, 0.3, 0.2])
+    after = before.pin({"c": 0})
+    for shown in (after, before.compare(after)):
+        console = Console(width=200, file=io.StringIO(), force_terminal=False)
+        console.print(shown)
+        assert "pinned: 3 → 1" in console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO

@@ -21,7 +21,8 @@ from personalize_rt import (
     Scorer,
     ShadowScorer,
 )
-from personalize_rt.rerank import LongRanking, TrainableScorer
+from personalize_rt.bulk import RankRequest
+from personalize_rt.rerank import LongRanking, Rules, TrainableScorer
 from personalize_rt.resilience.fallback import FallbackChain
 
 
@@ -80,3 +81,13 @@ def long(ranking: LongRanking) -> None:
     assert_type(ranking.unscaled, tuple[str, ...])
     assert_type(ranking.recommendation_ids, tuple[str | None, ...])
     assert_type(ranking.stopped_by, PersonalizeError | None)
+    assert_type(ranking.missing_mass, float)
+    # Rules give the same type.
+    assert_type(ranking.pin({"a": 0}).boost({"b": 2}).without(["c"]), LongRanking)
+    assert_type(ranking.blend(["a"], 0.5), LongRanking)
+
+
+assert_type(ranking.diversify(by="GENRES", at_most=2, within=10, items=catalogue).mmr(lambda a, b: 0.5, k=3), Ranking)
+rules = Rules(pin={"a": 0}, boost={"b": 2.0}, without=["c"], diversify=("GENRES", 2, 10))
+assert_type(rules.apply(ranking), Ranking)
+RankRequest(campaign_arn="arn", user_id="u", input_list=["a"], rules=rules)
