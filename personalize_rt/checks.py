@@ -115,7 +115,7 @@ def as_float(value: Any) -> float | None:
     try:
         return float(value)
     except OverflowError:
-        return inf
+        return inf if value > 0 else -inf
     except ValueError:  # a signalling NaN
         return nan
 

@@ -245,7 +245,7 @@ def test_each_handle_takes_and_binds_every_argument(
     [(bulk.RecommendRequest, CALLS[0]), (bulk.RankRequest, CALLS[1]), (bulk.ActionRequest, CALLS[2])],
 )
 def test_a_request_in_bulk_has_the_arguments_of_a_call_and_asks_with_all(request_kind: Any, kind: Any) -> None:
-    assert attrs.fields(request_kind) == attrs.fields(kind)
+    assert members_of(request_kind) == members_of(kind)
     given = named(kind)
     calls: list[tuple[str, Any]] = []
     runtime = SimpleNamespace(**{OPERATIONS[kind.operation].method: lambda **arguments: calls.append(arguments)})
@@ -262,7 +262,7 @@ def test_a_job_on_files_takes_every_argument_that_rows_share(
     function: Any, kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = f"{path_of(function)}, {function.__name__}()"
-    own = {"runtime", "input", "output", "concurrency", "tps", "processes", "resume", "errors", "progress"}
+    own = {"runtime", "input", "output", "rules", "concurrency", "tps", "processes", "resume", "errors", "progress"}
     compare(place, members_of(kind).keys() - ROWS, inspect.signature(function).parameters.keys() - own)
     given = named(kind, *ROWS, *LEFT_OUT[place])
     jobs: list[Any] = []
@@ -359,7 +359,7 @@ def test_a_command_has_an_option_for_every_argument(
     given = {name: values.get(name, name) for name in options} | {name: name for name in files_of_job}
     with pytest.raises(Answered) as caught:
         function(**given)
-    own = {"tps", "concurrency", "processes", "resume", "errors"}
+    own = {"rules", "tps", "concurrency", "processes", "resume", "errors"}
     compare(place, wanted, caught.value.args[0].keys() - own)
 
     commands = typer.main.get_command(module.app if module_name == "app" else module.bulk).commands

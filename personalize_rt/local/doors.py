@@ -102,7 +102,7 @@ class Doors(ABC):
         return self._session().create_client(config=client_config(config))
 
     def _session(self) -> Any:
-        """What in-process clients come from; made once, since botocore reads its data files for each session."""
+        """The session of in-process clients; made once, since botocore reads its data files for each session."""
         if self._clients is None:
             from personalize_rt.transport.in_process import InProcessSession
 

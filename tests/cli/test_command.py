@@ -114,9 +114,9 @@ def test_an_unreachable_endpoint_is_one_line_and_status_1(cli: Callable[..., Any
     assert f"no connection to {url}" in outcome.problem
 
 
-def test_an_id_that_is_too_long_is_one_line_and_status_2(cli: Callable[..., Any]) -> None:
+def test_an_id_that_is_too_long_is_one_line_and_status_2(command: Callable[..., Any]) -> None:
     items = "\n".join([*(f"tt{n}" for n in range(500)), "t" * 257])
-    outcome = cli(*RANK, ARN, "--region", "eu-west-1", "--items-from", "-", input=items.encode())
+    outcome = command(*RANK, ARN, "--region", "eu-west-1", "--items-from", "-", input=items.encode())
     assert outcome.status == 2
     assert "257 characters" in outcome.problem
     assert "at most 256" in outcome.problem
