@@ -257,7 +257,7 @@ def _check_arn(value: Any, where: _Where) -> None:
 
 
 def _check_count(value: Any, where: _Where, limit: int | None, source: str) -> None:
-    if where.spell is str and type(value) is str and value.isdecimal():
+    if where.spell is str and str.isdecimal(value if isinstance(value, str) else ""):
         raise _error(f"{where.name} is a string of digits: send the number itself, without quotes", where.name)
     _is_a(value, int, "an int", where)
     if where.limits.patterns and value < 0:
