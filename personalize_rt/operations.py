@@ -259,12 +259,16 @@ def _check_arn(value: Any, where: _Where) -> None:
 
 
 def _check_count(value: Any, where: _Where, limit: int | None, source: str) -> None:
-    if isinstance(value, str) and value.isdecimal() and where.spell is str:
+    if where.spell is str and _is_digits(value):
         raise _error(f"{where.name} is a string of digits: send the number itself, without quotes", where.name)
     _is_a(value, int, "an int", where)
     if where.limits.patterns and value < 0:
         raise _error(f"{where.name} is negative; the service takes 0 or more (model: NumResults)", where.name, 0)
     _at_most(value, limit, lambda: f"{value:,}", source, where)
+
+
+def _is_digits(value: object) -> bool:
+    return isinstance(value, str) and value.isdecimal()
 
 
 def _check_num_results(value: Any, where: _Where) -> None:

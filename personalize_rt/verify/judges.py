@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from math import fsum
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 import attrs
 
@@ -17,7 +17,6 @@ from personalize_rt.verify.requests import PROMOTED_OF, PROMOTED_PERCENT, UNKNOW
 
 __all__ = ["Exchange", "Judge", "Verdict"]
 
-Rows: TypeAlias = "list[Any]"
 INVALID = "InvalidInputException"
 # Scores of one answer sum to 1 but for rounding, even to fewer digits than the seven that are expected.
 _TOLERANCE = 1e-3
@@ -79,8 +78,8 @@ class Exchange:
         """The items of the answer."""
         for name in ("itemList", "personalizedRanking"):
             rows: Any = self.document.get(name)
-            if isinstance(rows, list):
-                return [cast("dict[str, Any]", row) for row in cast(Any, rows) if isinstance(row, dict)]
+            if isinstance(rows, Sequence):
+                return [cast("dict[str, Any]", row) for row in cast("list[Any]", rows) if isinstance(row, dict)]
         return []
 
     @property
