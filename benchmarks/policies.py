@@ -80,7 +80,6 @@ def ours(client: AtOnce, **options: Any) -> Any:
 
     runtime = PersonalizeRuntime(region_name="eu-west-1", **options)
     runtime._transport._client = client
-    runtime._transport._bounded = True
     return runtime
 
 
