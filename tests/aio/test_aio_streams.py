@@ -28,6 +28,7 @@ from personalize_rt.transport import asynchronous
 from personalize_rt.transport.direct import Direct
 from personalize_rt.transport.streams import _Connection, _Turns
 
+pytestmark = pytest.mark.direct
 SOCK: Any = SimpleNamespace(settimeout=lambda _: None, recv=lambda _: b"")  # from which nothing is left to read
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
 
