@@ -46,9 +46,8 @@ def test_a_line_for_each_event_on_the_one_logger(runtime: Any, server: Any, capl
     with caplog.at_level(logging.DEBUG, logger="personalize_rt"):
         ask(runtime(hooks=[LoggingHook()]))
     assert {record.name for record in caplog.records if record.name.startswith("personalize_rt")} == {"personalize_rt"}
-    assert [
-        (record.levelname, record.getMessage()) for record in caplog.records if record.name == "personalize_rt"
-    ] == [
+    lines = [(record.levelname, record.getMessage()) for record in caplog.records if record.name == "personalize_rt"]
+    assert [line for line in lines if "requests are sent" not in line[1]] == [
         ("DEBUG", f"CallStarted GetRecommendations {ARN}"),
         ("DEBUG", f"AttemptStarted GetRecommendations {ARN} attempt=1"),
         ("INFO", f"AttemptFailed GetRecommendations {ARN} attempt=1 error=ThrottlingError elapsed=0"),

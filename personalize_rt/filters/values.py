@@ -265,6 +265,10 @@ def _integer(value: int, parameter: str) -> str:
     _refuse(parameter, f"is an int of {value.bit_length():,} bits", "send a smaller number")
 
 
+def _length(text: str) -> str:
+    return f"{len(text):,} character{'' if len(text) == 1 else 's'}"
+
+
 def bare_digits(text: str, parameter: str = "") -> str:
     """Convert ``repr`` of a float or ``str`` of a Decimal to canonical digits without an exponent.
 
@@ -397,7 +401,7 @@ def decode(text: str, *, parameter: str | None = None) -> str | int | Decimal | 
         found = [read_number(number) for number in text.split(",")]
     else:
         raise FilterValuesError(
-            f"the filter value {'' if parameter is None else f'of {parameter} '}({describe(text)}) is neither numbers "
+            f"the filter value {'' if parameter is None else f'of {parameter} '}({_length(text)}) is neither numbers "
             'nor strings in double quotes, joined by commas: write "Comedy","Drama" with the quotes inside the value',
             parameter=parameter,
         )

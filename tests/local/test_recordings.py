@@ -14,7 +14,7 @@ import pytest
 from personalize_rt.local import LocalDataError, LocalDataWarning, LocalPersonalize, Problem
 from personalize_rt.local.places import Source
 from personalize_rt.local.problems import Problems
-from personalize_rt.local.recipes import Row
+from personalize_rt.local.recipes import ReplyRow
 from personalize_rt.local.schemas import DATASETS, read_schema
 from personalize_rt.local.wire import write_reply
 from personalize_rt.operations import GET_ACTION_RECOMMENDATIONS, GET_RECOMMENDATIONS
@@ -121,19 +121,19 @@ def test_what_is_empty_says_nothing(shop: Any, empty: dict[str, Any]) -> None:
 
 def test_rows_have_the_members_of_the_recordings() -> None:
     expected = case("W1")["expect"]
-    written = write_reply(GET_RECOMMENDATIONS, [Row("a", 0.5)], "RID")
+    written = write_reply(GET_RECOMMENDATIONS, [ReplyRow("a", 0.5)], "RID")
     (row,) = json.loads(written)["itemList"]
     assert list(row) == expected["members"]
     assert [name for name, value in row.items() if value is None] == expected["null"]
     assert " " not in written
-    assert json.loads(write_reply(GET_ACTION_RECOMMENDATIONS, [Row("a", 0.5)], "RID"))["actionList"] == [
+    assert json.loads(write_reply(GET_ACTION_RECOMMENDATIONS, [ReplyRow("a", 0.5)], "RID"))["actionList"] == [
         {"actionId": "a", "score": 0.5}
     ]
 
 
 @pytest.mark.parametrize("id", ["W2", "W3", "W4"])
 def test_scores_are_written_as_in_the_recordings(id: str) -> None:
-    written = write_reply(GET_RECOMMENDATIONS, [Row("a", case(id)["input"]["score"])], "RID")
+    written = write_reply(GET_RECOMMENDATIONS, [ReplyRow("a", case(id)["input"]["score"])], "RID")
     assert f'"score":{case(id)["expect"]["text"]},' in written
 
 

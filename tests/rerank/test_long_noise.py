@@ -66,6 +66,8 @@ def worst_swap(ranking: LongRanking, logits: Mapping[str, float]) -> float:
 # The table of docs/how-to/long-lists.md, over 200 lists.
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_two_hundred_lists_keep_the_promises_of_the_page() -> None:
     benchmark = pytest.importorskip("benchmarks.long", reason="the benchmarks, or numpy, are not here")
     start = time.process_time()

@@ -17,7 +17,7 @@ import botocore
 import personalize_rt
 
 ROOT = Path(personalize_rt.__file__).parent
-USED = 22
+USED = 23
 LOOKED_AT = 15
 
 
