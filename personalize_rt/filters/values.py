@@ -265,10 +265,6 @@ def _integer(value: int, parameter: str) -> str:
     _refuse(parameter, f"is an int of {value.bit_length():,} bits", "send a smaller number")
 
 
-def _length(text: str) -> str:
-    return f"{len(text):,} character{'' if len(text) == 1 else 's'}"
-
-
 def bare_digits(text: str, parameter: str = "") -> str:
     """Convert ``repr`` of a float or ``str`` of a Decimal to canonical digits without an exponent.
 
