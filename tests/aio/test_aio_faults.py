@@ -132,9 +132,19 @@ async def test_a_server_that_accepts_and_reads_nothing_does_not_hold_a_call() ->
             assert error.attempts == 1
 
 
-@pytest.mark.parametrize("where", ["at once", "in head", "in body"])
-@pytest.mark.parametrize("how", ["close", "reset"])
-async def test_a_connection_that_breaks_is_a_transport_error(where: str, how: str, raw: Any) -> None:
+# botocore by itself takes an answer that ends too early for a whole one, with nothing in it.
+@pytest.mark.parametrize(
+    ("how", "where"),
+    [
+        ("close", "at once"),
+        pytest.param("close", "in head", marks=pytest.mark.direct),
+        pytest.param("close", "in body", marks=pytest.mark.direct),
+        ("reset", "at once"),
+        ("reset", "in head"),
+        ("reset", "in body"),
+    ],
+)
+async def test_a_connection_that_breaks_is_a_transport_error(how: str, where: str, raw: Any) -> None:
     sent = {"at once": b"", "in head": raw.repeated[:40], "in body": raw.repeated[:-10]}[where]
     raw.repeated, raw.close = (sent, True) if how == "close" else (resets(sent), False)
     policy = RetryPolicy(2, base=0.0)
@@ -156,7 +166,7 @@ async def test_a_read_time_out_is_a_transport_error(raw: Any) -> None:
     [
         b"hello\r\n\r\n",
         b"HTTP/1.1 abc\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\ncontent-length: many\r\n\r\n{}",
+        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-length: many\r\n\r\n{}", marks=pytest.mark.direct),
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nx: " + b"y" * 200_000 + b"\r\n\r\n",
         b"\x15\x03\x01\x00\x02\x02\x50",
@@ -172,7 +182,7 @@ async def test_what_is_not_http_is_a_transport_error(answer: bytes, raw: Any) ->
 async def test_a_server_that_refuses_connections() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    async with ours(f"http://127.0.0.1:{port}", retry=RetryPolicy(2, base=0.0)) as runtime:
+    async with ours(f"http://127.0.0.1:{port}", deadline=5, retry=RetryPolicy(2, base=0.0)) as runtime:
         error = await fails(runtime, TransportError)
     assert (error.phase, error.attempts) == ("connect", 2)
 
@@ -221,6 +231,7 @@ async def test_tls_is_verified(certificate: Path, raw: Any, monkeypatch: Any) ->
             assert (await runtime.get_recommendations(campaign_arn=ARN)).item_ids == ("i1",)
 
 
+@pytest.mark.direct  # botocore takes what is no TLS for an answer that broke off
 async def test_a_server_without_tls_is_a_tls_error(raw: Any) -> None:
     async with raw, ours(raw.url.replace("http:", "https:"), deadline=None, retry=RetryPolicy(1)) as runtime:
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)
@@ -317,7 +328,9 @@ FAULTS: dict[str, tuple[Callable[[Any], Any], type[PersonalizeError]]] = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "fault", [pytest.param(name, marks=[pytest.mark.direct] if name == "too short" else []) for name in FAULTS]
+)
 async def test_a_fault_ends_as_its_error_and_the_next_call_is_healthy(
     fault: str, served: Any, url: str, faults: Any
 ) -> None:
@@ -398,6 +411,7 @@ async def test_requests_are_signed_as_the_embedded_service_wants_them(served: An
 # What is left for the garbage collector (tests/resilience/test_garbage.py says why that matters)
 
 
+@pytest.mark.direct  # botocore's own parser and endpoint leave some
 @pytest.mark.parametrize("status", [400, 503, None], ids=["final", "tried again", "hangs up"])
 @pytest.mark.parametrize(
     "options",
