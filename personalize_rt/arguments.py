@@ -99,7 +99,7 @@ def _columns_once(values: Iterable[str] | None) -> Sequence[str] | None:
     return values if type(values) in _BUILT_IN else _once(values)  # type: ignore[return-value]
 
 
-_USER = "For whom."
+_USER = "The user."
 _CONTEXT = 'Values for contextual columns of the Interactions schema, such as ``{"DEVICE": "phone"}``.'
 _FILTER_VALUES = _personal(
     "filterValues",
@@ -107,7 +107,7 @@ _FILTER_VALUES = _personal(
     "filter-value",
     "filter values",
 )
-_FILTER = _shown(None, "Instead of the two: a ``Filter``, or what its ``bind`` returns.")
+_FILTER = _shown(None, "A ``Filter`` or ``BoundFilter``, instead of ARN and values.")
 _METADATA_COLUMNS = _shown(
     "metadataColumns",
     "Item columns to return with each item, at most 10; the campaign must have enabled them.",
@@ -160,7 +160,7 @@ class Arguments(Generic[ResultT]):
 
         @property
         def user_id(self) -> str | None:
-            """For whom."""
+            """The user."""
 
 
 @attrs.frozen(kw_only=True, field_transformer=_hide_personal)

@@ -138,13 +138,13 @@ class PersonalizeRuntime:
         Args:
             campaign_arn: The campaign to ask; give this or ``recommender_arn``.
             recommender_arn: The recommender to ask.
-            user_id: For whom.
+            user_id: The user.
             item_id: The item that others should be related to.
             num_results: How many items, at most 500 (50 with metadata); the service's default is 25.
             context: Values for contextual columns of the Interactions schema, such as ``{"DEVICE": "phone"}``.
             filter_arn: A filter to apply.
             filter_values: Values for the parameters of the filter, in Python types; see :mod:`personalize_rt.filters`.
-            filter: Instead of the two: a ``Filter``, or what its ``bind`` returns.
+            filter: A ``Filter`` or ``BoundFilter``, instead of ARN and values.
             promotions: At most one :class:`Promotion`.
             metadata_columns: Item columns to return with each item, at most 10; the campaign must have enabled them.
 
@@ -181,16 +181,16 @@ class PersonalizeRuntime:
     ) -> Ranking:
         """Put items in the order that suits a user (GetPersonalizedRanking).
 
-        Items that the model does not know come last, in their order, without a score.
+        Items that the model does not know come last, in input order, without a score.
 
         Args:
             campaign_arn: A campaign of a personalized-ranking recipe.
-            user_id: For whom.
+            user_id: The user.
             input_list: The items, at most 500 (50 with metadata).
             context: Values for contextual columns of the Interactions schema, such as ``{"DEVICE": "phone"}``.
             filter_arn: A filter to apply; what it takes out is in :attr:`Ranking.missing`.
             filter_values: Values for the parameters of the filter, in Python types; see :mod:`personalize_rt.filters`.
-            filter: Instead of the two: a ``Filter``, or what its ``bind`` returns.
+            filter: A ``Filter`` or ``BoundFilter``, instead of ARN and values.
             metadata_columns: Item columns to return with each item, at most 10; the campaign must have enabled them.
 
         Raises:
@@ -236,12 +236,12 @@ class PersonalizeRuntime:
 
         Args:
             campaign_arn: A campaign of a personalized-ranking recipe.
-            user_id: For whom.
+            user_id: The user.
             input_list: The items, as many as you like.
             context: Values for contextual columns of the Interactions schema, such as ``{"DEVICE": "phone"}``.
             filter_arn: A filter to apply; what it takes out is in :attr:`Ranking.missing`.
             filter_values: Values for the parameters of the filter, in Python types; see :mod:`personalize_rt.filters`.
-            filter: Instead of the two: a ``Filter``, or what its ``bind`` returns.
+            filter: A ``Filter`` or ``BoundFilter``, instead of ARN and values.
             metadata_columns: Item columns to return with each item, at most 10; a request then holds 50 items instead
                 of 500, and there are ten times as many.
             max_requests: How many requests there may be; retries come on top. ``None`` means half as many again as the
@@ -283,11 +283,11 @@ class PersonalizeRuntime:
 
         Args:
             campaign_arn: A campaign of the next-best-action recipe.
-            user_id: For whom.
+            user_id: The user.
             num_results: How many actions, at most 100; the service's default is 5.
             filter_arn: A filter to apply.
             filter_values: Values for the parameters of the filter, in Python types; see :mod:`personalize_rt.filters`.
-            filter: Instead of the two: a ``Filter``, or what its ``bind`` returns.
+            filter: A ``Filter`` or ``BoundFilter``, instead of ARN and values.
 
         Raises:
             ValidationError: An argument was refused; nothing was sent.

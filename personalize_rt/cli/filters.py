@@ -30,7 +30,7 @@ Directory: TypeAlias = Annotated[
     str, typer.Argument(metavar="DIR", help="A data directory; 'sample' for the bundled one.")
 ]
 Name: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="The filter's name in personalize.toml.")]
-User: TypeAlias = Annotated[str | None, typer.Option("--user", "--user-id", metavar="ID", help="For whom.")]
+User: TypeAlias = Annotated[str | None, typer.Option("--user", "--user-id", metavar="ID", help="The user.")]
 Item: TypeAlias = Annotated[
     str | None, typer.Option("--item", metavar="ID", help="An item or action: say why it stays or goes.")
 ]

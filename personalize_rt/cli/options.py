@@ -43,8 +43,8 @@ RecommenderArn: TypeAlias = Annotated[
 RequiredCampaignArn: TypeAlias = Annotated[
     str, typer.Option("--campaign-arn", metavar="ARN", help="The campaign; with --local its name will do.")
 ]
-UserId: TypeAlias = Annotated[str | None, typer.Option("--user-id", metavar="ID", help="For whom.")]
-RequiredUserId: TypeAlias = Annotated[str, typer.Option("--user-id", metavar="ID", help="For whom.")]
+UserId: TypeAlias = Annotated[str | None, typer.Option("--user-id", metavar="ID", help="The user.")]
+RequiredUserId: TypeAlias = Annotated[str, typer.Option("--user-id", metavar="ID", help="The user.")]
 ItemId: TypeAlias = Annotated[
     str | None, typer.Option("--item-id", metavar="ID", help="The item that others should be related to.")
 ]

@@ -54,8 +54,8 @@ class Token(NamedTuple):
         kind: ``"word"``, ``"number"``, ``"parameter"``, ``"string"``, ``"operator"``, one of ``( ) . , |``,
             or ``"end"``.
         text: The token as written, quotes and ``$`` included.
-        start: The place of its first character.
-        end: The place after its last character.
+        start: Offset of its first character.
+        end: Offset after its last character.
         upper: The text in upper case if it is a word; empty for other kinds.
     """
 

@@ -167,7 +167,7 @@ class Lines:
             line.over.set()
 
     def protocol(self, head_timeout: float) -> type[asyncio.Protocol]:
-        """Make a subclass of uvicorn's protocol class that reports its connections here."""
+        """Make a uvicorn protocol that reports connections here and waits so long for heads."""
         return type("WatchedProtocol", (_Watched, AutoHTTPProtocol), {"lines": self, "head_timeout": head_timeout})
 
 

@@ -149,7 +149,7 @@ class _Scanner:
         self._keep(path, starts)
 
     def _key(self, path: Path) -> tuple[Path, list[int]]:
-        """Read a (dotted) key: the path extended by it, and the offset of each of its parts."""
+        """Read a (dotted) key; return the path extended by it, and its parts' offsets."""
         starts: list[int] = []
         while True:
             starts.append(self._at)
@@ -159,7 +159,7 @@ class _Scanner:
                 return path, starts
 
     def _keep(self, path: Path, starts: list[int]) -> None:
-        """Note the beginnings of the last parts of a path, and their end, which is here."""
+        """Store the starts of the last parts of a path, and the current offset as their end."""
         for length, start in enumerate(starts, len(path) - len(starts) + 1):
             if self.places.setdefault(path[:length], start) == start:
                 self.places.ends[path[:length]] = self._at

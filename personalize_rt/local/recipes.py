@@ -202,7 +202,7 @@ def _unscored(ask: Ask, first: Iterable[int], event_type: str | None = None) -> 
 
 
 def _together(event_type: str | None = None) -> Method:
-    """Items that people have together with the item; popular ones if it has no events (recipe pages)."""
+    """Items that users have together with the item; then popular ones (recipe pages)."""
     return lambda ask: _unscored(ask, ask.models.taste(event_type).similar(ask.members["itemId"]), event_type)
 
 
@@ -227,7 +227,7 @@ def _most_frequent(event_type: str | None = None) -> Method:
 
 
 def _rising(interval: float) -> Method:
-    """Rising items; popular ones if there were no events lately (recipe page)."""
+    """Rising items, fastest first; then popular ones (recipe page)."""
     return lambda ask: _unscored(ask, ask.models.trends(interval).rising(ask.arrived()))
 
 

@@ -119,7 +119,7 @@ class SignatureError(Exception):
 
     Args:
         code: The error code for the answer, whose status is 403.
-        message: The problem. Of the request, it shows only names of headers and times.
+        message: The problem; from the request it quotes only header names and times.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -130,10 +130,10 @@ class SignatureError(Exception):
 
 @attrs.frozen
 class SignedRequest:
-    """The signed parts of a request, byte for byte as received.
+    """The parts of a request that its signature can cover.
 
     Attributes:
-        method: ``b"POST"``.
+        method: The method (``b"POST"``).
         path: The path as it was sent, with its percent signs.
         query: The query string as it was sent, without the question mark.
         headers: All headers, repeated ones too, with names in lower case.
@@ -178,7 +178,7 @@ def _utc_now() -> datetime:
 
 @attrs.frozen
 class Verifier:
-    """Verifies signatures by the accepted credentials and the time.
+    """Verifies signatures by accepted credentials and the time.
 
     Attributes:
         accepted: The accepted credentials.

@@ -12,7 +12,7 @@ _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufdcf\ufdf0-\u
 
 
 class Html(str):
-    """A string of HTML."""
+    """HTML, which :func:`tag` does not escape."""
 
     __slots__ = ()
 

@@ -42,7 +42,7 @@ class Categories:
     total: float = attrs.field(default=0.0, init=False)
 
     def add(self, place: int) -> None:
-        """Count an event with an item whose set is at that index."""
+        """Count an event with an item that has ``sets[place]``."""
         self.total += 1.0
         for category in self.sets[place]:
             self.counts[category] = self.counts.get(category, 0.0) + 1.0

@@ -83,8 +83,8 @@ class LongRanking(Ranking):
             rounded to 0, or nothing ties their answer to the others. Their places are estimated from the order of their
             answer and the likely distribution of scores; a score of 0.0 marks them.
         recommendation_ids: For each row, the id of an answer that held the item, to send back with events about it.
-        stopped_by: The error for which a less exact ranking was accepted: that of a request which was to make it more
-            exact; or a ``ValidationError`` of ``max_requests``, which forbade such requests. ``None`` otherwise.
+        stopped_by: The reason why the ranking is less exact than it could be: the error of a request that was not
+            needed, or a ``ValidationError`` since ``max_requests`` forbade more requests. ``None`` otherwise.
     """
 
     requests: int = attrs.field(default=1, kw_only=True)
@@ -95,9 +95,9 @@ class LongRanking(Ranking):
 
     @property
     def missing_mass(self) -> float:
-        """The part of 1 that the scores leave out, rounding apart: 0.0, but where no score is above 0.
+        """1 minus the sum of the scores, each item once; 0.0 if that is no more than rounding.
 
-        Items that ``without()`` took out are missing, too. An item that the input repeats counts once.
+        Above 0.0 after ``without()`` took items out, or (1.0) if no score is above 0.
         """
         scores = dict(zip(self.item_ids, self.scores, strict=True)).values()
         missing = 1.0 - fsum(score for score in scores if score is not None)

@@ -25,7 +25,7 @@ _SAME = 1e-6
 
 
 def learn(choices: list[Choice], first: Sequence[float], *, seed: int) -> list[float]:
-    """Learn weights by AdaGrad (Duchi, Hazan, Singer 2011) over all choices, averaged over the last half of rounds.
+    """Learn weights by AdaGrad (Duchi, Hazan, Singer 2011); average them over the last half of the rounds.
 
     Args:
         choices: The choices, at least one. Scaled in place, to save memory.

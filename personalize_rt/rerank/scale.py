@@ -1,8 +1,8 @@
 """Scores of several rankings on one logarithmic scale, with bounds. Pure, and by item numbers.
 
 A score is a softmax over the list that was ranked: ``score(i) = exp(logit(i)) / Z``, where ``Z`` differs from list to
-list and the logits do not. So two rankings that share items differ by one factor, and each item that both score tells
-it.
+list and the logits do not. So the scores of two rankings differ by one factor, which each item with a score in both
+tells.
 
 Scores arrive rounded to 7 decimals (service.md section 4), which leaves an interval: a score *s* says that
 ``logit - ln Z`` lies between ``ln (s - half a unit)`` and ``ln (s + half a unit)``; a score of 0 has no lower end. As
@@ -75,16 +75,16 @@ class Scale:
         high: The upper end; ``inf`` where there is none.
         places: An estimate of each item's logit, also for items without a finite interval; ``-inf`` for those without
             a score.
-        depths: How deep each item lies in the list, from 0 to 1, by the order of the rankings alone.
-        coarseness: By how much rounding may have moved each item's estimate: the part of its half width that is not
-            noise; ``inf`` when nobody knows.
-        groups: For each ranking, which of them it is on one scale with; 0 is the scale of most items.
-        graph: What the rankings say of the order.
+        depths: The depth of each item in the list, 0 (first) to 1, by the order of the rankings alone.
+        coarseness: The most that rounding may have moved each item's estimate: its half width without the noise;
+            ``inf`` if unknown.
+        groups: The number of each ranking's group, which has one scale; 0 is that of most items.
+        graph: The order of items in the rankings.
         noise: The deviation of one answer's logit of an item, as far as rounding does not explain it: 0.0 when
             rounding explains all.
-        margin: How far one answer's logit of an item may be off by that noise.
-        disagreement: How far two rankings are apart, at most, where they tell of the same item: 0.0 when rounding
-            explains it.
+        margin: The most that this noise may move one answer's logit of an item.
+        disagreement: The largest gap between what two rankings tell of one item: 0.0 when rounding explains
+            all.
     """
 
     low: Sequence[float]
@@ -103,8 +103,8 @@ class Scale:
         """Put rankings on one scale.
 
         Args:
-            parts: The rankings; those that come first cover the list, each with a like sample of it.
-            size: How many items there are.
+            parts: The rankings; the first ones cover the list, each with a fair sample of it.
+            size: The number of items.
         """
         shared = _shared(parts)
         groups, apart = _groups(parts, shared)
@@ -148,11 +148,11 @@ class Scale:
         return isfinite(self.low[item]) and isfinite(self.high[item])
 
     def half_width(self, item: int) -> float:
-        """By how much the logit of an item may differ from its estimate; ``inf`` when nobody knows."""
+        """The most that an item's logit may differ from its estimate; ``inf`` if unknown."""
         return (self.high[item] - self.low[item]) / 2
 
     def ordered(self, parts: Sequence[Part]) -> tuple[dict[int, float], float]:
-        """All items of the rankings, best first, each with a place that agrees with the order; and the bound of it."""
+        """All items, best first, each with a place that agrees with this order; and the order's error bound."""
         keys = self.graph.agreed(self.places, self.knows)
         widths = sorted((self.half_width(item) for item in keys if self.knows(item)), reverse=True)
         bound = max(sum(widths[:2]), self.disagreement)
@@ -162,7 +162,7 @@ class Scale:
         return self.graph.ordered(keys, depths), bound
 
     def _make_level(self, keys: dict[int, float], parts: Sequence[Part], bound: float) -> float:
-        """Give one key to items that are equal, as far as anybody sees; the bound with what this may hide.
+        """Give one key to items that no ranking tells apart; return the bound with what this may hide.
 
         Such items stand closer together than they are known, and further from all others; and wherever two of them
         stand side by side in a ranking, which happens, their scores are equal.
@@ -204,7 +204,7 @@ def _both(one: Interval, other: Interval) -> Interval:
 
 
 def _ordered(interval: Interval) -> Interval:
-    """An interval for certain: where answers disagree, what lies between the furthest of them."""
+    """An interval with its ends in order: they are swapped where answers disagree."""
     low, high = interval
     return interval if low <= high else (high, low)
 
@@ -213,7 +213,7 @@ Shared = Sequence[dict[int, list[tuple[int, int]]]]
 
 
 def _groups(parts: Sequence[Part], shared: Shared) -> tuple[list[dict[int, Interval]], float]:
-    """Rankings that shared items put on one scale, each with its ``ln Z``; and how far they are from agreeing.
+    """Groups of rankings on one scale by shared items, each with its ``ln Z``; and their largest disagreement.
 
     The group of most items comes first.
     """
@@ -251,7 +251,7 @@ def _groups(parts: Sequence[Part], shared: Shared) -> tuple[list[dict[int, Inter
 
 
 def _shared(parts: Sequence[Part]) -> Shared:
-    """For each ranking, the places of the items that others have, too; and where they have them."""
+    """For each ranking: place of a shared item to all its (ranking, place) pairs."""
     count = Counter(item for part in parts for item in part.items)
     where: dict[int, list[tuple[int, int]]] = {item: [] for item, times in count.items() if times > 1}
     for number, part in enumerate(parts):
@@ -334,7 +334,7 @@ def _average(
 
 
 def _use_order(part: Part, low: list[float], high: list[float], slack: float) -> None:
-    """A ranking is ordered by its logits, also where scores are equal: no item lies above one that is before it.
+    """Narrow intervals by a ranking's order, also of equal scores: no item lies above one before it.
 
     Where measurements are noisy, it may lie above by ``slack``.
     """
@@ -355,7 +355,7 @@ def _use_order(part: Part, low: list[float], high: list[float], slack: float) ->
 def _depths(parts: Sequence[Part]) -> dict[int, float]:
     """The depth of each item in its ranking, from 0 to 1; about that in the whole list, since chunks are alike.
 
-    What later rankings say of the order of their items is put in by dealing out their depths in that order.
+    A later ranking whose items all have depths deals these out again in its own order.
     """
     depths: dict[int, float] = {}
     for part in parts:
@@ -369,7 +369,7 @@ def _depths(parts: Sequence[Part]) -> dict[int, float]:
 
 
 def _estimate(low: Sequence[float], high: Sequence[float], depths: Mapping[int, float]) -> list[float]:
-    """The middle of each interval; where an end is missing, what the items that are known have at such a depth."""
+    """The middle of each interval; where an end is missing, the usual place of known items at that depth."""
     estimates = [-inf] * len(low)
     points: list[tuple[float, float]] = []
     unknown: list[tuple[float, int]] = []

@@ -186,7 +186,7 @@ class Call(Generic[ResultT]):
         return self.policies.retry.clock() - self._start
 
     def left(self) -> float | None:
-        """Seconds until the deadline, or ``None`` when there is none."""
+        """Seconds to the deadline, negative after it; ``None`` without one."""
         deadline = self.policies.deadline
         return None if deadline is None else deadline - self.elapsed()
 

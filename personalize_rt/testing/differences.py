@@ -1,4 +1,4 @@
-"""Description of the difference of two requests, for people: the member, the entry, and the character."""
+"""Descriptions, for people, of where two requests differ: the member, the entry, the character."""
 
 from __future__ import annotations
 

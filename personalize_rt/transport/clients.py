@@ -40,7 +40,7 @@ POOL_CONNECTIONS = 50
 
 
 def check_client_options(options: Mapping[str, Any]) -> None:
-    """Refuse what no client can be built with, and a caller's ``Config`` that would retry beside us."""
+    """Refuse options that no client can be built with, and a ``Config`` that has ``retries``."""
     config, session = options.get("config"), options.get("session")
     if config is not None and not isinstance(config, untyped("botocore.config").Config):
         raise ValidationError(
@@ -66,7 +66,7 @@ def check_client_options(options: Mapping[str, Any]) -> None:
 
 
 def refuse_options(client: Any, options: Mapping[str, Any]) -> None:
-    """Refuse a text as a client, and options for a client that is not ours to build."""
+    """Refuse a ``str`` as a client, and options for building beside a given client."""
     if isinstance(client, str | bytes):
         raise ValidationError(
             f"client is {describe(client)}, not a client: for a region write region_name=…, for an address "
@@ -81,11 +81,11 @@ def refuse_options(client: Any, options: Mapping[str, Any]) -> None:
 
 
 def chosen_session(session: Any) -> Any:
-    """What a client is built from when a caller gives this session, or ``None``.
+    """Choose the session to build a client from: the caller's, if it is not ``None``.
 
-    Without a session that is boto3's default session where the program set one up, and else botocore's own, which saves
-    importing boto3. Where somebody patched ``boto3.client`` or ``boto3.Session``, it is the module ``boto3`` itself, so
-    that whatever stands in for boto3's clients stands in for this one, too.
+    Else it is boto3's default session where the program set one up, or a new one of botocore, which saves importing
+    boto3. Where somebody patched ``boto3.client`` or ``boto3.Session``, it is the module ``boto3`` itself, so that the
+    stand-in for boto3's clients also stands in for this one.
     """
     if session is not None:
         return session
@@ -96,7 +96,7 @@ def chosen_session(session: Any) -> Any:
 
 
 def is_patched_boto3(session: Any) -> bool:
-    """Tell whether :func:`chosen_session` gave the module ``boto3``, somebody's stand-in."""
+    """Tell whether a session is the module ``boto3``, chosen because it is patched."""
     return session is not None and session is sys.modules.get("boto3")
 
 
@@ -112,11 +112,11 @@ def _is_patched(boto3: Any) -> bool:
 
 
 def build_client(*, region_name: Any, session: Any, endpoint_url: Any, config: Any, **keys: str) -> Any:
-    """What ``boto3.client("personalize-runtime", ...)`` returns, with our defaults.
+    """Build a ``personalize-runtime`` client as ``boto3.client`` does, with our defaults.
 
     Args:
         region_name: As ``boto3.client`` takes it.
-        session: What :func:`chosen_session` takes.
+        session: As :func:`chosen_session` takes it.
         endpoint_url: As ``boto3.client`` takes it.
         config: The caller's ``botocore.config.Config``, or ``None``.
         keys: Credentials instead of those of the session, as ``boto3.client`` takes them.
@@ -160,7 +160,7 @@ def _finish_patching_ssl() -> None:
 
 
 def check_endpoint(client: Any) -> None:
-    """Refuse an address that botocore takes and cannot send to; the environment may have given it.
+    """Refuse an endpoint that botocore accepts but cannot send to; it may be the environment's.
 
     Raises:
         ValueError: It is neither http nor https, or has no host and port that can be read.
@@ -194,7 +194,7 @@ def own_session(module: str) -> Any:
 
 def _file_loader(general: Any) -> Any:
     class PlainDicts(general):  # type: ignore[misc]  # of botocore, which is untyped
-        """botocore's own, but for the last step."""
+        """botocore's loader, reading plain dicts."""
 
         def _load_file(self, full_path: str, open_method: Callable[..., Any]) -> Any:
             if not os.path.isfile(full_path):
@@ -239,7 +239,7 @@ def resolve_credentials(client: Any) -> None:
 
 
 def hidden_retries(client: Any) -> int:
-    """How many times a caller's client repeats a request by itself; 0 when it does not, or does not say."""
+    """The most repeats of a request by a caller's client itself; 0 for none, or if unknown."""
     retries: Any = getattr(getattr(getattr(client, "meta", None), "config", None), "retries", None)
     if not isinstance(retries, dict):
         return 0

@@ -2,11 +2,11 @@
 
 botocore fetches credentials in the thread of a call, and takes as long as whoever gives them: an STS that hangs holds a
 page for a minute. Here a fetch runs beside the calls, on a thread of its own (of an asynchronous client, as a task:
-``asynchronous_credentials``). There is one at a time, everybody waits for the same one, and each call no longer than
-its own time; the fetch goes on for the next call. While credentials last that are only about to expire, nobody waits.
+``asynchronous_credentials``). There is one fetch at a time. All calls wait for it, each until its own deadline at most;
+the fetch goes on for the next call. While credentials that expire soon are still valid, nobody waits.
 
 botocore would also fetch some credentials while it builds the client. A client is therefore built with stand-ins, and
-its signer is then given what is here.
+its signer then gets the credentials of this module.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ __all__ = ["AT_A_GLANCE", "Credentials", "Fetch", "Shared", "build_with", "none_
 _log = logging.getLogger("personalize_rt")
 
 AT_A_GLANCE = 0.02
-"""Seconds in which credentials are found that need no request: those of the environment, of a file, given in code."""
+"""Seconds that suffice to find credentials without a request: of the environment, of a file, given in code."""
 
 _KEY = "stands-in-until-credentials-are-fetched"
 
 
 def stand_ins(session: Any) -> dict[str, str]:
-    """Arguments with which a session builds a client without looking for credentials; none for one that has none."""
+    """Placeholder keys, so that a session need not look for credentials; empty for one that never looks."""
     known = callable(getattr(session, "get_credentials", None))
     return {"aws_access_key_id": _KEY, "aws_secret_access_key": _KEY} if known else {}
 
@@ -49,7 +49,7 @@ def build_with(build: Callable[..., Any], session: Any) -> Any:
 
     Args:
         build: Builds it; takes access key and secret key as ``boto3.client`` does.
-        session: What it is built from.
+        session: The session to build from.
     """
     if is_patched_boto3(session):
         return build()  # somebody else's, and left alone
@@ -75,10 +75,10 @@ def sign_with(client: Any, session: Any, kind: Callable[[Any, Callable[[], Any]]
     Args:
         client: The client; one that signs nothing stays as it is.
         session: What it was built from.
-        kind: :class:`Credentials`, or makes what an asynchronous client signs with.
+        kind: :class:`Credentials`, or its counterpart for asynchronous clients.
 
     Raises:
-        AttributeError: botocore no longer has what this stands on.
+        AttributeError: botocore no longer has what this needs.
     """
     signer = client._request_signer
     given = signer._credentials
@@ -103,20 +103,20 @@ class Fetch:
         self.error: BaseException | None = None
 
     def fails(self, error: BaseException) -> None:
-        """End with an exception of whoever gives credentials."""
+        """Keep the provider's exception as the outcome."""
         self.error = error
         if isinstance(error, Exception) and not isinstance(error, PersonalizeError):
             self.error = credentials_error(error, fetching=True)
             forget_frames(error)
 
     def when_over(self, tell: Callable[[], object]) -> None:
-        """Have a function called at the end, by the thread that fetches; or now, if it is over."""
+        """Call a function at the end, on the thread that fetches; or now, if it is over."""
         self._waiting.append(tell)
         if self.over.is_set():
             self._tell()
 
     def ends(self) -> None:
-        """Tell all who wait."""
+        """End the fetch, and tell all who wait."""
         self.over.set()
         self._tell()
 
@@ -126,7 +126,7 @@ class Fetch:
                 self._waiting.pop()()
 
     def outcome(self) -> Any:
-        """The credentials; raises what went wrong."""
+        """Return the credentials, or raise the error."""
         if self.error is None:
             return self.frozen
         # A copy for each who waits: raising an exception attaches a traceback to it.
@@ -164,7 +164,7 @@ class Shared:
         return getattr(self._known, name)
 
     def _found(self, known: Any) -> Any:
-        """Keep what was found."""
+        """Keep what was found, and return it."""
         function: Any = getattr(known, "get_frozen_credentials", None)
         # Its own function would ask again whether it is time, and that takes as long as the rest of signing.
         self._keeps_frozen = hasattr(known, "_frozen_credentials") and (
@@ -179,7 +179,7 @@ class Shared:
         return self._known is None or (is_due is not None and is_due())
 
     def _usable(self) -> Any:
-        """The frozen credentials that are there, while they need not be fetched anew at once; else ``None``."""
+        """The frozen credentials, if there are any and a refresh can wait; else ``None``."""
         known = self._known
         try:
             return None if known.refresh_needed(known._mandatory_refresh_timeout) else known._frozen_credentials
@@ -197,7 +197,7 @@ class Credentials(Shared):
         forks.in_child(self, Credentials._forget_fetch)
 
     def at_hand(self) -> Any:
-        """What :meth:`get_frozen_credentials` gives, when nobody has to wait for it; else ``None``."""
+        """The credentials that can be used at once, or ``None``; if they expire soon, start a fetch."""
         if not self._is_due():
             return self._known._frozen_credentials if self._keeps_frozen else self._known.get_frozen_credentials()
         usable = self._usable()
@@ -228,7 +228,7 @@ class Credentials(Shared):
         return frozen
 
     def look(self) -> None:
-        """Find out where the credentials come from, as far as that takes no time to speak of."""
+        """Find the source of the credentials, waiting ``AT_A_GLANCE`` seconds at most."""
         if self._known is None:
             self.fetch().over.wait(AT_A_GLANCE)
 
@@ -242,7 +242,7 @@ class Credentials(Shared):
         self._under_way = None
 
     def fetch(self) -> Fetch:
-        """The fetch that is under way, started now if there is none."""
+        """Return the fetch that is under way; if none is, start one."""
         with self._lock:
             fetch = self._under_way
             if fetch is not None:
@@ -273,7 +273,7 @@ class Credentials(Shared):
 
 
 def none_found(session: Any) -> NoReturn:
-    """Raise what botocore raises without credentials, unless those of the instance may yet come."""
+    """Raise ``NoCredentialsError``, or a temporary error if the instance's may yet come."""
     from personalize_rt.transport.metadata import is_troubled
 
     exceptions = untyped("botocore.exceptions")

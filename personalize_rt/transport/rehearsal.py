@@ -16,11 +16,11 @@ __all__ = ["double_of", "prepared_request", "read_by_botocore", "response_of"]
 
 
 def double_of(client: Any, http_session: Any) -> Any:
-    """A double of a client that sends through another session. It shares events, signer, credentials and model.
+    """Make a double of a client that sends by another session; it shares events, signer, credentials, model.
 
     Args:
         client: A boto3 client.
-        http_session: What has a method ``send(prepared_request)`` that gives an ``AWSResponse``.
+        http_session: An object whose ``send(prepared_request)`` returns an ``AWSResponse``.
     """
     # Not copy.copy: a client answers every look-up of a method that it lacks, also one on a copy half made.
     double: Any = object.__new__(cast("type[object]", type(client)))
@@ -39,7 +39,7 @@ def prepared_request(client: Any, method: str, members: Mapping[str, Any]) -> An
         members: Its arguments.
 
     Raises:
-        Exception: What botocore raises before it sends, for want of credentials for one.
+        Exception: What botocore raises before it sends, such as without credentials.
     """
     sent: list[Any] = []
 
@@ -54,7 +54,7 @@ def prepared_request(client: Any, method: str, members: Mapping[str, Any]) -> An
 def read_by_botocore(
     client: Any, method: str, members: Mapping[str, Any], status: int, headers: Mapping[str, str], body: bytes
 ) -> Any:
-    """The reply that botocore makes of an answer; of an error it raises its exception.
+    """Let botocore parse an answer: return its reply, or raise its exception.
 
     Args:
         client: A boto3 client.
@@ -76,12 +76,12 @@ class _Session:
 
 
 def response_of(url: str, status: int, headers: Mapping[str, str], body: bytes) -> Any:
-    """The ``AWSResponse`` of an answer whose body was read already."""
+    """Make the ``AWSResponse`` of an answer, given its whole body."""
     return untyped("botocore.awsrequest").AWSResponse(url, status, dict(headers), _Raw(body))
 
 
 class _Raw:
-    """A body that was read already, as botocore reads it from urllib3."""
+    """A whole body that botocore can read as if from urllib3."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body

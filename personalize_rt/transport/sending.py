@@ -62,12 +62,12 @@ class Transport:
 
     @property
     def owned(self) -> bool:
-        """Whether we built the client."""
+        """``True`` if we built the client."""
         return self._owned
 
     @property
     def bounded(self) -> bool:
-        """Whether a request ends by itself when its time is over, and can be broken off before."""
+        """``True`` if a request ends by itself when its time is over, and can be broken off before."""
         return self._owned
 
     def client(self) -> Any:
@@ -80,7 +80,7 @@ class Transport:
         return client if client is not None else self._build()
 
     def addressed(self, request: Request[ResultT]) -> Request[ResultT]:
-        """A request that knows whom this client asks, and as whom. Builds the client if there is none yet.
+        """A request with this client's origin. Builds the client if there is none yet.
 
         Raises:
             ConfigurationError: As :meth:`client` does.
@@ -118,11 +118,11 @@ class Transport:
         return client
 
     def connect(self) -> None:
-        """Build the client and fetch its credentials.
+        """Build our client and fetch its credentials; leave a caller's alone.
 
         Raises:
             ConfigurationError: There is no region, profile or credentials, or they cannot be refreshed.
-            TransportError: Credentials cannot be fetched just now; later they may.
+            TransportError: Credentials cannot be fetched just now.
         """
         client = self.client()
         if self._owned:
@@ -163,13 +163,13 @@ class Transport:
         """Send a request once.
 
         Args:
-            request: What to send.
+            request: The request.
             sent_before: Requests already sent in this call; errors count from there.
-            ends: When the attempt must be over, by ``time.monotonic()``; a caller's client does not know.
-            attempt: A handle to break the attempt off from another thread; a caller's client does not know.
+            ends: When the attempt must be over, by ``time.monotonic()``; a caller's client ignores it.
+            attempt: A handle to break the attempt off from another thread; a caller's client ignores it.
 
         Raises:
-            PersonalizeError: What botocore raised, in our terms.
+            PersonalizeError: botocore's error, translated.
         """
         client = self.client()
         if attempt is None:
@@ -214,7 +214,7 @@ class Transport:
 
 
 def _by_caller(client: Any, request: Request[Any]) -> Reply:
-    """Send by a client of the caller's."""
+    """Send by the caller's client."""
     call = getattr(client, request.operation.method, None)
     if call is None:
         raise no_such_operation(client, request.operation, "what boto3.client('personalize-runtime') returns")

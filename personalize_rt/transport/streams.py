@@ -1,4 +1,4 @@
-"""Connections of our own on an event loop: opened, kept, and one request at a time on each.
+"""Our own connections on an event loop, kept open, with one request at a time on each.
 
 TLS context, CA bundle, client certificate, socket options and time-outs are those of the client's own session
 (:class:`personalize_rt.transport.sender.Settings`).
@@ -28,7 +28,7 @@ class Streams:
     Idle ones are kept, at most as many as the client's pool holds; a call never waits for one.
 
     Args:
-        settings: Where they go, and how.
+        settings: The endpoint, TLS and time-outs.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -57,7 +57,7 @@ class Streams:
             self._connections.give_back(connection)
 
     async def _connected(self) -> _Connection:
-        """A new connection."""
+        """Open a new connection."""
         settings, loop = self._settings, asyncio.get_running_loop()
         url, failure = settings.url, OSError("the name has no address")
         try:
@@ -122,7 +122,7 @@ class _Turns:
         self._scheduled = False
 
     def add(self, read: Callable[[], bool]) -> None:
-        """Call a function, now or in a later turn, until it says that it has read everything."""
+        """Call a function, now or in later turns, until it returns ``True``: all is read."""
         self._readers.append(read)
         if not self._scheduled:
             self._run()
@@ -144,7 +144,7 @@ class _Connection(asyncio.Protocol):
     """One connection, and the answer that is under way on it.
 
     Args:
-        turns: When to read what comes.
+        turns: The shared time for reading.
         sock: The socket.
         is_secure: Whether TLS is spoken over it.
     """
@@ -192,7 +192,7 @@ class _Connection(asyncio.Protocol):
         return answer
 
     def is_usable(self) -> bool:
-        """Tell whether it is open, and nothing came that nobody asked for and the loop has not told yet."""
+        """Tell whether the connection is open, and no bytes wait to be read."""
         if self.reusable and self._poll is None and hasattr(select, "poll"):
             self._poll = select.poll()
             self._poll.register(self._sock, select.POLLIN)
@@ -255,7 +255,7 @@ class _Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _read_on(self) -> bool:
-        """Read a piece. Returns whether that was all."""
+        """Read a piece; return ``False`` if more must be read."""
         if self._waiting and self._unread:
             self._take(self._unread.popleft())
         if self._unread:
@@ -279,7 +279,7 @@ class _Connection(asyncio.Protocol):
                 self._whole.set_result(answer)
 
     def _ends(self, end: Callable[[], None]) -> None:
-        """The connection is over: so is the answer, when all that came of it is read."""
+        """End the connection, and its answer once all received bytes are read."""
         self.reusable = False
         if self._end is None:
             self._end = end
@@ -297,10 +297,10 @@ class _Connection(asyncio.Protocol):
 
 
 class _Connections:
-    """All connections that are open, and those among them that wait for a request.
+    """The open connections, and the idle ones among them.
 
     Args:
-        size: Idle connections to keep at the most.
+        size: The most idle connections to keep.
     """
 
     def __init__(self, size: int) -> None:
@@ -310,13 +310,13 @@ class _Connections:
         self._closed = False
 
     def add(self, connection: _Connection) -> None:
-        """Keep a new one, which is in use."""
+        """Add a new one, which is in use."""
         if self._closed:  # meanwhile: whoever opened it finds it broken
             connection.abort()
         self._open.add(connection)
 
     def take(self) -> _Connection | None:
-        """The one that was used last, if it can be used again."""
+        """Take the idle connection used last; ``None`` if none is usable."""
         while self._idle:
             connection = self._idle.pop()
             if connection.is_usable():
@@ -325,7 +325,7 @@ class _Connections:
         return None
 
     def give_back(self, connection: _Connection) -> None:
-        """Keep one for the next request, or close it."""
+        """Make a connection idle, or close it."""
         if connection.reusable and not self._closed and len(self._idle) < self._size:
             self._idle.append(connection)
         else:

@@ -46,7 +46,7 @@ class Exchange:
     """A request and its answer.
 
     Attributes:
-        members: What was asked.
+        members: The members of the request.
         status: The HTTP status.
         headers: The headers, names in lower case.
         text: The body as it came.
@@ -138,7 +138,7 @@ def answered(_: Setup, seen: Sequence[Exchange]) -> Verdict:
 
 
 def text_of_a_missing_resource(_: Setup, seen: Sequence[Exchange]) -> Verdict:
-    """The recorded words, after the ARN."""
+    """The message: the ARN, then the recorded words."""
     (exchange,) = seen
     arn = exchange.members.get("campaignArn") or exchange.members.get("recommenderArn")
     message = exchange.document.get("message") or exchange.document.get("Message")
@@ -207,7 +207,7 @@ def unknown_without_score(_: Setup, seen: Sequence[Exchange]) -> Verdict:
 
 
 def ties(_: Setup, seen: Sequence[Exchange]) -> Verdict:
-    """Items of one score are in the order of the input, whichever that is."""
+    """Items of equal score are in input order, also if the input is reversed."""
     equal = 0
     for exchange in seen:
         place = {id: n for n, id in enumerate(exchange.members["inputList"])}
@@ -220,7 +220,7 @@ def ties(_: Setup, seen: Sequence[Exchange]) -> Verdict:
 
 
 def duplicates(_: Setup, seen: Sequence[Exchange]) -> Verdict:
-    """An item that is there twice keeps both places, side by side, with one score."""
+    """An item that the input has twice comes back twice, side by side, with one score."""
     (exchange,) = seen
     if exchange.status != 200:
         return Verdict(False, exchange.outcome)
@@ -234,7 +234,7 @@ def duplicates(_: Setup, seen: Sequence[Exchange]) -> Verdict:
 
 
 def default_number(_: Setup, seen: Sequence[Exchange]) -> Verdict:
-    """0 is as if it were absent."""
+    """``numResults`` of 0 means the default."""
     zero, absent = seen
     if zero.status != 200 or absent.status != 200:
         return Verdict(False if absent.status == 200 else None, zero.outcome)
@@ -280,7 +280,7 @@ def _decimals(text: str) -> int:
 
 
 def small_numbers(_: Setup, seen: Sequence[Exchange]) -> Verdict:
-    """Numbers below 1e-3, and only these, have an exponent, as Java writes it."""
+    """Scores below 1e-3, and only these, have an exponent, written as in Java."""
     texts = [text for exchange in seen for text in exchange.score_texts if 0 < abs(float(text)) < 1]
     small = [text for text in texts if abs(float(text)) < 1e-3]
     if not small:
@@ -309,7 +309,7 @@ def null_members(_: Setup, seen: Sequence[Exchange]) -> Verdict:
 
 
 def other_members(_: Setup, seen: Sequence[Exchange]) -> Verdict:
-    """The other members of a row are null. Their names are told, since they are the service's."""
+    """Members beside the known ones are null. The verdict names them; they are the service's."""
     others: dict[str, bool] = {}
     for row in _all_rows(seen):
         for name, value in row.items():
@@ -331,13 +331,13 @@ def row_order(_: Setup, seen: Sequence[Exchange]) -> Verdict:
 
 
 def compact(_: Setup, seen: Sequence[Exchange]) -> Verdict:
-    """No white space between the parts of the JSON."""
+    """The JSON has no white space between its parts."""
     loose = any(re.search(r"\s", _STRING.sub("", exchange.text)) for exchange in seen)
     return Verdict(not loose, "with white space" if loose else "without white space")
 
 
 def recommendation_id(_: Setup, seen: Sequence[Exchange]) -> Verdict:
-    """The form of late recordings, 40 characters."""
+    """All ids look like ``RID-…-CID-…``, 40 characters."""
     ids = [exchange.document.get("recommendationId") for exchange in seen]
     alike = all(isinstance(id, str) and _RECOMMENDATION_ID.fullmatch(id) for id in ids)
     lengths = sorted({len(id) for id in ids if isinstance(id, str)})
@@ -394,7 +394,7 @@ def metadata_in_any_case(_: Setup, seen: Sequence[Exchange]) -> Verdict:
 
 
 def promoted_share(_: Setup, seen: Sequence[Exchange]) -> Verdict:
-    """The percentage, rounded down: 4 of 15 for 30 percent."""
+    """The promoted share is rounded down: 4 of 15 for 30 percent."""
     promotion, eligible = seen
     expected = PROMOTED_OF * PROMOTED_PERCENT // 100
     if promotion.status != 200:

@@ -23,7 +23,7 @@ class Finding:
     Attributes:
         question: Its name.
         belief: What this project takes for right.
-        source: Why.
+        source: The reason for the belief.
         outcome: ``"agrees"``; ``"disagrees"``; ``"unclear"`` when the answers settle nothing; ``"not asked"``.
         seen: What was seen, or what is needed to ask.
     """

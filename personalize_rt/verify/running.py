@@ -1,4 +1,4 @@
-"""Asking: which requests there are to send, in which order and pace, and who judges the answers."""
+"""The run of all questions: plans the requests, sends them at a pace, has the answers judged."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PlannedRequest:
     """A request that ``verify`` would send.
 
     Attributes:
-        name: What it is.
+        name: Its name.
         operation: The operation.
         members: The members of its body. Items of answers are not known yet, and stand there as ``<item 1>``.
         questions: The questions that look at its answer.
@@ -73,7 +73,7 @@ def verify(
         filter_arn: A filter, or several.
         filter_expression: The expressions of the filters, in the same order: they tell which values are required.
         filter_values: Values for the parameters of all filters.
-        user_id: For whom; by default somebody whom no model knows.
+        user_id: The user; by default one that no model knows.
         item_ids: Items that a ranking knows, best about five; by default those of the recommendations. The first one
             is also the item of the request, for related items.
         metadata_columns: Columns of the Items dataset, for campaigns that return metadata.
@@ -82,11 +82,11 @@ def verify(
         sleep: Waits for so many seconds.
 
     Returns:
-        The findings. Nothing in it is of the account: it can be pasted into an issue.
+        The findings, with nothing of the account in them: they can be pasted into an issue.
 
     Raises:
         ValidationError: An argument is wrong, or a campaign answers neither operation.
-        PersonalizeError: No answer came, as without credentials.
+        PersonalizeError: No answer came, such as without credentials.
     """
     asker = _Asking(Asker(client), 1 / _positive(requests_per_second), sleep)
     given = _given(
@@ -230,7 +230,7 @@ def _needed(setup: Setup) -> Iterator[str]:
 
 
 class _Asking:
-    """Sends requests at a pace, up to their greatest number, and keeps the answers."""
+    """Sends requests at a pace, up to ``MOST_REQUESTS``, and keeps the answers."""
 
     def __init__(self, asker: Asker, interval: float, sleep: Callable[[float], object]) -> None:
         self._asker = asker
@@ -269,7 +269,7 @@ class _Asking:
         return attrs.evolve(given.setup, recommends=recommends, ranks=ranks, item_ids=items)
 
     def _first(self, setup: Setup) -> str | None:
-        """Keep the first recommendations; what came instead, where none came."""
+        """Ask for recommendations and keep them; return the outcome of a failure."""
         exchange = self._send(setup.recommendations() or {})
         if exchange.status != 200:
             return exchange.outcome
@@ -277,7 +277,7 @@ class _Asking:
         return None
 
     def ask(self, name: str, setup: Setup) -> None:
-        """Send a request, unless its answer is there or too many were sent."""
+        """Send a request if possible, only once, and within ``MOST_REQUESTS``."""
         members = REQUESTS[name](setup)
         if members is not None and name not in self.answers and self.sent < MOST_REQUESTS:
             self.answers[name] = self._send(members)

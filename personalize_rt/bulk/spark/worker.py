@@ -43,13 +43,13 @@ _ATTEMPTS, _BASE, _CAP = 8, 0.1, 5.0
 
 @attrs.frozen
 class Reading:
-    """The mapping from columns (by index) to the arguments of a call.
+    """The index of the column that each argument of a call comes from.
 
     Attributes:
         ids: Argument (``"user_id"``, ``"item_id"``, ``"input_list"``) to column. None of them may be null.
         context: Name of the context to column. A null is left out.
         filter_values: Filter parameter to column. A null is left out.
-        kept: The columns to repeat, by their names in the output.
+        kept: Name in the output to column, for columns to repeat.
     """
 
     ids: Mapping[str, int]
@@ -96,7 +96,7 @@ class Requests:
         concurrency: The most requests in flight in this task.
         on_error: Whether an error is a value of the row, or ends the task.
         arguments: The constant arguments.
-        reading: The arguments from columns.
+        reading: The columns of the others.
     """
 
     kind: type[RecommendRequest] | type[RankRequest]
@@ -143,7 +143,7 @@ class Rerankings:
         scorer: A function that returns the scorer, which may be a broadcast.
         limits: The limits on the lengths of a list and of an id.
         context: The constant context, or ``None``.
-        reading: The arguments from columns.
+        reading: The columns of arguments.
     """
 
     scorer: Callable[[], Any]

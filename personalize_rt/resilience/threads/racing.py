@@ -1,4 +1,4 @@
-"""Two requests for one answer, on threads, and one request that is left behind at the deadline."""
+"""Requests on threads: two for one answer, or one that is abandoned at the deadline."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def on_a_thread(work: Callable[[], None]) -> None:
 
 
 class _Lane:
-    """One of the requests: how it ended, and the means to end it."""
+    """One request of a race, with its outcome and a handle to cancel it."""
 
     __slots__ = ("attempt", "outcome", "over")
 
@@ -69,7 +69,7 @@ class _Race:
         self.decided = False
 
     def enter(self) -> _Lane | None:
-        """Another lane, unless there is an answer already."""
+        """Add a lane; return ``None`` if the race is decided."""
         with self._lock:
             if self.decided:
                 return None
@@ -91,7 +91,7 @@ class _Race:
             return Failed(error)
 
     def end(self, lane: _Lane, outcome: Ok[Reply] | Failed[BaseException]) -> None:
-        """A lane is over, one way or the other."""
+        """Record a lane's outcome; the first reply cancels the others."""
         with self._lock:
             lane.outcome, lane.over = outcome, True
             if self.decided:
@@ -106,11 +106,11 @@ class _Race:
 
     @property
     def sent(self) -> int:
-        """Requests that went out, as far as anybody knows."""
+        """The number of requests that may have been sent."""
         return sum(not lane.attempt.unsigned for lane in self.lanes)
 
     def late(self) -> DeadlineExceededError:
-        """Give up at the deadline; the error for it."""
+        """Give up at the deadline; return the error for it."""
         self.give_up()
         self._call.sent += self.sent
         return self._call.late(None if self.sent else late_credentials(None, sent=self._call.sent))
@@ -123,7 +123,7 @@ class _Race:
             self.end(lane, Failed(TransportError("no thread could be started for the request", phase="connect")))
 
     def wait(self, until: float | None) -> bool:
-        """Wait for a reply, or for all lanes to fail; ``False`` when it is not there by then (``time.monotonic()``)."""
+        """Wait for a reply, or all lanes to fail; return ``False`` if neither came by then (``time.monotonic()``)."""
         while True:
             with self._lock:
                 if self.decided or all(lane.over for lane in self.lanes):
@@ -136,7 +136,7 @@ class _Race:
             woken.wait(left)
 
     def give_up(self) -> None:
-        """Nobody waits any longer."""
+        """Decide the race, and cancel all lanes."""
         with self._lock:
             self.decided = True
         for lane in self.lanes:
@@ -144,7 +144,7 @@ class _Race:
             lane.attempt.cancel()
 
     def reply(self) -> Reply:
-        """The reply that came first, counting all requests; or the first lane's error."""
+        """Return the first reply, counting all requests; or raise the first lane's error."""
         for lane in self.lanes:
             if isinstance(lane.outcome, Ok):
                 reply = lane.outcome.value
@@ -168,7 +168,7 @@ class _Race:
 
 
 def on_a_worker(call: Call[Any], transport: Transport) -> Reply:
-    """Send on a thread that is left behind at the deadline: a caller's client may take as long as it likes."""
+    """Send on a thread that is abandoned at the deadline, since a caller's client may take longer."""
     race = _Race(call, transport)
     lane = race.enter()
     assert lane is not None
@@ -238,12 +238,12 @@ class _Timer:
         self.action: Callable[[], None] | None = action
 
     def cancel(self) -> None:
-        """Do not act after all."""
+        """Drop the action if it has not begun."""
         self.action = None
 
 
 class _Timers:
-    """Runs things later, on one thread that is started when it is first needed; a forked child has its own."""
+    """Runs actions later, on one thread that is started on demand; a forked child begins without any."""
 
     _changed = forks.PerProcess(lambda: threading.Condition())
     _waiting = forks.PerProcess(list["tuple[float, int, _Timer]"])
