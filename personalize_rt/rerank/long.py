@@ -17,7 +17,7 @@ import copy
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import exp, fsum, inf
 from typing import Any
 
@@ -405,7 +405,7 @@ class LongPlan:
         powers = [exp(place - top) for place in order.values()]
         # Where no answer has a score above 0, there is nothing to share.
         total = fsum(powers) if any(map(_firm, self._parts)) else inf
-        scored = {self._ids[item]: power / total for item, power in zip(order, powers, strict=True)}
+        scored = {self._ids[item]: power / total for item, power in zip(order, accumulate(powers, min), strict=True)}
         return scored, {
             "error_bound": bound,
             "unscaled": [self._ids[item] for item in order if not scale.knows(item)],

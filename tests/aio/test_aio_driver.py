@@ -160,8 +160,9 @@ async def test_a_wait_of_its_own_does_not_block_the_loop(service: Any, monkeypat
 
     monkeypatch.setattr(time, "sleep", blocks)
     service.script(503)
+    policy = RetryPolicy(base=0.3, random=lambda: 1.0)
     waiting = asyncio.ensure_future(
-        AsyncPersonalizeRuntime(service, retry=RetryPolicy(random=lambda: 1.0)).get_recommendations(campaign_arn=ARN)
+        AsyncPersonalizeRuntime(service, retry=policy).get_recommendations(campaign_arn=ARN)
     )
     ticks = 0
     while not waiting.done():

@@ -13,7 +13,7 @@ from math import exp, fsum, inf, log
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from personalize_rt.errors import ValidationError
@@ -160,6 +160,9 @@ WIDE = st.one_of(st.floats(-3, 3), st.floats(-60, 60), st.sampled_from([0.0, 20.
     hidden=st.sets(st.integers(0, 59), max_size=5),
 )
 @settings(max_examples=150)
+@example(  # answers that disagree by a rounding
+    values=[None, 0.0, 0.0, None, 0.0, 17.0, -17.0, None, None, 0.0, 0.0, None], size=3, more=None, hidden=set()
+)
 def test_any_list_comes_back_whole_and_as_exact_as_is_said(
     values: list[float | None], size: int, more: int | None, hidden: set[int]
 ) -> None:

@@ -87,7 +87,8 @@ def long(ranking: LongRanking) -> None:
     assert_type(ranking.blend(["a"], 0.5), LongRanking)
 
 
-assert_type(ranking.diversify(by="GENRES", at_most=2, within=10, items=catalogue).mmr(lambda a, b: 0.5, k=3), Ranking)
+some = Ranking(["a", "b"], scores=[0.7, 0.3])
+assert_type(some.diversify(by="GENRES", at_most=2, within=10, items=catalogue).mmr(lambda a, b: 0.5, k=3), Ranking)
 rules = Rules(pin={"a": 0}, boost={"b": 2.0}, without=["c"], diversify=("GENRES", 2, 10))
-assert_type(rules.apply(ranking), Ranking)
+assert_type(rules.apply(some), Ranking)
 RankRequest(campaign_arn="arn", user_id="u", input_list=["a"], rules=rules)
