@@ -112,10 +112,11 @@ def as_float(value: Any) -> float | None:
     # DynamoDB gives every number as a Decimal, which does not call itself a Real.
     if isinstance(value, bool) or not (isinstance(value, Real) or type(value).__name__ == "Decimal"):
         return None
+    number: Any = value
     try:
-        return float(value)
+        return float(number)
     except OverflowError:
-        return inf if value > 0 else -inf
+        return inf if number > 0 else -inf
     except ValueError:  # a signalling NaN
         return nan
 

@@ -486,7 +486,7 @@ def _similar(similarity: Callable[[str, str], Any], one: str, other: str) -> flo
 def _mapping(given: Any, name: str, what: str) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         raise ValidationError(f"{name} is {describe(given)}, not a mapping of {what}", parameter=name)
-    wanted = dict(given)
+    wanted: dict[Any, Any] = dict(cast("Any", given))
     for id in wanted:
         if not isinstance(id, str):
             raise ValidationError(f"{name} names {describe(id)}, not a str", parameter=name)

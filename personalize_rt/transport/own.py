@@ -71,7 +71,7 @@ def is_own_class(kind: Any, module: str) -> bool:
 
 def _functions(part: Any) -> Iterator[Any]:
     """The functions in an attribute of a class; what only stands for one comes as it is."""
-    kind: Any = type(part)
+    kind = cast("Any", type(part))
     if kind in (staticmethod, classmethod):
         yield part.__func__
     elif kind is property:
