@@ -95,4 +95,4 @@ def half_life(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         positive(_, attribute, value)
 
 
-whole = checks.validator(checks.whole)
+whole: checks.Validator = checks.validator(checks.whole)

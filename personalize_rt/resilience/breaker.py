@@ -87,11 +87,13 @@ class CircuitBreaker:
         probes: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.failure_rate = checks.number(failure_rate, "failure_rate", "above 0 and at most 1", lambda it: 0 < it <= 1)
-        self.min_calls = checks.whole(min_calls, "min_calls")
-        self.window = checks.seconds(window, "window", above_0=True)
-        self.open_for = checks.seconds(open_for, "open_for", above_0=True)
-        self.probes = checks.whole(probes, "probes")
+        self.failure_rate: float = checks.number(
+            failure_rate, "failure_rate", "above 0 and at most 1", lambda it: 0 < it <= 1
+        )
+        self.min_calls: int = checks.whole(min_calls, "min_calls")
+        self.window: float = checks.seconds(window, "window", above_0=True)
+        self.open_for: float = checks.seconds(open_for, "open_for", above_0=True)
+        self.probes: int = checks.whole(probes, "probes")
         self._clock = clock
         self._circuits: dict[str, _Circuit] = {}
         forks.in_child(self, CircuitBreaker._forget_probes)

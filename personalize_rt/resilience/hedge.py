@@ -32,8 +32,8 @@ class Hedge:
         if after is not None:
             checks.seconds(after, "after", note=", or None")
         self.after = after
-        self.percent = checks.number(percent, "percent", "above 0 and at most 100", lambda it: 0 < it <= 100)
-        self.min_samples = checks.whole(min_samples, "min_samples", least=0)
+        self.percent: float = checks.number(percent, "percent", "above 0 and at most 100", lambda it: 0 < it <= 100)
+        self.min_samples: int = checks.whole(min_samples, "min_samples", least=0)
         self._earned = 0.0
         self._taken: deque[float] = deque(maxlen=_SAMPLES)
         self._since_sorted = 0

@@ -55,7 +55,7 @@ class Ways:
 
     def __init__(self, client: Any, forced: Way | None = None, *, is_stand_in: bool = False) -> None:
         self._client = client
-        self.workers = Workers()
+        self.workers: Workers = Workers()
         self._told: Verdict | None = None
         self._watching: Watching | None = None
         self._url: str = str(getattr(getattr(client, "meta", None), "endpoint_url", ""))
@@ -66,7 +66,7 @@ class Ways:
             watching = Watching(client, forced)
             self._sender = Sender(client)
             self._double = through(client, self._sender, self.workers)
-            self.direct = Direct(client, self._double)
+            self.direct: Direct = Direct(client, self._double)
             if self._url.startswith("https:") and watching.verdict().way is not Way.PLAIN:
                 self._sender.connections(self._url)  # certificates, not within the deadline of the first call
             self._watching = watching

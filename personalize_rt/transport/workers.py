@@ -39,7 +39,8 @@ class Task:
         self._work = work
         self._when_over = when_over
         self._context = contextvars.copy_context()  # what tracers and log filters keep in it
-        self.is_over = self.is_left = False
+        self.is_over: bool = False
+        self.is_left: bool = False
         self.result: Any = None
         self.error: BaseException | None = None
 
