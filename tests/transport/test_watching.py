@@ -417,9 +417,8 @@ with mock_aws():
     seen += [way(inside)]
 print(*seen)
 """
-GEVENT = """
-from gevent import monkey
-monkey.patch_all()
+COOPERATIVE = """
+%s
 from personalize_rt import PersonalizeRuntime
 with PersonalizeRuntime(region_name="eu-west-1", endpoint_url=%r) as runtime:
     print(runtime.get_recommendations(campaign_arn=%r).item_ids[0], *runtime._transport.way())
@@ -437,9 +436,14 @@ def test_moto_counts_only_while_it_answers() -> None:
     assert in_a_process(MOTO) == "direct direct through direct through"
 
 
-def test_sockets_of_gevent_are_no_stand_in(server: Any) -> None:
-    pytest.importorskip("gevent")
-    assert in_a_process(GEVENT % (server.url, ARN)) == "i1 direct nobody watches"
+@pytest.mark.parametrize(
+    "patch",
+    ["from gevent import monkey; monkey.patch_all()", "import eventlet; eventlet.monkey_patch()"],
+    ids=["gevent", "eventlet"],
+)
+def test_cooperative_sockets_are_no_stand_in(patch: str, server: Any, request: Any) -> None:
+    pytest.importorskip(request.node.callspec.id)
+    assert in_a_process(COOPERATIVE % (patch, server.url, ARN)) == "i1 direct nobody watches"
 
 
 WRAPPED_BEFORE = """
