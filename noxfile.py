@@ -210,7 +210,8 @@ def core_old(session: nox.Session) -> None:
 @nox.session(python=OLDEST_PYTHON)
 def aio(session: nox.Session) -> None:
     """The client for asyncio, on the botocore that aiobotocore pins: tests, transport, a minute of trouble, cost."""
-    session.install(".[test,aio]", "httpx")  # aiobotocore has another session on httpx
+    # aiobotocore has another session on httpx; our connections work on uvloop too.
+    session.install(".[test,aio]", "httpx", "uvloop")
     elsewhere = away_from_the_checkout(session, HERE, "tests", "docs", "benchmarks")
     need_it = ["tests/aio", "tests/test_telemetry_async.py", "tests/local/test_moto.py"]
     pytest(session, NOTHING_SKIPPED, *need_it, cwd=elsewhere)

@@ -221,7 +221,7 @@ class Rules:
         without: Ids to take out.
         boost: Id to factor.
         diversify: The column, how many items may share a value, and in how many neighbouring places.
-        items: Where that column is, as :func:`diversify` takes it.
+        items: The items with that column, as the method ``diversify`` takes them.
         pin: Id to place, from 0.
     """
 

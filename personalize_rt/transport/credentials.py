@@ -12,13 +12,14 @@ its signer then gets the credentials of this module.
 from __future__ import annotations
 
 import copy
+import inspect
 import logging
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from personalize_rt import forks
 from personalize_rt.errors import PersonalizeError
@@ -34,6 +35,9 @@ _log = logging.getLogger("personalize_rt")
 
 AT_A_GLANCE = 0.02
 """Seconds that suffice to find credentials without a request: of the environment, of a file, given in code."""
+
+_GIVEN_IN_CODE = "e"
+"""How the user agent says that credentials were given in code (botocore's ``CREDENTIALS_CODE``)."""
 
 _KEY = "stands-in-until-credentials-are-fetched"
 
@@ -85,10 +89,53 @@ def sign_with(client: Any, session: Any, kind: Callable[[Any, Callable[[], Any]]
     if given is None:
         return
     standing_in = getattr(given, "method", None) == "explicit" and given.access_key == _KEY
-    signer._credentials = kind(session, session.get_credentials if standing_in else lambda: given)
+    load: Callable[[], Any] = session.get_credentials if standing_in else lambda: given
     features: Any = getattr(client._user_agent_creator, "_client_features", None)
     if standing_in and isinstance(features, set):
-        features.discard("e")  # CREDENTIALS_CODE: AWS would count credentials that were given in code
+        features.discard(_GIVEN_IN_CODE)
+        load = _noted(load, cast("set[str]", features))
+    signer._credentials = kind(session, load)
+
+
+def _noted(load: Callable[[], Any], features: set[str]) -> Callable[[], Any]:
+    """Find credentials, and note of which kind they are for the user agent, as botocore does while it builds a client.
+
+    Args:
+        load: Finds them, or gives something that can be awaited.
+        features: What the user agent of the client names.
+    """
+
+    def noted() -> Any:
+        with _own_features(features):
+            found = load()
+        return awaited(found) if inspect.isawaitable(found) else of_code(found)
+
+    async def awaited(found: Awaitable[Any]) -> Any:
+        with _own_features(features):
+            known = await found
+        return of_code(known)
+
+    def of_code(found: Any) -> Any:
+        if getattr(found, "method", None) == "explicit":
+            features.add(_GIVEN_IN_CODE)
+        return found
+
+    return noted
+
+
+@contextmanager
+def _own_features(features: set[str]) -> Generator[None, None, None]:
+    """Add what botocore registers meanwhile to the features of a client; not to those of a call that is under way."""
+    try:
+        context: Any = untyped("botocore.context")
+        begun: Any = context.start_as_current_context(context.ClientContext())
+    except (ImportError, AttributeError) as error:
+        _log.debug("the user agent names no kind of credentials, since botocore has no %s", error)
+        yield
+        return
+    with begun:
+        yield
+        features |= context.get_context().features
 
 
 class Fetch:

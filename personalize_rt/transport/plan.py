@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from personalize_rt.operations import GET_RECOMMENDATIONS
 from personalize_rt.sigv4 import ALGORITHM, canonical_path, canonical_request, digest, signature, signing_key
 from personalize_rt.transport.http_answer import host_header
-from personalize_rt.transport.rehearsal import prepared_request
+from personalize_rt.transport.rehearsal import NothingSentError, prepared_request
 
 __all__ = ["NoPlanError", "Plan"]
 
@@ -55,7 +55,10 @@ class Plan:
     """
 
     def __init__(self, client: Any, credentials: Any) -> None:
-        request = prepared_request(client, GET_RECOMMENDATIONS.method, _REHEARSED)
+        try:
+            request = prepared_request(client, GET_RECOMMENDATIONS.method, _REHEARSED)
+        except NothingSentError as error:
+            raise NoPlanError("it is answered before it is made") from error
         self._key = b"", b"", b""  # a day, its scope and its key
         self._moment = -1, b"", b""  # a second, and what is the same in its requests
         self._secret: str = "" if credentials is None else credentials.secret_key

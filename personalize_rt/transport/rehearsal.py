@@ -12,7 +12,11 @@ from typing import Any, cast
 
 from personalize_rt.transport.untyped import untyped
 
-__all__ = ["double_of", "prepared_request", "read_by_botocore", "response_of"]
+__all__ = ["NothingSentError", "double_of", "prepared_request", "read_by_botocore", "response_of"]
+
+
+class NothingSentError(Exception):
+    """botocore's call was answered before it came to sending."""
 
 
 def double_of(client: Any, http_session: Any) -> Any:
@@ -39,6 +43,7 @@ def prepared_request(client: Any, method: str, members: Mapping[str, Any]) -> An
         members: Its arguments.
 
     Raises:
+        NothingSentError: botocore does not come to sending.
         Exception: What botocore raises before it sends, such as without credentials.
     """
     sent: list[Any] = []
@@ -48,6 +53,8 @@ def prepared_request(client: Any, method: str, members: Mapping[str, Any]) -> An
         return response_of(request.url, 200, {}, b"{}")
 
     getattr(double_of(client, _Session(send)), method)(**members)
+    if not sent:
+        raise NothingSentError("botocore sends nothing")
     return sent[0]
 
 

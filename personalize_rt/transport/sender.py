@@ -21,7 +21,10 @@ from personalize_rt.transport.connections import Connection, Connections
 from personalize_rt.transport.http_answer import Answer, BrokenOffError, Counted, Reading, counted
 from personalize_rt.transport.untyped import untyped
 
-__all__ = ["Sender", "Settings", "left_by"]
+__all__ = ["KEPT_URLS", "Sender", "Settings", "left_by"]
+
+KEPT_URLS = 64
+"""Addresses that are remembered: there are three, but a handler may give each request one of its own."""
 
 _CHUNK = 65536
 _PIECE = 4096
@@ -85,7 +88,8 @@ class Sender:
             if known is None:
                 made = Connections(self._pool(url), self._connect_timeout, self._size)
                 known = self._connections.setdefault("/".join(place), made)
-            self._known[url] = known
+            if len(self._known) < KEPT_URLS:
+                self._known[url] = known
         return known
 
     def exchange(self, url: str, message: bytes, attempt: Attempt) -> Answer:

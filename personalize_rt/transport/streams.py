@@ -91,12 +91,17 @@ class Streams:
             sock.close()
             raise
         # From here on the socket is the loop's.
-        _, connection = await loop.create_connection(
-            lambda: _Connection(self._turns, sock, is_secure=settings.tls is not None),
-            sock=sock,
-            ssl=settings.tls,
-            server_hostname=settings.host if settings.tls else None,
-        )
+        connection = _Connection(self._turns, sock, is_secure=settings.tls is not None)
+        try:
+            await loop.create_connection(
+                lambda: connection,
+                sock=sock,
+                ssl=settings.tls,
+                server_hostname=settings.host if settings.tls else None,
+            )
+        except BaseException:
+            connection.abort()  # uvloop would go on with a handshake that was done in the same moment
+            raise
         return connection
 
     def close(self) -> None:

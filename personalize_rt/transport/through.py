@@ -24,7 +24,7 @@ from personalize_rt.transport.attempt import Attempt, under_way
 from personalize_rt.transport.http_answer import content_length, request_message, request_start
 from personalize_rt.transport.rehearsal import double_of, response_of
 from personalize_rt.transport.replies import check_size, readable_error
-from personalize_rt.transport.sender import Sender
+from personalize_rt.transport.sender import KEPT_URLS, Sender
 from personalize_rt.transport.untyped import untyped
 from personalize_rt.transport.workers import Workers
 
@@ -55,7 +55,7 @@ class _Session:
         self._session = session
         self._sender = sender
         self._workers = workers
-        self._starts: dict[str, bytes] = {}  # by URL; there are three
+        self._starts: dict[str, bytes] = {}  # by URL
         self._errors = untyped("botocore.exceptions")
         _ = session.send
 
@@ -64,7 +64,11 @@ class _Session:
         body, url, attempt = request.body, request.url, under_way.get() or Attempt()
         message = None
         if isinstance(body, bytes) and "Expect" not in request.headers and request.method == "POST":
-            start = self._starts.get(url) or self._starts.setdefault(url, request_start(url))
+            start = self._starts.get(url)
+            if start is None:
+                start = request_start(url)
+                if len(self._starts) < KEPT_URLS:
+                    self._starts[url] = start
             message = request_message(start, request.headers, body)
         if message is None:
             return self._by_botocore(request, attempt)

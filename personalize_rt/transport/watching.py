@@ -65,6 +65,7 @@ _CALLS = (
     _Place("botocore.client", "BaseClient", ("_make_api_call", "_make_request", "_emit_api_params")),
     _Place("botocore.endpoint", "Endpoint", ("make_request", "create_request", "_send_request", "_get_response")),
     _Place("botocore.hooks", "HierarchicalEmitter", ("_emit",)),
+    _Place("botocore.awsrequest", "AWSRequest", ("__init__",)),
     _Place("botocore.signers", "RequestSigner", ("handler", "sign")),
     _Place("botocore.auth", "SigV4Auth", ("add_auth",)),
 )
@@ -73,8 +74,17 @@ _NETWORK = (
     _Place("socket", None, ("socket", "create_connection", "getaddrinfo")),
     _Place("ssl", None, ("SSLContext",)),
     _Place("ssl", "SSLContext", ("wrap_socket",)),
-    _Place("http.client", "HTTPConnection", ("connect", "request", "putrequest", "endheaders", "send", "getresponse")),
+    _Place("socket", "socket", ("makefile",)),
+    _Place(
+        "http.client",
+        "HTTPConnection",
+        ("connect", "request", "putrequest", "putheader", "endheaders", "send", "getresponse"),
+    ),
+    _Place("http.client", "HTTPResponse", ("read",)),
+    _Place("urllib3.util.connection", None, ("create_connection", "allowed_gai_family")),
     _Place("urllib3.connection", "HTTPConnection", ("_new_conn", "connect", "request", "getresponse")),
+    _Place("urllib3.response", "HTTPResponse", ("stream",)),
+    _Place("urllib3.poolmanager", "PoolManager", ("connection_from_url",)),
     _Place("urllib3.connection", "HTTPSConnection", ("connect",)),
     _Place("urllib3.connectionpool", "HTTPConnectionPool", ("urlopen", "_make_request", "_get_conn", "_new_conn")),
     _Place("botocore.awsrequest", "AWSConnection", ("request", "send")),
@@ -93,14 +103,28 @@ _GROWING = (
     ("botocore.awsrequest", "AWSHTTPSConnectionPool"),
     ("botocore.awsrequest", "AWSHTTPConnection"),
     ("botocore.awsrequest", "AWSHTTPSConnection"),
+    ("botocore.parsers", "RestJSONParser"),
 )
 # Libraries that replace sockets by others that work: no stand-in for the network.
 _COOPERATIVE = {
     "socket": ("gevent.socket", "eventlet.green.socket"),
     "ssl": ("gevent.ssl", "eventlet.green.ssl"),
 }
+# The parts of a client, none of which has an attribute of its own that stands before its class's.
+_PARTS = (
+    ("botocore.endpoint", "Endpoint"),
+    ("botocore.httpsession", "URLLib3Session"),
+    ("urllib3.poolmanager", "PoolManager"),
+    ("botocore.signers", "RequestSigner"),
+    ("botocore.hooks", "EventAliaser"),
+    ("botocore.hooks", "HierarchicalEmitter"),
+    ("botocore.parsers", "ResponseParserFactory"),
+)
+# What a client's class has beside the operations, as any class.
+_OF_ANY_CLASS = {"_PY_TO_OP_NAME", "__module__", "__doc__", "__firstlineno__", "__static_attributes__"}
 # A call is logged by these, each of which may have a level of its own.
 _LOGGERS = ("", ".auth", ".client", ".endpoint", ".hooks", ".httpsession", ".parsers", ".regions", ".retryhandler")
+_NETWORK_LOGGERS = ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry")
 
 # botocore's own handlers of a client that we build, by event; from 1.40.0 to 1.44.
 _HANDLERS: Mapping[str, tuple[str, ...]] = {
@@ -145,6 +169,12 @@ class Watching:
         if type(self._session) is not untyped("botocore.httpsession").URLLib3Session:
             raise TypeError("the client sends through another session than URLLib3Session")
         self._emitter: Any = client.meta.events._emitter
+        manager, signer, parsers = (
+            self._session._manager,
+            client._request_signer,
+            client._endpoint._response_parser_factory,
+        )
+        self._parts = (self._endpoint, self._session, manager, signer, client.meta.events, self._emitter, parsers)
         self._history: Any = untyped("botocore.history").get_global_history_recorder()
         self._proxied = bool(self._session._proxy_config.proxy_url_for(client.meta.endpoint_url))
         self._kind: Any = type(client)
@@ -198,6 +228,7 @@ class Watching:
         same("emitter._lookup_cache")  # replaced by botocore whenever a handler comes or goes
         places = [(_names_of(place), place.names) for place in (*_CALLS, *_NETWORK)]
         places.append((attributes_of(self._kind), tuple(operation.method for operation in OPERATIONS.values())))
+        places.append((attributes_of(untyped("http.client").HTTPConnection), ("debuglevel",)))
         for number, (attributes, names) in enumerate(places):
             known[f"place_{number}"] = attributes
             for name in names:
@@ -205,8 +236,9 @@ class Watching:
                     same(f"place_{number}[{name!r}]")
                 else:
                     terms.append(f"{name!r} not in place_{number}")
-        for number, (module, name) in enumerate(_GROWING):
-            known[f"growing_{number}"] = vars(getattr(untyped(module), name))
+        growing = [getattr(untyped(module), name) for module, name in _GROWING]
+        for number, each in enumerate((*growing, self._kind, self._endpoint, self._session)):
+            known[f"growing_{number}"] = attributes_of(each)
             terms.append(f"len(growing_{number}) == {len(known[f'growing_{number}'])}")
         # moto stands on every client that is built once it is imported, and answers only within mock_aws().
         moto = _moto()
@@ -227,12 +259,18 @@ class Watching:
             return Verdict(Way.PLAIN, "the client was changed")
         if self._kind.__mro__[1:] != (untyped("botocore.client").BaseClient, object):
             return Verdict(Way.PLAIN, "the client's class has other bases than botocore's")
+        if (part := self._changed_part()) is not None:
+            return Verdict(Way.PLAIN, f"{part} of the client was changed")
         for place in _NETWORK:
             if (name := _foreign(place)) is not None:
                 return Verdict(Way.PLAIN, f"{name} is not the library's own")
         for module, name in _GROWING[1:]:  # the first is looked at above
             if not is_own_class(getattr(untyped(module), name), module):
                 return Verdict(Way.PLAIN, f"{module}.{name} is not the library's own")
+        if untyped("http.client").HTTPConnection.debuglevel:
+            return Verdict(Way.PLAIN, "http.client prints what is sent")
+        if any(logging.getLogger(name).isEnabledFor(logging.DEBUG) for name in _NETWORK_LOGGERS):
+            return Verdict(Way.PLAIN, "urllib3's debug log is on")
         if self._forced is Way.THROUGH:
             return Verdict(Way.THROUGH, "PERSONALIZE_RT_SEND says so")
         if self._not_direct is not None:
@@ -251,6 +289,21 @@ class Watching:
         if self._history._enabled:
             return Verdict(Way.THROUGH, "botocore's history recorder is on")
         return NOBODY
+
+    def _changed_part(self) -> str | None:
+        """What somebody changed of the client itself: the name of a part, or of the class; ``None`` if nothing."""
+        base = untyped("botocore.client").BaseClient
+        if (set(attributes_of(self._kind)) - _OF_ANY_CLASS) & set(attributes_of(base)):
+            return "the class"
+        if any(hasattr(self._kind, name) for name in self._own):
+            return "a method"
+        for (module, name), part in zip(_PARTS, self._parts, strict=True):
+            kind = getattr(untyped(module), name)
+            if type(part) is not kind or any(hasattr(kind, each) for each in attributes_of(part)):
+                return name
+        own = untyped("botocore.awsrequest")
+        pools = {"http": own.AWSHTTPConnectionPool, "https": own.AWSHTTPSConnectionPool}
+        return None if self._session._manager.pool_classes_by_scheme == pools else "the connection pool"
 
     def _has_only(self, event: str, own: tuple[str, ...]) -> bool:
         """Tell whether the handlers of an event are botocore's, as it registers them by itself."""

@@ -533,3 +533,40 @@ def test_errors_of_credentials_come_from_the_fallback_of_a_ranking_too(
     runtime = ours(fallback=InputOrderFallback())
     answer = runtime.get_personalized_ranking(campaign_arn=ARN, user_id="u", input_list=["a", "b"])
     assert (answer.item_ids, answer.degraded) == (("a", "b"), True)
+
+
+# What the user agent says of them
+
+
+def features_sent(server: Any) -> set[str]:
+    (found,) = re.findall(r" m/(\S+)", server.received[-1].headers["user-agent"])
+    return set(found.split(","))
+
+
+@pytest.mark.parametrize("send", [None, "through", "plain"])
+@pytest.mark.parametrize("kind", ["environment", "file", "process", "code"])
+def test_the_user_agent_names_the_kind_of_credentials_as_that_of_boto3(
+    kind: str, send: str | None, ours: Any, server: Any, monkeypatch: Any, tmp_path: Path
+) -> None:
+    keys = ("testing", "testing") if kind == "code" else ()
+    if kind in ("file", "process"):
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    if kind == "file":
+        (tmp_path / "file").write_text("[default]\naws_access_key_id = mine\naws_secret_access_key = mine\n")
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "file"))
+    if kind == "process":
+        (tmp_path / "keys").write_text('{"Version": 1, "AccessKeyId": "mine", "SecretAccessKey": "mine"}')
+        print_keys = f"'{sys.executable}' -c \"print(open('{(tmp_path / 'keys').as_posix()}').read())\""
+        (tmp_path / "config").write_text(f"[default]\ncredential_process = {print_keys}\n")
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    once = Config(retries={"total_max_attempts": 1, "mode": "standard"})
+    session = boto3.Session(*keys, region_name="eu-west-1")
+    session.client("personalize-runtime", endpoint_url=server.url, config=once).get_recommendations(campaignArn=ARN)
+    theirs = features_sent(server)
+    if send is not None:
+        monkeypatch.setenv("PERSONALIZE_RT_SEND", send)
+    runtime = ours(session=boto3.Session(*keys, region_name="eu-west-1"))
+    for _ in range(2):
+        ask(runtime)
+        assert features_sent(server) == theirs

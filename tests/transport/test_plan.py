@@ -155,3 +155,10 @@ def test_credentials_that_change_change_the_signature() -> None:
     assert (
         b"Credential=AK1/" in dict(split(Plan(client, frozen).message("/recommendations", b"{}"))[1])[b"Authorization"]
     )
+
+
+def test_what_is_answered_before_it_is_sent_has_no_plan() -> None:
+    client = client_of()
+    client._make_api_call = lambda *_: {"itemList": []}
+    with pytest.raises(NoPlanError, match="answered before"):
+        plan_of(client)

@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
+import boto3
 import botocore.awsrequest
 import botocore.client
 import botocore.endpoint
 import botocore.hooks
+import botocore.parsers
 import botocore.session
 import pytest
 from botocore.config import Config
@@ -38,6 +40,7 @@ CALLS = [
     "botocore.hooks.HierarchicalEmitter._emit",
     "botocore.signers.RequestSigner.sign",
     "botocore.auth.SigV4Auth.add_auth",
+    "botocore.awsrequest.AWSRequest.__init__",
 ]
 NETWORK = [
     "botocore.endpoint.Endpoint._send",
@@ -49,7 +52,14 @@ NETWORK = [
     "urllib3.connectionpool.HTTPConnectionPool.urlopen",
     "urllib3.connection.HTTPConnection.connect",
     "http.client.HTTPConnection.putrequest",
+    "http.client.HTTPConnection.putheader",
     "http.client.HTTPConnection.getresponse",
+    "http.client.HTTPResponse.read",
+    "urllib3.response.HTTPResponse.stream",
+    "urllib3.poolmanager.PoolManager.connection_from_url",
+    "urllib3.util.connection.create_connection",
+    "urllib3.util.connection.allowed_gai_family",
+    "socket.socket.makefile",
     "socket.socket",
     "socket.create_connection",
     "socket.getaddrinfo",
@@ -64,6 +74,7 @@ INHERITED = [
     (botocore.awsrequest.AWSHTTPSConnectionPool, "_get_conn"),
     (botocore.awsrequest.AWSHTTPConnection, "connect"),
     (botocore.awsrequest.AWSHTTPSConnection, "request"),
+    (botocore.parsers.RestJSONParser, "parse"),
 ]
 
 pytestmark = pytest.mark.direct
@@ -206,7 +217,7 @@ def test_a_stubbed_client_is_stubbed(built: Any) -> None:
     assert way(runtime) == "direct"
 
 
-@pytest.mark.parametrize("name", ["botocore", "botocore.parsers", "botocore.hooks", ""])
+@pytest.mark.parametrize("name", ["botocore", "botocore.parsers", "botocore.hooks"])
 def test_debug_logging_is_noticed_when_it_begins_and_when_it_ends(name: str, built: Any) -> None:
     runtime, logger = built(), logging.getLogger(name)
     assert way(runtime) == "direct"
@@ -216,6 +227,28 @@ def test_debug_logging_is_noticed_when_it_begins_and_when_it_ends(name: str, bui
         assert runtime._transport.way() == ("through", "botocore's debug log is on")
     finally:
         logger.setLevel(level)
+    assert way(runtime) == "direct"
+
+
+@pytest.mark.parametrize("name", ["urllib3", "urllib3.connectionpool", ""])
+def test_urllib3_logs_what_it_does_of_boto3(name: str, built: Any) -> None:
+    runtime, logger = built(), logging.getLogger(name)
+    assert way(runtime) == "direct"
+    level = logger.level
+    try:
+        logger.setLevel(logging.DEBUG)
+        assert runtime._transport.way() == ("plain", "urllib3's debug log is on")
+    finally:
+        logger.setLevel(level)
+    assert way(runtime) == "direct"
+
+
+def test_http_client_prints_what_it_prints_of_boto3(built: Any, monkeypatch: Any) -> None:
+    runtime = built()
+    assert way(runtime) == "direct"
+    with monkeypatch.context() as patch:
+        patch.setattr("http.client.HTTPConnection.debuglevel", 1)
+        assert runtime._transport.way() == ("plain", "http.client prints what is sent")
     assert way(runtime) == "direct"
 
 
@@ -243,6 +276,61 @@ def test_a_client_that_is_changed_itself_is_noticed(built: Any) -> None:
         assert way(runtime) == "direct"
         change(runtime._transport.client())
         assert way(runtime) == "plain"
+
+
+DOUBLE = {"itemList": [{"itemId": "double"}], "ResponseMetadata": {}}
+
+
+def send_double(client: Any) -> None:
+    raw = mock.Mock()
+    raw.stream.side_effect = lambda *_, **__: iter([b'{"itemList": [{"itemId": "double"}]}'])
+    client._endpoint.http_session.send = lambda _: botocore.awsrequest.AWSResponse("", 200, {}, raw)
+
+
+CHANGES: dict[str, Callable[[Any], None]] = {
+    "a method": lambda client: setattr(client, "get_recommendations", lambda **_: DOUBLE),
+    "the call": lambda client: setattr(client, "_make_api_call", lambda *_: DOUBLE),
+    "the request": lambda client: setattr(client, "_make_request", lambda *_: (mock.Mock(status_code=200), DOUBLE)),
+    "the class": lambda client: setattr(type(client), "_make_api_call", lambda *_: DOUBLE),
+    "the endpoint": lambda client: setattr(
+        client._endpoint, "make_request", lambda *_: (mock.Mock(status_code=200), DOUBLE)
+    ),
+    "the session": send_double,
+    "the events": lambda client: setattr(
+        client.meta.events, "emit_until_response", lambda *_, **__: (None, (mock.Mock(status_code=200), DOUBLE))
+    ),
+}
+AT_ANY_TIME = ["a method", "the call", "the class", "the endpoint", "the session"]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_session_whose_clients_are_changed_is_asked_as_boto3_asks_it(change: str, built: Any) -> None:
+    class Changing(boto3.Session):
+        def client(self, *args: Any, **kwargs: Any) -> Any:
+            client = super().client(*args, **kwargs)
+            CHANGES[change](client)
+            return client
+
+    runtime = built(session=Changing("testing", "testing", region_name="eu-west-1"))
+    assert runtime.get_recommendations(campaign_arn=ARN).item_ids == ("double",)
+    assert way(runtime) == "plain"
+
+
+@pytest.mark.parametrize("change", AT_ANY_TIME)
+def test_a_client_that_its_session_kept_and_changed_is_asked_as_boto3_asks_it(change: str, built: Any) -> None:
+    runtime = built()
+    assert way(runtime) == "direct"
+    CHANGES[change](runtime._transport.client())
+    assert runtime.get_recommendations(campaign_arn=ARN).item_ids == ("double",)
+
+
+@pytest.mark.parametrize("target", ["botocore.httpsession.PoolManager", "botocore.awsrequest.AWSHTTPConnectionPool"])
+def test_other_connections_of_a_client_are_noticed(target: str, built: Any) -> None:
+    found: Any = pkgutil.resolve_name(target)
+    with mock.patch(target, type("Other", (found,), {})):
+        runtime = built()
+        assert way(runtime) == "plain"
+    assert way(runtime) == "plain"
 
 
 @pytest.mark.parametrize("name", ["get_recommendations", "get_action_recommendations"])
@@ -329,9 +417,8 @@ with mock_aws():
     seen += [way(inside)]
 print(*seen)
 """
-GEVENT = """
-from gevent import monkey
-monkey.patch_all()
+COOPERATIVE = """
+%s
 from personalize_rt import PersonalizeRuntime
 with PersonalizeRuntime(region_name="eu-west-1", endpoint_url=%r) as runtime:
     print(runtime.get_recommendations(campaign_arn=%r).item_ids[0], *runtime._transport.way())
@@ -349,9 +436,14 @@ def test_moto_counts_only_while_it_answers() -> None:
     assert in_a_process(MOTO) == "direct direct through direct through"
 
 
-def test_sockets_of_gevent_are_no_stand_in(server: Any) -> None:
-    pytest.importorskip("gevent")
-    assert in_a_process(GEVENT % (server.url, ARN)) == "i1 direct nobody watches"
+@pytest.mark.parametrize(
+    "patch",
+    ["from gevent import monkey; monkey.patch_all()", "import eventlet; eventlet.monkey_patch()"],
+    ids=["gevent", "eventlet"],
+)
+def test_cooperative_sockets_are_no_stand_in(patch: str, server: Any, request: Any) -> None:
+    pytest.importorskip(request.node.callspec.id)
+    assert in_a_process(COOPERATIVE % (patch, server.url, ARN)) == "i1 direct nobody watches"
 
 
 WRAPPED_BEFORE = """

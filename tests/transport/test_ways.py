@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import boto3
+import botocore.session
 import pytest
 from botocore import exceptions as theirs
 from botocore.config import Config
@@ -23,6 +25,7 @@ from personalize_rt import (
     ServiceError,
 )
 from personalize_rt.decoding import decoded
+from personalize_rt.transport.sender import KEPT_URLS
 from personalize_rt.transport.ways import VARIABLE
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
@@ -166,8 +169,6 @@ def test_a_client_of_the_callers_is_left_alone(plain_client: Any, runtime: Any) 
 
 
 def test_handlers_of_the_session_still_see_and_change_requests(server: Any) -> None:
-    import botocore.session
-
     session = botocore.session.Session()
     session.set_credentials("mine", "mine")
     seen: list[Any] = []
@@ -187,6 +188,24 @@ def test_handlers_of_the_session_still_see_and_change_requests(server: Any) -> N
     assert server.received[0].members == {"campaignArn": ARN, "numResults": 3}
     assert server.received[0].headers["x-mine"] == "yes"
     assert "x-mine" in server.received[0].headers["authorization"]
+
+
+def test_addresses_that_differ_in_each_request_are_not_kept(server: Any) -> None:
+    session = botocore.session.Session()
+    session.set_credentials("mine", "mine")
+    numbers = itertools.count()
+
+    def number(request: Any, **_: Any) -> None:
+        request.url += f"?number={next(numbers)}"
+
+    session.register("before-sign.personalize-runtime", number)
+    server.always({"itemList": []})
+    with PersonalizeRuntime(session=session, region_name="eu-west-1", endpoint_url=server.url) as runtime:
+        for _ in range(KEPT_URLS + 5):
+            runtime.get_recommendations(campaign_arn=ARN)
+        assert server.received[-1].path.endswith(f"?number={next(numbers) - 1}")
+        ways = runtime._transport._ways
+        assert len(ways._sender._known) == len(ways._double._endpoint.http_session._starts) == KEPT_URLS
 
 
 def test_a_client_of_ours_works_under_moto(server: Any, monkeypatch: Any) -> None:
