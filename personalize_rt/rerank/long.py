@@ -6,7 +6,8 @@
 3. At the same time the *tails* are ranked again. Beside a chunk's best items, the others have scores near 0, of which
    seven decimals tell little or nothing. Ranked among themselves, they get scores that tell much. Neighbouring tails
    share items, the pivots, which tie them to each other.
-4. Items that still lack an exact score are ranked again, as long as requests are left.
+4. Items that still lack an exact score, or one that is exact enough to tell them from the many items close to them, are
+   ranked again, as long as requests are left.
 
 Order within an answer is always the service's own.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import copy
 import random
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
@@ -34,10 +36,15 @@ __all__ = ["Chunk", "LongPlan", "LongRanking", "chunk_size"]
 # Errors of the logarithm of a score. Items below _GOOD are not ranked again; for items above _POOR, more requests than
 # usual are made.
 _GOOD, _POOR = 0.005, 0.05
+# The share of all pairs that rounding may be expected to swap; beyond it, crowded items are ranked again however small
+# their errors are. Kendall's tau loses twice as much.
+_SWAPPED = 1.5e-4
+_CLOSE = 7 * HALF_UNIT  # scores that are three units apart, or less
 # A smaller ratio of two scores in one request would leave the lower one with only one or two digits.
 _GAP = 1e-3
 _FEW = 20  # at most one item in so many is far above the others
 _SPREAD = 7.0  # largest difference of logits within a tail
+_STEP = 2.0  # by how much pivots may be above it in any case
 # Items of each chunk in a request that ties chunks. More would hardly make the tie more exact.
 _TOPS = 25
 _FEWEST_TOPS = 3
@@ -134,7 +141,7 @@ class LongPlan:
         item_ids: The list; ids may repeat.
         size: The most items in a request.
         max_requests: The most requests. ``None``: 1.5 times the number of chunks, and up to twice as many when many
-            scores are 0 or close to it.
+            scores are 0 or close to it, or many items so close together that rounding hides their order.
         with_metadata: Whether to keep the metadata of the answers.
 
     Raises:
@@ -315,29 +322,68 @@ class LongPlan:
         placed = self._usable({item: None for part in self._parts for item in part.items})
         placed.sort(key=lambda item: -scale.places[item])
         wrong = [scale.coarseness[item] for item in placed]
+        crowded = self._crowded(placed, scale)
         slices: list[list[int]] = [[]]
         for place in range(len(placed) - 1, -1, -1):  # from the end: the lowest items are the least exact
-            if wrong[place] > _GOOD:
+            if wrong[place] > _GOOD or placed[place] in crowded:
                 lowest = slices[-1][:1]
                 far = lowest and scale.places[placed[place]] - scale.places[placed[lowest[0]]] > _SPREAD
                 if far or len(slices[-1]) == self._room:
                     slices.append([])
                 slices[-1].append(place)
-        # A request that was made before would not help now either.
-        tails = [tuple(self._tail(sorted(places), placed)) for places in slices if places]
-        tails = [tail for tail in tails if frozenset(tail) not in self._asked]
+        # A request that was made before would not help now either, and one item alone never does.
+        tails = [tuple(self._slice(sorted(places), placed, scale)) for places in slices if places]
+        tails = [tail for tail in tails if len(tail) > 1 and frozenset(tail) not in self._asked]
         news = {tail: max(scale.coarseness[item] for item in tail) for tail in tails}
-        worst = sorted(news, key=lambda tail: -news[tail])
+        swaps = {tail: fsum(crowded.get(item, 0.0) for item in tail) if news[tail] <= _POOR else 0.0 for tail in tails}
+        poorest = {tail: max(news[tail], _POOR) for tail in tails}
+        worst = sorted(tails, key=lambda tail: (-poorest[tail], -swaps[tail], -news[tail]))
         self._asked.update(map(frozenset, worst))
         poor = sum(one > _POOR for one in news.values())
+        few = _SWAPPED * len(placed) * (len(placed) - 1) / 2
+        while poor < len(worst) and fsum(swaps[tail] for tail in worst[poor:]) > few:
+            poor += 1
         allowed = max(min(len(worst), usual), min(poor, most), 0)
         self._short += max(0, poor - allowed)
         return [list(tail) for tail in worst[:allowed]]
+
+    def _crowded(self, placed: Sequence[int], scale: Scale) -> dict[int, float]:
+        """Items that rounding may swap with others, each with its part of the swaps to expect; none if they are few.
+
+        Where items of equal errors lie evenly, a swap is to be expected for each sixth of those within an item's error.
+        Noise hides what is closer than it anyway.
+        """
+        places = sorted(scale.places[item] for item in placed)
+        found: dict[int, float] = {}
+        for item in _side_by_side(self._parts).intersection(placed):
+            error = scale.coarseness[item]
+            if 2 * scale.noise < error < inf:
+                here = scale.places[item]
+                found[item] = (bisect_right(places, here + error) - bisect_left(places, here - error) - 1) / 6
+        swaps = sum(found.values())
+        if swaps <= _SWAPPED * len(placed) * (len(placed) - 1) / 2:
+            return {}
+        # Those that have little part in it would only take room.
+        return {item: count for item, count in found.items() if count > swaps / len(placed) / 4}
 
     def _tail(self, places: Sequence[int], placed: Sequence[int]) -> list[int]:
         """A request for the items at these places and for the pivots, the items just above them."""
         pivots = placed[max(0, places[0] - (self._size - self._room)) : places[0]]
         return [*pivots, *(placed[place] for place in places)]
+
+    def _slice(self, places: Sequence[int], placed: Sequence[int], scale: Scale) -> list[int]:
+        """The same where it is known how far up items are: pivots that would hide the lowest items give way.
+
+        In their stead come items that lie between those of the request and need not be ranked again.
+        """
+        highest, lowest = scale.places[placed[places[0]]], scale.places[placed[places[-1]]]
+        most = max(highest + _STEP, lowest + _SPREAD)
+        first, pivots = places[0], self._size - self._room
+        above = range(max(0, first - pivots), first)
+        near = [place for place in above if scale.places[placed[place]] <= most or first - place <= _FEWEST_TOPS]
+        own = set(places)
+        between = [place for place in range(first, places[-1]) if place not in own][: pivots - len(near)]
+        return [placed[place] for place in (*near, *sorted((*places, *(between if len(near) < len(above) else ()))))]
 
     def _scaled(self) -> Scale:
         if self._scale is None or len(self._scale.groups) != len(self._parts):
@@ -440,6 +486,22 @@ def _tops(groups: int, room: int) -> int:
 def _firm(part: Part) -> list[int]:
     """The items with a score above 0."""
     return [item for item, score in zip(part.items, part.scores, strict=True) if score > HALF_UNIT]
+
+
+def _side_by_side(parts: Iterable[Part]) -> set[int]:
+    """The items whose score in some answer is almost that of others; a level of equals, far from all others, is not."""
+    found: set[int] = set()
+    for part in parts:
+        items, scores = part.items, part.scores
+        start, close = 0, False  # where the equals begin, and whether what is above them is close
+        for end in range(1, len(scores) + 1):
+            if end < len(scores) and scores[end] == scores[start]:
+                continue
+            after = end < len(scores) and scores[end] > HALF_UNIT and scores[start] - scores[end] < _CLOSE
+            if close or after:
+                found.update(items[start:end])
+            start, close = end, after
+    return found
 
 
 def _few(part: Part) -> int:

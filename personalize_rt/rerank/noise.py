@@ -27,6 +27,10 @@ _OUTLYING = 2.0
 _PASSES = 8
 # The median of the square of a normal deviate.
 _MEDIAN_SQUARE = 0.4549364
+# The square of the most that rounding does, by what it does on average, and by the median of normal squares.
+_MOST_BY_ROUNDING = 3 / _MEDIAN_SQUARE
+# Pairs of measurements that tell how noisy they are, at least.
+_FEWEST = 50
 # Keeps weights, and so the equations, in bounds where neither noise nor rounding is seen.
 _TINY = 1e-12
 # Leaves a ranking where it is whose place two bounds tell, and no measurement.
@@ -101,12 +105,18 @@ def _noise(measured: Sequence[Sequence[_Measured]], shifts: Mapping[int, float])
             most = max(most, apart - rounded - also)
             least = min(least, apart + rounded + also)
     pairs.sort()
-    del pairs[max(50, len(pairs) // 2) :]  # those that rounding hurts least
-    seen = median(square for _, square in pairs) / _MEDIAN_SQUARE
-    explained = median(rounding for rounding, _ in pairs)
-    # Of few pairs an estimate is uncertain, and some of their disagreement went into the shifts.
-    cautious = (1 + 2 / sqrt(len(pairs))) * sqrt(len(pairs) / max(1, len(pairs) - len(shifts)))
-    noise = sqrt(max(0.0, seen - explained) / 2) * cautious
+    noise = inf
+    while True:
+        del pairs[max(_FEWEST, len(pairs) // 2) :]  # those that rounding hurts least
+        seen = median(square for _, square in pairs) / _MEDIAN_SQUARE
+        explained = median(rounding for rounding, _ in pairs)
+        # Of few pairs an estimate is uncertain, and some of their disagreement went into the shifts.
+        cautious = (1 + 2 / sqrt(len(pairs))) * sqrt(len(pairs) / max(1, len(pairs) - len(shifts)))
+        noise = min(noise, sqrt(max(0.0, seen - explained) / 2) * cautious)
+        # All items of a cluster are rounded in one direction, which looks like noise unless there is more of it than
+        # rounding can do. Pairs that it hurts less say whether it is.
+        if len(pairs) <= _FEWEST or explained < seen / _MOST_BY_ROUNDING:
+            break
     return noise, most - least
 
 

@@ -140,7 +140,7 @@ class Scale:
         coarseness = [min(half, coarse.get(item, inf)) for item, half in enumerate(halves)]
         of_part = {number: place for place, group in enumerate(groups) for number in group}
         numbers = [of_part[number] for number in range(len(parts))]
-        places = _estimate(low, high, depths)
+        places = _estimate(low, high, depths, sqrt(2.0) * margin)
         return cls(low, high, places, depths, coarseness, numbers, graph, noise, margin, disagreement)
 
     def knows(self, item: int) -> bool:
@@ -368,8 +368,14 @@ def _depths(parts: Sequence[Part]) -> dict[int, float]:
     return depths
 
 
-def _estimate(low: Sequence[float], high: Sequence[float], depths: Mapping[int, float]) -> list[float]:
-    """The middle of each interval; where an end is missing, the usual place of known items at that depth."""
+def _estimate(
+    low: Sequence[float], high: Sequence[float], depths: Mapping[int, float], slack: float = 0.0
+) -> list[float]:
+    """The middle of each interval; where an end is missing, the usual place of known items at that depth.
+
+    Where measurements are noisy, such a place may be outside of the interval by ``slack``: ends that noise alone puts
+    in another order than the depths are no reason to leave it.
+    """
     estimates = [-inf] * len(low)
     points: list[tuple[float, float]] = []
     unknown: list[tuple[float, int]] = []
@@ -387,7 +393,7 @@ def _estimate(low: Sequence[float], high: Sequence[float], depths: Mapping[int, 
         falling = list(accumulate(guesses, min))
         rising = list(accumulate(reversed(guesses), max))[::-1]
         for (_, item), most, least in zip(unknown, falling, rising, strict=True):
-            estimates[item] = min(max((most + least) / 2, low[item]), high[item])
+            estimates[item] = min(max((most + least) / 2, low[item] - slack), high[item] + slack)
     return estimates
 
 

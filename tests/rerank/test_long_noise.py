@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 import time
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from math import exp, fsum, inf, isfinite
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,9 +18,10 @@ from hypothesis import strategies as st
 from personalize_rt.errors import ValidationError
 from personalize_rt.limits import Limits
 from personalize_rt.rerank import LocalReranker, LongRanking
-from personalize_rt.rerank.long import Chunk, LongPlan
+from personalize_rt.rerank.long import Chunk, LongPlan, _side_by_side
+from personalize_rt.rerank.noise import _noise
 from personalize_rt.rerank.order import Graph
-from personalize_rt.rerank.scale import Part, Scale, in_order
+from personalize_rt.rerank.scale import Part, Scale, _estimate, in_order
 from personalize_rt.results import Ranking
 
 
@@ -61,6 +64,23 @@ def worst_swap(ranking: LongRanking, logits: Mapping[str, float]) -> float:
         if id not in unscaled:
             worst, lowest = max(worst, logits[id] - lowest), min(lowest, logits[id])
     return worst
+
+
+def tau(ranking: LongRanking, logits: Mapping[str, float], *, apart: float = 0.0) -> float:
+    """Kendall's tau of all items with their places, over the pairs that differ by more than ``apart``."""
+    pairs = swapped = 0
+    seen: list[float] = []
+    for logit in (logits[id] for id in ranking.item_ids):
+        below, above = bisect_left(seen, logit - apart), len(seen) - bisect_right(seen, logit + apart)
+        swapped += below
+        pairs += below + above
+        insort(seen, logit)
+    return 1.0 - 2.0 * swapped / pairs
+
+
+def clustered(centres: Sequence[float], items: int, seed: int = 1) -> dict[str, float]:
+    chance = random.Random(seed)
+    return {f"i{n}": chance.choice(centres) + chance.gauss(0.0, 0.05) for n in range(items)}
 
 
 # The table of docs/how-to/long-lists.md, over 200 lists.
@@ -141,6 +161,37 @@ def test_an_answer_that_is_wholly_different_has_little_weight_and_is_told_of() -
     assert plan.ranking().error_bound > 1.0
 
 
+@pytest.mark.parametrize("seed", [0, 4, 5])
+def test_items_without_a_place_stand_by_their_depth_whatever_noise_does_to_their_bounds(seed: int) -> None:
+    chance = random.Random(seed)
+    logits = {f"i{n}": chance.lognormvariate(0.0, 2.0) for n in range(800)}
+    ranking = ranked(logits, noise=0.01)
+    assert len(ranking.unscaled) > 700
+    assert tau(ranking, logits, apart=0.05) >= 0.99
+
+
+def test_a_guess_leaves_its_bounds_by_no_more_than_the_noise() -> None:
+    low, depths = [0.0, -2.0, -inf, -inf, -inf], {0: 0.1, 1: 0.2, 2: 0.5, 3: 0.6, 4: 0.7}
+    high = [0.0, -2.0, -5.02, -5.0, -20.0]
+    assert all(place <= most for place, most in zip(_estimate(low, high, depths), high, strict=True))
+    noisy = _estimate(low, high, depths, 0.1)
+    assert noisy[2] >= noisy[3] > noisy[4]
+    assert all(place <= most + 0.1 for place, most in zip(noisy, high, strict=True))
+
+
+def test_what_rounding_does_to_a_whole_cluster_is_no_noise() -> None:
+    logits = clustered((7.0, 1.6, 0.5, -3.3, -5.3, -5.5), 3_000)
+    ranking = ranked(logits, noise=0.001)
+    assert tau(ranking, logits, apart=0.005) >= 0.999
+    assert worst_swap(ranking, logits) <= ranking.error_bound <= 0.05
+    chance = random.Random(1)
+    exact = [[(0, 0.0, 1e-5), (1, chance.gauss(0.0, 0.001), 1e-5)] for _ in range(60)]
+    rounded = [[(0, 0.0, 1e-5), (1, 0.09, 0.1)] for _ in range(400)]
+    noise, disagreement = _noise([*rounded, *exact], {0: 0.0, 1: 0.0})
+    assert 0.0005 < noise < 0.003
+    assert disagreement < 0.01
+
+
 PARTS = st.lists(
     st.permutations(range(7)).flatmap(lambda p: st.integers(1, 7).map(lambda n: p[:n])), min_size=1, max_size=5
 )
@@ -167,6 +218,40 @@ def test_any_orders_become_one_that_keeps_what_no_other_contradicts(
     graph = Graph.of(parts)
     wrong = max((places[b] - places[a] for a in graph.after for b in graph.after[a]), default=0.0)
     assert max(abs(keys[item] - places[item]) for item in keys) <= max(0.0, wrong) / 2 * 7 + 1e-9
+
+
+# Crowds.
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_items_of_crowded_clusters_are_told_apart(seed: int) -> None:
+    logits = clustered((3.5, 0.6, -0.8, -2.7), 3_000, seed)
+    ranking = ranked(logits)
+    assert ranking.requests <= 9  # half as many again as there are chunks
+    assert tau(ranking, logits) >= 0.999
+    assert worst_swap(ranking, logits) <= ranking.error_bound
+
+
+def test_levels_of_equals_are_no_crowd() -> None:
+    chance = random.Random(2)
+    assert ranked({f"i{n}": chance.choice((3.5, 0.6, -0.8, -2.7)) for n in range(3_000)}).requests == 7
+    # Scores of 0 are no level beside the lowest score above 0.
+    assert _side_by_side([Part((0, 1, 2, 3), (0.5, 1e-7, 1e-7, 0.0))]) == set()
+    assert _side_by_side([Part((0, 1, 2, 3), (0.5, 4e-7, 1e-7, 1e-7))]) == {1, 2, 3}
+
+
+def test_pivots_do_not_hide_what_is_ranked_again() -> None:
+    # One answer for all, in which rounding leaves nothing of the items from 4 on.
+    logits = [47.0, 33.0, 30.0, 17.0, 3.0, 2.5, 2.0, 1.5, 1.0, 0.5]
+    plan = LongPlan([f"i{n}" for n in range(400)], size=40)
+    scale = Scale.of([Part(range(10), [0.1] * 10)], 400)
+    scale = attrs.evolve(scale, places=logits)
+    placed = [*range(10)]
+    # The three just above stay, since a request must have some; item 6, between others, is as good as those above.
+    assert plan._slice([4, 5, 7, 8, 9], placed, scale) == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    # Where all of them are near, they are what ties the request.
+    near = attrs.evolve(scale, places=[5.0 - 0.5 * item for item in placed])
+    assert plan._slice([4, 5, 7, 8, 9], placed, near) == [0, 1, 2, 3, 4, 5, 7, 8, 9]
 
 
 # Equal scores.
