@@ -86,6 +86,8 @@ class Plan:
         self._traced = _TRACE in names
         for name, value in headers:
             if name.lower() == _TRACE:
+                if value != _trace_id():
+                    raise NoPlanError("its trace id is not that of Lambda")
                 lines.append(b"%b")  # a whole line, or none
                 self._trace_name = name
             else:
@@ -170,7 +172,7 @@ def _trace_id() -> bytes:
     # As botocore writes it: everything but these characters percent-encoded.
     from urllib.parse import quote
 
-    return quote(os.environ[_TRACE_ID], safe="-=;:+&[]{}\"',").encode("ascii")
+    return quote(os.environ.get(_TRACE_ID, ""), safe="-=;:+&[]{}\"',").encode("ascii")
 
 
 def _bytes(value: Any) -> bytes:

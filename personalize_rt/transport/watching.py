@@ -63,7 +63,11 @@ class _Place(NamedTuple):
 # What a call of botocore goes through: who patches one of these sees the call, or answers it.
 _CALLS = (
     _Place("botocore.client", "BaseClient", ("_make_api_call", "_make_request", "_emit_api_params")),
-    _Place("botocore.endpoint", "Endpoint", ("make_request", "create_request", "_send_request", "_get_response")),
+    _Place(
+        "botocore.endpoint",
+        "Endpoint",
+        ("make_request", "create_request", "prepare_request", "_send_request", "_get_response"),
+    ),
     _Place("botocore.hooks", "HierarchicalEmitter", ("_emit",)),
     _Place("botocore.awsrequest", "AWSRequest", ("__init__",)),
     _Place("botocore.signers", "RequestSigner", ("handler", "sign")),

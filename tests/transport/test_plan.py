@@ -162,3 +162,14 @@ def test_what_is_answered_before_it_is_sent_has_no_plan() -> None:
     client._make_api_call = lambda *_: {"itemList": []}
     with pytest.raises(NoPlanError, match="answered before"):
         plan_of(client)
+
+
+def test_a_trace_id_of_somebody_else_has_no_plan() -> None:
+    client = client_of()
+
+    def traced(request: Any, **_: Any) -> None:
+        request.headers["X-Amzn-Trace-Id"] = "Root=1-5759e988-bd862e3fe1be46a994272793"
+
+    client.meta.events.register("before-sign.personalize-runtime", traced)
+    with pytest.raises(NoPlanError, match="trace id"):
+        plan_of(client)

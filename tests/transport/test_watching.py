@@ -36,6 +36,7 @@ CALLS = [
     "botocore.client.BaseClient._make_request",
     "botocore.endpoint.Endpoint.make_request",
     "botocore.endpoint.Endpoint.create_request",
+    "botocore.endpoint.Endpoint.prepare_request",
     "botocore.endpoint.Endpoint._send_request",
     "botocore.hooks.HierarchicalEmitter._emit",
     "botocore.signers.RequestSigner.sign",

@@ -190,6 +190,7 @@ def test_handlers_of_the_session_still_see_and_change_requests(server: Any) -> N
     assert "x-mine" in server.received[0].headers["authorization"]
 
 
+@pytest.mark.direct
 def test_addresses_that_differ_in_each_request_are_not_kept(server: Any) -> None:
     session = botocore.session.Session()
     session.set_credentials("mine", "mine")
