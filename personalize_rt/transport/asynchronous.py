@@ -105,7 +105,7 @@ class AsyncTransport:
 
     @property
     def owned(self) -> bool:
-        """Whether we built the client."""
+        """True for a client that we built."""
         return self._owned
 
     async def client(self) -> Any:

@@ -40,7 +40,7 @@ class InProcessSession:
     def create_client(
         self, service: str = SERVICE, *, region_name: str | None = None, endpoint_url: Any = None, config: Any = None
     ) -> Any:
-        """What ``AioSession.create_client`` returns: an async context manager that gives the client."""
+        """The value of ``AioSession.create_client``: an async context manager that gives the client."""
         # No profile and no file, whatever the environment names: nothing of the machine matters here.
         nowhere = (None, None, os.devnull, None)
         session = aiobotocore("session").AioSession(

@@ -56,7 +56,7 @@ class Attempt:
 
     @property
     def broken_off(self) -> bool:
-        """Whether somebody cancelled the attempt; its connection must not be used again."""
+        """True when somebody cancelled the attempt; its connection must not be used again."""
         return self._broken_off
 
     def left(self, timeout: float | None) -> float | None:

@@ -31,7 +31,7 @@ ADVICE: Mapping[str, str] = {
     "NoCredentialsError": "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, "
     "or run where a role provides them",
 }
-"""What to do about exceptions of botocore, by the names of their classes."""
+"""Advice for exceptions of botocore, by the names of their classes."""
 
 # By the names that botocore has for where credentials come from (``METHOD`` of its providers).
 _TO_DO: Mapping[str, str] = {

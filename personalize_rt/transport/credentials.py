@@ -37,7 +37,7 @@ AT_A_GLANCE = 0.02
 """Seconds that suffice to find credentials without a request: of the environment, of a file, given in code."""
 
 _GIVEN_IN_CODE = "e"
-"""How the user agent says that credentials were given in code (botocore's ``CREDENTIALS_CODE``)."""
+"""The word of the user agent for credentials that were given in code (botocore's ``CREDENTIALS_CODE``)."""
 
 _KEY = "stands-in-until-credentials-are-fetched"
 

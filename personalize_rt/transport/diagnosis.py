@@ -1,4 +1,4 @@
-"""What botocore finds on this machine: region, the source of credentials, and whether the endpoint answers.
+"""The findings of botocore on this machine: region, the source of credentials, and whether the endpoint answers.
 
 Nothing here holds a secret: of credentials only where they come from, of an endpoint no user name or password.
 """
@@ -28,7 +28,7 @@ __all__ = ["Diagnosis", "Reachability", "diagnose"]
 
 @attrs.frozen
 class Reachability:
-    """Whether somebody answers at the endpoint.
+    """Tell whether somebody answers at the endpoint.
 
     Attributes:
         answered: An HTTP answer came, whatever it says.
@@ -51,7 +51,7 @@ class Reachability:
 
 @attrs.frozen
 class Diagnosis:
-    """What a client built here would use.
+    """The settings that a client built here would use.
 
     Attributes:
         profile: The profile that the settings name, or ``None`` for the default one.

@@ -1,4 +1,4 @@
-"""What botocore raises, in our terms."""
+"""Exceptions of botocore, translated into our errors."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _configuration_advice(error: Exception) -> str:
 
 
 def translated(error: Exception, request: Request[Any], sent_before: int, attempt: Attempt) -> Exception:
-    """What the caller sees for an exception of a client's call."""
+    """Translate an exception of a client's call into the error that the caller sees."""
     from personalize_rt.transport.credential_failures import credentials_error
 
     botocore = untyped("botocore.exceptions")

@@ -23,7 +23,7 @@ _read_timeout: ContextVar[float | None] = ContextVar("personalize_rt_read_timeou
 
 
 def patience() -> tuple[float | None, float | None]:
-    """How long the client that is being answered waits: seconds for the next byte, and for the whole answer."""
+    """The patience of the client that is being answered: seconds for the next byte, and for the whole answer."""
     return _read_timeout.get(), time_left()
 
 
@@ -52,7 +52,7 @@ class InProcessSession:
     """
 
     blocks = True
-    """Its clients are not awaited."""
+    """False: clients of this session are not awaited."""
 
     def __init__(self, respond: Respond, *, region_name: str = "eu-west-1") -> None:
         self._respond = respond

@@ -147,7 +147,7 @@ class Sender:
             connections.give_back(connection, reusable=reusable and not attempt.broken_off)
 
     def settings(self, url: str) -> Settings:
-        """How connections to an endpoint are made, for those who make their own.
+        """The settings of connections to an endpoint, for those who make their own.
 
         Raises:
             OSError: A file with certificates cannot be read.

@@ -23,7 +23,7 @@ from personalize_rt.transport.untyped import untyped
 __all__ = ["EVENTS", "StandIn", "calls_noted"]
 
 EVENTS = f"before-send.{SERVICE}."
-"""How the names of the events begin that ask for an answer."""
+"""The beginning of the names of events that ask for an answer."""
 
 _calling: ContextVar[Any] = ContextVar("personalize_rt_calling", default=None)
 
@@ -63,7 +63,7 @@ class StandIn:
         self._clients: dict[float | None, Any] = {}
 
     def answer(self, event_name: str, request: Any) -> Any:
-        """What an in-process client with the time-out of the calling one is answered: an ``AWSResponse``.
+        """The answer to an in-process client with the time-out of the calling one: an ``AWSResponse``.
 
         ``None`` when the calling client is an in-process one itself: botocore asks everybody for an answer, also after
         it was given one, and what that client's own service answered must not befall another one as well.

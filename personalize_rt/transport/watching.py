@@ -1,4 +1,4 @@
-"""Who is watching: which of the three ways a request may take.
+"""Detect who is watching, which decides the way that a request may take.
 
 Whoever traces calls, handles events, records, replays or stands in for the network must see, and decide, what they
 would with plain boto3. So each call looks for them:
@@ -295,7 +295,7 @@ class Watching:
         return NOBODY
 
     def _changed_part(self) -> str | None:
-        """What somebody changed of the client itself: the name of a part, or of the class; ``None`` if nothing."""
+        """The name of the part of the client, or of its class, that somebody changed; ``None`` if nothing."""
         base = untyped("botocore.client").BaseClient
         if (set(attributes_of(self._kind)) - _OF_ANY_CLASS) & set(attributes_of(base)):
             return "the class"

@@ -124,7 +124,7 @@ class Ways:
         return reply_of(call(**request.members), request)
 
     def settings(self) -> Settings | None:
-        """How connections to the endpoint are made; ``None`` where nothing is ever sent directly.
+        """The settings of connections to the endpoint; ``None`` if nothing is ever sent directly.
 
         Raises:
             OSError: A file with certificates cannot be read.

@@ -57,7 +57,7 @@ class Task:
         self._when_over()
 
     def outcome(self) -> Any:
-        """What the work returned; raises what it raised."""
+        """Return what the work returned, or raise what it raised."""
         try:
             if self.error is not None:
                 raise self.error
@@ -173,7 +173,7 @@ class Workers:
 
 
 class _State:
-    """What the threads of a pool share with it. They do not keep the pool itself alive."""
+    """The state that the threads of a pool share with it. They do not keep the pool itself alive."""
 
     __slots__ = ("idle", "is_closed", "left", "lock")
 
