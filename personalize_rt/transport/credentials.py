@@ -92,17 +92,19 @@ def sign_with(client: Any, session: Any, kind: Callable[[Any, Callable[[], Any]]
     load: Callable[[], Any] = session.get_credentials if standing_in else lambda: given
     features: Any = getattr(client._user_agent_creator, "_client_features", None)
     if standing_in and isinstance(features, set):
+        tells_code = _GIVEN_IN_CODE in features  # of the stand-ins; not every botocore tells
         features.discard(_GIVEN_IN_CODE)
-        load = _noted(load, cast("set[str]", features))
+        load = _noted(load, cast("set[str]", features), tells_code=tells_code)
     signer._credentials = kind(session, load)
 
 
-def _noted(load: Callable[[], Any], features: set[str]) -> Callable[[], Any]:
+def _noted(load: Callable[[], Any], features: set[str], *, tells_code: bool) -> Callable[[], Any]:
     """Find credentials, and note of which kind they are for the user agent, as botocore does while it builds a client.
 
     Args:
         load: Finds them, or gives something that can be awaited.
         features: What the user agent of the client names.
+        tells_code: Whether this botocore names credentials that were given in code.
     """
 
     def noted() -> Any:
@@ -116,7 +118,7 @@ def _noted(load: Callable[[], Any], features: set[str]) -> Callable[[], Any]:
         return of_code(known)
 
     def of_code(found: Any) -> Any:
-        if getattr(found, "method", None) == "explicit":
+        if tells_code and getattr(found, "method", None) == "explicit":
             features.add(_GIVEN_IN_CODE)
         return found
 
