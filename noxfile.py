@@ -41,7 +41,6 @@ ROOMS = [
     "personalize_rt/testing/placeholders.py",
     "personalize_rt/testing/plugin.py",
     "personalize_rt/testing/record.py",
-    "personalize_rt/verify",
 ]
 # The oldest that pyproject.toml allows; boto3 1.40.0 with the botocore of its day.
 OLDEST = ["attrs==23.2.0", "boto3==1.40.0", "botocore==1.40.0", "tenacity==8.2.3"]

@@ -14,14 +14,12 @@ import errno
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from ssl import SSLError
 from types import FrameType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from personalize_rt.errors import ConfigurationError, TransportError
 from personalize_rt.transport.codes import is_passing
-from personalize_rt.transport.tls import tls_reason
 from personalize_rt.transport.untyped import untyped
 
 __all__ = ["ADVICE", "credentials_error", "late_credentials"]
@@ -188,6 +186,10 @@ def _known(names: tuple[str, ...]) -> tuple[type[Exception], ...]:
 
 
 def _failure(error: Any, origin: _Origin, verbose: bool) -> _Failure:
+    from ssl import SSLError  # not before it is needed: it takes longer than the rest of this module's import
+
+    from personalize_rt.transport.tls import tls_reason
+
     botocore = untyped("botocore.exceptions")
     operation = origin.operation or "the request for them"
     if isinstance(error, botocore.ClientError):

@@ -17,7 +17,6 @@ itself keeps a role's credentials for other processes. Where one of the last two
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
 from typing import Any
@@ -60,6 +59,8 @@ def origin_of(client: Any) -> tuple[str, str | None]:
         # Nobody else has these until it is known who they are of.
         principal = ("object", _name(credentials)) if found is None and credentials is not None else None
         parts = (endpoint, str(region), *(principal or _principal(client, found)))
+    import hashlib  # not before it is needed
+
     digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
     return digest, None if isinstance(credentials, Shared) and credentials.found is None else digest
 

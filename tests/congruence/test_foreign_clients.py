@@ -225,7 +225,7 @@ def test_javascript_reads_typed_errors(node: Node) -> None:
         assert each["typed"] is each["ofService"] is True
         assert (each["fault"], each["attempts"]) == ("client", 1)
         assert len(each["requestId"]) == 36
-    assert "there is no campaign" in missing["message"]
+    assert "does not exist or is not active yet" in missing["message"]
 
 
 def test_javascript_retries_a_throttle(node: Node, served: Served) -> None:

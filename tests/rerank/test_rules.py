@@ -334,11 +334,11 @@ NONSENSE: list[tuple[Callable[[Any], object], str, str]] = [
 @pytest.mark.parametrize(("rule", "parameter", "words"), NONSENSE)
 def test_a_rule_that_makes_no_sense_is_refused_by_name(rule: Any, parameter: str, words: str) -> None:
     answer = ranking("abc", unknown="u", input_list="abcuz")
-    before = answer.to_dicts()
+    before = list(answer), answer.missing
     with pytest.raises(ValidationError, match=words) as caught:
         rule(answer)
     assert caught.value.parameter == parameter
-    assert answer.to_dicts() == before
+    assert (list(answer), answer.missing) == before
 
 
 def test_no_message_shows_metadata() -> None:
