@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextvars
+import queue
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from queue import Empty, SimpleQueue
 from typing import Any
 
 from personalize_rt import forks
@@ -101,10 +101,10 @@ class Workers:
                     "give Config(read_timeout=…) to end such requests earlier",
                     phase="connect",
                 )
-            worker: SimpleQueue[Task | None] | None = state.idle.pop() if state.idle else None
+            worker: queue.SimpleQueue[Task | None] | None = state.idle.pop() if state.idle else None
         task = Task(work, when_over)
         if worker is None:
-            worker = SimpleQueue()
+            worker = queue.SimpleQueue()  # looked up now: a server may have patched it after its fork
             try:
                 threading.Thread(
                     target=_work, args=(state, worker, self._idle_time), name="personalize-rt-worker", daemon=True
@@ -178,17 +178,17 @@ class _State:
     __slots__ = ("idle", "is_closed", "left", "lock")
 
     def __init__(self) -> None:
-        self.idle: list[SimpleQueue[Task | None]] = []
+        self.idle: list[queue.SimpleQueue[Task | None]] = []
         self.is_closed = False
         self.left = 0
         self.lock = threading.Lock()
 
 
-def _work(state: _State, tasks: SimpleQueue[Task | None], idle_time: float) -> None:
+def _work(state: _State, tasks: queue.SimpleQueue[Task | None], idle_time: float) -> None:
     while True:
         try:
             task = tasks.get(timeout=idle_time)
-        except Empty:
+        except queue.Empty:
             with state.lock:
                 if tasks not in state.idle:
                     continue  # a task is on its way
