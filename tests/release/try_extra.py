@@ -37,10 +37,12 @@ def ranking() -> Any:
 
 
 def try_aio() -> None:
+    from aiobotocore.session import get_session
+
     from personalize_rt.aio import AsyncPersonalizeRuntime
 
     async def connect() -> None:
-        async with AsyncPersonalizeRuntime(region_name="eu-west-1") as runtime:
+        async with AsyncPersonalizeRuntime(session=get_session(), region_name="eu-west-1") as runtime:
             await runtime._transport.client()
 
     asyncio.run(connect())
@@ -149,7 +151,8 @@ def try_none() -> str:
             try_one(extra)
         except Exception as error:
             said = str(error)
-            if extra != "frames" and wanted not in said:  # the trial of [frames] imports its package itself
+            # The trials of these import their packages themselves.
+            if extra not in ("aio", "frames") and wanted not in said:
                 raise SystemExit(f"[{extra}] is missing, and the error does not say {wanted}: {said}") from error
         else:
             raise SystemExit(f"[{extra}] is not installed, and its trial passes: what is it for?")
