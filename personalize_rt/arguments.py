@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import NoneType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeAlias, TypeVar, cast
 
 import attrs
 
@@ -162,8 +162,27 @@ class Arguments(Generic[ResultT]):
         def user_id(self) -> str | None:
             """The user."""
 
+    # Here, not written by attrs for each class, which takes each new process longer than all it does with them.
+    def __eq__(self, other: object) -> bool:
+        return _values_of(self) == _values_of(other) if other.__class__ is self.__class__ else NotImplemented
 
-@attrs.frozen(kw_only=True, field_transformer=_hide_personal)
+    def __hash__(self) -> int:
+        return hash((self.__class__, *_values_of(self)))
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{field.name}={(field.repr if callable(field.repr) else repr)(getattr(self, field.name))}"
+            for field in attrs.fields(cast("Any", self.__class__))
+            if field.repr
+        )
+        return f"{self.__class__.__name__}({', '.join(shown)})"
+
+
+def _values_of(arguments: Any) -> tuple[Any, ...]:
+    return tuple(getattr(arguments, field.name) for field in attrs.fields(arguments.__class__))
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False, field_transformer=_hide_personal)
 class RecommendationsArguments(Arguments[Recommendations]):
     """The arguments of GetRecommendations."""
 
@@ -201,7 +220,7 @@ class RecommendationsArguments(Arguments[Recommendations]):
     )
 
 
-@attrs.frozen(kw_only=True, field_transformer=_hide_personal)
+@attrs.frozen(kw_only=True, eq=False, repr=False, field_transformer=_hide_personal)
 class RankingArguments(Arguments[Ranking]):
     """The arguments of GetPersonalizedRanking."""
 
@@ -228,7 +247,7 @@ class RankingArguments(Arguments[Ranking]):
     )
 
 
-@attrs.frozen(kw_only=True, field_transformer=_hide_personal)
+@attrs.frozen(kw_only=True, eq=False, repr=False, field_transformer=_hide_personal)
 class ActionsArguments(Arguments[ActionRecommendations]):
     """The arguments of GetActionRecommendations."""
 

@@ -25,7 +25,6 @@ from personalize_rt import forks
 from personalize_rt.errors import PersonalizeError
 from personalize_rt.transport.attempt import under_way
 from personalize_rt.transport.clients import is_patched_boto3
-from personalize_rt.transport.credential_failures import credentials_error, late_credentials
 from personalize_rt.transport.failures import forget_frames
 from personalize_rt.transport.untyped import untyped
 
@@ -155,6 +154,8 @@ class Fetch:
         """Keep the provider's exception as the outcome."""
         self.error = error
         if isinstance(error, Exception) and not isinstance(error, PersonalizeError):
+            from personalize_rt.transport.credential_failures import credentials_error
+
             self.error = credentials_error(error, fetching=True)
             forget_frames(error)
 
@@ -270,6 +271,8 @@ class Credentials(Shared):
             left = None if attempt.ends is None else attempt.ends - time.monotonic()
         fetch = self.fetch()
         if not fetch.over.wait(None if left is None else max(0.0, left)):
+            from personalize_rt.transport.credential_failures import late_credentials
+
             raise late_credentials(self.method)
         frozen = fetch.outcome()
         if attempt is not None:

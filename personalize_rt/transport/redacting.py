@@ -72,16 +72,16 @@ def _mask_for(request: Request[Any], record: logging.LogRecord) -> None:
 
 
 # Of a request signed in a way that is not known here, too. A secret may stand behind its name, in quotes or without.
-_SECRET = re.compile(
-    r"((?:authorization|[\w-]*token|[\w-]*signature|secret[\w-]*|password)[\"']?\s*[:=]\s*b?)"
-    r"(\"[^\"]*\"?|'[^']*'?|[^\n&]*)",
-    re.IGNORECASE,
+# Texts, which `re` compiles when they are first used: most programs log nothing of botocore's.
+_SECRET = (
+    r"(?i:((?:authorization|[\w-]*token|[\w-]*signature|secret[\w-]*|password)[\"']?\s*[:=]\s*b?)"
+    r"(\"[^\"]*\"?|'[^']*'?|[^\n&]*))"
 )
-_DIGEST = re.compile(r"\b[0-9a-fA-F]{64,}\b|AWS4-[^'\"\n]*")
+_DIGEST = r"\b[0-9a-fA-F]{64,}\b|AWS4-[^'\"\n]*"
 
 
 def _without_signatures(text: str) -> str:
-    return _DIGEST.sub(MASK, _SECRET.sub(rf"\1{MASK}", text))
+    return re.sub(_DIGEST, MASK, re.sub(_SECRET, rf"\1{MASK}", text))
 
 
 def _outlined(value: Any) -> Any:

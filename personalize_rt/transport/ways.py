@@ -9,7 +9,6 @@ from typing import Any
 from personalize_rt.errors import ConfigurationError
 from personalize_rt.operations import Request
 from personalize_rt.transport.attempt import Attempt
-from personalize_rt.transport.credential_failures import late_credentials
 from personalize_rt.transport.direct import Direct
 from personalize_rt.transport.given import no_such_operation
 from personalize_rt.transport.plan import NoPlanError
@@ -108,6 +107,8 @@ class Ways:
             return reply
         except TimeoutError as error:
             if attempt.unsigned:
+                from personalize_rt.transport.credential_failures import late_credentials
+
                 raise late_credentials(None) from None
             raise untyped("botocore.exceptions").ReadTimeoutError(endpoint_url=self._url, error=error) from error
 

@@ -436,7 +436,7 @@ ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/c"
         ("user_id string", {"at_once": 2}, "at_once", "give tps too"),
         ("user_id string", {"concurrency": 0}, "concurrency", "from 1"),
         ("user_id string", {"partitions": 1.5}, "partitions", "from 1"),
-        ("user_id string", {"on_error": "ignore"}, "on_error", "'record' or 'raise'"),
+        ("user_id string", {"on_error": "ignore"}, "on_error", '"record" or "raise"'),
         ("user_id string", {"runtime": PersonalizeRuntime()}, "runtime", "each Python worker"),
     ],
 )
