@@ -87,7 +87,7 @@ def mask_id(id: str, secrets: Iterable[str]) -> str:
         secrets: The values to hide.
     """
     secrets = list(secrets)
-    if not re.fullmatch(_UUID, id):
+    if not _is_uuid(id):
         return mask(id, secrets)
     # A quick check, since it runs in every call and hardly any id has something in common with a value.
     if not any(_may_share(value.lower(), id.lower()) for value in secrets if value):
@@ -95,16 +95,18 @@ def mask_id(id: str, secrets: Iterable[str]) -> str:
     return mask(id, secrets, run=_RUN_OF_UUID)
 
 
-# Patterns as strings, which are compiled on first use.
-_UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-_OF_UUID = f"[0-9a-f-]{{{_RUN_OF_UUID}}}"
-_ESCAPE = r"[%&\\]"
+_DIGITS = frozenset("0123456789abcdefABCDEF")
+
+
+def _is_uuid(id: str) -> bool:
+    parts = id.split("-")
+    return [*map(len, parts)] == [8, 4, 4, 4, 12] and _DIGITS.issuperset("".join(parts))
 
 
 def _may_share(value: str, uuid: str) -> bool:
-    if not value.isascii() or re.search(_ESCAPE, value) or value in uuid:
+    if not value.isascii() or "%" in value or "&" in value or "\\" in value or value in uuid:
         return True
-    return re.search(_OF_UUID, value) is not None and any(
+    return len(value) >= _RUN_OF_UUID and any(
         uuid[n : n + _RUN_OF_UUID] in value for n in range(len(uuid) - _RUN_OF_UUID + 1)
     )
 

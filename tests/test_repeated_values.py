@@ -238,7 +238,7 @@ def test_no_user_id_is_shown(
     hear(server, place, marked(spell(user)))
     ask(user)
     sinks.assert_hide(marked(user), marked(spell(user)))
-    if len(user) > 10:
+    if len(user) > 10 and user.lower() not in f"{ARN} GetPersonalizedRanking".lower():  # which every log line holds
         sinks.assert_hide(user)
 
 

@@ -10,7 +10,6 @@ here, there is no plan, and botocore sends.
 from __future__ import annotations
 
 import os
-import re
 import time
 import uuid
 from typing import Any
@@ -23,10 +22,6 @@ from personalize_rt.transport.rehearsal import NothingSentError, prepared_reques
 
 __all__ = ["NoPlanError", "Plan"]
 
-_AUTHORIZATION = re.compile(
-    rb"AWS4-HMAC-SHA256 Credential=([^,]+)/(\d{8})/([^/,]+)/([^/,]+)/aws4_request, "
-    rb"SignedHeaders=([a-z0-9;-]+), Signature=([0-9a-f]{64})"
-)
 _REHEARSED = {"campaignArn": "arn:aws:personalize:us-east-1:000000000000:campaign/rehearsal"}
 
 # Headers that differ from request to request, in lower case.
@@ -101,13 +96,18 @@ class Plan:
         self._signs = _AUTHORIZED in headers
         if not self._signs:
             return
-        found = _AUTHORIZATION.fullmatch(headers[_AUTHORIZED])
-        if found is None:
-            raise NoPlanError("it is signed otherwise than with Signature Version 4")
-        key_id, _, region, service, signed, expected = found.groups()
-        self._key_id, self._region, self._service = key_id, region.decode(), service.decode()
-        self._signed = signed
-        covered = signed.split(b";")
+        try:
+            _, credential, signed, _ = headers[_AUTHORIZED].split(b" ")
+            key_id, _, region, service, _ = credential.rsplit(b"/", 4)
+        except ValueError:
+            raise NoPlanError("it is signed otherwise than with Signature Version 4") from None
+        self._key_id, self._region, self._service = (
+            key_id.removeprefix(b"Credential="),
+            region.decode(),
+            service.decode(),
+        )
+        self._signed = signed.removeprefix(b"SignedHeaders=").removesuffix(b",")
+        covered = self._signed.split(b";")
         if not {b"host", _DATE} <= set(covered) or _UNKNOWN_IF_SIGNED & set(covered):
             raise NoPlanError("its signature covers other headers than are known here")
         # The canonical headers of every request, with a slot for the date.
@@ -117,7 +117,9 @@ class Plan:
         canonical = canonical_request(b"POST", b"\1", b"", list(slots.items()), covered, b"\2")
         canonical = canonical.replace(b"%", b"%%")
         self._canonical = canonical.replace(b"/%%01", b"%b").replace(b"\0", b"%b").replace(b"\2", b"%b")
-        if self._signature(headers[_DATE], self._target(GET_RECOMMENDATIONS.path)[1], body) != expected:
+        # What was misread above differs here.
+        stamp, target = headers[_DATE], self._target(GET_RECOMMENDATIONS.path)[1]
+        if self._unsigned(stamp) + self._signature(stamp, target, body) != headers[_AUTHORIZED]:
             raise NoPlanError("botocore signs it otherwise than it is signed here")
 
     def message(self, path: str, body: bytes, *, now: float | None = None) -> bytes:
@@ -135,8 +137,7 @@ class Plan:
             known, stamp, start = self._moment
             if known != second:
                 stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second)).encode()
-                parts = ALGORITHM, self._key_id, self._scope(stamp), self._signed
-                start = b"%b Credential=%b/%b, SignedHeaders=%b, Signature=" % parts
+                start = self._unsigned(stamp)
                 self._moment = second, stamp, start
             values[_DATE] = stamp
             values[_AUTHORIZED] = start + self._signature(stamp, signed_target, body)
@@ -155,6 +156,11 @@ class Plan:
         """Tell whether botocore would still send the same headers: in Lambda a trace id comes and goes."""
         environ = os.environ
         return self._traced == (_IN_LAMBDA in environ and bool(environ.get(_TRACE_ID)))
+
+    def _unsigned(self, stamp: bytes) -> bytes:
+        """The header Authorization up to the signature."""
+        parts = ALGORITHM, self._key_id, self._scope(stamp), self._signed
+        return b"%b Credential=%b/%b, SignedHeaders=%b, Signature=" % parts
 
     def _scope(self, stamp: bytes) -> bytes:
         return b"%b/%b/%b/aws4_request" % (stamp[:8], self._region.encode(), self._service.encode())
