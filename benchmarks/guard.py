@@ -22,7 +22,7 @@ from benchmarks.contenders import ARN, credentials_for_all, items
 HEAD_ROOM = 1.25
 # Without head-room: what it was on 30 November 2026 (1.032), rounded up. 1.00 is wanted; the plan of the direct way and
 # the list of arguments took it from 0.97, and every later call pays a fifth of boto3's price for it.
-FIRST_ANSWER = 1.04
+FIRST_ANSWER = 1.02
 EXPECTED_INSTRUCTIONS = {25: 0.19, 500: 0.16}
 EXPECTED_CPU = {25: 0.25, 500: 0.20}  # with the noise of a shared machine
 

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 from personalize_rt._version import __version__
 from personalize_rt.errors import ValidationError
@@ -168,6 +167,8 @@ def check_endpoint(client: Any) -> None:
     url: str = client.meta.endpoint_url
     if not url.lower().startswith(("http://", "https://")):
         raise ValueError(f"Invalid endpoint: {without_logins(url)}, which is neither http:// nor https://")
+    from urllib.parse import urlsplit  # not before it is needed
+
     parts = urlsplit(url)
     _ = parts.port  # which is not always a number
     if not parts.hostname:

@@ -18,7 +18,6 @@ itself keeps a role's credentials for other processes. Where one of the last two
 from __future__ import annotations
 
 import json
-import secrets
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -97,6 +96,8 @@ def _is_theirs(made: Any) -> bool:
 
 def _name(known: Any) -> str:
     """A name for an object, for as long as it lives."""
+    import secrets  # not before it is needed
+
     try:
         return _names.setdefault(known, secrets.token_hex(16))
     except TypeError:  # it cannot be looked up: it has a name for whoever asked only

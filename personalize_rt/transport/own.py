@@ -9,7 +9,7 @@ and ``ddtrace-run`` wrap before.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from types import BuiltinFunctionType, FunctionType, MethodType, NoneType
 from typing import Any, cast
@@ -69,9 +69,13 @@ def is_own_class(kind: Any, module: str) -> bool:
     )
 
 
+# `type`, whatever type checkers make of what it gives.
+_kind_of: Callable[[Any], Any] = type
+
+
 def _functions(part: Any) -> Iterator[Any]:
     """The functions in an attribute of a class; what only stands for one comes as it is."""
-    kind = cast("Any", type(part))
+    kind = _kind_of(part)
     if kind in (staticmethod, classmethod):
         yield part.__func__
     elif kind is property:

@@ -222,8 +222,15 @@ class Watching:
         known: dict[str, Any] = {"own": self._own, "endpoint": self._endpoint, "emitter": self._emitter}
         known |= {"history": self._history, "levels": levels._cache}
         terms = ["levels", f"len(own) == {len(self._own)}", f"history._enabled is {self._history._enabled!r}"]
-        # botocore replaces the look-up cache whenever a handler comes or goes.
-        same = ["own['_endpoint']", "endpoint.http_session", "emitter._lookup_cache"]
+
+        def same(expression: str, now: Any) -> None:
+            known[f"was_{len(known)}"] = now
+            terms.append(f"{expression} is was_{len(known) - 1}")
+
+        same("own['_endpoint']", self._own["_endpoint"])
+        same("endpoint.http_session", self._endpoint.http_session)
+        # botocore replaces it whenever a handler comes or goes.
+        same("emitter._lookup_cache", self._emitter._lookup_cache)
         places = [(_names_of(place), place.names) for place in (*_CALLS, *_NETWORK)]
         places.append((attributes_of(self._kind), tuple(operation.method for operation in OPERATIONS.values())))
         places.append((attributes_of(untyped("http.client").HTTPConnection), ("debuglevel",)))
@@ -231,7 +238,7 @@ class Watching:
             known[f"place_{number}"] = attributes
             for name in names:
                 if name in attributes:
-                    same.append(f"place_{number}[{name!r}]")
+                    same(f"place_{number}[{name!r}]", attributes[name])
                 else:
                     terms.append(f"{name!r} not in place_{number}")
         growing = [getattr(untyped(module), name) for module, name in _GROWING]
@@ -242,10 +249,7 @@ class Watching:
         moto = _moto()
         if moto is not None:
             known["moto"] = moto
-            same.append("moto.enabled")
-        held = [f"was_{number}" for number in range(len(same))]
-        known |= zip(held, eval(f"[{', '.join(same)}]", known), strict=True)
-        terms += [f"{now} is {name}" for now, name in zip(same, held, strict=True)]
+            same("moto.enabled", moto.enabled)
         comparison: Callable[[], object] = eval(f"lambda: {' and '.join(terms)}", known)
         return comparison
 
