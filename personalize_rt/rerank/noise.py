@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, pairwise
 from math import fsum, inf, sqrt
+from operator import mul
 from statistics import NormalDist, median
 from typing import TYPE_CHECKING
 
@@ -151,24 +152,24 @@ def _least_squares(
             right[other] -= common * (second - value)
     for place in range(size):
         matrix[place][place] += _RIDGE
-    errors = {number: sqrt(1 / matrix[place][place]) if place else 0.0 for number, place in index.items()}
-    steps = _solved([row[1:] for row in matrix[1:]], right[1:])
-    return {number: shifts[number] + step for number, step in zip(index, [0.0, *steps], strict=True)}, errors
+    # The first ranking is the origin. Of the others, the inverse of the matrix has the variances.
+    inverse = _inverse([row[1:] for row in matrix[1:]])
+    steps = [0.0, *(fsum(map(mul, row, right[1:])) for row in inverse)]
+    errors = [0.0, *(sqrt(row[place]) for place, row in enumerate(inverse))]
+    return {number: shifts[number] + steps[place] for number, place in index.items()}, dict(
+        zip(index, errors, strict=True)
+    )
 
 
-def _solved(matrix: list[list[float]], right: list[float]) -> list[float]:
-    """The solution of linear equations with a symmetric, positive definite matrix, which is used up."""
-    size = len(right)
+def _inverse(matrix: list[list[float]]) -> list[list[float]]:
+    """The inverse of a symmetric, positive definite matrix, which is used up."""
+    size = len(matrix)
+    rows = [[*row, *(float(place == column) for column in range(size))] for place, row in enumerate(matrix)]
     for column in range(size):
-        pivot = matrix[column]
-        for row in range(column + 1, size):
-            factor = matrix[row][column] / pivot[column]
-            if factor:
-                lower = matrix[row]
-                matrix[row] = [one - factor * other for one, other in zip(lower, pivot, strict=True)]
-                right[row] -= factor * right[column]
-    solution = [0.0] * size
-    for row in range(size - 1, -1, -1):
-        rest = fsum(matrix[row][column] * solution[column] for column in range(row + 1, size))
-        solution[row] = (right[row] - rest) / matrix[row][row]
-    return solution
+        pivot = rows[column][column]
+        chosen = rows[column] = [value / pivot for value in rows[column]]
+        for place, row in enumerate(rows):
+            factor = row[column]
+            if factor and place != column:
+                rows[place] = [value - factor * other for value, other in zip(row, chosen, strict=True)]
+    return [row[size:] for row in rows]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 import time
 from bisect import bisect_left, bisect_right, insort
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from math import exp, fsum, inf, isfinite
+from math import exp, fsum, inf, isfinite, log
+from statistics import stdev
 from typing import Any
 
 import attrs
@@ -19,9 +21,9 @@ from personalize_rt.errors import ValidationError
 from personalize_rt.limits import Limits
 from personalize_rt.rerank import LocalReranker, LongRanking
 from personalize_rt.rerank.long import Chunk, LongPlan, _side_by_side
-from personalize_rt.rerank.noise import _noise
+from personalize_rt.rerank.noise import Fit, _noise
 from personalize_rt.rerank.order import Graph
-from personalize_rt.rerank.scale import Part, Scale, _estimate, in_order
+from personalize_rt.rerank.scale import Part, Scale, _estimate, _groups, _shared, in_order
 from personalize_rt.results import Ranking
 
 
@@ -190,6 +192,32 @@ def test_what_rounding_does_to_a_whole_cluster_is_no_noise() -> None:
     noise, disagreement = _noise([*rounded, *exact], {0: 0.0, 1: 0.0})
     assert 0.0005 < noise < 0.003
     assert disagreement < 0.01
+
+
+def chained(chance: random.Random, noise: float) -> list[tuple[Part, float]]:
+    """Seven rankings, each of which shares half of its items with the next one; and the ``ln Z`` of each."""
+    found: list[tuple[Part, float]] = []
+    for number in range(7):
+        logits = {n: n * 37 % 40 / 40 + chance.gauss(0.0, noise) for n in range(number * 20, number * 20 + 40)}
+        items = sorted(logits, key=logits.__getitem__, reverse=True)
+        whole = fsum(map(exp, logits.values()))
+        found.append((Part(items, [round(exp(logits[item]) / whole, 7) for item in items]), log(whole)))
+    return found
+
+
+def test_the_deviation_of_a_ranking_on_the_scale_grows_with_each_one_between() -> None:
+    off: defaultdict[int, list[float]] = defaultdict(list)
+    for seed in range(100):
+        parts, truth = zip(*chained(random.Random(seed), 0.01), strict=True)
+        shared = _shared(parts)
+        fit = Fit.of(_groups(parts, shared)[0][0], parts, shared)
+        origin = next(iter(fit.shifts))
+        for number in fit.shifts.keys() - {origin}:
+            error = fit.shifts[number] - fit.shifts[origin] - truth[number] + truth[origin]
+            off[abs(number - origin)].append(error / fit.errors[number])
+    assert len(off) >= 4
+    for several in off.values():  # what was stated is a little more than what happens
+        assert 0.5 < stdev(several) < 1.0
 
 
 PARTS = st.lists(
