@@ -61,6 +61,17 @@ LEFT_OUT = (
 NOTHING_SKIPPED = "--nothing-skipped"
 # The tests of the asynchronous client that open connections: they run on each way to send.
 CONNECTING = ["client", "credentials", "driver", "faults", "tls"]
+# What watches or stands in for boto3, beside what [test] has.
+WATCHERS = [
+    "aws-xray-sdk",
+    "ddtrace",
+    "mocket",
+    "opentelemetry-instrumentation-urllib3",
+    "pook",
+    "pytest-socket",
+    "sentry-sdk",
+    "vcrpy",
+]
 # Each extra that users install has a trial in this file.
 TRIALS = "tests/release/try_extra.py"
 EXTRAS = ["none", *re.findall(r"^def try_(?!one|none)(\w+)\(\)", (HERE / TRIALS).read_text("utf-8"), re.MULTILINE)]
@@ -278,6 +289,13 @@ def foreign_clients(session: nox.Session) -> None:
     """The AWS CLI and the AWS SDK for JavaScript against the embedded service. Needs Node.js with npm."""
     session.install("-e", ".[test]")
     session.run(".ci/foreign-clients", f"{session.bin}/python", external=True)
+
+
+@nox.session(python=OLDEST_PYTHON, default=False)
+def watchers(session: nox.Session) -> None:
+    """Tracers and test doubles see and decide what they would with plain boto3, each in a process of its own."""
+    session.install("-e", ".[test]", *WATCHERS)
+    pytest(session, "-m", "foreign", NOTHING_SKIPPED, "tests/watchers")
 
 
 @nox.session(python=OLDEST_PYTHON, default=False)

@@ -216,12 +216,15 @@ class Watching:
         compared by identity, since one of wrapt equals what it wraps; and they are held, so that no other takes the
         place of one.
         """
-        # Emptied whenever the level of any logger changes.
-        levels: Any = logging.getLogger(f"{__name__}.levels")
-        levels.isEnabledFor(logging.DEBUG)
+        # Emptied whenever the level of any logger changes. Each client has a key of its own, which is not a level: the
+        # look of another client must not hide the change.
+        logger: Any = logging.getLogger(f"{__name__}.levels")
+        levels: dict[int, bool] = logger._cache
+        key = -id(self)
+        levels[key] = True
         known: dict[str, Any] = {"own": self._own, "endpoint": self._endpoint, "emitter": self._emitter}
-        known |= {"history": self._history, "levels": levels._cache}
-        terms = ["levels", f"len(own) == {len(self._own)}", f"history._enabled is {self._history._enabled!r}"]
+        known |= {"history": self._history, "levels": levels}
+        terms = [f"{key} in levels", f"len(own) == {len(self._own)}", f"history._enabled is {self._history._enabled!r}"]
 
         def same(expression: str, now: Any) -> None:
             known[f"was_{len(known)}"] = now

@@ -231,6 +231,19 @@ def test_debug_logging_is_noticed_when_it_begins_and_when_it_ends(name: str, bui
     assert way(runtime) == "direct"
 
 
+def test_debug_logging_is_noticed_by_each_of_several_clients(built: Any) -> None:
+    runtimes = [built(), built()]
+    assert {way(runtime) for runtime in runtimes} == {"direct"}
+    logger = logging.getLogger("botocore")
+    level = logger.level
+    try:
+        logger.setLevel(logging.DEBUG)
+        assert [way(runtime) for runtime in runtimes] == ["through", "through"]
+    finally:
+        logger.setLevel(level)
+    assert [way(runtime) for runtime in runtimes] == ["direct", "direct"]
+
+
 @pytest.mark.parametrize("name", ["urllib3", "urllib3.connectionpool", ""])
 def test_urllib3_logs_what_it_does_of_boto3(name: str, built: Any) -> None:
     runtime, logger = built(), logging.getLogger(name)
