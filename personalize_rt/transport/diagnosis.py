@@ -9,8 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 import attrs
@@ -20,6 +18,7 @@ from personalize_rt.operations import GET_RECOMMENDATIONS, Request
 from personalize_rt.redaction import without_logins
 from personalize_rt.results import ResponseInfo
 from personalize_rt.transport.credential_failures import credentials_error
+from personalize_rt.transport.failures import clock_ahead
 from personalize_rt.transport.sending import Transport
 from personalize_rt.transport.untyped import untyped
 
@@ -185,11 +184,4 @@ def _ask(transport: Transport, timeout: float) -> Reachability:
     problem = None
     if "x-amzn-requestid" not in headers and "x-amzn-errortype" not in headers:
         problem = f"HTTP {answer.status_code} without a header of an AWS service: is the endpoint Personalize?"
-    return Reachability(True, elapsed, answer.status_code, _clock_ahead(headers.get("date")), problem=problem)
-
-
-def _clock_ahead(date: str | None) -> float | None:
-    try:
-        return (datetime.now(UTC) - parsedate_to_datetime(date or "")).total_seconds()
-    except (TypeError, ValueError):
-        return None
+    return Reachability(True, elapsed, answer.status_code, clock_ahead(headers.get("date")), problem=problem)

@@ -26,7 +26,15 @@ from personalize_rt.transport.codes import CODES, service_error_class
 from personalize_rt.transport.given import unknown_member
 from personalize_rt.transport.untyped import untyped
 
-__all__ = ["configured", "forget_frames", "service_error", "shown_code", "shown_request_id", "translated"]
+__all__ = [
+    "clock_ahead",
+    "configured",
+    "forget_frames",
+    "service_error",
+    "shown_code",
+    "shown_request_id",
+    "translated",
+]
 
 
 def configured(build: Callable[[], Any]) -> Any:
@@ -220,6 +228,8 @@ def service_error(error: Any, request: Request[Any], sent_before: int) -> Servic
     if said:
         message += f": {said}"
     advice = _SERVICE_ADVICE.get(ResourceNotFoundError if said.endswith(DOES_NOT_EXIST) else kind)
+    if code in _CODES_OF_SKEW:
+        advice = _skew(clock_ahead(head.get("HTTPHeaders", {}).get("date"))) or advice
     if advice:
         message += f". {advice}" if not message.endswith(".") else f" {advice}"
     return kind(
@@ -269,6 +279,36 @@ _SERVICE_ADVICE: Mapping[type[ServiceError], str] = {
     ResourceNotFoundError: "Check the ARN, its region and its account",
     AccessDeniedError: "Check credentials, clock, and the IAM permission of this operation",
 }
+
+
+# What a service may say of a signature whose time it does not accept.
+_CODES_OF_SKEW = frozenset(
+    {"InvalidSignatureException", "RequestExpired", "RequestTimeTooSkewed", "SignatureDoesNotMatch"}
+)
+# Seconds by which a clock may be off without being the reason; AWS accepts five minutes.
+_NO_SKEW = 240.0
+
+
+def clock_ahead(date: Any) -> float | None:
+    """Seconds by which this machine's clock is ahead of a reply's ``Date``, which has whole seconds.
+
+    ``None`` without a date.
+    """
+    from datetime import UTC, datetime
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return (datetime.now(UTC) - parsedate_to_datetime(str(date or ""))).total_seconds()
+    except Exception:  # OverflowError for one: email.utils takes any number for a year or a zone
+        return None
+
+
+def _skew(ahead: float | None) -> str | None:
+    """Advice where this machine's clock is so far off that the service refuses its signatures."""
+    if ahead is None or abs(ahead) < _NO_SKEW:
+        return None
+    far = f"{abs(ahead) / 60:,.0f} minutes" if abs(ahead) < 7200 else f"{abs(ahead) / 3600:,.0f} hours"
+    return f"This machine's clock is {far} {'ahead of' if ahead > 0 else 'behind'} the service's: set it"
 
 
 def _retry_after(headers: Mapping[str, Any]) -> float | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import ssl
+import time
 import traceback
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -98,6 +100,28 @@ BY_CODE = [
     ("ValidationOfSomethingNew", 400, InvalidInputError),
     ("MalformedSomethingNew", 400, InvalidInputError),
 ]
+
+
+@pytest.mark.parametrize("way", ["direct", "through", "plain"])
+@pytest.mark.parametrize(
+    ("code", "ahead", "told"),
+    [
+        ("InvalidSignatureException", 3600.0, "This machine's clock is 60 minutes ahead of the service's: set it"),
+        ("SignatureDoesNotMatch", -90_000.0, "This machine's clock is 25 hours behind the service's: set it"),
+        ("RequestTimeTooSkewed", 600.0, "This machine's clock is 10 minutes ahead of the service's: set it"),
+        ("InvalidSignatureException", 5.0, "Check credentials, clock, and the IAM permission of this operation"),
+        ("InvalidSignatureException", None, "Check credentials, clock, and the IAM permission of this operation"),
+        ("AccessDeniedException", 3600.0, "Check credentials, clock, and the IAM permission of this operation"),
+    ],
+)
+def test_an_error_about_skew_says_by_how_much_the_clock_is_off(
+    code: str, ahead: float | None, told: str, way: str, runtime: Any, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if way != "direct":
+        monkeypatch.setenv("PERSONALIZE_RT_SEND", way)
+    date = "no date" if ahead is None else formatdate(time.time() - ahead, usegmt=True)
+    server.script(server.answer(403, b'{"message": "no"}', x_amzn_errortype=code, date=date))
+    assert told in str(failed(runtime(retry=ONCE), AccessDeniedError))
 
 
 @pytest.mark.parametrize(("code", "status", "kind"), BY_CODE)
