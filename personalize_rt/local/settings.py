@@ -12,6 +12,9 @@
     [filters]                       # name = filter expression
     unseen = 'EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("Watch")'
 
+    [event_trackers]                # name = tracking id, or "" for one that is made from the name and stays the same;
+    shop = "my-tracking-id"         # one at most
+
     [schemas]                       # dataset = a file of the directory with the Avro schema JSON of CreateSchema, or
                                     # the JSON itself
     items = "items.schema.json"     # a dataset without one is inferred, by the rule in personalize_rt.local.schemas
@@ -19,6 +22,7 @@
     [options]
     region = "eu-west-1"            # of the ARNs
     account = "000000000000"
+    dataset_group = "local"         # the name of the dataset group that the directory is
     metadata_not_enabled = "refuse" # metadataColumns for a campaign without metadata; or "omit": an answer without it
 """
 
@@ -42,7 +46,7 @@ from personalize_rt.local.places import Source, excess, places_in_toml
 from personalize_rt.local.problems import Problems
 from personalize_rt.local.recipes import BATCH_ONLY, RECIPES, Recipe
 from personalize_rt.local.schemas import DATASETS, Schema, read_schema
-from personalize_rt.names import is_resource_name
+from personalize_rt.names import RESOURCE_NAME, is_resource_name
 
 __all__ = ["FILE", "Declared", "Settings", "add_filters", "read_settings", "resources"]
 
@@ -51,12 +55,14 @@ FILE = "personalize.toml"
 Kind = Literal["campaign", "recommender"]
 
 _RECIPE_ARN = "arn:aws:personalize:::recipe/"
+_TRACKING_ID_LENGTH = 256  # model: TrackingId
 _METADATA = "enableMetadataWithRecommendations"
-_TABLES = ("campaigns", "recommenders", "filters", "schemas", "options")
+_TABLES = ("campaigns", "recommenders", "filters", "event_trackers", "schemas", "options")
 _KINDS: tuple[Kind, ...] = ("campaign", "recommender")
 _OPTIONS = {
     "region": (re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+"), 'a region, as "eu-west-1"'),
     "account": (re.compile(r"\d{12}"), 'the 12 digits of an account, as "000000000000"'),
+    "dataset_group": (re.compile(rf"(?=.{{1,63}}$){RESOURCE_NAME}"), "a name of letters, digits, - and _, at most 63"),
     "metadata_not_enabled": (re.compile("refuse|omit"), '"refuse" or "omit"'),
 }
 
@@ -82,9 +88,11 @@ class Settings:
         campaigns: The campaigns by name; ``None`` when the file declares none.
         recommenders: The recommenders by name.
         filters: The expression of each filter.
+        event_trackers: The tracking id of each event tracker; empty for one that is made from its name.
         schemas: The declared schemas, by dataset (``"interactions"``, …).
         region: The region of the ARNs.
         account: The account of the ARNs.
+        dataset_group: The name of the dataset group.
         metadata_not_enabled: What becomes of a request for metadata that is not switched on: ``"refuse"``, or
             ``"omit"`` for an answer without it. A recorded reply has none while an update that switches it on is in
             progress (service.md section 12, fact 7); of other cases nothing is known.
@@ -94,13 +102,15 @@ class Settings:
     campaigns: Mapping[str, Declared] | None = None
     recommenders: Mapping[str, Declared] = attrs.field(factory=dict[str, Declared])
     filters: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    event_trackers: Mapping[str, str] = attrs.field(factory=dict[str, str])
     schemas: Mapping[str, Schema] = attrs.field(factory=dict[str, Schema])
     region: str = "eu-west-1"
     account: str = "000000000000"
+    dataset_group: str = "local"
     metadata_not_enabled: str = "refuse"
     source: Source = attrs.field(default=Source(FILE, "", read=places_in_toml), repr=False)
 
-    def arn(self, kind: Kind | Literal["filter"], name: str = "") -> str:
+    def arn(self, kind: Kind | Literal["filter", "event-tracker", "dataset-group", "dataset"], name: str = "") -> str:
         """The ARN of a resource."""
         partition = "aws-cn" if self.region.startswith("cn-") else "aws"
         return f"arn:{partition}:personalize:{self.region}:{self.account}:{kind}/{name}"
@@ -170,6 +180,7 @@ class _Reader:
             campaigns if "campaigns" in declared else None,
             self._resources(declared, "recommender"),
             self._filters(self._texts(declared, "filters")),
+            self._trackers(self._texts(declared, "event_trackers")),
             self._schemas(self._texts(declared, "schemas")),
             **self._options(self._texts(declared, "options")),
             source=self.source,
@@ -252,6 +263,15 @@ class _Reader:
 
     def _filters(self, filters: Mapping[str, str]) -> dict[str, str]:
         return {name: text for name, text in filters.items() if self._named("filters", name)}
+
+    def _trackers(self, trackers: Mapping[str, str]) -> dict[str, str]:
+        if len(trackers) > 1:
+            self.wrong("event_trackers: expected one: a dataset group has one event tracker at most", "event_trackers")
+        for name, tracking_id in trackers.items():
+            if len(tracking_id) > _TRACKING_ID_LENGTH:
+                expected = f"expected a tracking id of at most {_TRACKING_ID_LENGTH} characters"
+                self.wrong(f"event_trackers.{name}: {expected}", "event_trackers", name)
+        return {name: id for name, id in trackers.items() if self._named("event_trackers", name)}
 
     def _schemas(self, schemas: Mapping[str, str]) -> dict[str, Schema]:
         read: dict[str, Schema] = {}
