@@ -12,22 +12,25 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
+from personalize_rt import checks
 from personalize_rt.errors import ValidationError
 from personalize_rt.filters import FilterExpression, FilterValue, encode_values
 from personalize_rt.filters.selection import Explanation
 from personalize_rt.filters.terms import Target
 from personalize_rt.interactions import Interaction
 from personalize_rt.local.apis import Router
-from personalize_rt.local.control import ControlWire
+from personalize_rt.local.control import ControlWire, DatasetGroup
 from personalize_rt.local.datasets import EventLog, Table, load
 from personalize_rt.local.doors import Doors
 from personalize_rt.local.engine import Engine, Resource
 from personalize_rt.local.events import EventsWire
 from personalize_rt.local.filtering import StoredFilter, parse, why_unfit
+from personalize_rt.local.life import Life
 from personalize_rt.local.messages import HttpRequest, HttpResponse
 from personalize_rt.local.problems import LocalDataWarning, Problems
-from personalize_rt.local.settings import Settings, add_filters, read_settings, resources
+from personalize_rt.local.settings import Settings, add_filters, aliases, read_settings, resources
 from personalize_rt.local.stream import Stream, read_action_events, read_events
+from personalize_rt.local.trackers import Trackers
 from personalize_rt.local.wire import Wire
 from personalize_rt.tracking import TrackedEvent
 
@@ -55,23 +58,45 @@ class LocalPersonalize(Doors):
         directory: Path,
         rng: random.Random,
         strict: bool = False,
+        pace: float = 0.0,
+        quotas: bool = False,
+        created: float | None = None,
     ) -> None:
         super().__init__(region_name=settings.region)
         self._directory = directory
         self._strict = strict
+        self._pace = pace
+        self._quotas = quotas
         self._rng = rng
         self._engine = engine
         self._settings = settings
         self._resources = tuple(resources)
+        trackers = Trackers(
+            settings.arn("event-tracker"),
+            settings.arn("dataset-group", settings.dataset_group),
+            settings.event_trackers,
+            clock=engine.clock,
+            created=created,
+        )
+        group = DatasetGroup(settings, engine, trackers, pace=pace, quotas=quotas, created=created)
+        self._group = group
         self._router = Router(
             runtime=Wire(engine, rng, engine.clock),
             events=EventsWire(engine, settings, rng=rng),
-            control=ControlWire(engine, settings, self._resources, rng=rng),
+            # Not of self, whose group is another one after a reload.
+            control=ControlWire(lambda: (group,), rng=rng, clock=engine.clock),
         )
         self._prepared = False
 
     @classmethod
-    def sample(cls, *, clock: Callable[[], float] = time.time, rng: random.Random | None = None) -> Self:
+    def sample(
+        cls,
+        *,
+        clock: Callable[[], float] = time.time,
+        rng: random.Random | None = None,
+        pace: float = 0.0,
+        quotas: bool = False,
+    ) -> Self:
         """Load the bundled sample: real ratings of real films, and made-up offers.
 
         Its campaigns are ``movies-for-you``, ``movies-ranking``, ``similar-movies``, ``popular-movies`` and ``offers``,
@@ -80,8 +105,10 @@ class LocalPersonalize(Doors):
         Args:
             clock: See :meth:`from_directory`.
             rng: See :meth:`from_directory`.
+            pace: See :meth:`from_directory`.
+            quotas: See :meth:`from_directory`.
         """
-        return cls.from_directory(_SAMPLE, clock=clock, rng=rng)
+        return cls.from_directory(_SAMPLE, clock=clock, rng=rng, pace=pace, quotas=quotas)
 
     @classmethod
     def from_directory(
@@ -91,6 +118,8 @@ class LocalPersonalize(Doors):
         strict: bool = False,
         clock: Callable[[], float] = time.time,
         rng: random.Random | None = None,
+        pace: float = 0.0,
+        quotas: bool = False,
     ) -> Self:
         """Load a directory.
 
@@ -105,11 +134,32 @@ class LocalPersonalize(Doors):
                 that come without a time.
             rng: Makes the ids of requests and recommendations, and chooses the places of promoted items; by default
                 with a fixed seed, so that every run of a program is the same.
+            pace: Seconds, by *clock*, that the control plane takes to create, update or delete a resource. With 0, a
+                resource is ``ACTIVE`` in the first Describe after its creation, and gone in the first after its
+                deletion.
+            quotas: Whether the control plane refuses what is over the service's default quotas
+                (``LimitExceededException``): 30 filters, and 5 that are being created.
 
         Raises:
+            ValidationError: ``pace`` is not a number of at least 0.
             LocalDataError: The directory has problems. All are listed with file, line and column, up to 100 for each
                 file and 10 rows for each column of a CSV. No content of the files raises any other error.
         """
+        return cls._load(directory, strict=strict, clock=clock, rng=rng, pace=pace, quotas=quotas)
+
+    @classmethod
+    def _load(
+        cls,
+        directory: str | PathLike[str],
+        *,
+        strict: bool,
+        clock: Callable[[], float],
+        rng: random.Random | None,
+        pace: float,
+        quotas: bool,
+        created: float | None = None,
+    ) -> Self:
+        checks.number(pace, "pace", "seconds, at least 0", lambda it: it >= 0)
         path = Path(directory)
         problems = Problems(strict)
         if not os.path.isdir(path):
@@ -119,6 +169,7 @@ class LocalPersonalize(Doors):
         datasets = load(path, settings.schemas, problems)
         found = resources(settings, datasets, problems)
         rng = rng or random.Random(_SEED)
+        created = clock() if created is None else created
         engine = Engine(
             found,
             datasets,
@@ -126,27 +177,53 @@ class LocalPersonalize(Doors):
             clock=clock,
             rng=rng,
             omits_metadata=settings.metadata_not_enabled == "omit",
+            aliases=aliases(settings, found, problems),
         )
-        add_filters(settings, engine, problems)
+        add_filters(settings, engine, problems, created)
         problems.raise_if_any(str(path))
         for warning in problems.warnings:
             warnings.warn(LocalDataWarning(str(warning)), stacklevel=2)
-        return cls(engine, settings, found, directory=path, rng=rng, strict=strict)
+        return cls(
+            engine,
+            settings,
+            found,
+            directory=path,
+            rng=rng,
+            strict=strict,
+            pace=pace,
+            quotas=quotas,
+            created=created,
+        )
 
     def reload(self) -> None:
         """Reload the directory.
 
         Requests are answered from the old data until the new data are ready, which includes :meth:`prepare` if it was
-        called before. Events that were put and filters that were added are dropped.
+        called before. Events that were put, filters and event trackers that were added, tags, and updates of campaigns
+        and recommenders are dropped.
 
         Raises:
             LocalDataError: The directory has problems; the old data stay.
         """
-        new = type(self).from_directory(self._directory, strict=self._strict, clock=self._engine.clock, rng=self._rng)
-        if self._prepared:
-            new.prepare()
+        self._take(self._anew())
+
+    def _anew(self) -> Self:
+        """The directory, loaded again."""
+        new = self._load(
+            self._directory,
+            strict=self._strict,
+            clock=self._engine.clock,
+            rng=self._rng,
+            pace=self._pace,
+            quotas=self._quotas,
+            created=self._group.created,
+        )
+        return new.prepare() if self._prepared else new
+
+    def _take(self, new: Self) -> None:
+        """Answer with newly loaded data from now on."""
         # A request reads the router once, so the order of these assignments does not matter.
-        self._settings, self._resources = new._settings, new._resources
+        self._settings, self._resources, self._group = new._settings, new._resources, new._group
         self._engine, self._router = new._engine, new._router
 
     def prepare(self) -> Self:
@@ -225,7 +302,9 @@ class LocalPersonalize(Doors):
                 that its type does not allow.
             ValidationError: The name is not valid, or taken; or the filters together use too many fields.
         """
-        return self._engine.filters.add(name, parse(expression, self._engine.datasets))
+        text = expression if isinstance(expression, str) else ""
+        life = Life(self._engine.clock())
+        return self._engine.filters.add(name, parse(expression, self._engine.datasets), text, life)
 
     def filter_expression(self, name: str) -> FilterExpression:
         """The expression of a filter, like DescribeFilter.

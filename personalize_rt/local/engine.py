@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import attrs
@@ -65,12 +66,20 @@ class Resource:
         arn: Its ARN.
         recipe: Its recipe.
         with_metadata: Whether it returns metadata (``enableMetadataWithRecommendations``).
+        before: The resource before its latest update, which answers until that is complete.
+        since: Unix time at which that update is complete.
     """
 
     name: str
     arn: str
     recipe: Recipe
     with_metadata: bool = False
+    before: Resource | None = None
+    since: float = 0.0
+
+    def at(self, now: float) -> Resource:
+        """The resource that answers at a time (API reference, UpdateCampaign: the previous one during an update)."""
+        return self if self.before is None or now >= self.since else self.before
 
 
 @attrs.define(repr=False, init=False)
@@ -84,6 +93,7 @@ class Engine:
         clock: Returns the Unix time in seconds.
         rng: Chooses the places of promoted items.
         omits_metadata: Whether a request for metadata that is not switched on is answered without it, not refused.
+        aliases: Other ARNs of campaigns, recommenders and filters, such as those in production.
 
     Attributes:
         datasets: The data.
@@ -100,7 +110,8 @@ class Engine:
     items: Stream
     actions: Stream
     clock: Callable[[], float]
-    _resources: Mapping[str, Resource]
+    _resources: dict[str, Resource]
+    _aliases: Mapping[str, str]
     _rng: random.Random
     _context: frozenset[str]
     _omits_metadata: bool
@@ -114,6 +125,7 @@ class Engine:
         clock: Callable[[], float] = time.time,
         rng: random.Random | None = None,
         omits_metadata: bool = False,
+        aliases: Mapping[str, str] | None = None,
     ) -> None:
         self.datasets = datasets
         self.models = Models(datasets)
@@ -122,10 +134,24 @@ class Engine:
         self.filters = Filters(filter_prefix, datasets, self.items, self.actions)
         self.clock = clock
         self._resources = {resource.arn: resource for resource in resources}
+        self._aliases = aliases or {}
         self._rng = rng or random.Random(0)
         self._omits_metadata = omits_metadata
         columns = (datasets.interactions or EventLog()).fields
         self._context = frozenset(map(str.upper, columns)) - frozenset(DATASETS["interactions"].reserved)
+
+    @property
+    def resources(self) -> Mapping[str, Resource]:
+        """The campaigns and recommenders, by ARN."""
+        return MappingProxyType(self._resources)
+
+    def resolve(self, arn: str) -> str:
+        """The ARN that another one stands for; itself if it is no alias."""
+        return self._aliases.get(arn, arn)
+
+    def update(self, resource: Resource) -> None:
+        """Put a changed campaign or recommender in the place of the one of its ARN."""
+        self._resources[resource.arn] = resource
 
     def answer(self, operation: Operation[Any], members: Mapping[str, Any]) -> list[ReplyRow]:
         """The rows that answer a request, best first.
@@ -163,7 +189,7 @@ class Engine:
     def prepare(self) -> None:
         """Train the models and build the indexes now, instead of in the first requests."""
         nobody: Mapping[str, Any] = {"userId": "", "itemId": "", "inputList": ()}
-        for resource in self._resources.values():
+        for resource in tuple(self._resources.values()):
             resource.recipe.answer(Ask(self.models, nobody))
         self.models.prepare()
         self.filters.prepare()
@@ -171,11 +197,11 @@ class Engine:
     def _resource(self, members: Mapping[str, Any]) -> Resource:
         kind = "campaign" if "campaignArn" in members else "recommender"
         arn = members[f"{kind}Arn"]
-        resource = self._resources.get(arn)
+        resource = self._resources.get(self._aliases.get(arn, arn))
         if resource is None or resource.recipe.resource != kind:
             # Code and text as recorded: service.md section 12, fact 1.
             _invalid(f"{arn} {DOES_NOT_EXIST}")
-        return resource
+        return resource if resource.before is None else resource.at(self.clock())
 
     def _ask(self, recipe: Recipe, members: Mapping[str, Any]) -> Ask:
         used = {name: value for name, value in members.items() if name not in recipe.ignores}
@@ -224,8 +250,9 @@ class Engine:
         stored = None
         seeded = "itemId" in recipe.requires
         if arn is not None:
-            stored = self.filters.find(arn)
-            if stored is None:
+            stored = self.filters.find(self._aliases.get(arn, arn))
+            # Guide: a filter must be active. Only with a pace is one anything else.
+            if stored is None or (stored.life.pace and not stored.life.active(self.clock())):
                 known = ", ".join(self.filters.arns) or "none"
                 # No recording; an application in production catches this code for it (service.md section 12, fact 1).
                 _invalid(f"{member}: there is no filter {arn}; the filters are: {known}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Literal
@@ -25,6 +26,7 @@ from personalize_rt.filters.terms import EVENT_DATASETS, ORDERING, Condition, Fi
 from personalize_rt.interactions import Interaction
 from personalize_rt.local import schemas
 from personalize_rt.local.datasets import Datasets, EventLog, Table
+from personalize_rt.local.life import Life
 from personalize_rt.local.schemas import Value
 from personalize_rt.local.stream import Stream
 from personalize_rt.names import is_resource_name
@@ -165,12 +167,23 @@ class StoredFilter:
         arn: Its ARN.
         expression: Its expression.
         parameters: The parameters, with their kinds by the schemas.
+        text: The expression as it was written.
+        life: When it was created, and whether it is being deleted.
+        selectors: The compiled expression, by the automatic filter that it is chained with. They go with the filter, so
+            that one of the same name that takes its place has its own.
     """
 
     name: str
     arn: str
     expression: FilterExpression
     parameters: Mapping[str, Parameter]
+    text: str = ""
+    life: Life = attrs.field(factory=Life)
+    selectors: dict[str, Selector] = attrs.field(factory=dict[str, Selector], init=False)
+
+
+def _fields_of(expression: FilterExpression) -> set[tuple[str, str]]:
+    return {(_OPTION[field.dataset], field.name.upper()) for field in expression.fields}
 
 
 def _with_kinds(expression: FilterExpression, datasets: Datasets) -> dict[str, Parameter]:
@@ -211,17 +224,30 @@ class Filters:
             "ActionID": datasets.action_interactions or EventLog(),
         }
         self._stored: dict[str, StoredFilter] = {}
-        self._fields: set[tuple[str, str]] = set()
+        self._fields: Counter[tuple[str, str]] = Counter()  # by the number of filters that use them
         self._catalogues: dict[Target, Catalogue] = {}
-        self._selectors: dict[tuple[str, str], Selector] = {}
+        self._automatic: dict[str, Selector] = {}
 
     @property
     def arns(self) -> dict[str, str]:
         """The ARN of each filter, by name."""
-        return {stored.name: stored.arn for stored in tuple(self._stored.values())}
+        return {stored.name: stored.arn for stored in self}
 
-    def add(self, name: str, expression: FilterExpression) -> str:
+    def __iter__(self) -> Iterator[StoredFilter]:
+        """The filters, in the order of their creation."""
+        return iter(tuple(self._stored.values()))
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+    def add(self, name: str, expression: FilterExpression, text: str = "", life: Life | None = None) -> str:
         """Add a filter whose fields were checked.
+
+        Args:
+            name: Its name.
+            expression: Its expression.
+            text: The expression as it was written; by default as this package writes it.
+            life: When it is created, and how long that takes.
 
         Returns:
             Its ARN.
@@ -237,7 +263,7 @@ class Filters:
             arn = self._prefix + name
             if arn in self._stored:
                 raise ValidationError(f"there is a filter {name!r} already: filters never change", parameter="name")
-            fields = self._fields | {(_OPTION[field.dataset], field.name.upper()) for field in expression.fields}
+            fields = _fields_of(expression).union(self._fields)
             if len(fields) > _FIELDS_OF_ALL:
                 raise ValidationError(
                     f"the filters use {len(fields)} different fields; a dataset group may use {_FIELDS_OF_ALL} "
@@ -245,13 +271,35 @@ class Filters:
                     parameter="expression",
                     limit=_FIELDS_OF_ALL,
                 )
-            self._fields = fields
-            self._stored[arn] = StoredFilter(name, arn, expression, _with_kinds(expression, self._datasets))
+            kinds = _with_kinds(expression, self._datasets)
+            self._fields.update(_fields_of(expression))
+            self._stored[arn] = StoredFilter(name, arn, expression, kinds, text or str(expression), life or Life())
             return arn
 
     def find(self, arn: str) -> StoredFilter | None:
         """The filter of an ARN, or ``None``."""
         return self._stored.get(arn)
+
+    def delete(self, arn: str, now: float, pace: float = 0.0) -> None:
+        """Begin to delete a filter. A request that uses it at this moment is answered with it.
+
+        Args:
+            arn: The filter, which exists.
+            now: The Unix time.
+            pace: Seconds that the deletion takes.
+        """
+        with self._lock:
+            stored = self._stored[arn]
+            self._stored[arn] = attrs.evolve(stored, life=attrs.evolve(stored.life, deleted=now, pace=pace))
+            self.bury(now)
+
+    def bury(self, now: float) -> None:
+        """Forget the filters whose deletion is complete, so that their names are free."""
+        with self._lock:
+            for stored in self:
+                if not stored.life.exists(now):
+                    del self._stored[stored.arn]
+                    self._fields -= Counter(_fields_of(stored.expression))  # which drops those that nobody uses
 
     def allowed(
         self,
@@ -345,14 +393,14 @@ class Filters:
             catalogue.add_interaction(event)
 
     def _selector(self, stored: StoredFilter | None, automatic: str) -> Selector:
-        key = ("" if stored is None else stored.arn, automatic)
-        selector = self._selectors.get(key)
+        selectors = self._automatic if stored is None else stored.selectors
+        selector = selectors.get(automatic)
         if selector is None:
             clauses = () if stored is None else stored.expression.clauses
             # The automatic filter is one more EXCLUDE expression, so it can be chained.
             clauses += Filter.parse(automatic).clauses if automatic else ()
             expression = FilterExpression(clauses)
-            selector = self._selectors[key] = expression.compile(self._catalogue(expression.target))
+            selector = selectors[automatic] = expression.compile(self._catalogue(expression.target))
         return selector
 
     def _catalogue(self, target: Target) -> Catalogue:
