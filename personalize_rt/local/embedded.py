@@ -12,6 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
+import attrs
+
 from personalize_rt import checks
 from personalize_rt.errors import ValidationError
 from personalize_rt.filters import FilterExpression, FilterValue, encode_values
@@ -34,7 +36,7 @@ from personalize_rt.local.trackers import Trackers
 from personalize_rt.local.wire import Wire
 from personalize_rt.tracking import TrackedEvent
 
-__all__ = ["LocalPersonalize"]
+__all__ = ["Inside", "LocalPersonalize", "inside", "named"]
 
 _SAMPLE = Path(__file__).parent / "sample"
 _SEED = 0
@@ -269,7 +271,7 @@ class LocalPersonalize(Doors):
         Raises:
             ValidationError: There is no such campaign; the message names the existing ones.
         """
-        return _named(self.campaigns, name, "campaign")
+        return named(self.campaigns, name, "campaign")
 
     def recommender_arn(self, name: str) -> str:
         """The ARN of a recommender.
@@ -277,7 +279,7 @@ class LocalPersonalize(Doors):
         Raises:
             ValidationError: There is no such recommender; the message names the existing ones.
         """
-        return _named(self.recommenders, name, "recommender")
+        return named(self.recommenders, name, "recommender")
 
     def filter_arn(self, name: str) -> str:
         """The ARN of a filter.
@@ -285,7 +287,7 @@ class LocalPersonalize(Doors):
         Raises:
             ValidationError: There is no such filter; the message names the existing ones.
         """
-        return _named(self.filters, name, "filter")
+        return named(self.filters, name, "filter")
 
     def add_filter(self, name: str, expression: str | FilterExpression) -> str:
         """Create a filter, like CreateFilter. Requests may use it at once.
@@ -462,11 +464,49 @@ class LocalPersonalize(Doors):
         """The action interactions; in each :class:`~personalize_rt.Interaction`, ``item_id`` is the action."""
         return self._engine.datasets.action_interactions or EventLog()
 
+    @property
+    def dataset_group_arn(self) -> str:
+        """The ARN of the dataset group, which CreateFilter and List operations take."""
+        return self._group.arn
+
     def __repr__(self) -> str:
         return f"LocalPersonalize(campaigns=[{', '.join(self.campaigns)}], {len(self.interactions):,} interactions)"
 
 
-def _named(arns: Mapping[str, str], name: str, kind: str) -> str:
+@attrs.frozen
+class Inside:
+    """The parts of an embedded Personalize that an address with several of them needs.
+
+    Attributes:
+        group: Its dataset group.
+        rng: Makes the ids of requests.
+        load: Loads its directory again.
+        take: Makes it answer with newly loaded data.
+    """
+
+    group: DatasetGroup
+    rng: random.Random
+    load: Callable[[], LocalPersonalize]
+    take: Callable[[LocalPersonalize], None]
+
+
+def inside(local: LocalPersonalize) -> Inside:
+    """The parts of an embedded Personalize."""
+    # The module of the class; a public attribute would be one more name for everybody.
+    return Inside(local._group, local._rng, local._anew, local._take)  # pyright: ignore[reportPrivateUsage]
+
+
+def named(arns: Mapping[str, str], name: str, kind: str) -> str:
+    """The ARN of a resource.
+
+    Args:
+        arns: The ARNs of its kind, by name.
+        name: Its name.
+        kind: Its kind, for the message.
+
+    Raises:
+        ValidationError: There is none of that name.
+    """
     arn = arns.get(name)
     if arn is None:
         known = ", ".join(arns) or "none"

@@ -102,6 +102,7 @@ class Engine:
         items: The events with items that were put.
         actions: The events with actions that were put.
         clock: Returns the Unix time in seconds.
+        aliases: Other ARNs of campaigns, recommenders and filters.
     """
 
     datasets: Datasets
@@ -110,8 +111,8 @@ class Engine:
     items: Stream
     actions: Stream
     clock: Callable[[], float]
+    aliases: Mapping[str, str]
     _resources: dict[str, Resource]
-    _aliases: Mapping[str, str]
     _rng: random.Random
     _context: frozenset[str]
     _omits_metadata: bool
@@ -134,7 +135,7 @@ class Engine:
         self.filters = Filters(filter_prefix, datasets, self.items, self.actions)
         self.clock = clock
         self._resources = {resource.arn: resource for resource in resources}
-        self._aliases = aliases or {}
+        self.aliases = aliases or {}
         self._rng = rng or random.Random(0)
         self._omits_metadata = omits_metadata
         columns = (datasets.interactions or EventLog()).fields
@@ -147,7 +148,7 @@ class Engine:
 
     def resolve(self, arn: str) -> str:
         """The ARN that another one stands for; itself if it is no alias."""
-        return self._aliases.get(arn, arn)
+        return self.aliases.get(arn, arn)
 
     def update(self, resource: Resource) -> None:
         """Put a changed campaign or recommender in the place of the one of its ARN."""
@@ -197,7 +198,7 @@ class Engine:
     def _resource(self, members: Mapping[str, Any]) -> Resource:
         kind = "campaign" if "campaignArn" in members else "recommender"
         arn = members[f"{kind}Arn"]
-        resource = self._resources.get(self._aliases.get(arn, arn))
+        resource = self._resources.get(self.aliases.get(arn, arn))
         if resource is None or resource.recipe.resource != kind:
             # Code and text as recorded: service.md section 12, fact 1.
             _invalid(f"{arn} {DOES_NOT_EXIST}")
@@ -250,7 +251,7 @@ class Engine:
         stored = None
         seeded = "itemId" in recipe.requires
         if arn is not None:
-            stored = self.filters.find(self._aliases.get(arn, arn))
+            stored = self.filters.find(self.aliases.get(arn, arn))
             # Guide: a filter must be active. Only with a pace is one anything else.
             if stored is None or (stored.life.pace and not stored.life.active(self.clock())):
                 known = ", ".join(self.filters.arns) or "none"

@@ -17,6 +17,7 @@ import attrs
 from personalize_rt import forks
 from personalize_rt.errors import ValidationError
 from personalize_rt.local.control.avro import avro_of
+from personalize_rt.local.control.kinds import KINDS
 from personalize_rt.local.control.recipes import recipe_arn
 from personalize_rt.local.control.shapes import invalid
 from personalize_rt.local.engine import Engine, RefusedError, Resource
@@ -128,6 +129,18 @@ class DatasetGroup:
         else:
             yield from ((arn, parent) for arn, (parent, _) in self._declared.get(kind, {}).items())
 
+    def names(self) -> Iterator[tuple[str, str]]:
+        """The kind and the ARN of each resource and alias, all of which must be unique in an account."""
+        for kind in KINDS.values():
+            yield from ((kind.label, arn) for arn, _ in self.arns(kind.name))
+        yield from (("alias", alias) for alias in self.engine.aliases)
+
+    def has(self, named: str) -> bool:
+        """Tell whether a campaign, a recommender or a dataset has this ARN or alias, or a tracker this tracking id."""
+        arn = self.engine.resolve(named)
+        held = arn in self.engine.resources or arn in self._declared.get("Dataset", {})
+        return held or self.trackers.of_tracking_id(named) is not None
+
     def describe(self, kind: str, arn: str) -> dict[str, Any] | None:
         """The members of a resource, or ``None``."""
         now = self.now
@@ -183,7 +196,7 @@ class DatasetGroup:
         for resource in self.engine.resources.values():
             if resource.recipe.resource == "campaign":
                 solution, version = self._solution(resource.name), self._version(resource.name)
-                common = {
+                common: dict[str, Any] = {
                     "solutionArn": solution,
                     "performHPO": False,
                     "performAutoML": False,
@@ -236,7 +249,7 @@ class DatasetGroup:
     def _resource(self, resource: Resource, now: float) -> dict[str, Any]:
         kind = resource.recipe.resource
         setup = self._setups[resource.arn]
-        members = {
+        members: dict[str, Any] = {
             "name": resource.name,
             f"{kind}Arn": resource.arn,
             "status": "ACTIVE",

@@ -25,7 +25,7 @@ class Kind:
         within: The member of List that narrows the rows to a parent; empty if there is none.
         taggable: Whether it may have tags (guide, "Tagging Amazon Personalize resources").
         listed: Members that List tells and Describe does not.
-        rows: The member of the reply of List.
+        rows: The member of the reply of List; by default the member of Describe with an s.
     """
 
     name: str
@@ -34,11 +34,7 @@ class Kind:
     within: str = ""
     taggable: bool = True
     listed: tuple[str, ...] = ()
-    rows: str = attrs.field()
-
-    @rows.default
-    def _(self) -> str:
-        return f"{self.member}s"
+    rows: str = attrs.field(default=attrs.Factory(lambda kind: f"{kind.member}s", takes_self=True))
 
     @property
     def member(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import attrs
@@ -153,7 +153,7 @@ class Items(Shape):
         """Check a value."""
         if not isinstance(value, list):
             raise invalid(f"{path}: expected a list")
-        items: list[Any] = value
+        items = cast("Sequence[Any]", value)
         if self.most is not None and len(items) > self.most:
             raise invalid(f"{path}: expected at most {self.most} items, not {len(items)}")
         for number, item in enumerate(items):
