@@ -55,11 +55,13 @@ class Api:
         service: Its name in boto3, which is also the prefix of its endpoint.
         paths: The operation of each path; empty in JSON 1.1.
         target: The beginning of ``X-Amz-Target``, up to the dot; empty in REST-JSON.
+        names: Its operations, those that the embedded service does not have included.
     """
 
     service: str
     paths: Mapping[str, str] = MappingProxyType({})
     target: str = ""
+    names: tuple[str, ...] = attrs.field(default=attrs.Factory(lambda self: tuple(self.paths.values()), True))
 
     @property
     def variable(self) -> str:
@@ -77,6 +79,42 @@ class Api:
             return {}, _as_json({"__type": code, "message": message})
         return {"x-amzn-errortype": code}, _as_json({"message": message})
 
+    def worded(self, response: HttpResponse) -> HttpResponse:
+        """An error that was made in the form of REST-JSON, in the form of this API's protocol."""
+        code = response.headers.get("x-amzn-errortype")
+        if not self.target or code is None:
+            return response
+        message: Any = (read_object(response.body) or {}).get("message", "")
+        body = self.error(code, message)[1].encode()
+        headers = {**response.headers, "content-type": self.content_type, "content-length": str(len(body))}
+        return HttpResponse(response.status, headers, body)
+
+
+# The operations of the control plane: a verb, and what it does that to.
+_CONTROL = {
+    "Create": (
+        "BatchInferenceJob BatchSegmentJob Campaign DataDeletionJob Dataset DatasetExportJob "
+        "DatasetGroup DatasetImportJob EventTracker Filter MetricAttribution Recommender Schema "
+        "Solution SolutionVersion"
+    ),
+    "Delete": ("Campaign Dataset DatasetGroup EventTracker Filter MetricAttribution Recommender Schema Solution"),
+    "Describe": (
+        "Algorithm BatchInferenceJob BatchSegmentJob Campaign DataDeletionJob Dataset "
+        "DatasetExportJob DatasetGroup DatasetImportJob EventTracker FeatureTransformation Filter "
+        "MetricAttribution Recipe Recommender Schema Solution SolutionVersion"
+    ),
+    "Get": ("SolutionMetrics"),
+    "List": (
+        "BatchInferenceJobs BatchSegmentJobs Campaigns DataDeletionJobs DatasetExportJobs "
+        "DatasetGroups DatasetImportJobs Datasets EventTrackers Filters MetricAttributionMetrics "
+        "MetricAttributions Recipes Recommenders Schemas SolutionVersions Solutions TagsForResource"
+    ),
+    "Start": ("Recommender"),
+    "Stop": ("Recommender SolutionVersionCreation"),
+    "Tag": ("Resource"),
+    "Untag": ("Resource"),
+    "Update": ("Campaign Dataset MetricAttribution Recommender Solution"),
+}
 
 RUNTIME = Api("personalize-runtime", {operation.path: name for name, operation in OPERATIONS.items()})
 EVENTS = Api(
@@ -89,7 +127,11 @@ EVENTS = Api(
         "/action-interactions": "PutActionInteractions",
     },
 )
-CONTROL = Api("personalize", target="AmazonPersonalize")
+CONTROL = Api(
+    "personalize",
+    target="AmazonPersonalize",
+    names=tuple(f"{verb}{what}" for verb, all_of_it in _CONTROL.items() for what in all_of_it.split()),
+)
 APIS = (RUNTIME, EVENTS, CONTROL)
 
 _BY_PATH = {path: (api, operation) for api in APIS for path, operation in api.paths.items()}

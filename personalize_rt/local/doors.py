@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from personalize_rt import forks
 from personalize_rt.local.apis import APIS, RUNTIME, api_named
 from personalize_rt.local.faults import Faults, Seen, as_seen_by_client
+from personalize_rt.local.journal import Journal
 from personalize_rt.local.messages import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Doors(ABC):
     def __init__(self, *, region_name: str) -> None:
         self._region_name = region_name
         self._faults = Faults(clock=self.time, resolve=self._arn_of)
+        self._requests = Journal()
         self._skipped = 0.0
         self._clients: Any = None
 
@@ -73,6 +75,17 @@ class Doors(ABC):
     def faults(self) -> Faults:
         """The injected faults, for all clients; see :mod:`personalize_rt.local.faults`."""
         return self._faults
+
+    @property
+    def requests(self) -> Journal:
+        """The requests that were received, oldest first, through all clients and over HTTP; ``clear()`` forgets them.
+
+        ::
+
+            assert [row.operation for row in local.requests] == ["GetRecommendations", "PutEvents"]
+            assert local.requests[-1].members["userId"] == "user-1"
+        """
+        return self._requests
 
     def _arn_of(self, kind: str, name: str) -> str:
         return self.campaign_arn(name) if kind == "campaign" else self.recommender_arn(name)
@@ -163,20 +176,26 @@ class Doors(ABC):
     def _respond(self, request: HttpRequest) -> tuple[int, Mapping[str, str], bytes]:
         from personalize_rt.transport.in_process import UnansweredError, patience
 
-        decision = self._faults.decide(request)
-        if not decision:
-            response = self.handle(request)
+        received, started = time.time(), self.time()
+        response: HttpResponse | None = None
+        try:
+            decision = self._faults.decide(request)
+            if not decision:
+                response = self.handle(request)
+                return response.status, response.headers, response.body
+            read_timeout, left = patience()
+            timeouts = [timeout for timeout in (read_timeout, left) if timeout is not None]
+            shortest = min(timeouts, default=None)
+            seen = as_seen_by_client(decision, lambda: self.handle(request), read_timeout=shortest)
+            if left is not None and seen.elapsed > left:  # bytes come one by one, and for too long
+                seen = Seen(left, "read_timeout")
+            self.skip(seen.elapsed)
+            if isinstance(seen.outcome, str):
+                raise UnansweredError(seen.outcome)
+            response = seen.outcome
             return response.status, response.headers, response.body
-        read_timeout, left = patience()
-        timeouts = [timeout for timeout in (read_timeout, left) if timeout is not None]
-        shortest = min(timeouts, default=None)
-        seen = as_seen_by_client(decision, lambda: self.handle(request), read_timeout=shortest)
-        if left is not None and seen.elapsed > left:  # bytes come one by one, and for too long
-            seen = Seen(left, "read_timeout")
-        self.skip(seen.elapsed)
-        if isinstance(seen.outcome, str):
-            raise UnansweredError(seen.outcome)
-        return seen.outcome.status, seen.outcome.headers, seen.outcome.body
+        finally:
+            self._requests.add(received, self.time() - started, request, response)
 
     # Over HTTP.
 
@@ -189,6 +208,8 @@ class Doors(ABC):
         require_signature: bool = False,
         allow_remote: bool = False,
         allow_hosts: Iterable[str] = (),
+        allow_origins: Iterable[str] = (),
+        others: str | None = None,
     ) -> AbstractContextManager[str]:
         """Serve over HTTP during a ``with`` block, which gets the URL. Needs the extra ``[server]``.
 
@@ -200,8 +221,12 @@ class Doors(ABC):
             require_signature: Refuse to start without credentials.
             allow_remote: Whether ``host`` may be an address that other machines can reach.
             allow_hosts: Allowed values of the ``Host`` header, beside the names of this machine. Unless other machines
-                can reach the server, a request with another ``Host`` is refused, and without credentials also one from
-                a web page of another origin: otherwise any page in a browser on this machine could call the server.
+                can reach the server, a request with another ``Host`` is refused: otherwise any page in a browser on
+                this machine could call the server.
+            allow_origins: Allowed values of the ``Origin`` header, as ``http://localhost:3000``: web pages of these
+                origins may call the server, and all others may not.
+            others: The URL of another server, such as moto's, which is handed every request that is signed for another
+                service than Personalize. Not together with credentials.
 
         Raises:
             PersonalizeError: The extra is missing, the port is in use, or other machines could call the server.
@@ -216,6 +241,8 @@ class Doors(ABC):
             require_signature=require_signature,
             allow_remote=allow_remote,
             allow_hosts=allow_hosts,
+            allow_origins=allow_origins,
+            others=others,
         )
 
     def __or__(self, other: Fallback) -> Fallback:

@@ -34,6 +34,7 @@ from personalize_rt.local.settings import Settings, add_filters, aliases, read_s
 from personalize_rt.local.stream import Stream, read_action_events, read_events
 from personalize_rt.local.trackers import Trackers
 from personalize_rt.local.wire import Wire
+from personalize_rt.redaction import describe
 from personalize_rt.tracking import TrackedEvent
 
 __all__ = ["Inside", "LocalPersonalize", "inside", "named"]
@@ -201,8 +202,8 @@ class LocalPersonalize(Doors):
         """Reload the directory.
 
         Requests are answered from the old data until the new data are ready, which includes :meth:`prepare` if it was
-        called before. Events that were put, filters and event trackers that were added, tags, and updates of campaigns
-        and recommenders are dropped.
+        called before. Events that were put, filters and event trackers that were added, tags, updates of campaigns and
+        recommenders, and answers that were given are dropped.
 
         Raises:
             LocalDataError: The directory has problems; the old data stay.
@@ -381,6 +382,34 @@ class LocalPersonalize(Doors):
         if unfit:
             raise ValidationError(unfit, parameter="user_id" if stored.expression.target == target else "name")
         return stored
+
+    def answer(self, campaign: str, ids: Iterable[str] | None) -> None:
+        """Give the answer of one campaign or recommender, for a test that needs to know it.
+
+        Requests are checked as always, and errors are as always. From the ids, a reply holds the first ``numResults``,
+        with falling scores if the recipe gives scores, and with their metadata; filters and promotions do not change
+        it. :meth:`reload` forgets it.
+
+        Args:
+            campaign: The name or the ARN of the campaign or recommender.
+            ids: The ids of the items or actions, best first; they need not be in the data. ``None`` takes the answer
+                back.
+
+        Raises:
+            ValidationError: There is no such campaign or recommender, or *ids* is a text or has one that is no id.
+        """
+        arns = {**self.recommenders, **self.campaigns}
+        arn = campaign if campaign in arns.values() else named(arns, campaign, "campaign or recommender")
+        if ids is None:
+            self._engine.canned.pop(arn, None)
+            return
+        if isinstance(ids, str):
+            raise ValidationError("ids is one text: for a single id write [id]", parameter="ids")
+        given = tuple(ids)
+        for id in given:
+            if not isinstance(id, str) or not 0 < len(id) <= 256:
+                raise ValidationError(f"ids has {describe(id)}; an id is a str of 1 to 256 characters", parameter="ids")
+        self._engine.canned[arn] = given
 
     # Events.
 

@@ -103,6 +103,7 @@ class Engine:
         actions: The events with actions that were put.
         clock: Returns the Unix time in seconds.
         aliases: Other ARNs of campaigns, recommenders and filters.
+        canned: The answers that were given for tests, by the ARN of the campaign or recommender.
     """
 
     datasets: Datasets
@@ -112,6 +113,7 @@ class Engine:
     actions: Stream
     clock: Callable[[], float]
     aliases: Mapping[str, str]
+    canned: dict[str, tuple[str, ...]]
     _resources: dict[str, Resource]
     _rng: random.Random
     _context: frozenset[str]
@@ -134,6 +136,7 @@ class Engine:
         self.actions = Stream(lambda event: self.filters.tell("ActionID", event))
         self.filters = Filters(filter_prefix, datasets, self.items, self.actions)
         self.clock = clock
+        self.canned = {}
         self._resources = {resource.arn: resource for resource in resources}
         self.aliases = aliases or {}
         self._rng = rng or random.Random(0)
@@ -181,7 +184,13 @@ class Engine:
         # A ranking holds every item of its input. numResults 0 means the default.
         count = members.get("numResults") or _DEFAULT_RESULTS.get(operation.name)
         promotions = members.get("promotions")
-        answer = self._promoted(recipe, members, rows, allowed) if promotions else list(islice(rows(allowed), count))
+        if resource.arn in self.canned:
+            scored = any(row.score is not None for row in islice(rows(allowed), 1))
+            answer = _canned(self.canned[resource.arn], scored=scored)[:count]
+        elif promotions:
+            answer = self._promoted(recipe, members, rows, allowed)
+        else:
+            answer = list(islice(rows(allowed), count))
         if columns is not None:
             items = self.datasets.items or Table()
             answer = [row._replace(metadata=metadata_of(items, row.id, columns)) for row in answer]
@@ -298,6 +307,12 @@ class Engine:
             results=members.get("numResults") or DEFAULT_NUM_RESULTS,
             rng=self._rng,
         )
+
+
+def _canned(ids: Sequence[str], *, scored: bool) -> list[ReplyRow]:
+    """The rows of a given answer; if its recipe gives scores, with falling ones that sum to 1."""
+    whole = len(ids) * (len(ids) + 1) / 2
+    return [ReplyRow(id, round((len(ids) - place) / whole, 7) if scored else None) for place, id in enumerate(ids)]
 
 
 def _invalid(message: str) -> NoReturn:

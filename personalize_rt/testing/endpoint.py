@@ -109,9 +109,11 @@ class _Served:
 
     def __init__(self, endpoint: Endpoint) -> None:
         from personalize_rt.local.faults import Faults
+        from personalize_rt.local.journal import Journal
 
         self.handle = endpoint.handle
         self.faults = Faults()
+        self.requests = Journal()
 
     def reload(self) -> None:
         """Do nothing, since there are no data files."""
