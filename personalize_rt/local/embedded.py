@@ -263,6 +263,9 @@ class LocalPersonalize(Doors):
         """The ARN of each filter, by name."""
         return MappingProxyType(self._engine.filters.arns)
 
+    def _stands_for(self, arn: str) -> str:
+        return self._engine.resolve(arn)
+
     def _arns(self, kind: str) -> Mapping[str, str]:
         return MappingProxyType({one.name: one.arn for one in self._resources if one.recipe.resource == kind})
 

@@ -168,6 +168,10 @@ class LocalGroups(Doors, Mapping[str, LocalPersonalize]):
         """
         return named(self.filters, name, "filter")
 
+    def _stands_for(self, arn: str) -> str:
+        resolved = (part.group.engine.resolve(arn) for part in self._parts())
+        return next((one for one in resolved if one != arn), arn)
+
     # The mapping.
 
     def __getitem__(self, name: str) -> LocalPersonalize:
