@@ -131,8 +131,9 @@ class DatasetGroup:
 
     def names(self) -> Iterator[tuple[str, str]]:
         """The kind and the ARN of each resource and alias, all of which must be unique in an account."""
-        for kind in KINDS.values():
-            yield from ((kind.label, arn) for arn, _ in self.arns(kind.name))
+        # Solutions have the names of campaigns, and datasets that of the dataset group.
+        for kind in ("DatasetGroup", "Campaign", "Recommender", "Filter", "EventTracker", "Schema"):
+            yield from ((KINDS[kind].label, arn) for arn, _ in self.arns(kind))
         yield from (("alias", alias) for alias in self.engine.aliases)
 
     def has(self, named: str) -> bool:
