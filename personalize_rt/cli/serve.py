@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import queue
+import sys
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, nullcontext, suppress
+from enum import StrEnum
 from typing import Annotated, TypeAlias
 
 import typer
@@ -10,6 +16,18 @@ from personalize_rt.cli.target import SAMPLE, load
 from personalize_rt.local import LocalGroups, LocalPersonalize
 
 __all__ = ["serve"]
+
+# Some seconds of a busy server.
+_WAITING_LINES = 10_000
+# Seconds that the last lines are given.
+_LAST_LINES = 1.0
+
+
+class _Log(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+    OFF = "off"
+
 
 Directories: TypeAlias = Annotated[
     list[str] | None,
@@ -36,6 +54,25 @@ AllowHost: TypeAlias = Annotated[
         help="A name or address by which clients may call, beside localhost; may be repeated.",
     ),
 ]
+AllowOrigin: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-origin",
+        metavar="ORIGIN",
+        help="An origin whose web pages may call, such as http://localhost:3000; may be repeated.",
+    ),
+]
+Others: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--others", metavar="URL", help="Where requests signed for other services go, such as moto's server."),
+]
+Log: TypeAlias = Annotated[
+    _Log, typer.Option("--log", help="The form of the line on each request, on standard error.", case_sensitive=False)
+]
+ReadyFile: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--ready-file", metavar="FILE", help="A file to write the address to once requests are answered."),
+]
 RequireSignature: TypeAlias = Annotated[
     bool, typer.Option("--require-signature", help="Refuse to start without credentials to check signatures with.")
 ]
@@ -51,6 +88,10 @@ def serve(
     port: Port = 8700,
     allow_remote: AllowRemote = False,
     allow_host: AllowHost = None,
+    allow_origin: AllowOrigin = None,
+    others: Others = None,
+    log: Log = _Log.TEXT,
+    ready_file: ReadyFile = None,
     require_signature: RequireSignature = False,
     credentials_file: CredentialsFile = None,
     pace: Pace = 0.0,
@@ -59,25 +100,62 @@ def serve(
     """Serve data directories over HTTP until Ctrl-C; point any AWS SDK's endpoint URL at it.
 
     With PERSONALIZE_RT_ACCESS_KEY_ID and PERSONALIZE_RT_SECRET_ACCESS_KEY in the environment, or a credentials file,
-    requests must be signed with them. Needs: pip install "personalize-rt[cli,server]".
+    requests must be signed with them. Each request is a line on standard error. Needs:
+    pip install "personalize-rt[cli,server]".
     """
     from personalize_rt.local.server import find_credentials, serve_forever
 
     services = [load(one, pace=pace, quotas=quotas) for one in directories or [SAMPLE]]
     local = services[0] if len(services) == 1 else LocalGroups(*services)
     local.prepare()  # so that the first requests do not have to wait
-    serve_forever(
-        local,
-        host=host,
-        port=port,
-        credentials=find_credentials(credentials_file),
-        require_signature=require_signature,
-        allow_remote=allow_remote,
-        allow_hosts=allow_host or (),
-        about=_resources(local),
-        say=typer.echo,
-    )
+    with nullcontext() if log is _Log.OFF else _lines_on_standard_error() as lines:
+        serve_forever(
+            local,
+            host=host,
+            port=port,
+            credentials=find_credentials(credentials_file),
+            require_signature=require_signature,
+            allow_remote=allow_remote,
+            allow_hosts=allow_host or (),
+            allow_origins=allow_origin or (),
+            others=others,
+            log=lines,
+            log_format="json" if log is _Log.JSON else "text",
+            ready_file=ready_file,
+            about=_resources(local),
+            say=typer.echo,
+        )
     return ""
+
+
+@contextmanager
+def _lines_on_standard_error() -> Generator[Callable[[str], None], None, None]:
+    """Write lines on a thread of its own: a pipe that nobody reads must not stop the server.
+
+    When the reader is that far behind, lines are dropped.
+    """
+    waiting: queue.Queue[str | None] = queue.Queue(_WAITING_LINES)
+
+    def write() -> None:
+        line = waiting.get()
+        while line is not None:
+            with suppress(OSError, ValueError):
+                # In one call, so that lines of two writers do not mix.
+                sys.stderr.write(f"{line}\n")
+                sys.stderr.flush()
+            line = waiting.get()
+
+    def add(line: str | None) -> None:
+        with suppress(queue.Full):
+            waiting.put_nowait(line)
+
+    writer = threading.Thread(target=write, name="personalize-rt-log", daemon=True)
+    writer.start()
+    try:
+        yield add
+    finally:
+        add(None)
+        writer.join(_LAST_LINES)
 
 
 def _resources(local: LocalPersonalize | LocalGroups) -> list[str]:

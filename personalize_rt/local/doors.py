@@ -87,6 +87,11 @@ class Doors(ABC):
         """
         return self._requests
 
+    def reset(self) -> None:
+        """Clear what a test leaves behind: faults, received requests, and answers that were given."""
+        self._faults.clear()
+        self._requests.clear()
+
     def _arn_of(self, kind: str, name: str) -> str:
         return self.campaign_arn(name) if kind == "campaign" else self.recommender_arn(name)
 
@@ -106,6 +111,11 @@ class Doors(ABC):
             self._skipped += seconds
 
     # In process.
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The services that it answers, by their names in boto3: the three APIs of Personalize."""
+        return tuple(api.service for api in APIS)
 
     def boto3_client(self, service_name: str = RUNTIME.service, *, config: Any = None) -> Any:
         """Make a real boto3 client that this service answers, without a socket.
@@ -180,13 +190,11 @@ class Doors(ABC):
     def _respond(self, request: HttpRequest) -> tuple[int, Mapping[str, str], bytes]:
         from personalize_rt.transport.in_process import UnansweredError, patience
 
-        received, started = time.time(), self.time()
-        response: HttpResponse | None = None
-        try:
-            decision = self._faults.decide(request)
-            if not decision:
-                response = self.handle(request)
-                return response.status, response.headers, response.body
+        entry, started = self._requests.begin(request), self.time()
+        decision = self._faults.decide(request)
+        if not decision:
+            response = self.handle(request)
+        else:
             read_timeout, left = patience()
             timeouts = [timeout for timeout in (read_timeout, left) if timeout is not None]
             shortest = min(timeouts, default=None)
@@ -195,11 +203,11 @@ class Doors(ABC):
                 seen = Seen(left, "read_timeout")
             self.skip(seen.elapsed)
             if isinstance(seen.outcome, str):
+                entry.elapsed = self.time() - started
                 raise UnansweredError(seen.outcome)
             response = seen.outcome
-            return response.status, response.headers, response.body
-        finally:
-            self._requests.add(received, self.time() - started, request, response)
+        entry.response, entry.elapsed = response, self.time() - started
+        return response.status, response.headers, response.body
 
     # Over HTTP.
 

@@ -414,6 +414,11 @@ class LocalPersonalize(Doors):
                 raise ValidationError(f"ids has {describe(id)}; an id is a str of 1 to 256 characters", parameter="ids")
         self._engine.canned[arn] = given
 
+    def reset(self) -> None:
+        """Clear what a test leaves behind: faults, received requests, and answers that were given; not events."""
+        super().reset()
+        self._engine.canned.clear()
+
     # Events.
 
     def put_events(

@@ -43,7 +43,7 @@ from personalize_rt.local.faults import Decision
 from personalize_rt.local.faults.answers import error_answer, head_of
 from personalize_rt.local.faults.effects import Damage, NoAnswer, Piece, Sent, Transmission
 from personalize_rt.local.hosts import ForeignError, HostRule
-from personalize_rt.local.journal import ReceivedRequest, named, resource_of
+from personalize_rt.local.journal import Entry, ReceivedRequest, named, resource_of
 from personalize_rt.local.messages import HttpRequest, HttpResponse
 from personalize_rt.local.others import Others, is_for_others
 from personalize_rt.local.sigv4 import Claim, SignatureError, SignedRequest, Verifier
@@ -563,48 +563,44 @@ class Application:
         scope = call.scope
         call.body = body
         request = call.request
-        received, started = time.time(), time.perf_counter()
-        answer: HttpResponse | None = None
-        try:
-            decision = self._faults.decide(request)
-            if not decision:
-                answer = self._answer(request)
-                return await _send(send, answer)
-            line, over = self.lines.of(scope), True
-            if line is not None:
-                answer, over = await self._befall(decision, line, call, send)
-            # Until asyncio has told uvicorn that the connection is closed.
-            while over and (await receive())["type"] != "http.disconnect":
-                pass
-            return None if answer is None else answer.status
-        finally:
-            self._journal.add(received, time.perf_counter() - started, request, answer)
+        entry, started = self._journal.begin(request), time.perf_counter()
+        decision = self._faults.decide(request)
+        if not decision:
+            answer = self._answer(request)
+            # Before it is sent: who has the answer finds it in the journal.
+            entry.response, entry.elapsed = answer, time.perf_counter() - started
+            return await _send(send, answer)
+        line, over = self.lines.of(scope), True
+        if line is not None:
+            over = await self._befall(decision, line, call, entry, send)
+        # Until asyncio has told uvicorn that the connection is closed.
+        while over and (await receive())["type"] != "http.disconnect":
+            pass
+        return None if entry.response is None else entry.response.status
 
-    async def _befall(
-        self, decision: Decision, line: Line, call: _Call, send: Send
-    ) -> tuple[HttpResponse | None, bool]:
-        """Carry out a decision on faults.
-
-        Returns:
-            The answer, or ``None`` if no whole one was sent; and whether the connection has ended.
-        """
+    async def _befall(self, decision: Decision, line: Line, call: _Call, entry: Entry, send: Send) -> bool:
+        """Carry out a decision on faults. Returns whether the connection has ended."""
         if isinstance(decision.answer, NoAnswer):
             await line.pause(None)
             line.drop()
-            return None, True
+            return True
+        started = time.perf_counter()
         if decision.delay:
             await line.pause(decision.delay)
             if line.closed:
-                return None, True
-        response, delivery = _dated(decision.respond(lambda: self._answer(call.request))), decision.delivery
+                return True
+        response, delivery = _dated(decision.respond(lambda: self._answer(entry.request))), decision.delivery
+        entry.elapsed = time.perf_counter() - started
         match delivery:
             case None | Damage():
+                entry.response = response
                 await _send(send, response)
-                return response, False
+                return False
             case Transmission():
                 sent = delivery.sent(_closing(attrs.evolve(response, headers={**response.headers, **call.cors})))
+                entry.response = None if sent.end == "reset" else response
                 await line.transmit(sent)
-                return None if sent.end == "reset" or line.over.is_set() else response, True
+                return True
             case _:
                 assert_never(delivery)
 

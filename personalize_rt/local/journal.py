@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from personalize_rt import forks
 from personalize_rt.local.apis import asked_of, read_object
 from personalize_rt.local.messages import HttpRequest, HttpResponse
 
-__all__ = ["FORMATS", "Journal", "LogFormat", "ReceivedRequest", "line_of", "named", "resource_of"]
+__all__ = ["FORMATS", "Entry", "Journal", "LogFormat", "ReceivedRequest", "line_of", "named", "resource_of"]
 
 LogFormat = Literal["text", "json", "off"]
 FORMATS: tuple[LogFormat, ...] = ("text", "json", "off")
@@ -43,7 +44,7 @@ class ReceivedRequest:
         time: The Unix time in seconds at which it was received.
         service: The API in boto3's words: ``"personalize-runtime"``, ``"personalize-events"`` or ``"personalize"``.
         operation: The operation (``"GetRecommendations"``); ``None`` if the request names none that could be one.
-        status: The HTTP status of the answer; ``None`` if none was sent, or none that is whole.
+        status: The HTTP status of the answer; ``None`` until there is one, and if none was sent whole.
         elapsed: The seconds that the answer took, with the delays of faults.
         error: The error code of the answer, if it is an error.
         request_id: The id of the request, as the answer has it.
@@ -80,16 +81,24 @@ def resource_of(body: bytes) -> str | None:
     return first.decode() if first else None
 
 
-@attrs.frozen
-class _Entry:
-    """A row that is read only when somebody looks."""
+@attrs.define(eq=False)
+class Entry:
+    """A request, which becomes a row only when somebody looks. What becomes of it is noted before it is sent.
+
+    Attributes:
+        time: The Unix time in seconds at which it was received.
+        request: The request.
+        response: The answer; ``None`` until there is one, and if none is sent whole.
+        elapsed: The seconds that the answer took.
+    """
 
     time: float
-    elapsed: float
     request: HttpRequest
-    response: HttpResponse | None
+    response: HttpResponse | None = None
+    elapsed: float = 0.0
 
     def row(self) -> ReceivedRequest:
+        """The row, as it is now."""
         api, operation = asked_of(self.request)
         response = self.response
         headers: Mapping[str, str] = {} if response is None else response.headers
@@ -115,24 +124,18 @@ class Journal(Sequence[ReceivedRequest]):
     _lock = forks.lock()
 
     def __init__(self) -> None:
-        self._entries: deque[_Entry] = deque()
+        self._entries: deque[Entry] = deque()
         self._bytes = 0
 
-    def add(self, time: float, elapsed: float, request: HttpRequest, response: HttpResponse | None) -> None:
-        """Add a request.
-
-        Args:
-            time: The Unix time in seconds at which it was received.
-            elapsed: The seconds that the answer took.
-            request: The request.
-            response: The answer; ``None`` if none was sent whole.
-        """
-        entry = _Entry(time, elapsed, request, response)
+    def begin(self, request: HttpRequest) -> Entry:
+        """Add a request that was just received."""
+        entry = Entry(time.time(), request)
         with self._lock:
             self._entries.append(entry)
             self._bytes += len(request.body)
             while len(self._entries) > _KEPT or self._bytes > _KEPT_BYTES:
                 self._bytes -= len(self._entries.popleft().request.body)
+        return entry
 
     def clear(self) -> None:
         """Forget all requests."""
@@ -176,19 +179,19 @@ def code_of(response: HttpResponse) -> str | None:
 
 
 def line_of(
-    form: LogFormat, *, time: float, operation: str | None, resource: str | None, status: int | None, elapsed: float
+    form: LogFormat, *, received: float, operation: str | None, resource: str | None, status: int | None, elapsed: float
 ) -> str:
     """The line of the log on one request, with nothing personal in it.
 
     Args:
         form: The form of the line; not ``"off"``.
-        time: The Unix time in seconds at which the request was received.
+        received: The Unix time in seconds at which the request was.
         operation: The operation, or method and path of another request, none of it as the caller wrote it.
         resource: The ARN.
         status: The HTTP status; ``None`` if no whole answer was sent.
         elapsed: The seconds that the answer took.
     """
-    when = datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    when = datetime.fromtimestamp(received, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if form == "json":
         return json.dumps(
             {

@@ -411,7 +411,7 @@ def _logging(
 ) -> Callable[[str | None, str | None, int | None, float], None]:
     def log(operation: str | None, resource: str | None, status: int | None, elapsed: float) -> None:
         received = time.time() - elapsed
-        line = line_of(form, time=received, operation=operation, resource=resource, status=status, elapsed=elapsed)
+        line = line_of(form, received=received, operation=operation, resource=resource, status=status, elapsed=elapsed)
         # A pipe whose reader is gone is no reason to stop serving.
         with suppress(OSError):
             write(line)

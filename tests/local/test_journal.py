@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from personalize_rt.errors import ValidationError
-from personalize_rt.local import HttpRequest, HttpResponse, LocalPersonalize
+from personalize_rt.local import HttpRequest, LocalPersonalize
 from personalize_rt.local.journal import Journal, resource_of
 from personalize_rt.local.server import serving
 
@@ -103,13 +103,28 @@ def test_requests_over_http_are_noted_too_and_can_be_asked_for(local: LocalPerso
     assert len(local.requests) == 0
 
 
+def test_a_request_stands_in_the_journal_before_its_answer_comes(local: LocalPersonalize) -> None:
+    pytest.importorskip("uvicorn")
+    with local.serve(credentials=()) as url:
+        for number in range(20):
+            assert post(url, "/recommendations", {"campaignArn": local.campaign_arn("popular")}) == 200
+            assert [row.status for row in local.requests] == [200] * (number + 1)
+        local.faults.latency(30)
+        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=0.05)
+        connection.request("POST", "/recommendations", "{}")
+        with pytest.raises(TimeoutError):
+            connection.getresponse()
+        assert local.requests[-1].status is None
+        connection.close()
+
+
 def test_the_journal_is_bounded_in_rows_and_in_bytes() -> None:
     journal = Journal()
     for number in range(1100):
-        journal.add(number, 0.0, HttpRequest("POST", "/events", {}, b"{}"), HttpResponse(200))
-    assert (len(journal), journal[0].time) == (1000, 100)
-    for number in range(20):
-        journal.add(number, 0.0, HttpRequest("POST", "/events", {}, bytes(1 << 20)), HttpResponse(200))
+        journal.begin(HttpRequest("POST", "/events", {}, json.dumps({"n": number}).encode()))
+    assert (len(journal), journal[0].members) == (1000, {"n": 100})
+    for _ in range(20):
+        journal.begin(HttpRequest("POST", "/events", {}, bytes(1 << 20)))
     assert len(journal) == 16
     journal.clear()
     assert not journal

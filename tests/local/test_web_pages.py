@@ -90,9 +90,9 @@ def test_a_page_may_read_answers_and_errors_with_their_code(url: str) -> None:
 
 
 def test_a_page_may_read_what_faults_send(url: str, local: LocalPersonalize) -> None:
-    for rule in (local.faults.throttle, local.faults.truncate, local.faults.wrong_length):
+    for fault in ({"fault": "throttle"}, {"fault": "truncate"}, {"fault": "wrong_length", "by": -1}):
         local.faults.clear()
-        rule(**({"by": -1} if rule == local.faults.wrong_length else {}))
+        local.faults.add(fault)
         headers = send(url, "POST", "/recommendations", {"Origin": PAGE}, {"campaignArn": POPULAR})[1]
         assert headers["access-control-allow-origin"] == PAGE
 
