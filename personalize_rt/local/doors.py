@@ -9,8 +9,9 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from personalize_rt import forks
+from personalize_rt.local.apis import APIS, RUNTIME, api_named
 from personalize_rt.local.faults import Faults, Seen, as_seen_by_client
-from personalize_rt.local.wire import HttpRequest, HttpResponse
+from personalize_rt.local.messages import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
     from personalize_rt.aio import AsyncPersonalizeRuntime
@@ -89,17 +90,36 @@ class Doors(ABC):
 
     # In process.
 
-    def boto3_client(self, *, config: Any = None) -> Any:
-        """Make a real boto3 ``personalize-runtime`` client that this service answers, without a socket.
+    def boto3_client(self, service_name: str = RUNTIME.service, *, config: Any = None) -> Any:
+        """Make a real boto3 client that this service answers, without a socket.
 
         It needs no credentials, serialises, signs and parses as usual, and raises boto3's typed exceptions.
 
         Args:
+            service_name: ``"personalize-runtime"``, ``"personalize-events"`` or ``"personalize"``, the control plane.
             config: A ``botocore.config.Config`` to merge over the defaults.
+
+        Raises:
+            ValidationError: ``service_name`` is none of the three.
         """
         from personalize_rt.transport.clients import client_config
 
-        return self._session().create_client(config=client_config(config))
+        return self._session().create_client(api_named(service_name).service, config=client_config(config))
+
+    @staticmethod
+    def env(url: str) -> dict[str, str]:
+        """The environment variables that send a program's requests for Personalize to an address, and no others.
+
+        ``AWS_ENDPOINT_URL`` alone would send its S3 and its DynamoDB there too. boto3 1.28 and newer, the AWS CLI, and
+        the SDKs of other languages read them.
+
+        Args:
+            url: The address, as :meth:`serve` gives it.
+
+        Returns:
+            ``AWS_ENDPOINT_URL_PERSONALIZE``, ``…_PERSONALIZE_EVENTS`` and ``…_PERSONALIZE_RUNTIME``.
+        """
+        return {api.variable: url for api in APIS}
 
     def _session(self) -> Any:
         """The session of in-process clients; made once, since botocore reads its data files for each session."""

@@ -17,14 +17,18 @@ from personalize_rt.filters import FilterExpression, FilterValue, encode_values
 from personalize_rt.filters.selection import Explanation
 from personalize_rt.filters.terms import Target
 from personalize_rt.interactions import Interaction
+from personalize_rt.local.apis import Router
+from personalize_rt.local.control import ControlWire
 from personalize_rt.local.datasets import EventLog, Table, load
 from personalize_rt.local.doors import Doors
 from personalize_rt.local.engine import Engine, Resource
+from personalize_rt.local.events import EventsWire
 from personalize_rt.local.filtering import StoredFilter, parse, why_unfit
+from personalize_rt.local.messages import HttpRequest, HttpResponse
 from personalize_rt.local.problems import LocalDataWarning, Problems
 from personalize_rt.local.settings import Settings, add_filters, read_settings, resources
 from personalize_rt.local.stream import Stream, read_action_events, read_events
-from personalize_rt.local.wire import HttpRequest, HttpResponse, Wire
+from personalize_rt.local.wire import Wire
 from personalize_rt.tracking import TrackedEvent
 
 __all__ = ["LocalPersonalize"]
@@ -36,9 +40,10 @@ _SEED = 0
 class LocalPersonalize(Doors):
     """An embedded Personalize, made by :meth:`sample` or :meth:`from_directory`.
 
-    It answers the three operations of the runtime API as the service would, for the campaigns, recommenders and filters
-    that its directory declares (see :mod:`personalize_rt.local.settings`). ``docs/divergences.md`` lists its
-    differences from the service. It never writes to the directory. Safe to share between threads.
+    It answers the three APIs of Amazon Personalize (runtime, events, control plane) as the service would, for the
+    campaigns, recommenders and filters that its directory declares (see :mod:`personalize_rt.local.settings`).
+    ``docs/divergences.md`` lists its differences from the service. It never writes to the directory. Safe to share
+    between threads.
     """
 
     def __init__(
@@ -58,7 +63,11 @@ class LocalPersonalize(Doors):
         self._engine = engine
         self._settings = settings
         self._resources = tuple(resources)
-        self._wire = Wire(engine, rng, engine.clock)
+        self._router = Router(
+            runtime=Wire(engine, rng, engine.clock),
+            events=EventsWire(engine, settings, rng=rng),
+            control=ControlWire(engine, settings, self._resources, rng=rng),
+        )
         self._prepared = False
 
     @classmethod
@@ -136,9 +145,9 @@ class LocalPersonalize(Doors):
         new = type(self).from_directory(self._directory, strict=self._strict, clock=self._engine.clock, rng=self._rng)
         if self._prepared:
             new.prepare()
-        # A request reads the wire once, so the order of these assignments does not matter.
+        # A request reads the router once, so the order of these assignments does not matter.
         self._settings, self._resources = new._settings, new._resources
-        self._engine, self._wire = new._engine, new._wire
+        self._engine, self._router = new._engine, new._router
 
     def prepare(self) -> Self:
         """Train the models and build the indexes now, instead of in the first requests.
@@ -155,7 +164,7 @@ class LocalPersonalize(Doors):
 
     def handle(self, request: HttpRequest) -> HttpResponse:
         """Answer one HTTP request. Everything else calls this."""
-        return self._wire.handle(request)
+        return self._router.handle(request)
 
     # The resources.
 

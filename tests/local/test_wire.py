@@ -120,10 +120,10 @@ def test_ids_follow_the_seed(service: Callable[..., Any]) -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("POST", "/"),
+        ("GET", "/"),
         ("POST", "/recommendations/"),
         ("POST", "/Recommendations"),
-        ("POST", "/events"),
+        ("POST", "/event"),
         ("GET", "/recommendations"),
         ("PUT", "/personalize-ranking"),
         ("post", "/recommendations"),
