@@ -16,7 +16,7 @@ from personalize_rt.filters.diagnostics import near
 from personalize_rt.local.schemas import DatasetType, Field, Value, parse
 from personalize_rt.names import canonical
 from personalize_rt.redaction import describe_json
-from personalize_rt.tracking import RESERVED
+from personalize_rt.tracking import EVENT_CHECKS, JSON, RESERVED
 
 __all__ = ["Columns", "read_properties"]
 
@@ -81,6 +81,9 @@ class Columns:
         Raises:
             ValidationError: It is no number.
         """
+        if isinstance(value, int | float):
+            EVENT_CHECKS["eventValue"](value, "properties.eventValue", JSON)
+            return value
         return cast("float | None", self._value(_EVENT_VALUE, value))
 
     def _field(self, name: str) -> Field | None:
@@ -133,7 +136,7 @@ def read_properties(text: str) -> dict[str, Any]:
         ValidationError: The string holds something else.
     """
     try:
-        content: Any = json.loads(text, parse_constant=_refuse_constant)
+        content: Any = _decode(text)
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
@@ -143,3 +146,7 @@ def read_properties(text: str) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+# json.loads() with an argument would make a decoder for each text.
+_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
