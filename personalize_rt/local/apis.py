@@ -172,7 +172,7 @@ def read_object(body: bytes) -> dict[str, Any] | None:
     """Parse a body, which must be a JSON object in UTF-8 or empty; ``None`` if it is not."""
     try:
         # Decoded first, since json.loads() of bytes accepts UTF-16 and lone surrogates.
-        content: Any = json.loads(str(body, "utf-8") or "{}", parse_constant=_refuse_constant)
+        content: Any = _decode(str(body, "utf-8") or "{}")
     except (ValueError, RecursionError):
         return None
     return cast("dict[str, Any]", content) if isinstance(content, dict) else None
@@ -180,6 +180,10 @@ def read_object(body: bytes) -> dict[str, Any] | None:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+# json.loads() with an argument would make a decoder for each body.
+_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 
 class Answerer(Protocol):

@@ -25,13 +25,13 @@ from personalize_rt.local.control import ControlWire, DatasetGroup
 from personalize_rt.local.datasets import EventLog, Table, load
 from personalize_rt.local.doors import Doors
 from personalize_rt.local.engine import Engine, Resource
-from personalize_rt.local.events import EventsWire
+from personalize_rt.local.events import EventsWire, Intake, RecordedEvent
 from personalize_rt.local.filtering import StoredFilter, parse, why_unfit
 from personalize_rt.local.life import Life
 from personalize_rt.local.messages import HttpRequest, HttpResponse
 from personalize_rt.local.problems import LocalDataWarning, Problems
+from personalize_rt.local.schemas import DATASETS
 from personalize_rt.local.settings import Settings, add_filters, aliases, read_settings, resources
-from personalize_rt.local.stream import Stream, read_action_events, read_events
 from personalize_rt.local.trackers import Trackers
 from personalize_rt.local.wire import Wire
 from personalize_rt.redaction import describe
@@ -74,18 +74,20 @@ class LocalPersonalize(Doors):
         self._engine = engine
         self._settings = settings
         self._resources = tuple(resources)
-        trackers = Trackers(
+        runtime = Wire(engine, rng, engine.clock)
+        self._intake = Intake(engine, settings.schemas, runtime.answers)
+        self._trackers = Trackers(
             settings.arn("event-tracker"),
             settings.arn("dataset-group", settings.dataset_group),
             settings.event_trackers,
             clock=engine.clock,
             created=created,
         )
-        group = DatasetGroup(settings, engine, trackers, pace=pace, quotas=quotas, created=created)
+        group = DatasetGroup(settings, engine, self._trackers, pace=pace, quotas=quotas, created=created)
         self._group = group
         self._router = Router(
-            runtime=Wire(engine, rng, engine.clock),
-            events=EventsWire(engine, settings, rng=rng),
+            runtime=runtime,
+            events=EventsWire(engine, settings, self._trackers, self._intake, rng=rng),
             # Not of self, whose group is another one after a reload.
             control=ControlWire(lambda: (group,), rng=rng, clock=engine.clock),
         )
@@ -228,6 +230,7 @@ class LocalPersonalize(Doors):
         # A request reads the router once, so the order of these assignments does not matter.
         self._settings, self._resources, self._group = new._settings, new._resources, new._group
         self._engine, self._router = new._engine, new._router
+        self._trackers, self._intake = new._trackers, new._intake
 
     def prepare(self) -> Self:
         """Train the models and build the indexes now, instead of in the first requests.
@@ -441,7 +444,7 @@ class LocalPersonalize(Doors):
         Raises:
             ValidationError: The service would refuse an argument, or there is no Interactions dataset.
         """
-        self._put(self._engine.items, "interactions", session_id, user_id, events)
+        self._intake.put("PutEvents", session_id, user_id, events)
 
     def put_action_interactions(
         self, *, session_id: str, events: Iterable[TrackedEvent | Interaction], user_id: str | None = None
@@ -457,22 +460,45 @@ class LocalPersonalize(Doors):
         Raises:
             ValidationError: The service would refuse an argument, or there is no Actions dataset.
         """
-        self._put(self._engine.actions, "actions", session_id, user_id, events)
+        self._intake.put("PutActionInteractions", session_id, user_id, events)
 
-    def _put(
-        self,
-        stream: Stream,
-        dataset: str,
-        session_id: str,
-        user_id: str | None,
-        events: Iterable[TrackedEvent | Interaction],
-    ) -> None:
-        if getattr(self._engine.datasets, dataset) is None:
-            raise ValidationError(f"there is no {dataset}.csv, so no dataset takes these events", parameter="events")
-        user_id, checked = read_events(user_id, session_id, events)
-        if dataset == "actions":
-            checked = read_action_events(checked)
-        stream.put(session_id, user_id, checked, self._engine.clock())
+    @property
+    def recorded_events(self) -> tuple[RecordedEvent, ...]:
+        """The latest events that were put, over the wire or by the methods above, for the assertions of tests.
+
+        At most 10,000, in order of arrival. An event that came twice is there once. :meth:`reload` drops them.
+        """
+        return self._intake.recorded
+
+    @property
+    def event_trackers(self) -> Mapping[str, str]:
+        """The tracking id of each event tracker, by name."""
+        return MappingProxyType({tracker.name: tracker.tracking_id for tracker in self._trackers})
+
+    def tracking_id(self, name: str | None = None) -> str:
+        """The tracking id that PutEvents takes.
+
+        Args:
+            name: The event tracker; may be left out, since a dataset group has one at most.
+
+        Raises:
+            ValidationError: There is no such event tracker; the message names the existing one.
+        """
+        trackers = self.event_trackers
+        return named(trackers, next(iter(trackers), "") if name is None else name, "event tracker")
+
+    def dataset_arn(self, dataset: str) -> str:
+        """The ARN of a dataset, as PutItems, PutUsers and PutActions take it.
+
+        Args:
+            dataset: ``"interactions"``, ``"items"``, ``"users"``, ``"actions"`` or ``"action_interactions"``.
+
+        Raises:
+            ValidationError: The data have no such dataset; the message names the existing ones.
+        """
+        datasets = self._engine.datasets
+        held = {name: self._settings.dataset_arn(name) for name in DATASETS if getattr(datasets, name) is not None}
+        return named(held, dataset, "dataset")
 
     # The data as loaded.
 

@@ -20,6 +20,7 @@ from personalize_rt.filters.diagnostics import near
 from personalize_rt.filters.selection import Allowed
 from personalize_rt.filters.terms import Target
 from personalize_rt.limits import DEFAULT_NUM_ACTIONS, DEFAULT_NUM_RESULTS
+from personalize_rt.local.additions import Additions, Row
 from personalize_rt.local.datasets import Datasets, EventLog, Table
 from personalize_rt.local.filtering import Filters, why_unfit
 from personalize_rt.local.metadata import metadata_of
@@ -28,7 +29,7 @@ from personalize_rt.local.promotions import PROMOTED, promote
 from personalize_rt.local.recipes import Ask, Recipe, ReplyRow, Rows
 from personalize_rt.local.schemas import DATASETS
 from personalize_rt.local.stream import Stream
-from personalize_rt.operations import GET_ACTION_RECOMMENDATIONS, Operation
+from personalize_rt.operations import GET_ACTION_RECOMMENDATIONS, GET_RECOMMENDATIONS, Operation
 
 __all__ = ["Engine", "RefusedError", "ReplyRow", "Resource"]
 
@@ -101,6 +102,7 @@ class Engine:
         filters: The filters.
         items: The events with items that were put.
         actions: The events with actions that were put.
+        added: The items, users and actions that were put.
         clock: Returns the Unix time in seconds.
         aliases: Other ARNs of campaigns, recommenders and filters.
         canned: The answers that were given for tests, by the ARN of the campaign or recommender.
@@ -111,6 +113,7 @@ class Engine:
     filters: Filters
     items: Stream
     actions: Stream
+    added: Additions
     clock: Callable[[], float]
     aliases: Mapping[str, str]
     canned: dict[str, tuple[str, ...]]
@@ -134,7 +137,8 @@ class Engine:
         self.models = Models(datasets)
         self.items = Stream(lambda event: self.filters.tell("ItemID", event))
         self.actions = Stream(lambda event: self.filters.tell("ActionID", event))
-        self.filters = Filters(filter_prefix, datasets, self.items, self.actions)
+        self.added = Additions()
+        self.filters = Filters(filter_prefix, datasets, self.items, self.actions, self.added)
         self.clock = clock
         self.canned = {}
         self._resources = {resource.arn: resource for resource in resources}
@@ -192,9 +196,18 @@ class Engine:
         else:
             answer = list(islice(rows(allowed), count))
         if columns is not None:
-            items = self.datasets.items or Table()
-            answer = [row._replace(metadata=metadata_of(items, row.id, columns)) for row in answer]
+            items, added = self.datasets.items or Table(), self.added.of("items")
+            answer = [row._replace(metadata=metadata_of(items, row.id, columns, added)) for row in answer]
         return answer
+
+    def put_rows(self, dataset: str, rows: Mapping[str, Row]) -> None:
+        """Add items, users or actions, or replace them. Filters and metadata know of them at once; models do not learn.
+
+        Args:
+            dataset: ``"items"``, ``"users"`` or ``"actions"``.
+            rows: Their columns, by id.
+        """
+        self.filters.put_rows(dataset, rows)
 
     def prepare(self) -> None:
         """Train the models and build the indexes now, instead of in the first requests."""
@@ -216,7 +229,9 @@ class Engine:
     def _ask(self, recipe: Recipe, members: Mapping[str, Any]) -> Ask:
         used = {name: value for name, value in members.items() if name not in recipe.ignores}
         stream = self.actions if recipe.operation is GET_ACTION_RECOMMENDATIONS else self.items
-        recent = stream.of_user(used.get("userId", ""))
+        user_id = used.get("userId", "")
+        # Of items, a history holds each once.
+        recent = stream.of_user(user_id) if stream is self.actions else stream.latest_of_user(user_id)
         return Ask(self.models, used, self.clock(), recent, lambda: stream.all)
 
     def _check_context(self, recipe: Recipe, members: Mapping[str, Any]) -> None:
@@ -272,13 +287,17 @@ class Engine:
             if unfit:
                 _invalid(f"{member}: {unfit}")
         try:
-            return self.filters.allowed(
+            allowed = self.filters.allowed(
                 stored,
                 recipe.automatic,
                 user_id=members.get("userId"),
                 item_id=members.get("itemId") if seeded else None,
                 values=values or {},
             )
+            # A ranking holds whatever its input does; recommendations are items that the models know.
+            if allowed is None or recipe.operation is not GET_RECOMMENDATIONS:
+                return allowed
+            return allowed.first(len(self.models.universe))
         except FilterValuesError as error:
             message = error.message
         _invalid(f"{member.removesuffix('Arn')}Values: {message}")

@@ -25,6 +25,7 @@ from personalize_rt.filters.selection import Allowed, Explanation
 from personalize_rt.filters.terms import EVENT_DATASETS, ORDERING, Condition, Field, Target
 from personalize_rt.interactions import Interaction
 from personalize_rt.local import schemas
+from personalize_rt.local.additions import Additions, Row
 from personalize_rt.local.datasets import Datasets, EventLog, Table
 from personalize_rt.local.life import Life
 from personalize_rt.local.schemas import Value
@@ -211,12 +212,16 @@ class Filters:
         datasets: The data.
         items: The events with items that were put.
         actions: The events with actions that were put.
+        added: The items, users and actions that were put.
     """
 
     _lock = forks.PerProcess(lambda: threading.RLock())
 
-    def __init__(self, prefix: str, datasets: Datasets, items: Stream, actions: Stream) -> None:
+    def __init__(
+        self, prefix: str, datasets: Datasets, items: Stream, actions: Stream, added: Additions | None = None
+    ) -> None:
         self._prefix = prefix
+        self._added = added or Additions()
         self._datasets = datasets
         self._streams: Mapping[Target, Stream] = {"ItemID": items, "ActionID": actions}
         self._logs: Mapping[Target, EventLog] = {
@@ -386,6 +391,16 @@ class Filters:
                         else:
                             table.texts(field.name)
 
+    def put_rows(self, dataset: str, rows: Mapping[str, Row]) -> None:
+        """Add items, users or actions (``"items"``, ``"users"``, ``"actions"``), or replace them."""
+        with self._lock:
+            self._added.put(dataset, rows)
+            for target, catalogue in self._catalogues.items():
+                if dataset == "users":
+                    catalogue.put_users(rows)
+                elif dataset == _ROWS_OF[target]:
+                    catalogue.put_rows(rows)
+
     def tell(self, target: Target, event: Interaction) -> None:
         """Add an event that was put to the indexes."""
         catalogue = self._catalogues.get(target)
@@ -407,23 +422,27 @@ class Filters:
         with self._lock:
             catalogue = self._catalogues.get(target)
             if catalogue is None:
-                catalogue = _catalogue_of(target, self._datasets, self._logs[target], self._streams[target])
+                catalogue = _catalogue_of(
+                    target, self._datasets, self._logs[target], self._streams[target], self._added
+                )
                 self._catalogues[target] = catalogue
             return catalogue
 
 
-def _catalogue_of(target: Target, datasets: Datasets, log: EventLog, stream: Stream) -> Catalogue:
-    if target == "ActionID":
-        rows = (datasets.actions or Table()).lasting_rows()
-    else:
-        # Items with only interactions are candidates without metadata. They come first, as in the models.
-        rows = {**dict.fromkeys(log.targets, _NOTHING), **(datasets.items or Table()).lasting_rows()}
+def _catalogue_of(target: Target, datasets: Datasets, log: EventLog, stream: Stream, added: Additions) -> Catalogue:
+    held: Mapping[str, Row] = (getattr(datasets, _ROWS_OF[target]) or Table()).lasting_rows()
+    # Items with only interactions are candidates without metadata. They come first, as in the models; what was put at
+    # run time comes last, so that it moves no number of the models.
+    known = dict.fromkeys(log.targets, _NOTHING) if target == "ItemID" else {}
     users = {} if datasets.users is None else datasets.users.lasting_rows()
-    catalogue = Catalogue(rows, target=target, users=users)
+    catalogue = Catalogue(
+        {**known, **held, **added.of(_ROWS_OF[target])}, target=target, users={**users, **added.of("users")}
+    )
     catalogue.events = _Histories(log, stream, INTERACTIONS_PER_TYPE[target])
     return catalogue
 
 
+_ROWS_OF: Mapping[Target, str] = {"ItemID": "items", "ActionID": "actions", "UserID": "users"}
 _NOTHING: Mapping[str, Value] = {}
 
 

@@ -125,6 +125,10 @@ class Settings:
         partition = "aws-cn" if self.region.startswith("cn-") else "aws"
         return f"arn:{partition}:personalize:{self.region}:{self.account}:{kind}/{name}"
 
+    def dataset_arn(self, dataset: str) -> str:
+        """The ARN of a dataset (``"interactions"``, …), in the form that CreateDataset gives it."""
+        return self.arn("dataset", f"{self.dataset_group}/{DATASETS[dataset].name.upper()}")
+
 
 def read_settings(directory: Path, problems: Problems) -> Settings:
     """Read ``personalize.toml``, or return the defaults if there is none.

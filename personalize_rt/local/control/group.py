@@ -182,7 +182,7 @@ class DatasetGroup:
             avro = avro_of(dataset, (held if schema is None else schema).fields.values())
             members = {"name": schema_name, "schemaArn": schema_arn, "schema": avro, **domain}
             declared.setdefault("Schema", {})[schema_arn] = "", members
-            arn = self._settings.arn("dataset", f"{self.name}/{dataset.name.upper()}")
+            arn = self._settings.dataset_arn(name)
             declared.setdefault("Dataset", {})[arn] = (
                 self.arn,
                 {
