@@ -13,7 +13,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from personalize_rt.cli.target import SAMPLE, load
-from personalize_rt.local import LocalPersonalize
+from personalize_rt.local import LocalGroups, LocalPersonalize
 
 __all__ = ["serve"]
 
@@ -29,8 +29,17 @@ class _Log(StrEnum):
     OFF = "off"
 
 
-Directory: TypeAlias = Annotated[
-    str, typer.Argument(metavar="DIR", help="A data directory; 'sample' for the bundled one.")
+Directories: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="DIR", help="Data directories, each a dataset group; 'sample', the default, for the bundled one."
+    ),
+]
+Pace: TypeAlias = Annotated[
+    float, typer.Option("--pace", metavar="SECONDS", help="The time that creating, updating and deleting takes.")
+]
+Quotas: TypeAlias = Annotated[
+    bool, typer.Option("--quotas", help="Refuse what is over the default quotas of the service, such as 30 filters.")
 ]
 Host: TypeAlias = Annotated[str, typer.Option("--host", help="The address to listen on.")]
 Port: TypeAlias = Annotated[int, typer.Option("--port", help="The port to listen on; 0 takes a free one.")]
@@ -74,7 +83,7 @@ CredentialsFile: TypeAlias = Annotated[
 
 
 def serve(
-    directory: Directory = SAMPLE,
+    directories: Directories = None,
     host: Host = "127.0.0.1",
     port: Port = 8700,
     allow_remote: AllowRemote = False,
@@ -85,8 +94,10 @@ def serve(
     ready_file: ReadyFile = None,
     require_signature: RequireSignature = False,
     credentials_file: CredentialsFile = None,
+    pace: Pace = 0.0,
+    quotas: Quotas = False,
 ) -> str:
-    """Serve a data directory over HTTP until Ctrl-C; point any AWS SDK's endpoint URL at it.
+    """Serve data directories over HTTP until Ctrl-C; point any AWS SDK's endpoint URL at it.
 
     With PERSONALIZE_RT_ACCESS_KEY_ID and PERSONALIZE_RT_SECRET_ACCESS_KEY in the environment, or a credentials file,
     requests must be signed with them. Each request is a line on standard error. Needs:
@@ -94,7 +105,8 @@ def serve(
     """
     from personalize_rt.local.server import find_credentials, serve_forever
 
-    local = load(directory)
+    services = [load(one, pace=pace, quotas=quotas) for one in directories or [SAMPLE]]
+    local = services[0] if len(services) == 1 else LocalGroups(*services)
     local.prepare()  # so that the first requests do not have to wait
     with nullcontext() if log is _Log.OFF else _lines_on_standard_error() as lines:
         serve_forever(
@@ -146,6 +158,6 @@ def _lines_on_standard_error() -> Generator[Callable[[str], None], None, None]:
         writer.join(_LAST_LINES)
 
 
-def _resources(local: LocalPersonalize) -> list[str]:
+def _resources(local: LocalPersonalize | LocalGroups) -> list[str]:
     kinds = {"campaign": local.campaigns, "recommender": local.recommenders, "filter": local.filters}
     return [f"  {kind} {arn}" for kind, arns in kinds.items() for arn in arns.values()]

@@ -172,7 +172,7 @@ def read_object(body: bytes) -> dict[str, Any] | None:
     """Parse a body, which must be a JSON object in UTF-8 or empty; ``None`` if it is not."""
     try:
         # Decoded first, since json.loads() of bytes accepts UTF-16 and lone surrogates.
-        content: Any = _parse(str(body, "utf-8") or "{}")
+        content: Any = _decode(str(body, "utf-8") or "{}")
     except (ValueError, RecursionError):
         return None
     return cast("dict[str, Any]", content) if isinstance(content, dict) else None
@@ -182,8 +182,8 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-# Made once: json.loads() makes one for each body.
-_parse = json.JSONDecoder(parse_constant=_refuse_constant).decode
+# json.loads() with an argument would make a decoder for each body.
+_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 
 class Answerer(Protocol):
@@ -240,18 +240,20 @@ class Replies:
         headers, content = self.api.error(code, message)
         return self.reply(content, status, headers)
 
-    def refuse_operation(self, operation: str | None, there_are: Iterable[str]) -> HttpResponse:
+    def refuse_operation(self, operation: str | None, there_are: Iterable[str], why: str = "") -> HttpResponse:
         """Refuse an operation that is not there, and say which are, so that it looks unlike a wrong address.
 
         Args:
             operation: The operation, or ``None`` where the request names none.
             there_are: The operations that are there.
+            why: The reason, if there is one to tell.
         """
         known = ", ".join(there_are) or "none"
         # What came may be anything, and stands in logs.
         named = operation if operation is not None and operation.isascii() and operation.isalnum() else None
         what = "the request names no operation" if named is None else f"{named[:64]} is not modelled"
-        message = f"{what}: of {self.api.service}, the embedded service has {known}"
+        what += f": {why}. Of" if why else ": of"
+        message = f"{what} {self.api.service}, the embedded service has {known}"
         return self.refuse("UnknownOperationException", message, 404)
 
     def uuid(self) -> uuid.UUID:

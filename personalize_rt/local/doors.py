@@ -35,7 +35,7 @@ class Doors(ABC):
 
     def __init__(self, *, region_name: str) -> None:
         self._region_name = region_name
-        self._faults = Faults(clock=self.time, resolve=self._arn_of)
+        self._faults = Faults(clock=self.time, resolve=self._arn_of, stands_for=self._stands_for)
         self._requests = Journal()
         self._skipped = 0.0
         self._clients: Any = None
@@ -94,6 +94,10 @@ class Doors(ABC):
 
     def _arn_of(self, kind: str, name: str) -> str:
         return self.campaign_arn(name) if kind == "campaign" else self.recommender_arn(name)
+
+    def _stands_for(self, arn: str) -> str:
+        """The ARN that an alias stands for; itself if it is none."""
+        return arn
 
     # The time of in-process clients.
 

@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
+from operator import itemgetter
 from typing import Any
 
 import attrs
@@ -20,6 +21,7 @@ from personalize_rt.limits import Limits
 from personalize_rt.local.apis import RUNTIME, Replies, read_object
 from personalize_rt.local.engine import Engine, RefusedError, ReplyRow
 from personalize_rt.local.messages import HttpRequest, HttpResponse
+from personalize_rt.local.shown import Answers
 from personalize_rt.operations import OPERATIONS, Operation
 
 __all__ = ["HttpRequest", "HttpResponse", "Wire", "write_reply"]
@@ -50,12 +52,14 @@ class Wire:
         rng: Makes the ids of requests and recommendations; the same seed gives the same ids.
         clock: Returns the Unix time in seconds, for the ``date`` header.
         limits: The limits on a request.
+        answers: Keeps the latest answers, to which events may belong.
     """
 
     engine: Engine
     rng: random.Random
     clock: Callable[[], float] = time.time
     limits: Limits = attrs.field(factory=Limits)
+    answers: Answers = attrs.field(factory=Answers)
     _replies: Replies = attrs.field(init=False)
 
     @_replies.default
@@ -82,7 +86,9 @@ class Wire:
         else:
             rows = self.engine.answer(operation, members)
             arn = members.get("campaignArn") or members["recommenderArn"]
-            return write_reply(operation, rows, self._recommendation_id(arn))
+            recommendation_id = self._recommendation_id(arn)
+            self.answers.add(recommendation_id, operation.name, arn, members.get("userId"), map(_id_of, rows))
+            return write_reply(operation, rows, recommendation_id)
         raise RefusedError("InvalidInputException", message)
 
     def _recommendation_id(self, arn: str) -> str:
@@ -139,4 +145,5 @@ def _number(score: float) -> str:
     return f"{whole}.{fraction or '0'}E{int(exponent)}"
 
 
+_id_of = itemgetter(0)
 _json_string: Callable[[str], str] = json.encoder.encode_basestring_ascii

@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from personalize_rt.local.apis import CONTROL, Replies, asked_of
-from personalize_rt.local.engine import Engine, Resource
+from personalize_rt.local.apis import CONTROL, Replies, asked_of, read_object
+from personalize_rt.local.control.group import DatasetGroup
+from personalize_rt.local.control.operations import OPERATIONS, REFUSED
+from personalize_rt.local.control.plane import ControlPlane
+from personalize_rt.local.engine import RefusedError
 from personalize_rt.local.messages import HttpRequest, HttpResponse
-from personalize_rt.local.settings import Settings
 
 __all__ = ["ControlWire"]
 
 
 class ControlWire:
-    """Parses requests of the control plane, and answers them by the settings. Safe to share between threads.
+    """Parses requests of the control plane (JSON 1.1), and formats its replies. Safe to share between threads.
 
     Args:
-        engine: The engine.
-        settings: The settings of the data.
-        resources: The campaigns and recommenders.
+        groups: Returns the dataset groups, of which there is one at least.
         rng: Makes the ids of requests.
+        clock: Returns the Unix time in seconds, for the ``date`` header.
     """
 
     def __init__(
-        self, engine: Engine, settings: Settings, resources: Sequence[Resource], *, rng: random.Random
+        self, groups: Callable[[], Sequence[DatasetGroup]], *, rng: random.Random, clock: Callable[[], float]
     ) -> None:
-        self._engine = engine
-        self._settings = settings
-        self._resources = resources
-        self._replies = Replies(CONTROL, rng, engine.clock)
+        self._plane = ControlPlane(groups)
+        self._replies = Replies(CONTROL, rng, clock)
 
     def handle(self, request: HttpRequest) -> HttpResponse:
         """Answer one request. No content of a request makes it raise."""
-        return self._replies.refuse_operation(asked_of(request)[1], ())
+        name = asked_of(request)[1]
+        operation = OPERATIONS.get(name or "") if request.method == "POST" else None
+        if operation is None:
+            return self._replies.refuse_operation(name, sorted(OPERATIONS), REFUSED.get(name or "", ""))
+        members = read_object(request.body)
+        if members is None:
+            return self._replies.refuse("MalformedHttpRequestException", "the body is not a JSON object")
+        try:
+            reply = operation.answer(self._plane, operation.takes.read(members))
+        except RefusedError as refusal:
+            return self._replies.refuse(refusal.code, refusal.message)
+        return self._replies.reply("" if reply is None else json.dumps(reply, separators=(",", ":")))

@@ -170,13 +170,20 @@ class Faults:
         clock: A monotonic clock in seconds, for ``min_provisioned_tps``.
         resolve: Returns the ARN of a campaign or recommender of that name, and raises if there is none, so that a rule
             with a misspelt name is refused.
+        stands_for: Returns the ARN that an alias stands for, and any other ARN as it is.
     """
 
     _lock = forks.lock()
 
     def __init__(
-        self, *, seed: int = 0, clock: Callable[[], float] = time.monotonic, resolve: Resolve | None = None
+        self,
+        *,
+        seed: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+        resolve: Resolve | None = None,
+        stands_for: Callable[[str], str] | None = None,
     ) -> None:
+        self._stands_for = stands_for or str
         self._seed = seed
         self._clock = clock
         self._resolve = resolve
@@ -215,7 +222,8 @@ class Faults:
         if not self._rules:
             return NO_FAULT
         api, operation = asked_of(request)
-        asked = Asked(operation, _resources_of(request.body))
+        resources = {kind: self._stands_for(arn) for kind, arn in _resources_of(request.body).items()}
+        asked = Asked(operation, resources)
         delay, delivery = 0.0, None
         with self._lock:
             answer = self._answer(asked)
