@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from math import isfinite
 from numbers import Real
 from types import MappingProxyType
 from typing import Any, cast
@@ -69,9 +70,11 @@ def text_of(longest: int, source: str) -> Check:
 
 
 def _check_number(value: Any, name: str, words: Words) -> None:
-    # Real alone would do; asking for it takes longer. Not isfinite(), which raises for an integer that no float holds.
-    number = type(value) in (int, float) or (isinstance(value, Real) and not isinstance(value, bool))
-    if not (number and -_HUGE <= value <= _HUGE):
+    if type(value) in (int, float):  # nearly always; isfinite() would raise for an integer that no float holds
+        fine = -_HUGE <= value <= _HUGE
+    else:
+        fine = isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
+    if not fine:
         raise _error(name, f"is {words.describe(value)}, not a finite number")
 
 

@@ -25,6 +25,7 @@ import traceback
 import uuid
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from email.utils import formatdate
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, assert_never, cast
 
 import attrs
@@ -303,7 +304,7 @@ class _Call:
     """
 
     scope: Scope
-    cors: dict[str, str] = attrs.field(factory=dict[str, str])
+    cors: Mapping[str, str] = MappingProxyType({})
     asks_leave: bool = False
     body: bytes = b""
 
@@ -329,22 +330,19 @@ class _Call:
 
     def allow(self, origin: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
         """Let a page of an accepted origin send its request, and read the answer (WHATWG Fetch, "CORS protocol")."""
-        self.cors = {
-            "access-control-allow-origin": origin,
-            "access-control-expose-headers": _EXPOSED,
-            "vary": "origin",
-        }
+        cors = {"access-control-allow-origin": origin, "access-control-expose-headers": _EXPOSED, "vary": "origin"}
         asked = {name: value for name, value in headers if name.startswith(b"access-control-request-")}
         self.asks_leave = self.scope["method"] == "OPTIONS" and b"access-control-request-method" in asked
         if self.asks_leave:
-            self.cors |= {
+            cors |= {
                 "access-control-allow-methods": ", ".join(_METHODS),
                 "access-control-allow-headers": asked.get(b"access-control-request-headers", b"").decode("latin-1"),
                 "access-control-max-age": "600",
             }
             # Asked by browsers that tell pages of the web from this machine ("Private Network Access").
             if b"access-control-request-private-network" in asked:
-                self.cors["access-control-allow-private-network"] = "true"
+                cors["access-control-allow-private-network"] = "true"
+        self.cors = cors
 
 
 @attrs.define

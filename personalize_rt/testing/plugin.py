@@ -59,7 +59,8 @@ def local_personalize(personalize_data: Path) -> LocalPersonalize:
     """The embedded Personalize of this session.
 
     Its faults, its journal of requests and the answers that it was given are cleared after each test. Its events are
-    not: a test that puts events should make a service of its own with ``LocalPersonalize.from_directory(personalize_data)``.
+    not: a test that puts events should make a service of its own with
+    ``LocalPersonalize.from_directory(personalize_data)``.
     """
     from personalize_rt.local import LocalDataError, LocalPersonalize
 
