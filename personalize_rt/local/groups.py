@@ -117,6 +117,12 @@ class LocalGroups(Doors, Mapping[str, LocalPersonalize]):
             part.take(one)
         self._services = {inside(one).group.name: one for one in self._services.values()}
 
+    def reset(self) -> None:
+        """Clear what a test leaves behind; see :meth:`LocalPersonalize.reset`."""
+        super().reset()
+        for one in self._services.values():
+            one.reset()
+
     def prepare(self) -> Self:
         """Train all models now; see :meth:`LocalPersonalize.prepare`.
 
