@@ -138,7 +138,7 @@ class Engine:
         self.items = Stream(lambda event: self.filters.tell("ItemID", event))
         self.actions = Stream(lambda event: self.filters.tell("ActionID", event))
         self.added = Additions()
-        self.filters = Filters(filter_prefix, datasets, self.items, self.actions, self.added)
+        self.filters = Filters(filter_prefix, datasets, self.items, self.actions, self.added, clock)
         self.clock = clock
         self.canned = {}
         self._resources = {resource.arn: resource for resource in resources}

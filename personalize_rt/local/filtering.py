@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -213,14 +214,22 @@ class Filters:
         items: The events with items that were put.
         actions: The events with actions that were put.
         added: The items, users and actions that were put.
+        clock: Returns the Unix time in seconds.
     """
 
     _lock = forks.PerProcess(lambda: threading.RLock())
 
     def __init__(
-        self, prefix: str, datasets: Datasets, items: Stream, actions: Stream, added: Additions | None = None
+        self,
+        prefix: str,
+        datasets: Datasets,
+        items: Stream,
+        actions: Stream,
+        added: Additions | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._prefix = prefix
+        self._clock = clock
         self._added = added or Additions()
         self._datasets = datasets
         self._streams: Mapping[Target, Stream] = {"ItemID": items, "ActionID": actions}
@@ -240,10 +249,11 @@ class Filters:
 
     def __iter__(self) -> Iterator[StoredFilter]:
         """The filters, in the order of their creation."""
-        return iter(tuple(self._stored.values()))
+        now = self._clock()
+        return (stored for stored in tuple(self._stored.values()) if stored.life.exists(now))
 
     def __len__(self) -> int:
-        return len(self._stored)
+        return sum(1 for _ in self)
 
     def add(self, name: str, expression: FilterExpression, text: str = "", life: Life | None = None) -> str:
         """Add a filter whose fields were checked.
@@ -265,6 +275,7 @@ class Filters:
                 f"{name!r} is no name of a filter: letters, digits, - and _, at most 63", parameter="name"
             )
         with self._lock:
+            self._bury()
             arn = self._prefix + name
             if arn in self._stored:
                 raise ValidationError(f"there is a filter {name!r} already: filters never change", parameter="name")
@@ -283,28 +294,29 @@ class Filters:
 
     def find(self, arn: str) -> StoredFilter | None:
         """The filter of an ARN, or ``None``."""
-        return self._stored.get(arn)
+        stored = self._stored.get(arn)
+        return stored if stored is None or stored.life.exists(self._clock()) else None
 
-    def delete(self, arn: str, now: float, pace: float = 0.0) -> None:
+    def delete(self, arn: str, pace: float = 0.0) -> None:
         """Begin to delete a filter. A request that uses it at this moment is answered with it.
 
         Args:
             arn: The filter, which exists.
-            now: The Unix time.
             pace: Seconds that the deletion takes.
         """
         with self._lock:
             stored = self._stored[arn]
-            self._stored[arn] = attrs.evolve(stored, life=attrs.evolve(stored.life, deleted=now, pace=pace))
-            self.bury(now)
+            life = attrs.evolve(stored.life, deleted=self._clock(), pace=pace)
+            self._stored[arn] = attrs.evolve(stored, life=life)
+            self._bury()
 
-    def bury(self, now: float) -> None:
+    def _bury(self) -> None:
         """Forget the filters whose deletion is complete, so that their names are free."""
-        with self._lock:
-            for stored in self:
-                if not stored.life.exists(now):
-                    del self._stored[stored.arn]
-                    self._fields -= Counter(_fields_of(stored.expression))  # which drops those that nobody uses
+        now = self._clock()
+        for stored in tuple(self._stored.values()):
+            if stored.life.deleted is not None and not stored.life.exists(now):
+                del self._stored[stored.arn]
+                self._fields -= Counter(_fields_of(stored.expression))  # which drops those that nobody uses
 
     def allowed(
         self,

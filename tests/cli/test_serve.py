@@ -15,6 +15,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from personalize_rt import PersonalizeRuntime
@@ -54,6 +55,32 @@ def test_it_answers_a_client_until_it_is_stopped(monkeypatch: Any) -> None:
         process.communicate()
 
 
+def test_several_directories_are_dataset_groups_on_one_address(tmp_path: Path) -> None:
+    for name in ("shop", "films"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "interactions.csv").write_text("USER_ID,ITEM_ID,TIMESTAMP\n1,a,1000\n1,b,1001\n")
+        settings = f'[campaigns]\n{name}-popular = "aws-popularity-count"\n[options]\ndataset_group = "{name}"\n'
+        (tmp_path / name / "personalize.toml").write_text(settings)
+    process = started(str(tmp_path / "shop"), str(tmp_path / "films"), "--port", "0", "--pace", "60", "--log", "off")
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        lines = [process.stdout.readline().split()[-1].rpartition(":")[2] for _ in range(2)]
+        assert lines == ["campaign/shop-popular", "campaign/films-popular"]
+        control = boto3.Session(aws_access_key_id="any", aws_secret_access_key="any").client(
+            "personalize", region_name="eu-west-1", endpoint_url=url
+        )
+        groups = {one["name"]: one["datasetGroupArn"] for one in control.list_dataset_groups()["datasetGroups"]}
+        assert set(groups) == {"shop", "films"}
+        tracker = control.create_event_tracker(name="site", datasetGroupArn=groups["films"])["eventTrackerArn"]
+        status = control.describe_event_tracker(eventTrackerArn=tracker)["eventTracker"]["status"]
+        assert status == "CREATE PENDING"
+        control.close()
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def test_hosts_that_are_allowed_may_be_given_more_than_once() -> None:
     process = started("sample", "--port", "0", "--allow-host", "one.internal", "--allow-host", "10.0.0.5")
     try:
@@ -82,6 +109,8 @@ def test_hosts_that_are_allowed_may_be_given_more_than_once() -> None:
         (("--port", "0", "--others", "moto"), "--others"),
         (("--port", "0", "--ready-file", "/nowhere/at/all"), "ready file"),
         (("nowhere", "--port", "0"), "nowhere"),
+        (("sample", "sample", "--port", "0"), "two dataset groups have the dataset group"),
+        (("sample", "--port", "0", "--pace", "-1"), "pace"),
     ],
     ids=[
         "no host",
@@ -91,6 +120,8 @@ def test_hosts_that_are_allowed_may_be_given_more_than_once() -> None:
         "no server",
         "no folder",
         "no data",
+        "two of one name",
+        "no time",
     ],
 )
 def test_what_would_be_wrong_is_one_line_and_no_server(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:

@@ -553,7 +553,9 @@ def test_tags_are_kept_until_they_are_removed(local: LocalPersonalize) -> None:
     assert told(local, "ListTagsForResource", resourceArn=arn) == {"tags": []}
 
 
-@pytest.mark.parametrize("kind", ["dataset-group/films", "campaign/ranking", "solution/ranking", "event-tracker/site"])
+@pytest.mark.parametrize(
+    "kind", ["dataset-group/films", "dataset/films/ITEMS", "campaign/ranking", "solution/ranking", "event-tracker/site"]
+)
 def test_every_kind_of_resource_may_have_tags(local: LocalPersonalize, kind: str) -> None:
     arn = f"{ACCOUNT}:{kind}"
     told(local, "TagResource", resourceArn=arn, tags=[{"tagKey": "k", "tagValue": "v"}])
@@ -626,8 +628,6 @@ BAD = [
     ("DescribeCampaign", {"campaignArn": "ranking"}, "expected text that matches"),
     ("DescribeCampaign", {"campaignArn": f"{ACCOUNT}:campaign/{'x' * 256}"}, "at most 256"),
     ("DescribeCampaign", {"campaignArn": f"{ACCOUNT}:filter/unseen"}, "expected the ARN of a campaign"),
-    ("DescribeSolution", {"solutionArn": f"{ACCOUNT}:solution/ranking/00000000"}, "expected the ARN of a solution"),
-    ("DescribeSolutionVersion", {"solutionVersionArn": f"{ACCOUNT}:solution/ranking"}, "a solution version"),
     ("DescribeCampaign", {"campaignArn": f"{ACCOUNT}:campaign/ranking", "name": "x"}, "name: there is no such member"),
     ("DescribeCampaign", {"campaignArn": f"{ACCOUNT}:campaign/ranking", "se cret": 1}, "a member: there is no such"),
     ("ListCampaigns", {"maxResults": 0}, "at least 1"),
@@ -671,6 +671,20 @@ def test_what_is_not_there_is_not_found_and_the_message_says_what_is(local: Loca
     assert code == "ResourceNotFoundException"
     assert arn in message
     assert "for-you, ranking, popular" in message
+
+
+@pytest.mark.parametrize(
+    ("operation", "member", "part"),
+    [
+        ("DescribeSolution", "solutionArn", "solution/ranking/00000000"),
+        ("DescribeSolutionVersion", "solutionVersionArn", "solution/ranking"),
+        ("DescribeFilter", "filterArn", "filter/films/unseen"),
+        ("DescribeRecipe", "recipeArn", "recipe/unseen"),
+        ("ListTagsForResource", "resourceArn", "solution/ranking/00000000"),
+    ],
+)
+def test_arn_that_is_nearly_one_is_not_found(local: LocalPersonalize, operation: str, member: str, part: str) -> None:
+    assert refused(local, operation, {member: f"{ACCOUNT}:{part}"})[0] == "ResourceNotFoundException"
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'"x"', b"\xff\xfe", b'{"a": NaN}', b"[" * 5000])

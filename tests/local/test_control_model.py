@@ -219,7 +219,7 @@ def test_replies_after_changes_are_the_models(model: ServiceModel) -> None:
     campaign, recommender = local.campaign_arn("movies-ranking"), local.recommender_arn("top-picks")
     tags = [{"tagKey": "team", "tagValue": "films"}]
     filter_arn = {"filterArn": local.filter_arn("unseen-by-genre")}
-    for name, members in {
+    changes: Mapping[str, Mapping[str, Any]] = {
         "UpdateCampaign": {"campaignArn": campaign, "minProvisionedTPS": 2},
         "DescribeCampaign": {"campaignArn": campaign},
         "UpdateRecommender": {
@@ -242,7 +242,8 @@ def test_replies_after_changes_are_the_models(model: ServiceModel) -> None:
             ]["solutionVersionArn"]
         },
         "DeleteFilter": filter_arn,
-    }.items():
+    }
+    for name, members in changes.items():
         reply = told(local, name, **members)
         shape: Any = model.operation_model(name).output_shape
         if shape is None:

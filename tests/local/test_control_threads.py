@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -29,7 +29,7 @@ def local(directory: Files) -> LocalPersonalize:
     return LocalPersonalize.from_directory(directory(files))
 
 
-def codes(tasks: list[Callable[[], Any]]) -> list[str]:
+def codes(tasks: Sequence[Callable[[], Any]]) -> list[str]:
     """The outcome of each task, all of them started at one moment."""
     barrier = threading.Barrier(len(tasks))
 

@@ -157,6 +157,29 @@ def test_faults_are_those_of_the_door(groups: LocalGroups) -> None:
         runtime.get_recommendations(campaign_arn=groups.campaign_arn("films-popular"))
 
 
+def test_events_go_to_the_dataset_group_of_their_tracker(groups: LocalGroups) -> None:
+    events = groups.boto3_client("personalize-events")
+    one = {"eventType": "Watch", "itemId": "a", "sentAt": 2000}
+    events.put_events(trackingId="track-films", userId="ann", sessionId="s", eventList=[one])
+    assert len(groups["films"].recorded_events) == 1
+    assert groups["shop"].recorded_events == ()
+    items = [{"itemId": "new", "properties": '{"title": "New", "year": 2024, "genres": "Drama"}'}]
+    events.put_items(datasetArn=groups["shop"].dataset_arn("items"), items=items)
+    with pytest.raises(ClientError, match="no active event tracker"):
+        events.put_events(trackingId="none", sessionId="s", eventList=[one])
+
+
+def test_reset_forgets_requests_faults_and_given_answers(groups: LocalGroups) -> None:
+    client, arn = groups.boto3_client(), groups.campaign_arn("films-popular")
+    groups["films"].answer("films-popular", ["x"])
+    groups.faults.throttle(campaign="shop-popular")
+    assert [row["itemId"] for row in client.get_recommendations(campaignArn=arn)["itemList"]] == ["x"]
+    assert [row.resource for row in groups.requests] == [arn]
+    groups.reset()
+    assert len(groups.requests) == len(groups.faults.rules) == 0
+    assert len(client.get_recommendations(campaignArn=arn)["itemList"]) > 1
+
+
 def test_over_http_too(groups: LocalGroups) -> None:
     pytest.importorskip("uvicorn")
     with groups.serve() as url:

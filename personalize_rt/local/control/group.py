@@ -117,9 +117,8 @@ class DatasetGroup:
 
     def arns(self, kind: str) -> Iterator[tuple[str, str]]:
         """The ARN of each resource of a kind, and the ARN of what List narrows it by; empty if there is nothing."""
-        now = self.now
         if kind == "Filter":
-            yield from ((one.arn, self.arn) for one in self.engine.filters if one.life.exists(now))
+            yield from ((one.arn, self.arn) for one in self.engine.filters)
         elif kind == "EventTracker":
             yield from ((one.arn, one.dataset_group_arn) for one in self.trackers)
         elif kind in ("Campaign", "Recommender"):
@@ -147,7 +146,7 @@ class DatasetGroup:
         now = self.now
         if kind == "Filter":
             stored = self.engine.filters.find(arn)
-            return self._filter(stored, now) if stored is not None and stored.life.exists(now) else None
+            return None if stored is None else self._filter(stored, now)
         if kind == "EventTracker":
             tracker = self.trackers.of_arn(arn)
             return None if tracker is None else self._tracker(tracker)
@@ -310,7 +309,6 @@ class DatasetGroup:
             raise invalid(f"filterExpression: {error.message}") from None
         with self._lock:
             now, filters = self.now, self.engine.filters
-            filters.bury(now)
             arn = self._settings.arn("filter", name)
             if filters.find(arn) is not None:
                 raise RefusedError("ResourceAlreadyExistsException", f"there is a filter {arn} already")
@@ -337,7 +335,7 @@ class DatasetGroup:
             if stored is None:
                 raise RefusedError("ResourceNotFoundException", f"there is no filter {arn}")
             _must_be_active(arn, stored.life.status(self.now))
-            self.engine.filters.delete(arn, self.now, self._pace)
+            self.engine.filters.delete(arn, self._pace)
             self._tags.pop(arn, None)
 
     def create_tracker(self, name: str) -> Tracker:

@@ -52,10 +52,8 @@ class Kind:
         return "".join(f" {char.lower()}" if char.isupper() else char for char in self.name).strip()
 
     def is_of(self, arn: str) -> bool:
-        """Tell whether an ARN is one of this kind."""
-        part, _, name = arn.split(":", 5)[-1].partition("/")
-        nested = "/" in name
-        return part == self.part and (nested == (self.name == "SolutionVersion") or self.name == "Dataset")
+        """Tell whether an ARN may be one of this kind. One of a solution may be that of a version, too."""
+        return arn.split(":", 5)[-1].partition("/")[0] == self.part
 
 
 KINDS: Mapping[str, Kind] = {

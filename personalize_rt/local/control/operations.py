@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import attrs
 
+from personalize_rt.local.control.group import DatasetGroup
 from personalize_rt.local.control.kinds import KINDS, Kind
 from personalize_rt.local.control.pages import page_of
 from personalize_rt.local.control.plane import ControlPlane
@@ -224,16 +225,18 @@ def _tags_of(members: Members) -> dict[str, str]:
     return tags
 
 
-def _tagged(plane: ControlPlane, members: Members) -> tuple[Any, str]:
+def _tagged(plane: ControlPlane, members: Members) -> tuple[DatasetGroup, str]:
     """The dataset group and the ARN of the resource of a request."""
     arn = members["resourceArn"]
-    for kind in KINDS.values():
-        if kind.is_of(arn):
-            if not kind.taggable:
-                raise invalid(f"resourceArn: a {kind.label} has no tags")
-            group, found = plane.find(kind, arn, "resourceArn")
-            return group, found[kind.arn]
-    raise invalid("resourceArn: expected the ARN of a resource that may have tags")
+    kinds = [kind for kind in KINDS.values() if kind.is_of(arn)]
+    if not kinds:
+        raise invalid("resourceArn: expected the ARN of a resource that may have tags")
+    # A version's ARN is that of its solution, and more.
+    kind = kinds[-1] if arn.count("/") > 1 else kinds[0]
+    if not kind.taggable:
+        raise invalid(f"resourceArn: a {kind.label} has no tags")
+    group, found = plane.find(kind, arn, "resourceArn")
+    return group, found[kind.arn]
 
 
 def _tag(plane: ControlPlane, members: Members) -> Reply:
