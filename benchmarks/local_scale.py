@@ -62,6 +62,9 @@ unseen-by-genre = '''
 INCLUDE ItemID WHERE Items.GENRES IN ($GENRE) | EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("Watch")'''
 new = "INCLUDE ItemID WHERE Items.CREATION_TIMESTAMP > $SINCE"
 rare = "INCLUDE ItemID WHERE Items.YEAR = $YEAR"
+
+[event_trackers]
+shop = "benchmark"
 """
 
 

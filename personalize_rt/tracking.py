@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from math import isfinite
 from numbers import Real
@@ -14,11 +15,10 @@ import attrs
 
 from personalize_rt.errors import ValidationError
 from personalize_rt.limits import Limits
-from personalize_rt.redaction import describe
+from personalize_rt.redaction import describe, describe_json
 
 __all__ = ["TrackedEvent"]
 
-# Model: EventType, ItemId, EventId; RecommendationId; Impression; EventPropertiesJSON.
 _ID_LENGTH = cast(int, Limits().id_length)
 _RECOMMENDATION_ID_LENGTH = 40
 _IMPRESSION = 25
@@ -26,34 +26,114 @@ _PROPERTIES_LENGTH = 1024
 _SOURCE_LENGTH = 1024
 # A count of milliseconds would pass for a second of the year 50,000.
 _LATEST = 99_999_999_999
-# Guide, "Recording events": names that properties cannot have, and the argument that each of them is here. The last two
-# may stand in properties by an older form of the call; here they have one place.
-_ARGUMENT_OF = {
-    "userId": "user_id of the call",
-    "sessionId": "session_id of the call",
-    "eventType": "event_type",
-    "timestamp": "sent_at",
-    "recommendationId": "recommendation_id",
-    "impression": "impression",
-    "itemId": "item_id",
-    "eventValue": "event_value",
-}
+_HUGE = sys.float_info.max
+
+
+# Rules of the members of events: TrackedEvent checks its arguments by them, and the embedded service what arrives.
+
+
+@attrs.frozen
+class Words:
+    """The words of error messages: those of Python for arguments, those of JSON for members of a request.
+
+    Attributes:
+        describe: Says kind and size of a value.
+        text: The name of a text.
+    """
+
+    describe: Callable[[Any], str]
+    text: str
+
+
+PYTHON = Words(describe, "a str")
+JSON = Words(describe_json, "a string")
+
+Check = Callable[[Any, str, Words], None]
+"""Checks a value: the value, its name in messages, and their words. Raises ``ValidationError``."""
 
 
 def _error(parameter: str, problem: str, limit: int | None = None) -> ValidationError:
     return ValidationError(f"{parameter} {problem}", parameter=parameter.partition("[")[0], limit=limit)
 
 
-def _check_text(value: Any, parameter: str, longest: int, source: str) -> None:
-    if not isinstance(value, str):
-        raise _error(parameter, f"is {describe(value)}, not a str")
-    if not 1 <= len(value) <= longest:
-        raise _error(parameter, f"is {describe(value)}; the service takes 1 to {longest} ({source})", longest)
+def text_of(longest: int, source: str) -> Check:
+    """Make the check of a text of 1 to so many characters."""
+
+    def check(value: Any, name: str, words: Words) -> None:
+        if isinstance(value, str) and 1 <= len(value) <= longest:
+            return
+        if not isinstance(value, str):
+            raise _error(name, f"is {words.describe(value)}, not {words.text}")
+        raise _error(name, f"is {words.describe(value)}; the service takes 1 to {longest} ({source})", longest)
+
+    return check
 
 
-def _check_number(value: Any, parameter: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real) or not isfinite(value):
-        raise _error(parameter, f"is {describe(value)}, not a finite number")
+def _check_number(value: Any, name: str, words: Words) -> None:
+    if type(value) in (int, float):  # nearly always; isfinite() would raise for an integer that no float holds
+        fine = -_HUGE <= value <= _HUGE
+    else:
+        fine = isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
+    if not fine:
+        raise _error(name, f"is {words.describe(value)}, not a finite number")
+
+
+def _check_time(value: Any, name: str, words: Words) -> None:
+    _check_number(value, name, words)
+    if value > _LATEST:
+        raise _error(name, "is too large: Unix time in seconds, not milliseconds; divide it by 1,000")
+
+
+def _check_source(value: Any, name: str, words: Words) -> None:
+    _check_source_length(value, name, words)
+    if not (value.isascii() and value.isprintable()) or value.isspace():
+        raise _error(name, "has other than printable ASCII characters, or only spaces (model: EventAttributionSource)")
+
+
+def _check_impression(value: Any, name: str, words: Words) -> None:
+    if not 1 <= len(value) <= _IMPRESSION:
+        problem = f"holds {len(value)} items; an event takes 1 to {_IMPRESSION} (model: Impression)"
+        raise _error(name, problem, _IMPRESSION)
+    for position, item in enumerate(value):
+        _check_item(item, f"{name}[{position}]", words)
+
+
+# Of users, sessions and trackers.
+check_id: Check = text_of(_ID_LENGTH, "model: StringType, UserId")
+_check_item = text_of(_ID_LENGTH, "model: ItemId")
+_check_source_length = text_of(_SOURCE_LENGTH, "model: EventAttributionSource")
+
+# Model: the shapes Event and MetricAttribution (personalize-events 2018-03-22), by the service's names.
+EVENT_CHECKS: Mapping[str, Check] = {
+    "eventType": text_of(_ID_LENGTH, "model: EventType"),
+    "itemId": text_of(_ID_LENGTH, "model: Event"),
+    "sentAt": _check_time,
+    "eventId": text_of(_ID_LENGTH, "model: Event"),
+    "recommendationId": text_of(_RECOMMENDATION_ID_LENGTH, "model: RecommendationId"),
+    "impression": _check_impression,
+    "eventValue": _check_number,
+    "eventAttributionSource": _check_source,
+}
+_ARGUMENTS = {
+    "eventType": "event_type",
+    "itemId": "item_id",
+    "sentAt": "sent_at",
+    "eventId": "event_id",
+    "recommendationId": "recommendation_id",
+    "impression": "impression",
+    "eventValue": "event_value",
+    "eventAttributionSource": "source",
+}
+# Guide, "Recording events": names that properties cannot have.
+RESERVED = ("userId", "sessionId", "eventType", "timestamp", "recommendationId", "impression")
+# What each of them is here. The last two may stand in properties by an older form of the call; here they have one
+# place.
+_ARGUMENT_OF = {
+    "userId": "user_id of the call",
+    "sessionId": "session_id of the call",
+    "timestamp": "sent_at",
+    **{name: _ARGUMENTS[name] for name in ("eventType", "recommendationId", "impression", "itemId", "eventValue")},
+}
 
 
 def _seconds(value: float | datetime | None) -> float | None:
@@ -116,29 +196,11 @@ class TrackedEvent:
     properties: Mapping[str, Any] | None = attrs.field(default=None, converter=_copied, hash=False)
 
     def __attrs_post_init__(self) -> None:
-        _check_text(self.event_type, "event_type", _ID_LENGTH, "model: EventType")
-        for name in ("item_id", "event_id"):
-            if getattr(self, name) is not None:
-                _check_text(getattr(self, name), name, _ID_LENGTH, "model: Event")
-        if self.recommendation_id is not None:
-            _check_text(
-                self.recommendation_id, "recommendation_id", _RECOMMENDATION_ID_LENGTH, "model: RecommendationId"
-            )
-        if self.sent_at is not None:
-            _check_number(self.sent_at, "sent_at")
-            if self.sent_at > _LATEST:
-                raise _error("sent_at", "is too large: Unix time in seconds, not milliseconds; divide it by 1,000")
-        if self.event_value is not None:
-            _check_number(self.event_value, "event_value")
-        if self.source is not None:
-            _check_text(self.source, "source", _SOURCE_LENGTH, "model: EventAttributionSource")
-            if not (self.source.isascii() and self.source.isprintable()):
-                raise _error("source", "has other than printable ASCII characters (model: EventAttributionSource)")
-        if len(self.impression) > _IMPRESSION:
-            problem = f"holds {len(self.impression)} items; an event takes at most {_IMPRESSION} (model: Impression)"
-            raise _error("impression", problem, _IMPRESSION)
-        for position, item in enumerate(self.impression):
-            _check_text(item, f"impression[{position}]", _ID_LENGTH, "model: ItemId")
+        for member, argument in _ARGUMENTS.items():
+            value = getattr(self, argument)
+            given = bool(value) if argument == "impression" else value is not None
+            if given or argument == "event_type":
+                EVENT_CHECKS[member](value, argument, PYTHON)
         if self.properties is not None:
             _check_properties(self.properties)
 

@@ -80,17 +80,22 @@ def choose_target(
     return Target(service.runtime(**options), service)
 
 
-def load(directory: str) -> LocalPersonalize:
+def load(directory: str, *, pace: float = 0.0, quotas: bool = False) -> LocalPersonalize:
     """Load the embedded service of a data directory, or the sample; tells its warnings on standard error.
+
+    Args:
+        directory: The directory, or ``"sample"``.
+        pace: See :meth:`LocalPersonalize.from_directory`.
+        quotas: See there.
 
     Raises:
         LocalDataError: The directory cannot be loaded.
     """
     if directory == SAMPLE:
-        return LocalPersonalize.sample()
+        return LocalPersonalize.sample(pace=pace, quotas=quotas)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", LocalDataWarning)
-        service = LocalPersonalize.from_directory(directory)
+        service = LocalPersonalize.from_directory(directory, pace=pace, quotas=quotas)
     for warning in caught:
         write_error(f"warning: {warning.message}")
     return service

@@ -382,7 +382,7 @@ class Selector:
             else:
                 included = found if included is None else included | found
         kept = table.everything if included is None else included
-        return Allowed(self, request, _without(kept, excluded))
+        return Allowed(self, request, _without(kept, excluded), table.everything)
 
     def _applies(self, clause: Clause, request: Request) -> bool:
         return all(
@@ -488,10 +488,11 @@ class Allowed:
     candidates without metadata.
     """
 
-    def __init__(self, selector: Selector, request: Request, rows: int) -> None:
+    def __init__(self, selector: Selector, request: Request, rows: int, everything: int) -> None:
         self._selector = selector
         self._request = request
         self._rows = rows
+        self._everything = everything
         self._bytes: bytes | None = None
 
     @property
@@ -502,7 +503,14 @@ class Allowed:
     @property
     def everything(self) -> bool:
         """``True`` if the whole catalogue is let through."""
-        return self._rows == self._request.table.everything
+        return self._rows == self._everything
+
+    def first(self, count: int) -> Allowed:
+        """The same of the first so many candidates of the catalogue, as if there were no others in it."""
+        if count >= len(self._request.table.ids):
+            return self
+        everything = (1 << count) - 1
+        return Allowed(self._selector, self._request, self._rows & everything, everything)
 
     def keep(self, ids: Iterable[str]) -> list[str]:
         """The given ids that are let through, in the given order."""

@@ -9,8 +9,10 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from personalize_rt import forks
+from personalize_rt.local.apis import APIS, RUNTIME, api_named
 from personalize_rt.local.faults import Faults, Seen, as_seen_by_client
-from personalize_rt.local.wire import HttpRequest, HttpResponse
+from personalize_rt.local.journal import Journal
+from personalize_rt.local.messages import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
     from personalize_rt.aio import AsyncPersonalizeRuntime
@@ -33,7 +35,8 @@ class Doors(ABC):
 
     def __init__(self, *, region_name: str) -> None:
         self._region_name = region_name
-        self._faults = Faults(clock=self.time, resolve=self._arn_of)
+        self._faults = Faults(clock=self.time, resolve=self._arn_of, stands_for=self._stands_for)
+        self._requests = Journal()
         self._skipped = 0.0
         self._clients: Any = None
 
@@ -73,8 +76,28 @@ class Doors(ABC):
         """The injected faults, for all clients; see :mod:`personalize_rt.local.faults`."""
         return self._faults
 
+    @property
+    def requests(self) -> Journal:
+        """The requests that were received, oldest first, through all clients and over HTTP; ``clear()`` forgets them.
+
+        ::
+
+            assert [row.operation for row in local.requests] == ["GetRecommendations", "PutEvents"]
+            assert local.requests[-1].members["userId"] == "user-1"
+        """
+        return self._requests
+
+    def reset(self) -> None:
+        """Clear what a test leaves behind: faults, received requests, and answers that were given."""
+        self._faults.clear()
+        self._requests.clear()
+
     def _arn_of(self, kind: str, name: str) -> str:
         return self.campaign_arn(name) if kind == "campaign" else self.recommender_arn(name)
+
+    def _stands_for(self, arn: str) -> str:
+        """The ARN that an alias stands for; itself if it is none."""
+        return arn
 
     # The time of in-process clients.
 
@@ -89,17 +112,41 @@ class Doors(ABC):
 
     # In process.
 
-    def boto3_client(self, *, config: Any = None) -> Any:
-        """Make a real boto3 ``personalize-runtime`` client that this service answers, without a socket.
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The services that it answers, by their names in boto3: the three APIs of Personalize."""
+        return tuple(api.service for api in APIS)
+
+    def boto3_client(self, service_name: str = RUNTIME.service, *, config: Any = None) -> Any:
+        """Make a real boto3 client that this service answers, without a socket.
 
         It needs no credentials, serialises, signs and parses as usual, and raises boto3's typed exceptions.
 
         Args:
+            service_name: ``"personalize-runtime"``, ``"personalize-events"`` or ``"personalize"``, the control plane.
             config: A ``botocore.config.Config`` to merge over the defaults.
+
+        Raises:
+            ValidationError: ``service_name`` is none of the three.
         """
         from personalize_rt.transport.clients import client_config
 
-        return self._session().create_client(config=client_config(config))
+        return self._session().create_client(api_named(service_name).service, config=client_config(config))
+
+    @staticmethod
+    def env(url: str) -> dict[str, str]:
+        """The environment variables that send a program's requests for Personalize to an address, and no others.
+
+        ``AWS_ENDPOINT_URL`` alone would send its S3 and its DynamoDB there too. boto3 1.28 and newer, the AWS CLI, and
+        the SDKs of other languages read them.
+
+        Args:
+            url: The address, as :meth:`serve` gives it.
+
+        Returns:
+            ``AWS_ENDPOINT_URL_PERSONALIZE``, ``…_PERSONALIZE_EVENTS`` and ``…_PERSONALIZE_RUNTIME``.
+        """
+        return {api.variable: url for api in APIS}
 
     def _session(self) -> Any:
         """The session of in-process clients; made once, since botocore reads its data files for each session."""
@@ -143,20 +190,24 @@ class Doors(ABC):
     def _respond(self, request: HttpRequest) -> tuple[int, Mapping[str, str], bytes]:
         from personalize_rt.transport.in_process import UnansweredError, patience
 
+        entry, started = self._requests.begin(request), self.time()
         decision = self._faults.decide(request)
         if not decision:
             response = self.handle(request)
-            return response.status, response.headers, response.body
-        read_timeout, left = patience()
-        timeouts = [timeout for timeout in (read_timeout, left) if timeout is not None]
-        shortest = min(timeouts, default=None)
-        seen = as_seen_by_client(decision, lambda: self.handle(request), read_timeout=shortest)
-        if left is not None and seen.elapsed > left:  # bytes come one by one, and for too long
-            seen = Seen(left, "read_timeout")
-        self.skip(seen.elapsed)
-        if isinstance(seen.outcome, str):
-            raise UnansweredError(seen.outcome)
-        return seen.outcome.status, seen.outcome.headers, seen.outcome.body
+        else:
+            read_timeout, left = patience()
+            timeouts = [timeout for timeout in (read_timeout, left) if timeout is not None]
+            shortest = min(timeouts, default=None)
+            seen = as_seen_by_client(decision, lambda: self.handle(request), read_timeout=shortest)
+            if left is not None and seen.elapsed > left:  # bytes come one by one, and for too long
+                seen = Seen(left, "read_timeout")
+            self.skip(seen.elapsed)
+            if isinstance(seen.outcome, str):
+                entry.elapsed = self.time() - started
+                raise UnansweredError(seen.outcome)
+            response = seen.outcome
+        entry.response, entry.elapsed = response, self.time() - started
+        return response.status, response.headers, response.body
 
     # Over HTTP.
 
@@ -169,6 +220,8 @@ class Doors(ABC):
         require_signature: bool = False,
         allow_remote: bool = False,
         allow_hosts: Iterable[str] = (),
+        allow_origins: Iterable[str] = (),
+        others: str | None = None,
     ) -> AbstractContextManager[str]:
         """Serve over HTTP during a ``with`` block, which gets the URL. Needs the extra ``[server]``.
 
@@ -180,8 +233,12 @@ class Doors(ABC):
             require_signature: Refuse to start without credentials.
             allow_remote: Whether ``host`` may be an address that other machines can reach.
             allow_hosts: Allowed values of the ``Host`` header, beside the names of this machine. Unless other machines
-                can reach the server, a request with another ``Host`` is refused, and without credentials also one from
-                a web page of another origin: otherwise any page in a browser on this machine could call the server.
+                can reach the server, a request with another ``Host`` is refused: otherwise any page in a browser on
+                this machine could call the server.
+            allow_origins: Allowed values of the ``Origin`` header, as ``http://localhost:3000``: web pages of these
+                origins may call the server, and all others may not.
+            others: The URL of another server, such as moto's, which is handed every request that is signed for another
+                service than Personalize. Not together with credentials.
 
         Raises:
             PersonalizeError: The extra is missing, the port is in use, or other machines could call the server.
@@ -196,6 +253,8 @@ class Doors(ABC):
             require_signature=require_signature,
             allow_remote=allow_remote,
             allow_hosts=allow_hosts,
+            allow_origins=allow_origins,
+            others=others,
         )
 
     def __or__(self, other: Fallback) -> Fallback:

@@ -12,22 +12,32 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
+import attrs
+
+from personalize_rt import checks
 from personalize_rt.errors import ValidationError
 from personalize_rt.filters import FilterExpression, FilterValue, encode_values
 from personalize_rt.filters.selection import Explanation
 from personalize_rt.filters.terms import Target
 from personalize_rt.interactions import Interaction
+from personalize_rt.local.apis import Router
+from personalize_rt.local.control import ControlWire, DatasetGroup
 from personalize_rt.local.datasets import EventLog, Table, load
 from personalize_rt.local.doors import Doors
 from personalize_rt.local.engine import Engine, Resource
+from personalize_rt.local.events import EventsWire, Intake, RecordedEvent
 from personalize_rt.local.filtering import StoredFilter, parse, why_unfit
+from personalize_rt.local.life import Life
+from personalize_rt.local.messages import HttpRequest, HttpResponse
 from personalize_rt.local.problems import LocalDataWarning, Problems
-from personalize_rt.local.settings import Settings, add_filters, read_settings, resources
-from personalize_rt.local.stream import Stream, read_action_events, read_events
-from personalize_rt.local.wire import HttpRequest, HttpResponse, Wire
+from personalize_rt.local.schemas import DATASETS
+from personalize_rt.local.settings import Settings, add_filters, aliases, read_settings, resources
+from personalize_rt.local.trackers import Trackers
+from personalize_rt.local.wire import Wire
+from personalize_rt.redaction import describe
 from personalize_rt.tracking import TrackedEvent
 
-__all__ = ["LocalPersonalize"]
+__all__ = ["Inside", "LocalPersonalize", "inside", "named"]
 
 _SAMPLE = Path(__file__).parent / "sample"
 _SEED = 0
@@ -36,9 +46,10 @@ _SEED = 0
 class LocalPersonalize(Doors):
     """An embedded Personalize, made by :meth:`sample` or :meth:`from_directory`.
 
-    It answers the three operations of the runtime API as the service would, for the campaigns, recommenders and filters
-    that its directory declares (see :mod:`personalize_rt.local.settings`). ``docs/divergences.md`` lists its
-    differences from the service. It never writes to the directory. Safe to share between threads.
+    It answers the three APIs of Amazon Personalize (runtime, events, control plane) as the service would, for the
+    campaigns, recommenders and filters that its directory declares (see :mod:`personalize_rt.local.settings`).
+    ``docs/divergences.md`` lists its differences from the service. It never writes to the directory. Safe to share
+    between threads.
     """
 
     def __init__(
@@ -50,19 +61,47 @@ class LocalPersonalize(Doors):
         directory: Path,
         rng: random.Random,
         strict: bool = False,
+        pace: float = 0.0,
+        quotas: bool = False,
+        created: float | None = None,
     ) -> None:
         super().__init__(region_name=settings.region)
         self._directory = directory
         self._strict = strict
+        self._pace = pace
+        self._quotas = quotas
         self._rng = rng
         self._engine = engine
         self._settings = settings
         self._resources = tuple(resources)
-        self._wire = Wire(engine, rng, engine.clock)
+        runtime = Wire(engine, rng, engine.clock)
+        self._intake = Intake(engine, settings.schemas, runtime.answers)
+        self._trackers = Trackers(
+            settings.arn("event-tracker"),
+            settings.arn("dataset-group", settings.dataset_group),
+            settings.event_trackers,
+            clock=engine.clock,
+            created=created,
+        )
+        group = DatasetGroup(settings, engine, self._trackers, pace=pace, quotas=quotas, created=created)
+        self._group = group
+        self._router = Router(
+            runtime=runtime,
+            events=EventsWire(engine, settings, self._trackers, self._intake, rng=rng),
+            # Not of self, whose group is another one after a reload.
+            control=ControlWire(lambda: (group,), rng=rng, clock=engine.clock),
+        )
         self._prepared = False
 
     @classmethod
-    def sample(cls, *, clock: Callable[[], float] = time.time, rng: random.Random | None = None) -> Self:
+    def sample(
+        cls,
+        *,
+        clock: Callable[[], float] = time.time,
+        rng: random.Random | None = None,
+        pace: float = 0.0,
+        quotas: bool = False,
+    ) -> Self:
         """Load the bundled sample: real ratings of real films, and made-up offers.
 
         Its campaigns are ``movies-for-you``, ``movies-ranking``, ``similar-movies``, ``popular-movies`` and ``offers``,
@@ -71,8 +110,10 @@ class LocalPersonalize(Doors):
         Args:
             clock: See :meth:`from_directory`.
             rng: See :meth:`from_directory`.
+            pace: See :meth:`from_directory`.
+            quotas: See :meth:`from_directory`.
         """
-        return cls.from_directory(_SAMPLE, clock=clock, rng=rng)
+        return cls.from_directory(_SAMPLE, clock=clock, rng=rng, pace=pace, quotas=quotas)
 
     @classmethod
     def from_directory(
@@ -82,6 +123,8 @@ class LocalPersonalize(Doors):
         strict: bool = False,
         clock: Callable[[], float] = time.time,
         rng: random.Random | None = None,
+        pace: float = 0.0,
+        quotas: bool = False,
     ) -> Self:
         """Load a directory.
 
@@ -96,11 +139,32 @@ class LocalPersonalize(Doors):
                 that come without a time.
             rng: Makes the ids of requests and recommendations, and chooses the places of promoted items; by default
                 with a fixed seed, so that every run of a program is the same.
+            pace: Seconds, by *clock*, that the control plane takes to create, update or delete a resource. With 0, a
+                resource is ``ACTIVE`` in the first Describe after its creation, and gone in the first after its
+                deletion.
+            quotas: Whether the control plane refuses what is over the service's default quotas
+                (``LimitExceededException``): 30 filters, and 5 that are being created.
 
         Raises:
+            ValidationError: ``pace`` is not a number of at least 0.
             LocalDataError: The directory has problems. All are listed with file, line and column, up to 100 for each
                 file and 10 rows for each column of a CSV. No content of the files raises any other error.
         """
+        return cls._load(directory, strict=strict, clock=clock, rng=rng, pace=pace, quotas=quotas)
+
+    @classmethod
+    def _load(
+        cls,
+        directory: str | PathLike[str],
+        *,
+        strict: bool,
+        clock: Callable[[], float],
+        rng: random.Random | None,
+        pace: float,
+        quotas: bool,
+        created: float | None = None,
+    ) -> Self:
+        checks.number(pace, "pace", "seconds, at least 0", lambda it: it >= 0)
         path = Path(directory)
         problems = Problems(strict)
         if not os.path.isdir(path):
@@ -110,6 +174,7 @@ class LocalPersonalize(Doors):
         datasets = load(path, settings.schemas, problems)
         found = resources(settings, datasets, problems)
         rng = rng or random.Random(_SEED)
+        created = clock() if created is None else created
         engine = Engine(
             found,
             datasets,
@@ -117,28 +182,55 @@ class LocalPersonalize(Doors):
             clock=clock,
             rng=rng,
             omits_metadata=settings.metadata_not_enabled == "omit",
+            aliases=aliases(settings, found, problems),
         )
-        add_filters(settings, engine, problems)
+        add_filters(settings, engine, problems, created)
         problems.raise_if_any(str(path))
         for warning in problems.warnings:
             warnings.warn(LocalDataWarning(str(warning)), stacklevel=2)
-        return cls(engine, settings, found, directory=path, rng=rng, strict=strict)
+        return cls(
+            engine,
+            settings,
+            found,
+            directory=path,
+            rng=rng,
+            strict=strict,
+            pace=pace,
+            quotas=quotas,
+            created=created,
+        )
 
     def reload(self) -> None:
         """Reload the directory.
 
         Requests are answered from the old data until the new data are ready, which includes :meth:`prepare` if it was
-        called before. Events that were put and filters that were added are dropped.
+        called before. Events that were put, filters and event trackers that were added, tags, updates of campaigns and
+        recommenders, and answers that were given are dropped.
 
         Raises:
             LocalDataError: The directory has problems; the old data stay.
         """
-        new = type(self).from_directory(self._directory, strict=self._strict, clock=self._engine.clock, rng=self._rng)
-        if self._prepared:
-            new.prepare()
-        # A request reads the wire once, so the order of these assignments does not matter.
-        self._settings, self._resources = new._settings, new._resources
-        self._engine, self._wire = new._engine, new._wire
+        self._take(self._anew())
+
+    def _anew(self) -> Self:
+        """The directory, loaded again."""
+        new = self._load(
+            self._directory,
+            strict=self._strict,
+            clock=self._engine.clock,
+            rng=self._rng,
+            pace=self._pace,
+            quotas=self._quotas,
+            created=self._group.created,
+        )
+        return new.prepare() if self._prepared else new
+
+    def _take(self, new: Self) -> None:
+        """Answer with newly loaded data from now on."""
+        # A request reads the router once, so the order of these assignments does not matter.
+        self._settings, self._resources, self._group = new._settings, new._resources, new._group
+        self._engine, self._router = new._engine, new._router
+        self._trackers, self._intake = new._trackers, new._intake
 
     def prepare(self) -> Self:
         """Train the models and build the indexes now, instead of in the first requests.
@@ -155,7 +247,7 @@ class LocalPersonalize(Doors):
 
     def handle(self, request: HttpRequest) -> HttpResponse:
         """Answer one HTTP request. Everything else calls this."""
-        return self._wire.handle(request)
+        return self._router.handle(request)
 
     # The resources.
 
@@ -174,6 +266,9 @@ class LocalPersonalize(Doors):
         """The ARN of each filter, by name."""
         return MappingProxyType(self._engine.filters.arns)
 
+    def _stands_for(self, arn: str) -> str:
+        return self._engine.resolve(arn)
+
     def _arns(self, kind: str) -> Mapping[str, str]:
         return MappingProxyType({one.name: one.arn for one in self._resources if one.recipe.resource == kind})
 
@@ -183,7 +278,7 @@ class LocalPersonalize(Doors):
         Raises:
             ValidationError: There is no such campaign; the message names the existing ones.
         """
-        return _named(self.campaigns, name, "campaign")
+        return named(self.campaigns, name, "campaign")
 
     def recommender_arn(self, name: str) -> str:
         """The ARN of a recommender.
@@ -191,7 +286,7 @@ class LocalPersonalize(Doors):
         Raises:
             ValidationError: There is no such recommender; the message names the existing ones.
         """
-        return _named(self.recommenders, name, "recommender")
+        return named(self.recommenders, name, "recommender")
 
     def filter_arn(self, name: str) -> str:
         """The ARN of a filter.
@@ -199,7 +294,7 @@ class LocalPersonalize(Doors):
         Raises:
             ValidationError: There is no such filter; the message names the existing ones.
         """
-        return _named(self.filters, name, "filter")
+        return named(self.filters, name, "filter")
 
     def add_filter(self, name: str, expression: str | FilterExpression) -> str:
         """Create a filter, like CreateFilter. Requests may use it at once.
@@ -216,7 +311,9 @@ class LocalPersonalize(Doors):
                 that its type does not allow.
             ValidationError: The name is not valid, or taken; or the filters together use too many fields.
         """
-        return self._engine.filters.add(name, parse(expression, self._engine.datasets))
+        text = expression if isinstance(expression, str) else ""
+        life = Life(self._engine.clock())
+        return self._engine.filters.add(name, parse(expression, self._engine.datasets), text, life)
 
     def filter_expression(self, name: str) -> FilterExpression:
         """The expression of a filter, like DescribeFilter.
@@ -292,6 +389,39 @@ class LocalPersonalize(Doors):
             raise ValidationError(unfit, parameter="user_id" if stored.expression.target == target else "name")
         return stored
 
+    def answer(self, campaign: str, ids: Iterable[str] | None) -> None:
+        """Give the answer of one campaign or recommender, for a test that needs to know it.
+
+        Requests are checked as always, and errors are as always. From the ids, a reply holds the first ``numResults``,
+        with falling scores if the recipe gives scores, and with their metadata; filters and promotions do not change
+        it. :meth:`reload` forgets it.
+
+        Args:
+            campaign: The name or the ARN of the campaign or recommender.
+            ids: The ids of the items or actions, best first; they need not be in the data. ``None`` takes the answer
+                back.
+
+        Raises:
+            ValidationError: There is no such campaign or recommender, or *ids* is a text or has one that is no id.
+        """
+        arns = {**self.recommenders, **self.campaigns}
+        arn = campaign if campaign in arns.values() else named(arns, campaign, "campaign or recommender")
+        if ids is None:
+            self._engine.canned.pop(arn, None)
+            return
+        if isinstance(ids, str):
+            raise ValidationError("ids is one text: for a single id write [id]", parameter="ids")
+        given = tuple(ids)
+        for id in given:
+            if not isinstance(id, str) or not 0 < len(id) <= 256:
+                raise ValidationError(f"ids has {describe(id)}; an id is a str of 1 to 256 characters", parameter="ids")
+        self._engine.canned[arn] = given
+
+    def reset(self) -> None:
+        """Clear what a test leaves behind: faults, received requests, and answers that were given; not events."""
+        super().reset()
+        self._engine.canned.clear()
+
     # Events.
 
     def put_events(
@@ -314,7 +444,7 @@ class LocalPersonalize(Doors):
         Raises:
             ValidationError: The service would refuse an argument, or there is no Interactions dataset.
         """
-        self._put(self._engine.items, "interactions", session_id, user_id, events)
+        self._intake.put("PutEvents", session_id, user_id, events)
 
     def put_action_interactions(
         self, *, session_id: str, events: Iterable[TrackedEvent | Interaction], user_id: str | None = None
@@ -330,22 +460,45 @@ class LocalPersonalize(Doors):
         Raises:
             ValidationError: The service would refuse an argument, or there is no Actions dataset.
         """
-        self._put(self._engine.actions, "actions", session_id, user_id, events)
+        self._intake.put("PutActionInteractions", session_id, user_id, events)
 
-    def _put(
-        self,
-        stream: Stream,
-        dataset: str,
-        session_id: str,
-        user_id: str | None,
-        events: Iterable[TrackedEvent | Interaction],
-    ) -> None:
-        if getattr(self._engine.datasets, dataset) is None:
-            raise ValidationError(f"there is no {dataset}.csv, so no dataset takes these events", parameter="events")
-        user_id, checked = read_events(user_id, session_id, events)
-        if dataset == "actions":
-            checked = read_action_events(checked)
-        stream.put(session_id, user_id, checked, self._engine.clock())
+    @property
+    def recorded_events(self) -> tuple[RecordedEvent, ...]:
+        """The latest events that were put, over the wire or by the methods above, for the assertions of tests.
+
+        At most 10,000, in order of arrival. An event that came twice is there once. :meth:`reload` drops them.
+        """
+        return self._intake.recorded
+
+    @property
+    def event_trackers(self) -> Mapping[str, str]:
+        """The tracking id of each event tracker, by name."""
+        return MappingProxyType({tracker.name: tracker.tracking_id for tracker in self._trackers})
+
+    def tracking_id(self, name: str | None = None) -> str:
+        """The tracking id that PutEvents takes.
+
+        Args:
+            name: The event tracker; may be left out, since a dataset group has one at most.
+
+        Raises:
+            ValidationError: There is no such event tracker; the message names the existing one.
+        """
+        trackers = self.event_trackers
+        return named(trackers, next(iter(trackers), "") if name is None else name, "event tracker")
+
+    def dataset_arn(self, dataset: str) -> str:
+        """The ARN of a dataset, as PutItems, PutUsers and PutActions take it.
+
+        Args:
+            dataset: ``"interactions"``, ``"items"``, ``"users"``, ``"actions"`` or ``"action_interactions"``.
+
+        Raises:
+            ValidationError: The data have no such dataset; the message names the existing ones.
+        """
+        datasets = self._engine.datasets
+        held = {name: self._settings.dataset_arn(name) for name in DATASETS if getattr(datasets, name) is not None}
+        return named(held, dataset, "dataset")
 
     # The data as loaded.
 
@@ -374,11 +527,49 @@ class LocalPersonalize(Doors):
         """The action interactions; in each :class:`~personalize_rt.Interaction`, ``item_id`` is the action."""
         return self._engine.datasets.action_interactions or EventLog()
 
+    @property
+    def dataset_group_arn(self) -> str:
+        """The ARN of the dataset group, which CreateFilter and List operations take."""
+        return self._group.arn
+
     def __repr__(self) -> str:
         return f"LocalPersonalize(campaigns=[{', '.join(self.campaigns)}], {len(self.interactions):,} interactions)"
 
 
-def _named(arns: Mapping[str, str], name: str, kind: str) -> str:
+@attrs.frozen
+class Inside:
+    """The parts of an embedded Personalize that an address with several of them needs.
+
+    Attributes:
+        group: Its dataset group.
+        rng: Makes the ids of requests.
+        load: Loads its directory again.
+        take: Makes it answer with newly loaded data.
+    """
+
+    group: DatasetGroup
+    rng: random.Random
+    load: Callable[[], LocalPersonalize]
+    take: Callable[[LocalPersonalize], None]
+
+
+def inside(local: LocalPersonalize) -> Inside:
+    """The parts of an embedded Personalize."""
+    # The module of the class; a public attribute would be one more name for everybody.
+    return Inside(local._group, local._rng, local._anew, local._take)  # pyright: ignore[reportPrivateUsage]
+
+
+def named(arns: Mapping[str, str], name: str, kind: str) -> str:
+    """The ARN of a resource.
+
+    Args:
+        arns: The ARNs of its kind, by name.
+        name: Its name.
+        kind: Its kind, for the message.
+
+    Raises:
+        ValidationError: There is none of that name.
+    """
     arn = arns.get(name)
     if arn is None:
         known = ", ".join(arns) or "none"

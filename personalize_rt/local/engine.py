@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import attrs
@@ -19,6 +20,7 @@ from personalize_rt.filters.diagnostics import near
 from personalize_rt.filters.selection import Allowed
 from personalize_rt.filters.terms import Target
 from personalize_rt.limits import DEFAULT_NUM_ACTIONS, DEFAULT_NUM_RESULTS
+from personalize_rt.local.additions import Additions, Row
 from personalize_rt.local.datasets import Datasets, EventLog, Table
 from personalize_rt.local.filtering import Filters, why_unfit
 from personalize_rt.local.metadata import metadata_of
@@ -27,7 +29,7 @@ from personalize_rt.local.promotions import PROMOTED, promote
 from personalize_rt.local.recipes import Ask, Recipe, ReplyRow, Rows
 from personalize_rt.local.schemas import DATASETS
 from personalize_rt.local.stream import Stream
-from personalize_rt.operations import GET_ACTION_RECOMMENDATIONS, Operation
+from personalize_rt.operations import GET_ACTION_RECOMMENDATIONS, GET_RECOMMENDATIONS, Operation
 
 __all__ = ["Engine", "RefusedError", "ReplyRow", "Resource"]
 
@@ -65,12 +67,20 @@ class Resource:
         arn: Its ARN.
         recipe: Its recipe.
         with_metadata: Whether it returns metadata (``enableMetadataWithRecommendations``).
+        before: The resource before its latest update, which answers until that is complete.
+        since: Unix time at which that update is complete.
     """
 
     name: str
     arn: str
     recipe: Recipe
     with_metadata: bool = False
+    before: Resource | None = None
+    since: float = 0.0
+
+    def at(self, now: float) -> Resource:
+        """The resource that answers at a time (API reference, UpdateCampaign: the previous one during an update)."""
+        return self if self.before is None or now >= self.since else self.before
 
 
 @attrs.define(repr=False, init=False)
@@ -84,6 +94,7 @@ class Engine:
         clock: Returns the Unix time in seconds.
         rng: Chooses the places of promoted items.
         omits_metadata: Whether a request for metadata that is not switched on is answered without it, not refused.
+        aliases: Other ARNs of campaigns, recommenders and filters, such as those in production.
 
     Attributes:
         datasets: The data.
@@ -91,7 +102,10 @@ class Engine:
         filters: The filters.
         items: The events with items that were put.
         actions: The events with actions that were put.
+        added: The items, users and actions that were put.
         clock: Returns the Unix time in seconds.
+        aliases: Other ARNs of campaigns, recommenders and filters.
+        canned: The answers that were given for tests, by the ARN of the campaign or recommender.
     """
 
     datasets: Datasets
@@ -99,8 +113,11 @@ class Engine:
     filters: Filters
     items: Stream
     actions: Stream
+    added: Additions
     clock: Callable[[], float]
-    _resources: Mapping[str, Resource]
+    aliases: Mapping[str, str]
+    canned: dict[str, tuple[str, ...]]
+    _resources: dict[str, Resource]
     _rng: random.Random
     _context: frozenset[str]
     _omits_metadata: bool
@@ -114,18 +131,35 @@ class Engine:
         clock: Callable[[], float] = time.time,
         rng: random.Random | None = None,
         omits_metadata: bool = False,
+        aliases: Mapping[str, str] | None = None,
     ) -> None:
         self.datasets = datasets
         self.models = Models(datasets)
         self.items = Stream(lambda event: self.filters.tell("ItemID", event))
         self.actions = Stream(lambda event: self.filters.tell("ActionID", event))
-        self.filters = Filters(filter_prefix, datasets, self.items, self.actions)
+        self.added = Additions()
+        self.filters = Filters(filter_prefix, datasets, self.items, self.actions, self.added, clock)
         self.clock = clock
+        self.canned = {}
         self._resources = {resource.arn: resource for resource in resources}
+        self.aliases = aliases or {}
         self._rng = rng or random.Random(0)
         self._omits_metadata = omits_metadata
         columns = (datasets.interactions or EventLog()).fields
         self._context = frozenset(map(str.upper, columns)) - frozenset(DATASETS["interactions"].reserved)
+
+    @property
+    def resources(self) -> Mapping[str, Resource]:
+        """The campaigns and recommenders, by ARN."""
+        return MappingProxyType(self._resources)
+
+    def resolve(self, arn: str) -> str:
+        """The ARN that another one stands for; itself if it is no alias."""
+        return self.aliases.get(arn, arn)
+
+    def update(self, resource: Resource) -> None:
+        """Put a changed campaign or recommender in the place of the one of its ARN."""
+        self._resources[resource.arn] = resource
 
     def answer(self, operation: Operation[Any], members: Mapping[str, Any]) -> list[ReplyRow]:
         """The rows that answer a request, best first.
@@ -154,16 +188,31 @@ class Engine:
         # A ranking holds every item of its input. numResults 0 means the default.
         count = members.get("numResults") or _DEFAULT_RESULTS.get(operation.name)
         promotions = members.get("promotions")
-        answer = self._promoted(recipe, members, rows, allowed) if promotions else list(islice(rows(allowed), count))
+        if resource.arn in self.canned:
+            scored = any(row.score is not None for row in islice(rows(allowed), 1))
+            answer = _canned(self.canned[resource.arn], scored=scored)[:count]
+        elif promotions:
+            answer = self._promoted(recipe, members, rows, allowed)
+        else:
+            answer = list(islice(rows(allowed), count))
         if columns is not None:
-            items = self.datasets.items or Table()
-            answer = [row._replace(metadata=metadata_of(items, row.id, columns)) for row in answer]
+            items, added = self.datasets.items or Table(), self.added.of("items")
+            answer = [row._replace(metadata=metadata_of(items, row.id, columns, added)) for row in answer]
         return answer
+
+    def put_rows(self, dataset: str, rows: Mapping[str, Row]) -> None:
+        """Add items, users or actions, or replace them. Filters and metadata know of them at once; models do not learn.
+
+        Args:
+            dataset: ``"items"``, ``"users"`` or ``"actions"``.
+            rows: Their columns, by id.
+        """
+        self.filters.put_rows(dataset, rows)
 
     def prepare(self) -> None:
         """Train the models and build the indexes now, instead of in the first requests."""
         nobody: Mapping[str, Any] = {"userId": "", "itemId": "", "inputList": ()}
-        for resource in self._resources.values():
+        for resource in tuple(self._resources.values()):
             resource.recipe.answer(Ask(self.models, nobody))
         self.models.prepare()
         self.filters.prepare()
@@ -171,16 +220,18 @@ class Engine:
     def _resource(self, members: Mapping[str, Any]) -> Resource:
         kind = "campaign" if "campaignArn" in members else "recommender"
         arn = members[f"{kind}Arn"]
-        resource = self._resources.get(arn)
+        resource = self._resources.get(self.aliases.get(arn, arn))
         if resource is None or resource.recipe.resource != kind:
             # Code and text as recorded: service.md section 12, fact 1.
             _invalid(f"{arn} {DOES_NOT_EXIST}")
-        return resource
+        return resource if resource.before is None else resource.at(self.clock())
 
     def _ask(self, recipe: Recipe, members: Mapping[str, Any]) -> Ask:
         used = {name: value for name, value in members.items() if name not in recipe.ignores}
         stream = self.actions if recipe.operation is GET_ACTION_RECOMMENDATIONS else self.items
-        recent = stream.of_user(used.get("userId", ""))
+        user_id = used.get("userId", "")
+        # Of items, a history holds each once.
+        recent = stream.of_user(user_id) if stream is self.actions else stream.latest_of_user(user_id)
         return Ask(self.models, used, self.clock(), recent, lambda: stream.all)
 
     def _check_context(self, recipe: Recipe, members: Mapping[str, Any]) -> None:
@@ -224,8 +275,9 @@ class Engine:
         stored = None
         seeded = "itemId" in recipe.requires
         if arn is not None:
-            stored = self.filters.find(arn)
-            if stored is None:
+            stored = self.filters.find(self.aliases.get(arn, arn))
+            # Guide: a filter must be active. Only with a pace is one anything else.
+            if stored is None or (stored.life.pace and not stored.life.active(self.clock())):
                 known = ", ".join(self.filters.arns) or "none"
                 # No recording; an application in production catches this code for it (service.md section 12, fact 1).
                 _invalid(f"{member}: there is no filter {arn}; the filters are: {known}")
@@ -235,13 +287,17 @@ class Engine:
             if unfit:
                 _invalid(f"{member}: {unfit}")
         try:
-            return self.filters.allowed(
+            allowed = self.filters.allowed(
                 stored,
                 recipe.automatic,
                 user_id=members.get("userId"),
                 item_id=members.get("itemId") if seeded else None,
                 values=values or {},
             )
+            # A ranking holds whatever its input does; recommendations are items that the models know.
+            if allowed is None or recipe.operation is not GET_RECOMMENDATIONS:
+                return allowed
+            return allowed.first(len(self.models.universe))
         except FilterValuesError as error:
             message = error.message
         _invalid(f"{member.removesuffix('Arn')}Values: {message}")
@@ -270,6 +326,12 @@ class Engine:
             results=members.get("numResults") or DEFAULT_NUM_RESULTS,
             rng=self._rng,
         )
+
+
+def _canned(ids: Sequence[str], *, scored: bool) -> list[ReplyRow]:
+    """The rows of a given answer; if its recipe gives scores, with falling ones that sum to 1."""
+    whole = len(ids) * (len(ids) + 1) / 2
+    return [ReplyRow(id, round((len(ids) - place) / whole, 7) if scored else None) for place, id in enumerate(ids)]
 
 
 def _invalid(message: str) -> NoReturn:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Literal
@@ -24,7 +26,9 @@ from personalize_rt.filters.selection import Allowed, Explanation
 from personalize_rt.filters.terms import EVENT_DATASETS, ORDERING, Condition, Field, Target
 from personalize_rt.interactions import Interaction
 from personalize_rt.local import schemas
+from personalize_rt.local.additions import Additions, Row
 from personalize_rt.local.datasets import Datasets, EventLog, Table
+from personalize_rt.local.life import Life
 from personalize_rt.local.schemas import Value
 from personalize_rt.local.stream import Stream
 from personalize_rt.names import is_resource_name
@@ -165,12 +169,23 @@ class StoredFilter:
         arn: Its ARN.
         expression: Its expression.
         parameters: The parameters, with their kinds by the schemas.
+        text: The expression as it was written.
+        life: When it was created, and whether it is being deleted.
+        selectors: The compiled expression, by the automatic filter that it is chained with. They go with the filter, so
+            that one of the same name that takes its place has its own.
     """
 
     name: str
     arn: str
     expression: FilterExpression
     parameters: Mapping[str, Parameter]
+    text: str = ""
+    life: Life = attrs.field(factory=Life)
+    selectors: dict[str, Selector] = attrs.field(factory=dict[str, Selector], init=False)
+
+
+def _fields_of(expression: FilterExpression) -> set[tuple[str, str]]:
+    return {(_OPTION[field.dataset], field.name.upper()) for field in expression.fields}
 
 
 def _with_kinds(expression: FilterExpression, datasets: Datasets) -> dict[str, Parameter]:
@@ -198,12 +213,24 @@ class Filters:
         datasets: The data.
         items: The events with items that were put.
         actions: The events with actions that were put.
+        added: The items, users and actions that were put.
+        clock: Returns the Unix time in seconds.
     """
 
     _lock = forks.PerProcess(lambda: threading.RLock())
 
-    def __init__(self, prefix: str, datasets: Datasets, items: Stream, actions: Stream) -> None:
+    def __init__(
+        self,
+        prefix: str,
+        datasets: Datasets,
+        items: Stream,
+        actions: Stream,
+        added: Additions | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._prefix = prefix
+        self._clock = clock
+        self._added = added or Additions()
         self._datasets = datasets
         self._streams: Mapping[Target, Stream] = {"ItemID": items, "ActionID": actions}
         self._logs: Mapping[Target, EventLog] = {
@@ -211,17 +238,31 @@ class Filters:
             "ActionID": datasets.action_interactions or EventLog(),
         }
         self._stored: dict[str, StoredFilter] = {}
-        self._fields: set[tuple[str, str]] = set()
+        self._fields: Counter[tuple[str, str]] = Counter()  # by the number of filters that use them
         self._catalogues: dict[Target, Catalogue] = {}
-        self._selectors: dict[tuple[str, str], Selector] = {}
+        self._automatic: dict[str, Selector] = {}
 
     @property
     def arns(self) -> dict[str, str]:
         """The ARN of each filter, by name."""
-        return {stored.name: stored.arn for stored in tuple(self._stored.values())}
+        return {stored.name: stored.arn for stored in self}
 
-    def add(self, name: str, expression: FilterExpression) -> str:
+    def __iter__(self) -> Iterator[StoredFilter]:
+        """The filters, in the order of their creation."""
+        now = self._clock()
+        return (stored for stored in tuple(self._stored.values()) if stored.life.exists(now))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def add(self, name: str, expression: FilterExpression, text: str = "", life: Life | None = None) -> str:
         """Add a filter whose fields were checked.
+
+        Args:
+            name: Its name.
+            expression: Its expression.
+            text: The expression as it was written; by default as this package writes it.
+            life: When it is created, and how long that takes.
 
         Returns:
             Its ARN.
@@ -234,10 +275,11 @@ class Filters:
                 f"{name!r} is no name of a filter: letters, digits, - and _, at most 63", parameter="name"
             )
         with self._lock:
+            self._bury()
             arn = self._prefix + name
             if arn in self._stored:
                 raise ValidationError(f"there is a filter {name!r} already: filters never change", parameter="name")
-            fields = self._fields | {(_OPTION[field.dataset], field.name.upper()) for field in expression.fields}
+            fields = _fields_of(expression).union(self._fields)
             if len(fields) > _FIELDS_OF_ALL:
                 raise ValidationError(
                     f"the filters use {len(fields)} different fields; a dataset group may use {_FIELDS_OF_ALL} "
@@ -245,13 +287,36 @@ class Filters:
                     parameter="expression",
                     limit=_FIELDS_OF_ALL,
                 )
-            self._fields = fields
-            self._stored[arn] = StoredFilter(name, arn, expression, _with_kinds(expression, self._datasets))
+            kinds = _with_kinds(expression, self._datasets)
+            self._fields.update(_fields_of(expression))
+            self._stored[arn] = StoredFilter(name, arn, expression, kinds, text or str(expression), life or Life())
             return arn
 
     def find(self, arn: str) -> StoredFilter | None:
         """The filter of an ARN, or ``None``."""
-        return self._stored.get(arn)
+        stored = self._stored.get(arn)
+        return stored if stored is None or stored.life.exists(self._clock()) else None
+
+    def delete(self, arn: str, pace: float = 0.0) -> None:
+        """Begin to delete a filter. A request that uses it at this moment is answered with it.
+
+        Args:
+            arn: The filter, which exists.
+            pace: Seconds that the deletion takes.
+        """
+        with self._lock:
+            stored = self._stored[arn]
+            life = attrs.evolve(stored.life, deleted=self._clock(), pace=pace)
+            self._stored[arn] = attrs.evolve(stored, life=life)
+            self._bury()
+
+    def _bury(self) -> None:
+        """Forget the filters whose deletion is complete, so that their names are free."""
+        now = self._clock()
+        for stored in tuple(self._stored.values()):
+            if stored.life.deleted is not None and not stored.life.exists(now):
+                del self._stored[stored.arn]
+                self._fields -= Counter(_fields_of(stored.expression))  # which drops those that nobody uses
 
     def allowed(
         self,
@@ -338,6 +403,16 @@ class Filters:
                         else:
                             table.texts(field.name)
 
+    def put_rows(self, dataset: str, rows: Mapping[str, Row]) -> None:
+        """Add items, users or actions (``"items"``, ``"users"``, ``"actions"``), or replace them."""
+        with self._lock:
+            self._added.put(dataset, rows)
+            for target, catalogue in self._catalogues.items():
+                if dataset == "users":
+                    catalogue.put_users(rows)
+                elif dataset == _ROWS_OF[target]:
+                    catalogue.put_rows(rows)
+
     def tell(self, target: Target, event: Interaction) -> None:
         """Add an event that was put to the indexes."""
         catalogue = self._catalogues.get(target)
@@ -345,37 +420,41 @@ class Filters:
             catalogue.add_interaction(event)
 
     def _selector(self, stored: StoredFilter | None, automatic: str) -> Selector:
-        key = ("" if stored is None else stored.arn, automatic)
-        selector = self._selectors.get(key)
+        selectors = self._automatic if stored is None else stored.selectors
+        selector = selectors.get(automatic)
         if selector is None:
             clauses = () if stored is None else stored.expression.clauses
             # The automatic filter is one more EXCLUDE expression, so it can be chained.
             clauses += Filter.parse(automatic).clauses if automatic else ()
             expression = FilterExpression(clauses)
-            selector = self._selectors[key] = expression.compile(self._catalogue(expression.target))
+            selector = selectors[automatic] = expression.compile(self._catalogue(expression.target))
         return selector
 
     def _catalogue(self, target: Target) -> Catalogue:
         with self._lock:
             catalogue = self._catalogues.get(target)
             if catalogue is None:
-                catalogue = _catalogue_of(target, self._datasets, self._logs[target], self._streams[target])
+                catalogue = _catalogue_of(
+                    target, self._datasets, self._logs[target], self._streams[target], self._added
+                )
                 self._catalogues[target] = catalogue
             return catalogue
 
 
-def _catalogue_of(target: Target, datasets: Datasets, log: EventLog, stream: Stream) -> Catalogue:
-    if target == "ActionID":
-        rows = (datasets.actions or Table()).lasting_rows()
-    else:
-        # Items with only interactions are candidates without metadata. They come first, as in the models.
-        rows = {**dict.fromkeys(log.targets, _NOTHING), **(datasets.items or Table()).lasting_rows()}
+def _catalogue_of(target: Target, datasets: Datasets, log: EventLog, stream: Stream, added: Additions) -> Catalogue:
+    held: Mapping[str, Row] = (getattr(datasets, _ROWS_OF[target]) or Table()).lasting_rows()
+    # Items with only interactions are candidates without metadata. They come first, as in the models; what was put at
+    # run time comes last, so that it moves no number of the models.
+    known = dict.fromkeys(log.targets, _NOTHING) if target == "ItemID" else {}
     users = {} if datasets.users is None else datasets.users.lasting_rows()
-    catalogue = Catalogue(rows, target=target, users=users)
+    catalogue = Catalogue(
+        {**known, **held, **added.of(_ROWS_OF[target])}, target=target, users={**users, **added.of("users")}
+    )
     catalogue.events = _Histories(log, stream, INTERACTIONS_PER_TYPE[target])
     return catalogue
 
 
+_ROWS_OF: Mapping[Target, str] = {"ItemID": "items", "ActionID": "actions", "UserID": "users"}
 _NOTHING: Mapping[str, Value] = {}
 
 

@@ -20,11 +20,13 @@ import logging
 import socket
 import struct
 import sys
+import time
 import traceback
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from email.utils import formatdate
-from typing import Any, assert_never, cast
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, assert_never, cast
 
 import attrs
 import uvicorn
@@ -37,19 +39,33 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from personalize_rt.errors import PersonalizeError, ValidationError
-from personalize_rt.local.faults import Decision, Faults
+from personalize_rt.local.apis import Api, asked_of
+from personalize_rt.local.faults import Decision
 from personalize_rt.local.faults.answers import error_answer, head_of
 from personalize_rt.local.faults.effects import Damage, NoAnswer, Piece, Sent, Transmission
 from personalize_rt.local.hosts import ForeignError, HostRule
+from personalize_rt.local.journal import Entry, ReceivedRequest, named, resource_of
+from personalize_rt.local.messages import HttpRequest, HttpResponse
+from personalize_rt.local.others import Others, is_for_others
 from personalize_rt.local.sigv4 import Claim, SignatureError, SignedRequest, Verifier
-from personalize_rt.local.wire import HttpRequest, HttpResponse
 
-__all__ = ["Application", "Lines", "build"]
+if TYPE_CHECKING:
+    from personalize_rt.local.server import Embedded
+
+__all__ = ["Application", "Lines", "RequestLog", "build"]
 
 _log = logging.getLogger(__name__)
 
 ADMIN = "/_local/"
 HEALTH = "/healthz"
+_ADMIN_PATHS = tuple(f"{ADMIN}{name}" for name in ("faults", "reload", "requests"))
+# Those that the paths of this server have.
+_METHODS = ("GET", "POST", "DELETE")
+# Without it, a page's SDK would see neither code nor id of an error.
+_EXPOSED = "x-amzn-errortype, x-amzn-requestid, retry-after, x-amz-retry-after, date"
+
+RequestLog = Callable[[str | None, str | None, int | None, float], None]
+"""Is told operation, resource, status and seconds of a request."""
 
 # The body of a refused request is read to its end, up to so many times the limit: a client that is still sending when
 # the connection is closed may never see the answer.
@@ -277,6 +293,59 @@ class _RefusedError(Exception):
 
 
 @attrs.define
+class _Call:
+    """A request under way.
+
+    Attributes:
+        scope: Its head (ASGI).
+        cors: The headers by which a browser lets the page that asks read the answer; empty without a page.
+        asks_leave: Whether a browser asks, before the request of a page, whether it may send it (CORS preflight).
+        body: The body, once it is complete.
+    """
+
+    scope: Scope
+    cors: Mapping[str, str] = MappingProxyType({})
+    asks_leave: bool = False
+    body: bytes = b""
+
+    @property
+    def request(self) -> HttpRequest:
+        """The request in the form of the embedded service."""
+        scope = self.scope
+        return HttpRequest(scope["method"], scope["raw_path"].decode("latin-1"), _headers(scope), self.body)
+
+    @property
+    def api(self) -> Api:
+        """The API that it is for, so far as the head tells."""
+        return asked_of(self.request)[0]
+
+    def told(self, admin: Iterable[str]) -> tuple[str | None, str | None]:
+        """Operation and resource, as the log may show them: nothing personal, and nothing of a foreign form."""
+        method, path = self.scope["method"], self.scope["path"]
+        if any(path == known or path.startswith(f"{known}/") for known in admin):
+            return f"{method if method in _METHODS else '-'} {'/'.join(path.split('/')[:3])}", None
+        if self.asks_leave:
+            return "OPTIONS", None
+        return named(asked_of(self.request)[1]), resource_of(self.body)
+
+    def allow(self, origin: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Let a page of an accepted origin send its request, and read the answer (WHATWG Fetch, "CORS protocol")."""
+        cors = {"access-control-allow-origin": origin, "access-control-expose-headers": _EXPOSED, "vary": "origin"}
+        asked = {name: value for name, value in headers if name.startswith(b"access-control-request-")}
+        self.asks_leave = self.scope["method"] == "OPTIONS" and b"access-control-request-method" in asked
+        if self.asks_leave:
+            cors |= {
+                "access-control-allow-methods": ", ".join(_METHODS),
+                "access-control-allow-headers": asked.get(b"access-control-request-headers", b"").decode("latin-1"),
+                "access-control-max-age": "600",
+            }
+            # Asked by browsers that tell pages of the web from this machine ("Private Network Access").
+            if b"access-control-request-private-network" in asked:
+                cors["access-control-allow-private-network"] = "true"
+        self.cors = cors
+
+
+@attrs.define
 class _Upload:
     """The body of a request that is being received.
 
@@ -302,16 +371,19 @@ class Application:
     ``POST /_local/faults``       adds a rule: ``{"fault": "throttle", "times": 2}``
     ``DELETE /_local/faults``     removes all rules; ``DELETE /_local/faults/ID`` removes one
     ``POST /_local/reload``       reloads the data directory; the old data stay until then, and if it fails
+    ``GET /_local/requests``      lists the requests that were received, oldest first
+    ``DELETE /_local/requests``   forgets them
     ============================  ==================================================================================
 
-    The head of a request is checked before its body is read. The body of a refused request is discarded.
+    The head of a request is checked before its body is read. The body of a refused request is discarded. A request that
+    is signed for another service than Personalize is handed on, if there is somebody to hand it to.
 
     Args:
-        handle: Answers one request.
-        faults: The injected faults, which affect only the three operations.
-        reload: Reloads the data directory.
+        local: The embedded service. Its faults affect only the operations of the three APIs.
         verifier: Verifies signatures; ``None`` accepts every request.
         hosts: The rule on ``Host`` and ``Origin`` headers.
+        others: Is handed the requests for other services; ``None`` for nobody.
+        log: Is told one line for each request but those to ``/healthz``, by the function that makes it.
         max_body: The most bytes of a body.
         max_bodies: The most bytes of the bodies of all requests in flight.
         body_timeout: Seconds within which a body must be received.
@@ -319,20 +391,23 @@ class Application:
 
     def __init__(
         self,
-        handle: Callable[[HttpRequest], HttpResponse],
-        faults: Faults,
-        reload: Callable[[], None],
+        local: Embedded,
         *,
         verifier: Verifier | None,
         hosts: HostRule,
+        others: Others | None,
+        log: RequestLog | None,
         max_body: int,
         max_bodies: int,
         body_timeout: float,
     ) -> None:
         self.lines: Lines = Lines()
-        self._handle = handle
-        self._faults = faults
-        self._read_again = reload
+        self._handle = local.handle
+        self._faults = local.faults
+        self._journal = local.requests
+        self._read_again = local.reload
+        self._others = others
+        self._log = log
         self._verifier = verifier
         self._hosts = hosts
         self._max_body = max_body
@@ -343,38 +418,64 @@ class Application:
             Route(f"{ADMIN}faults", self._rules, methods=["GET", "POST", "DELETE"]),
             Route(f"{ADMIN}faults/{{id}}", self._rule, methods=["DELETE"]),
             Route(f"{ADMIN}reload", self._reload, methods=["POST"]),
+            Route(f"{ADMIN}requests", self._requests, methods=["GET", "DELETE"]),
         ]
         self._admin = Starlette(routes=routes, exception_handlers={HTTPException: _no_such_path})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI)."""
+        started = time.perf_counter()
+        call = _Call(scope)
+        status = await self._answer_call(call, receive, send)
+        if self._log is not None and scope["path"] != HEALTH:
+            self._log(*call.told(_ADMIN_PATHS), status, time.perf_counter() - started)
+
+    async def _answer_call(self, call: _Call, receive: Receive, send: Send) -> int | None:
+        """Answer one request. Returns the status; ``None`` if no whole answer was sent."""
+        scope, upload = call.scope, _Upload()
         path: str = scope["path"]
-        upload = _Upload()
         try:
-            claim = self._admit(scope)
+            claim = self._admit(call)
         except _RefusedError as refused:
             claim, upload.refusal = None, refused.answer
-        if path == HEALTH and upload.refusal is None:
-            await self._admin(scope, receive, send)
-            return
+        if call.cors:
+            send = _with_headers(send, call.cors)
+        if upload.refusal is None:
+            if call.asks_leave:
+                return await _send(send, HttpResponse(204))
+            if path == HEALTH:
+                return await self._beside(scope, receive, send)
+            if self._others is not None and is_for_others(scope["headers"], scope["query_string"]):
+                return await self._others.answer(scope, receive, send)
         try:
             if upload.refusal is None or (b"expect", b"100-continue") not in scope["headers"]:
                 await self._receive(upload, receive)
             if upload.gone:
-                return
+                return None
             body = b"".join(upload.chunks)
             if claim is not None and upload.refusal is None:
                 upload.refusal = _refusal_of(claim, body)
             if upload.refusal is not None:
-                await _send(send, upload.refusal if upload.ended else _closing(upload.refusal))
-            elif path.startswith(ADMIN):
-                await self._admin(scope, _once(body), send)
-            else:
-                await self._operation(scope, body, receive, send)
+                refusal = call.api.worded(upload.refusal)
+                return await _send(send, refusal if upload.ended else _closing(refusal))
+            if path.startswith(ADMIN):
+                return await self._beside(scope, _once(body), send)
+            return await self._operation(call, body, receive, send)
         finally:
             self._drop(upload)
 
-    def _admit(self, scope: Scope) -> Claim | None:
+    async def _beside(self, scope: Scope, receive: Receive, send: Send) -> int | None:
+        status: int | None = None
+
+        async def noting(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        await self._admin(scope, receive, noting)
+        return status
+
+    def _admit(self, call: _Call) -> Claim | None:
         """Check the head of a request.
 
         Returns:
@@ -383,23 +484,25 @@ class Application:
         Raises:
             _RefusedError: The request is refused whatever its body is.
         """
+        scope = call.scope
         # A copy: httptools appends the trailers of a chunked body to the list itself.
         headers: Sequence[tuple[bytes, bytes]] = tuple(scope["headers"])
         target: bytes = scope["raw_path"]
         if not target.startswith(b"/"):
             raise _RefusedError(400, "MalformedHttpRequestException", "the target is no path: this server is no proxy")
         try:
-            self._hosts.check(headers)
+            origin = self._hosts.check(headers)
         except ForeignError as error:
             raise _RefusedError(error.status, error.code, error.message) from None
-        if scope["path"] == HEALTH:
+        if origin is not None:
+            call.allow(origin, headers)
+        if call.asks_leave or scope["path"] == HEALTH:
+            return None
+        if self._others is not None and is_for_others(headers, scope["query_string"]):
             return None
         lengths = [int(value[:20]) for name, value in headers if name == b"content-length" and value.isdigit()]
         if any(length > self._max_body for length in lengths):
             raise self._too_long()
-        if scope["path"].startswith(ADMIN) and any(name == b"origin" for name, _ in headers):
-            # Any web page can make a browser send requests to this machine.
-            raise _RefusedError(403, "AccessDeniedException", "the admin paths do not answer web pages")
         if self._verifier is None:
             return None
         try:
@@ -454,35 +557,47 @@ class Application:
         message = f"the body is longer than {self._max_body:,} bytes"
         return _RefusedError(413, "RequestEntityTooLargeException", message)
 
-    async def _operation(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
-        request = HttpRequest(scope["method"], scope["raw_path"].decode("latin-1"), _headers(scope), body)
+    async def _operation(self, call: _Call, body: bytes, receive: Receive, send: Send) -> int | None:
+        scope = call.scope
+        call.body = body
+        request = call.request
+        entry, started = self._journal.begin(request), time.perf_counter()
         decision = self._faults.decide(request)
         if not decision:
-            await _send(send, self._answer(request))
-            return
-        line = self.lines.of(scope)
-        if line is None or await self._befall(decision, line, request, send):
-            # Until asyncio has told uvicorn that the connection is closed.
-            while (await receive())["type"] != "http.disconnect":
-                pass
+            answer = self._answer(request)
+            # Before it is sent: who has the answer finds it in the journal.
+            entry.response, entry.elapsed = answer, time.perf_counter() - started
+            return await _send(send, answer)
+        line, over = self.lines.of(scope), True
+        if line is not None:
+            over = await self._befall(decision, line, call, entry, send)
+        # Until asyncio has told uvicorn that the connection is closed.
+        while over and (await receive())["type"] != "http.disconnect":
+            pass
+        return None if entry.response is None else entry.response.status
 
-    async def _befall(self, decision: Decision, line: Line, request: HttpRequest, send: Send) -> bool:
+    async def _befall(self, decision: Decision, line: Line, call: _Call, entry: Entry, send: Send) -> bool:
         """Carry out a decision on faults. Returns whether the connection has ended."""
         if isinstance(decision.answer, NoAnswer):
             await line.pause(None)
             line.drop()
             return True
+        started = time.perf_counter()
         if decision.delay:
             await line.pause(decision.delay)
             if line.closed:
                 return True
-        response, delivery = _dated(decision.respond(lambda: self._answer(request))), decision.delivery
+        response, delivery = _dated(decision.respond(lambda: self._answer(entry.request))), decision.delivery
+        entry.elapsed = time.perf_counter() - started
         match delivery:
             case None | Damage():
+                entry.response = response
                 await _send(send, response)
                 return False
             case Transmission():
-                await line.transmit(delivery.sent(_closing(response)))
+                sent = delivery.sent(_closing(attrs.evolve(response, headers={**response.headers, **call.cors})))
+                entry.response = None if sent.end == "reset" else response
+                await line.transmit(sent)
                 return True
             case _:
                 assert_never(delivery)
@@ -522,6 +637,11 @@ class Application:
             return JSONResponse({"message": error.message}, 404)
         return JSONResponse({"faults": [rule.to_dict() for rule in self._faults.rules]})
 
+    async def _requests(self, request: Request) -> Response:
+        if request.method == "DELETE":
+            self._journal.clear()
+        return JSONResponse({"requests": [_as_json(row) for row in self._journal]})
+
     async def _reload(self, request: Request) -> Response:
         try:
             await asyncio.to_thread(self._read_again)
@@ -534,6 +654,20 @@ class Application:
 
 
 _DEFECT = "a defect of the embedded service; its log says where"
+
+
+def _as_json(row: ReceivedRequest) -> dict[str, Any]:
+    return {
+        "time": row.time,
+        "service": row.service,
+        "operation": row.operation,
+        "resource": row.resource,
+        "status": row.status,
+        "milliseconds": round(row.elapsed * 1000, 3),
+        "error": row.error,
+        "request_id": row.request_id,
+        "members": row.members,
+    }
 
 
 def _log_defect(error: Exception) -> None:
@@ -586,10 +720,23 @@ def _dated(response: HttpResponse) -> HttpResponse:
     return attrs.evolve(response, headers={**response.headers, "date": formatdate(usegmt=True)})
 
 
-async def _send(send: Send, response: HttpResponse) -> None:
+def _with_headers(send: Send, more: Mapping[str, str]) -> Send:
+    """A ``send`` function that adds headers to an answer."""
+    added = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in more.items()]
+
+    async def with_headers(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *added]
+        await send(message)
+
+    return with_headers
+
+
+async def _send(send: Send, response: HttpResponse) -> int:
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in _dated(response).headers.items()]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": response.body})
+    return response.status
 
 
 # The server.

@@ -8,6 +8,11 @@ change.
 So a server that only this machine can reach accepts only the names of this machine, and configured ones. If other
 machines can reach it, every request must be signed, ``Host`` included, which no such page can do. Then any name is
 accepted, unless some are configured.
+
+Some requests, a POST of plain text among them, a page may send to any address without asking, and does not read the
+answer. The browser tells whose page it is in the ``Origin`` header, which programs that are no browsers do not send. So
+a request with an ``Origin`` is refused, on every path, unless the origin is configured. Pages of a configured one are
+told by CORS (WHATWG Fetch, "CORS protocol") that they may send any request, and read the answer.
 """
 
 from __future__ import annotations
@@ -25,6 +30,8 @@ from personalize_rt.errors import ValidationError
 __all__ = ["ForeignError", "HostRule", "is_loopback"]
 
 _HOST = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?P<port>:[0-9]{0,5})?", re.ASCII)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*", re.ASCII)
+_OWN_PORTS = {"http": ":80", "https": ":443"}
 # The most characters of a Host header: a name has at most 253 (RFC 1035).
 _LONGEST = 260
 
@@ -51,46 +58,58 @@ class HostRule:
 
     Attributes:
         hosts: Accepted names and addresses beside those of this machine; ``None`` for any.
-        signed: Whether requests must be signed, so that ``Origin`` need not be checked.
+        origins: Accepted values of ``Origin``.
     """
 
     hosts: frozenset[str] | None = frozenset()
-    signed: bool = False
+    origins: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, address: str, allow_hosts: Iterable[str], *, signed: bool) -> Self:
+    def of(cls, address: str, allow_hosts: Iterable[str], allow_origins: Iterable[str] = ()) -> Self:
         """Make the rule of a server that listens on an address.
 
         Args:
             address: The address, or an empty string for all of them.
             allow_hosts: Accepted names and addresses, without ports.
-            signed: Whether requests must be signed.
+            allow_origins: Accepted origins, as browsers write them: ``https://shop.example``,
+                ``http://localhost:3000``.
 
         Raises:
-            ValidationError: One of *allow_hosts* is not a name or address.
+            ValidationError: One of *allow_hosts* is not a name or address, or one of *allow_origins* not an origin.
         """
-        if isinstance(allow_hosts, str):
-            raise ValidationError("allow_hosts is one text: for a single host write [host]", parameter="allow_hosts")
-        allowed = frozenset(map(_checked, allow_hosts))
+        allowed = frozenset(map(_checked, _several(allow_hosts, "allow_hosts", "host")))
+        origins = frozenset(map(_checked_origin, _several(allow_origins, "allow_origins", "origin")))
         if is_loopback(address):
-            return cls(allowed, signed)
-        return cls(allowed | {_plain(address)} if allowed else None, signed)
+            return cls(allowed, origins)
+        return cls(allowed | {_plain(address)} if allowed else None, origins)
 
-    def check(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    def check(self, headers: Sequence[tuple[bytes, bytes]]) -> str | None:
         """Refuse a request with a foreign ``Host`` or ``Origin``.
 
         Args:
             headers: All headers, with names in lower case.
 
+        Returns:
+            The origin of the page that asks, which is an accepted one; ``None`` for a request of no page.
+
         Raises:
             ForeignError: The request is refused.
         """
-        hosts = [value for name, value in headers if name == b"host"]
         if self.hosts is not None:
-            self._check_host(hosts)
-        origins = [value.lower() for name, value in headers if name == b"origin"]
-        if origins and not self.signed and origins != [b"http://" + host.lower() for host in hosts]:
-            raise ForeignError(403, "AccessDeniedException", "this server does not answer web pages of other origins")
+            self._check_host([value for name, value in headers if name == b"host"])
+        origins = [value for name, value in headers if name == b"origin"]
+        if not origins:
+            return None
+        # As it came, since the browser compares it with the answer's letter by letter.
+        origin = origins[0].decode("latin-1")
+        if len(origins) == 1 and origin.lower() in self.origins:
+            return origin
+        raise ForeignError(
+            403,
+            "AccessDeniedException",
+            "this server does not answer web pages, unless it was started with --allow-origin and the page's origin "
+            '(in Python, allow_origins=["http://localhost:3000"])',
+        )
 
     def _check_host(self, hosts: Sequence[bytes]) -> None:
         host, is_own = _called(hosts[0]) if len(hosts) == 1 and len(hosts[0]) <= _LONGEST else (None, False)
@@ -120,6 +139,25 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _several(given: Iterable[str], parameter: str, one: str) -> Iterable[str]:
+    if isinstance(given, str):
+        raise ValidationError(f"{parameter} is one text: for a single {one} write [{one}]", parameter=parameter)
+    return given
+
+
+def _checked_origin(origin: object) -> str:
+    text = origin.lower() if isinstance(origin, str) else ""
+    scheme, _, rest = text.partition("://")
+    if not _SCHEME.fullmatch(scheme) or _parsed(rest, with_port=True) is None or rest.endswith(":"):
+        raise ValidationError(
+            "allow_origins (--allow-origin) takes origins as browsers write them, such as https://shop.example or "
+            "http://localhost:3000, without a path; name each one: neither * nor null says whose page it is",
+            parameter="allow_origins",
+        )
+    # Browsers leave out the port that is the scheme's own.
+    return text.removesuffix(_OWN_PORTS[scheme]) if scheme in _OWN_PORTS else text
 
 
 def _checked(host: object) -> str:

@@ -15,14 +15,25 @@ __all__ = ["metadata_of"]
 
 # Model: values of Metadata.
 _LONGEST = 20_000
+_NOTHING: Mapping[str, Mapping[str, Value]] = {}
 
 
-def metadata_of(items: Table, id: str, columns: Sequence[str]) -> Mapping[str, str]:
-    """The given columns of one item; empty for an item that is not in the dataset."""
-    row = items.index.get(id)
-    if row is None:
+def metadata_of(
+    items: Table, id: str, columns: Sequence[str], added: Mapping[str, Mapping[str, Value]] = _NOTHING
+) -> Mapping[str, str]:
+    """The given columns of one item; empty for an item that is not in the dataset.
+
+    Args:
+        items: The Items dataset.
+        id: The item.
+        columns: The columns.
+        added: Rows that were put at run time.
+    """
+    put, row = added.get(id), items.index.get(id)
+    if put is None and row is None:
         return {}
-    values = ((column.lower(), items.columns[column][row]) for column in columns)
+    cells = (items.columns[column][row] if put is None else put[column] for column in columns)
+    values = zip(map(str.lower, columns), cells, strict=True)
     return {name: _as_string(value) for name, value in values if value is not None}
 
 

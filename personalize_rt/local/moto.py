@@ -1,4 +1,4 @@
-"""Personalize Runtime inside moto's ``mock_aws()``, beside the services that moto has.
+"""Personalize inside moto's ``mock_aws()``, beside the services that moto has.
 
 ::
 
@@ -6,8 +6,10 @@
         boto3.client("personalize-runtime", region_name="eu-west-1").get_recommendations(...)
 
 moto answers boto3 through one handler, which is registered on every client created after the import of moto. Here that
-handler passes the requests for Personalize Runtime on to the embedded service. Clients created before the block are
-answered as well; S3, DynamoDB and all other services are still moto's.
+handler passes the requests for Personalize on to the embedded service: all of its three APIs, so that what was created
+in one is there in the others. moto's own schemas of Personalize are neither read nor written within the block. Clients
+created before the block are answered as well; S3, DynamoDB and all other services are still moto's. A cassette answers
+the runtime API, and leaves the other two to moto.
 
 For boto3 only. A client of aiobotocore gets an error that says so, since moto does not support it either.
 """
@@ -15,13 +17,13 @@ For boto3 only. A client of aiobotocore gets an error that says so, since moto d
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Protocol
 
 from personalize_rt.errors import ConfigurationError
-from personalize_rt.transport.standing_in import EVENTS, StandIn, calls_noted
+from personalize_rt.transport.standing_in import StandIn, calls_noted
 
 __all__ = ["InProcess", "mock_personalize"]
 
@@ -32,14 +34,19 @@ _AWS = re.compile(r"https?://[^/:]+\.(amazonaws\.com(\.cn)?|api\.aws|api\.amazon
 class InProcess(Protocol):
     """A service in this process: an embedded Personalize, or a cassette."""
 
-    def boto3_client(self, *, config: Any = None) -> Any:
-        """Make a boto3 client that is answered without a socket."""
+    @property
+    def services(self) -> Sequence[str]:
+        """The services that it answers, by their names in boto3."""
+        ...
+
+    def boto3_client(self, service_name: str = ..., *, config: Any = None) -> Any:
+        """Make a boto3 client for one of these services that is answered without a socket."""
         ...
 
 
 @contextmanager
 def mock_personalize(local: InProcess) -> Generator[None, None, None]:
-    """Answer every boto3 ``personalize-runtime`` client of this process, inside ``moto.mock_aws()``.
+    """Answer every boto3 client for Personalize of this process, inside ``moto.mock_aws()``.
 
     A context manager, and a decorator beneath ``@mock_aws``. Of nested blocks, the innermost applies. Region and
     credentials of a client are ignored; the ARN of the request decides. Faults of *local* take each client's own read
@@ -54,10 +61,10 @@ def mock_personalize(local: InProcess) -> Generator[None, None, None]:
     """
     kind = _class_of_handler()
     moto_answers = kind.__call__
-    stand_in = StandIn(local.boto3_client)
+    stand_in = StandIn(local.boto3_client, local.services)
 
     def answer(handler: Any, event_name: str, request: Any, **kwargs: Any) -> Any:
-        if handler.enabled and event_name.startswith(EVENTS) and _AWS.match(str(request.url)):
+        if handler.enabled and stand_in.answers(event_name) and _AWS.match(str(request.url)):
             return stand_in.answer(event_name, request)
         return moto_answers(handler, event_name, request, **kwargs)
 

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from personalize_rt.errors import ValidationError
+from personalize_rt.local.apis import CONTROL, EVENTS, NothingThere, Replies, Router
 from personalize_rt.local.datasets import Datasets
 from personalize_rt.local.doors import Doors
 from personalize_rt.local.engine import Engine, Resource
+from personalize_rt.local.messages import HttpRequest, HttpResponse
 from personalize_rt.local.recipes import Ask, Recipe, Rows, softmax_over_input
-from personalize_rt.local.wire import HttpRequest, HttpResponse, Wire
+from personalize_rt.local.wire import Wire
 from personalize_rt.operations import GET_PERSONALIZED_RANKING
 from personalize_rt.rerank import Scorer
 
@@ -25,8 +27,8 @@ class ScoredPersonalize(Doors):
     """An embedded service with one campaign, ``ranking``, of the Personalized-Ranking recipe and your own scorer.
 
     Scores, rounding, order, unknown items, errors and faults are those of
-    :class:`~personalize_rt.local.LocalPersonalize`. There are no datasets, so no filters and no metadata. For tests
-    that compare results with the true logits.
+    :class:`~personalize_rt.local.LocalPersonalize`. There are no datasets, so no filters, no metadata and no events; of
+    the three APIs there is the runtime. For tests that compare results with the true logits.
 
     Args:
         scorer: The scorer. Every thread that makes requests may call it.
@@ -44,11 +46,16 @@ class ScoredPersonalize(Doors):
             name="aws-personalized-ranking", operation=GET_PERSONALIZED_RANKING, answer=answer, requires=("userId",)
         )
         engine = Engine([Resource("ranking", _ARN, recipe)], Datasets())
-        self._wire = Wire(engine, random.Random(0), engine.clock)
+        rng = random.Random(0)
+        self._router = Router(
+            runtime=Wire(engine, rng, engine.clock),
+            events=NothingThere(Replies(EVENTS, rng, engine.clock)),
+            control=NothingThere(Replies(CONTROL, rng, engine.clock)),
+        )
 
     def handle(self, request: HttpRequest) -> HttpResponse:
         """Answer one HTTP request."""
-        return self._wire.handle(request)
+        return self._router.handle(request)
 
     @property
     def campaigns(self) -> Mapping[str, str]:

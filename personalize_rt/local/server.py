@@ -15,18 +15,21 @@ import queue
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from math import ceil
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from personalize_rt.errors import ConfigurationError, PersonalizeError, ValidationError
+from personalize_rt.files import EVERYBODY, StrPath, replace_file
 from personalize_rt.local.faults import Faults
 from personalize_rt.local.hosts import HostRule, is_loopback
+from personalize_rt.local.journal import Journal, LogFormat, line_of
+from personalize_rt.local.messages import HttpRequest, HttpResponse
 from personalize_rt.local.sigv4 import Credentials, Verifier
-from personalize_rt.local.wire import HttpRequest, HttpResponse
 
 __all__ = ["Embedded", "Server", "find_credentials", "serve_forever", "serving"]
 
@@ -49,6 +52,11 @@ class Embedded(Protocol):
     @property
     def faults(self) -> Faults:
         """The injected faults."""
+        ...
+
+    @property
+    def requests(self) -> Journal:
+        """Is given each request to an operation."""
         ...
 
     def handle(self, request: HttpRequest, /) -> HttpResponse:
@@ -98,6 +106,13 @@ class Server:
         allow_remote: Whether ``host`` may be an address that other machines can reach; needs credentials.
         allow_hosts: Accepted values of the ``Host`` header, beside the names of this machine; other requests are
             answered with status 403. If other machines can reach the server, by default any ``Host`` is accepted.
+        allow_origins: Accepted values of the ``Origin`` header, as ``http://localhost:3000``. Requests of other web
+            pages are answered with status 403.
+        others: The URL of another server, such as moto's, which is handed every request that is signed for another
+            service than Personalize; see :mod:`personalize_rt.local.others`. Not together with credentials, since only
+            signatures for Personalize can be checked here.
+        log: Is told a line for each request, without its end; ``None`` for no log.
+        log_format: ``"text"`` or ``"json"``, the form of these lines.
         max_body: The most bytes of a body; longer ones are answered with status 413.
         max_bodies: The most bytes of the bodies of all requests in flight; beyond, requests are answered with status
             503.
@@ -109,7 +124,8 @@ class Server:
 
     Raises:
         ValidationError: ``host`` is open to other machines without ``allow_remote`` or credentials; credentials are
-            required, and there are none; or one of ``allow_hosts`` is not a name or address.
+            required, and there are none; one of ``allow_hosts`` is not a name or address, one of ``allow_origins`` not
+            an origin; ``others`` is not the URL of a server, or given together with credentials.
         ConfigurationError: The extra ``[server]`` is not installed.
     """
 
@@ -123,6 +139,10 @@ class Server:
         require_signature: bool = False,
         allow_remote: bool = False,
         allow_hosts: Iterable[str] = (),
+        allow_origins: Iterable[str] = (),
+        others: str | None = None,
+        log: Callable[[str], None] | None = None,
+        log_format: LogFormat = "text",
         max_body: int = MAX_BODY,
         max_bodies: int = MAX_BODIES,
         head_timeout: float = HEAD_TIMEOUT,
@@ -133,7 +153,13 @@ class Server:
         accepted = find_credentials() if credentials is None else tuple(credentials)
         _check_access(host, accepted, require_signature=require_signature, allow_remote=allow_remote)
         self._host = "127.0.0.1" if host == "localhost" else host
-        hosts = HostRule.of(self._host, allow_hosts, signed=bool(accepted))
+        hosts = HostRule.of(self._host, allow_hosts, allow_origins)
+        if others is not None and accepted:
+            raise ValidationError(
+                "others (--others) needs a server without credentials: only signatures for Personalize can be checked, "
+                "so that the other server would be handed anybody's requests",
+                parameter="others",
+            )
         self._port = port
         self._stop_timeout = stop_timeout
         self._ready = threading.Event()
@@ -143,15 +169,16 @@ class Server:
         self._thread: threading.Thread | None = None
         try:
             from personalize_rt.local import front
+            from personalize_rt.local.others import Others
         except ImportError as error:
             missing = f'{error.name} is not installed: pip install "personalize-rt[server]"'
             raise ConfigurationError(missing) from None
         application = front.Application(
-            local.handle,
-            local.faults,
-            local.reload,
+            local,
             verifier=Verifier(accepted, now) if accepted else None,
             hosts=hosts,
+            others=None if others is None else Others.at(others),
+            log=None if log is None else _logging(log, log_format),
             max_body=max_body,
             max_bodies=max_bodies,
             body_timeout=body_timeout,
@@ -234,6 +261,10 @@ def serving(
     require_signature: bool = False,
     allow_remote: bool = False,
     allow_hosts: Iterable[str] = (),
+    allow_origins: Iterable[str] = (),
+    others: str | None = None,
+    log: Callable[[str], None] | None = None,
+    log_format: LogFormat = "text",
     max_body: int = MAX_BODY,
     max_bodies: int = MAX_BODIES,
     head_timeout: float = HEAD_TIMEOUT,
@@ -253,6 +284,10 @@ def serving(
         require_signature=require_signature,
         allow_remote=allow_remote,
         allow_hosts=allow_hosts,
+        allow_origins=allow_origins,
+        others=others,
+        log=log,
+        log_format=log_format,
         max_body=max_body,
         max_bodies=max_bodies,
         head_timeout=head_timeout,
@@ -273,6 +308,11 @@ def serve_forever(
     require_signature: bool = False,
     allow_remote: bool = False,
     allow_hosts: Iterable[str] = (),
+    allow_origins: Iterable[str] = (),
+    others: str | None = None,
+    log: Callable[[str], None] | None = None,
+    log_format: LogFormat = "text",
+    ready_file: StrPath | None = None,
     max_body: int = MAX_BODY,
     stop_timeout: float = STOP_TIMEOUT,
     about: Iterable[str] = (),
@@ -281,8 +321,9 @@ def serve_forever(
     """Serve until SIGINT (Ctrl-C) or SIGTERM. SIGHUP, on systems that have it, reloads the data.
 
     Must be called by the main thread. Arguments and errors are those of :class:`Server`, with a default ``port`` of
-    8700. *say* prints a line: the address, the lines *about* the resources, the outcome of each reload, and that the
-    server is stopping.
+    8700. *ready_file* appears, with the address in it, when connections are accepted, and goes when the server ends; an
+    old one goes first. *say* prints a line: the address, the lines *about* the resources, the outcome of each reload,
+    and that the server is stopping.
     """
     server = Server(
         local,
@@ -292,19 +333,43 @@ def serve_forever(
         require_signature=require_signature,
         allow_remote=allow_remote,
         allow_hosts=allow_hosts,
+        allow_origins=allow_origins,
+        others=others,
+        log=log,
+        log_format=log_format,
         max_body=max_body,
         stop_timeout=stop_timeout,
     )
+    if ready_file is not None:
+        with suppress(OSError):
+            os.unlink(ready_file)  # of a server that was killed
     # The handlers only note their signals, since a signal may interrupt anything half-way.
     noted: queue.SimpleQueue[int] = queue.SimpleQueue()
     server.when_ended(lambda: noted.put(signal.SIGTERM))
-    with _noting_signals(noted), server:
+    with _noting_signals(noted), server, _ready(ready_file, server.url):
         say(f"serving Personalize on {server.url}")
         for line in about:
             say(line)
         while _next(noted) not in (signal.SIGINT, signal.SIGTERM):
             say(_reloaded(local))
         say("stopping")
+
+
+@contextmanager
+def _ready(path: StrPath | None, url: str) -> Generator[None, None, None]:
+    """Keep a file with the address, for as long as the server answers."""
+    if path is None:
+        yield
+        return
+    try:
+        replace_file(path, lambda file: file.write(f"{url}\n".encode()), permissions=EVERYBODY)
+    except OSError as error:
+        raise ConfigurationError(f"cannot write the ready file {os.fspath(path)}: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.unlink(path)
 
 
 def _reloaded(local: Embedded) -> str:
@@ -339,6 +404,19 @@ def _next(noted: queue.SimpleQueue[int]) -> int:
             return noted.get(timeout=None if os.name == "posix" else 0.5)
         except queue.Empty:
             continue
+
+
+def _logging(
+    write: Callable[[str], None], form: LogFormat
+) -> Callable[[str | None, str | None, int | None, float], None]:
+    def log(operation: str | None, resource: str | None, status: int | None, elapsed: float) -> None:
+        received = time.time() - elapsed
+        line = line_of(form, received=received, operation=operation, resource=resource, status=status, elapsed=elapsed)
+        # A pipe whose reader is gone is no reason to stop serving.
+        with suppress(OSError):
+            write(line)
+
+    return log
 
 
 def _check_access(host: str, accepted: tuple[Credentials, ...], *, require_signature: bool, allow_remote: bool) -> None:

@@ -12,6 +12,13 @@
     [filters]                       # name = filter expression
     unseen = 'EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("Watch")'
 
+    [event_trackers]                # name = tracking id, or "" for one that is made from the name and stays the same;
+    shop = "my-tracking-id"         # one at most
+
+    [aliases]                       # ARN = the campaign, recommender or filter that answers for it, so that a program
+                                    # may keep the ARNs of production
+    "arn:aws:personalize:us-east-1:123456789012:campaign/films" = "movies-ranking"
+
     [schemas]                       # dataset = a file of the directory with the Avro schema JSON of CreateSchema, or
                                     # the JSON itself
     items = "items.schema.json"     # a dataset without one is inferred, by the rule in personalize_rt.local.schemas
@@ -19,6 +26,7 @@
     [options]
     region = "eu-west-1"            # of the ARNs
     account = "000000000000"
+    dataset_group = "local"         # the name of the dataset group that the directory is
     metadata_not_enabled = "refuse" # metadataColumns for a campaign without metadata; or "omit": an answer without it
 """
 
@@ -27,7 +35,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, Literal, cast
 
@@ -38,25 +46,31 @@ from personalize_rt.filters import Filter
 from personalize_rt.local.datasets import Datasets, line_that_is_not_utf8, only_regular
 from personalize_rt.local.engine import Engine, Resource
 from personalize_rt.local.filtering import check_fields
+from personalize_rt.local.life import Life
 from personalize_rt.local.places import Source, excess, places_in_toml
 from personalize_rt.local.problems import Problems
 from personalize_rt.local.recipes import BATCH_ONLY, RECIPES, Recipe
 from personalize_rt.local.schemas import DATASETS, Schema, read_schema
-from personalize_rt.names import is_resource_name
+from personalize_rt.names import RESOURCE_NAME, is_resource_name
 
-__all__ = ["FILE", "Declared", "Settings", "add_filters", "read_settings", "resources"]
+__all__ = ["FILE", "Declared", "Settings", "add_filters", "aliases", "read_settings", "resources"]
 
 FILE = "personalize.toml"
 
 Kind = Literal["campaign", "recommender"]
+# The parts of ARNs that name a kind of resource (API reference, examples of each resource).
+ArnKind = Kind | Literal["filter", "event-tracker", "dataset-group", "dataset", "schema", "solution"]
 
 _RECIPE_ARN = "arn:aws:personalize:::recipe/"
+_TRACKING_ID_LENGTH = 256  # model: TrackingId
+_ALIAS = re.compile(r"arn:[a-z0-9-]+:personalize:[a-z0-9-]+:\d{12}:(campaign|recommender|filter)/(.+)")
 _METADATA = "enableMetadataWithRecommendations"
-_TABLES = ("campaigns", "recommenders", "filters", "schemas", "options")
+_TABLES = ("campaigns", "recommenders", "filters", "event_trackers", "aliases", "schemas", "options")
 _KINDS: tuple[Kind, ...] = ("campaign", "recommender")
 _OPTIONS = {
     "region": (re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+"), 'a region, as "eu-west-1"'),
     "account": (re.compile(r"\d{12}"), 'the 12 digits of an account, as "000000000000"'),
+    "dataset_group": (re.compile(rf"(?=.{{1,63}}$){RESOURCE_NAME}"), "a name of letters, digits, - and _, at most 63"),
     "metadata_not_enabled": (re.compile("refuse|omit"), '"refuse" or "omit"'),
 }
 
@@ -82,9 +96,12 @@ class Settings:
         campaigns: The campaigns by name; ``None`` when the file declares none.
         recommenders: The recommenders by name.
         filters: The expression of each filter.
+        event_trackers: The tracking id of each event tracker; empty for one that is made from its name.
+        aliases: Names of campaigns, recommenders and filters, by other ARNs that stand for them.
         schemas: The declared schemas, by dataset (``"interactions"``, …).
         region: The region of the ARNs.
         account: The account of the ARNs.
+        dataset_group: The name of the dataset group.
         metadata_not_enabled: What becomes of a request for metadata that is not switched on: ``"refuse"``, or
             ``"omit"`` for an answer without it. A recorded reply has none while an update that switches it on is in
             progress (service.md section 12, fact 7); of other cases nothing is known.
@@ -94,16 +111,23 @@ class Settings:
     campaigns: Mapping[str, Declared] | None = None
     recommenders: Mapping[str, Declared] = attrs.field(factory=dict[str, Declared])
     filters: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    event_trackers: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    aliases: Mapping[str, str] = attrs.field(factory=dict[str, str])
     schemas: Mapping[str, Schema] = attrs.field(factory=dict[str, Schema])
     region: str = "eu-west-1"
     account: str = "000000000000"
+    dataset_group: str = "local"
     metadata_not_enabled: str = "refuse"
     source: Source = attrs.field(default=Source(FILE, "", read=places_in_toml), repr=False)
 
-    def arn(self, kind: Kind | Literal["filter"], name: str = "") -> str:
+    def arn(self, kind: ArnKind, name: str = "") -> str:
         """The ARN of a resource."""
         partition = "aws-cn" if self.region.startswith("cn-") else "aws"
         return f"arn:{partition}:personalize:{self.region}:{self.account}:{kind}/{name}"
+
+    def dataset_arn(self, dataset: str) -> str:
+        """The ARN of a dataset (``"interactions"``, …), in the form that CreateDataset gives it."""
+        return self.arn("dataset", f"{self.dataset_group}/{DATASETS[dataset].name.upper()}")
 
 
 def read_settings(directory: Path, problems: Problems) -> Settings:
@@ -170,6 +194,8 @@ class _Reader:
             campaigns if "campaigns" in declared else None,
             self._resources(declared, "recommender"),
             self._filters(self._texts(declared, "filters")),
+            self._trackers(self._texts(declared, "event_trackers")),
+            self._aliases(self._texts(declared, "aliases")),
             self._schemas(self._texts(declared, "schemas")),
             **self._options(self._texts(declared, "options")),
             source=self.source,
@@ -253,6 +279,22 @@ class _Reader:
     def _filters(self, filters: Mapping[str, str]) -> dict[str, str]:
         return {name: text for name, text in filters.items() if self._named("filters", name)}
 
+    def _trackers(self, trackers: Mapping[str, str]) -> dict[str, str]:
+        if len(trackers) > 1:
+            self.wrong("event_trackers: expected one: a dataset group has one event tracker at most", "event_trackers")
+        for name, tracking_id in trackers.items():
+            if len(tracking_id) > _TRACKING_ID_LENGTH:
+                expected = f"expected a tracking id of at most {_TRACKING_ID_LENGTH} characters"
+                self.wrong(f"event_trackers.{name}: {expected}", "event_trackers", name)
+        return {name: id for name, id in trackers.items() if self._named("event_trackers", name)}
+
+    def _aliases(self, aliases: Mapping[str, str]) -> dict[str, str]:
+        for arn in aliases:
+            if not _ALIAS.fullmatch(arn):
+                expected = "expected the ARN of a campaign, a recommender or a filter, in quotes"
+                self.wrong(f"aliases.{arn}: {expected}", "aliases", arn)
+        return {arn: name for arn, name in aliases.items() if _ALIAS.fullmatch(arn)}
+
     def _schemas(self, schemas: Mapping[str, str]) -> dict[str, Schema]:
         read: dict[str, Schema] = {}
         for name, value in schemas.items():
@@ -333,17 +375,48 @@ def resources(settings: Settings, datasets: Datasets, problems: Problems) -> lis
     return found
 
 
+def aliases(settings: Settings, found: Sequence[Resource], problems: Problems) -> dict[str, str]:
+    """The ARN that each alias stands for.
+
+    Args:
+        settings: The settings.
+        found: The campaigns and recommenders.
+        problems: Collects aliases of resources that are not there.
+    """
+    arns = {resource.arn for resource in found} | {settings.arn("filter", name) for name in settings.filters}
+    resolved: dict[str, str] = {}
+    for alias, name in settings.aliases.items():
+        kind = cast("Literal['campaign', 'recommender', 'filter']", alias.split(":", 5)[5].partition("/")[0])
+        prefix = settings.arn(kind)
+        arn = prefix + name
+        if alias in arns:
+            _add(problems, settings.source, f"aliases.{alias}: this {kind} is here, under this ARN", "aliases", alias)
+        elif arn not in arns:
+            known = ", ".join(sorted(one.removeprefix(prefix) for one in arns if one.startswith(prefix))) or "none"
+            _add(
+                problems,
+                settings.source,
+                f"aliases.{alias}: there is no {kind} {name!r}; the {kind}s are: {known}",
+                "aliases",
+                alias,
+            )
+        else:
+            resolved[alias] = arn
+    return resolved
+
+
 def _missing(recipe: Recipe, datasets: Datasets) -> list[str]:
     return [DATASETS[name].file for name in recipe.learns_from if getattr(datasets, name) is None]
 
 
-def add_filters(settings: Settings, engine: Engine, problems: Problems) -> None:
+def add_filters(settings: Settings, engine: Engine, problems: Problems, created: float = 0.0) -> None:
     """Create the declared filters.
 
     Args:
         settings: The settings.
         engine: The engine to add the filters to.
         problems: Collects problems of an expression: its syntax error, or else each field that the data do not have.
+        created: Unix time of their creation, in seconds.
     """
     for name, text in settings.filters.items():
         if problems.full(FILE):
@@ -352,7 +425,7 @@ def add_filters(settings: Settings, engine: Engine, problems: Problems) -> None:
             expression = Filter.parse(text)
             errors = check_fields(expression, text, engine.datasets)
             if not errors:
-                engine.filters.add(name, expression)
+                engine.filters.add(name, expression, text, Life(created))
         except FilterSyntaxError as error:
             errors = [error]
         except ValidationError as error:

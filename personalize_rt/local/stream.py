@@ -8,23 +8,17 @@ id. The first event with both assigns all events of the session, earlier and lat
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
-
-import attrs
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from personalize_rt import forks
-from personalize_rt.errors import ValidationError
 from personalize_rt.interactions import Interaction
-from personalize_rt.limits import Limits
-from personalize_rt.local.schemas import DATASETS
-from personalize_rt.redaction import describe
 from personalize_rt.tracking import TrackedEvent
 
-__all__ = ["Event", "Stream", "read_action_events", "read_events"]
+if TYPE_CHECKING:
+    from personalize_rt.local.events.record import RecordedEvent
 
-_ID_LENGTH = cast(int, Limits().id_length)
-_EVENTS = 10
+__all__ = ["Event", "Stream"]
 
 
 class Event(TrackedEvent):
@@ -63,138 +57,110 @@ class Stream:
     def __init__(self, tell: Callable[[Interaction], None]) -> None:
         self._tell = tell
         self._of: dict[str, list[Interaction]] = {}
+        self._latest: dict[str, dict[str, Interaction]] = {}
         self._user_of: dict[str, str] = {}
         self._all: list[Interaction] = []
         self._seen: set[Interaction] = set()
         self._ids: set[str] = set()
+        self._rows: set[Hashable] = set()
 
-    def put(self, session_id: str, user_id: str | None, events: Sequence[TrackedEvent], now: float) -> None:
-        """Take events in; the next request sees all of them. An event that came before is the same event.
+    def put(self, events: Sequence[RecordedEvent]) -> list[RecordedEvent]:
+        """Take events in; the next request sees all of them.
 
-        An event without an item links its session to a user, and changes nothing else.
+        An event that came before is the same event: one of the same ``event_id``, or of the same user, time and
+        properties (guide, "Importing individual records"). An event without an item links its session to a user, and
+        changes no recommendation.
+
+        Returns:
+            The events that are new.
         """
+        new: list[RecordedEvent] = []
+        arrived: list[Interaction] = []
         with self._lock:
-            arrived: list[Interaction] = []
-            if user_id is not None and session_id not in self._user_of:
-                arrived += [attrs.evolve(event, user_id=user_id) for event in self._of.get(session_id, ())]
-            if user_id is not None:
-                self._user_of[session_id] = user_id
-            owner = self._user_of.get(session_id, session_id)
             for event in events:
-                if event.item_id is None or event.event_id in self._ids:
+                owner = self._owner(event, arrived)
+                if self._is_known(event, owner):
                     continue
-                if event.event_id is not None:
-                    self._ids.add(event.event_id)
-                time = now if event.sent_at is None else event.sent_at
-                interaction = Interaction(owner, event.item_id, time, event.event_type, event.event_value)
-                if interaction not in self._seen:
-                    self._all.append(interaction)
-                    arrived.append(interaction)
-                    if user_id is None and owner != session_id:
-                        arrived.append(attrs.evolve(interaction, user_id=session_id))
-            fresh = [interaction for interaction in dict.fromkeys(arrived) if interaction not in self._seen]
-            self._seen.update(fresh)
-            for interaction in fresh:
-                self._of.setdefault(interaction.user_id, []).append(interaction)
-        for interaction in fresh:
+                new.append(event)
+                if event.item_id is None:
+                    continue
+                taken = Interaction(owner, event.item_id, event.sent_at, event.event_type, event.event_value)
+                if taken in self._seen:
+                    continue
+                self._all.append(taken)
+                self._add(taken, arrived)
+                if event.user_id is None and owner != event.session_id:
+                    self._add(_given_to(event.session_id, taken), arrived)
+        for interaction in arrived:
             self._tell(interaction)
+        return new
+
+    def _owner(self, event: RecordedEvent, arrived: list[Interaction]) -> str:
+        """The user of an event, or its session while no user is known; a user who is new to it gets its events."""
+        session_id, user_id = event.session_id, event.user_id
+        if user_id is None:
+            return self._user_of.get(session_id, session_id)
+        if session_id not in self._user_of:
+            for earlier in tuple(self._of.get(session_id, ())):
+                self._add(_given_to(user_id, earlier), arrived)
+        self._user_of[session_id] = user_id
+        return user_id
+
+    def _is_known(self, event: RecordedEvent, owner: str) -> bool:
+        """Tell whether an event came before, and remember it."""
+        row = (
+            owner,
+            event.event_type,
+            event.item_id,
+            event.sent_at,
+            event.event_value,
+            event.recommendation_id,
+            event.impression,
+            event.source,
+            frozenset(event.properties.items()) if event.properties else None,
+        )
+        known = row in self._rows or (event.event_id is not None and event.event_id in self._ids)
+        if not known:
+            self._rows.add(row)
+            if event.event_id is not None:
+                self._ids.add(event.event_id)
+        return known
+
+    def _add(self, interaction: Interaction, arrived: list[Interaction]) -> None:
+        if interaction in self._seen:
+            return
+        self._seen.add(interaction)
+        self._of.setdefault(interaction.user_id, []).append(interaction)
+        latest = self._latest.setdefault(interaction.user_id, {})
+        before = latest.get(interaction.item_id)
+        if before is None or interaction.timestamp >= before.timestamp:
+            # Moved to the end: of events of one time, the one that arrived last is the latest.
+            latest.pop(interaction.item_id, None)
+            latest[interaction.item_id] = interaction
+        arrived.append(interaction)
 
     def of_user(self, user_id: str) -> tuple[Interaction, ...]:
         """The events of a user, or of a session, in order of arrival."""
-        return tuple(self._of.get(user_id, ()))
+        with self._lock:
+            return tuple(self._of.get(user_id, ()))
+
+    def latest_of_user(self, user_id: str) -> tuple[Interaction, ...]:
+        """The latest event of a user, or of a session, with each item, in order of arrival.
+
+        However many events a user has, they are at most as many as the items.
+        """
+        with self._lock:
+            return tuple(self._latest.get(user_id, _NOTHING).values())
 
     @property
     def all(self) -> tuple[Interaction, ...]:
-        """All events, in order of arrival."""
-        return tuple(self._all)
+        """All events with an item, in order of arrival."""
+        with self._lock:
+            return tuple(self._all)
 
 
-# Checks of events.
+_NOTHING: dict[str, Interaction] = {}
 
 
-def read_events(
-    user_id: str | None, session_id: str, events: Iterable[TrackedEvent | Interaction]
-) -> tuple[str | None, list[TrackedEvent]]:
-    """Check the arguments of a call, by the model of PutEvents.
-
-    Returns:
-        The user, or ``None`` if the events are anonymous; and the events.
-
-    Raises:
-        ValidationError: The service would refuse an argument; the message names the first one.
-    """
-    _check_id(session_id, "session_id")
-    if user_id is not None:
-        _check_id(user_id, "user_id")
-    if isinstance(events, TrackedEvent | Interaction):
-        raise ValidationError("events is one event: for a single one write [event]", parameter="events")
-    given: list[Any] = list(events)
-    if not 1 <= len(given) <= _EVENTS:
-        raise ValidationError(
-            f"events holds {len(given)} events; a call takes 1 to {_EVENTS} (model: EventList)",
-            parameter="events",
-            limit=_EVENTS,
-        )
-    checked: list[TrackedEvent] = []
-    for n, event in enumerate(given):
-        where = f"events[{n}]"
-        if isinstance(event, Interaction):
-            user_id = _same_user(user_id, event, where)
-            event = _tracked(event, where)
-        elif not isinstance(event, TrackedEvent):
-            raise ValidationError(
-                f"{where} is {describe(event)}, not a TrackedEvent or Interaction", parameter="events"
-            )
-        checked.append(event)
-    return user_id, checked
-
-
-def read_action_events(events: Iterable[TrackedEvent]) -> list[TrackedEvent]:
-    """Give the types of action events as the dataset has them: ``NOT_TAKEN`` for ``Not Taken``.
-
-    Raises:
-        ValidationError: The first event that actions do not have, or that has no action.
-    """
-    known = DATASETS["action_interactions"].reserved["EVENT_TYPE"].values
-    read: list[TrackedEvent] = []
-    for n, event in enumerate(events):
-        # The guide writes them in both ways.
-        event_type = event.event_type.upper().replace(" ", "_")
-        if event_type not in known:
-            raise ValidationError(
-                f"events[{n}].event_type is none of those of actions: {', '.join(known)}", parameter="events"
-            )
-        if event.item_id is None:
-            raise ValidationError(f"events[{n}].item_id is missing: it is the action", parameter="events")
-        read.append(attrs.evolve(event, event_type=event_type) if event_type != event.event_type else event)
-    return read
-
-
-def _tracked(event: Interaction, where: str) -> TrackedEvent:
-    try:
-        return TrackedEvent(
-            event_type=cast(str, event.event_type),
-            item_id=event.item_id,
-            sent_at=event.timestamp,
-            event_value=event.event_value,
-        )
-    except ValidationError as error:
-        message, limit = error.message, error.limit
-    raise ValidationError(f"{where}.{message}", parameter="events", limit=limit)
-
-
-def _same_user(user_id: str | None, event: Interaction, where: str) -> str:
-    if user_id is not None and event.user_id != user_id:
-        raise ValidationError(f"{where} is of another user: a call brings events of one user", parameter="events")
-    _check_id(event.user_id, f"{where}.user_id")
-    return event.user_id
-
-
-def _check_id(value: Any, where: str) -> None:
-    parameter = where.partition("[")[0]
-    if not isinstance(value, str):
-        raise ValidationError(f"{where} is {describe(value)}, not a str", parameter=parameter)
-    if not 1 <= len(value) <= _ID_LENGTH:
-        raise ValidationError(
-            f"{where} is {describe(value)}; the service takes 1 to {_ID_LENGTH}", parameter=parameter, limit=_ID_LENGTH
-        )
+def _given_to(user_id: str, event: Interaction) -> Interaction:
+    return Interaction(user_id, event.item_id, event.timestamp, event.event_type, event.event_value)

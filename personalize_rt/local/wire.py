@@ -9,17 +9,19 @@ from __future__ import annotations
 import json
 import random
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
-from email.utils import formatdate
 from hashlib import sha256
-from typing import Any, cast
+from operator import itemgetter
+from typing import Any
 
 import attrs
 
 from personalize_rt.errors import ValidationError
 from personalize_rt.limits import Limits
+from personalize_rt.local.apis import APIS, CONTROL, RUNTIME, Replies, read_object
 from personalize_rt.local.engine import Engine, RefusedError, ReplyRow
+from personalize_rt.local.messages import HttpRequest, HttpResponse
+from personalize_rt.local.shown import Answers
 from personalize_rt.operations import OPERATIONS, Operation
 
 __all__ = ["HttpRequest", "HttpResponse", "Wire", "write_reply"]
@@ -33,48 +35,16 @@ _ROWS = {
 }
 # An empty one says nothing. SDKs and their users send it where others leave it out.
 _MAPS = ("context", "filterValues", "metadataColumns")
+_NO_OPERATION = (
+    f"no operation has this path and method: POST to {', '.join(path for api in APIS for path in api.paths)}, "
+    f"or to / with X-Amz-Target: {CONTROL.target}.<operation>"
+)
 _STATUS = {
     "InvalidInputException": 400,
     "MalformedHttpRequestException": 400,
     "ResourceNotFoundException": 404,
     "UnknownOperationException": 404,
 }
-
-
-def _copied(headers: Mapping[str, str]) -> Mapping[str, str]:
-    return dict(headers)
-
-
-@attrs.frozen
-class HttpRequest:
-    """An HTTP request.
-
-    Attributes:
-        method: ``"POST"``, in upper case.
-        path: The path, with or without a query string.
-        headers: The headers, with names in any case. ``repr`` hides them, since they hold a signature.
-        body: The body. ``repr`` hides it, since it is personal.
-    """
-
-    method: str
-    path: str
-    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], converter=_copied, repr=False)
-    body: bytes = attrs.field(default=b"", repr=False)
-
-
-@attrs.frozen
-class HttpResponse:
-    """An HTTP response.
-
-    Attributes:
-        status: The HTTP status.
-        headers: The headers, with names in lower case.
-        body: The JSON.
-    """
-
-    status: int
-    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], converter=_copied)
-    body: bytes = attrs.field(default=b"", repr=False)
 
 
 @attrs.frozen(repr=False)
@@ -86,24 +56,30 @@ class Wire:
         rng: Makes the ids of requests and recommendations; the same seed gives the same ids.
         clock: Returns the Unix time in seconds, for the ``date`` header.
         limits: The limits on a request.
+        answers: Keeps the latest answers, to which events may belong.
     """
 
     engine: Engine
     rng: random.Random
     clock: Callable[[], float] = time.time
     limits: Limits = attrs.field(factory=Limits)
+    answers: Answers = attrs.field(factory=Answers)
+    _replies: Replies = attrs.field(init=False)
+
+    @_replies.default
+    def _(self) -> Replies:
+        return Replies(RUNTIME, self.rng, self.clock)
 
     def handle(self, request: HttpRequest) -> HttpResponse:
         """Answer one request. No content of a request makes it raise."""
-        refusal = RefusedError("UnknownOperationException", "")
+        refusal = RefusedError("UnknownOperationException", _NO_OPERATION)
         operation = _ROUTES.get(request.path.partition("?")[0])
         if operation is not None and request.method == "POST":
             try:
-                return self._reply(200, self._answer(operation, request.body))
+                return self._replies.reply(self._answer(operation, request.body))
             except RefusedError as raised:
                 refusal = raised
-        headers = {"x-amzn-errortype": refusal.code}
-        return self._reply(_STATUS[refusal.code], _as_json({"message": refusal.message}), headers)
+        return self._replies.refuse(refusal.code, refusal.message, _STATUS[refusal.code])
 
     def _answer(self, operation: Operation[Any], body: bytes) -> str:
         members = _read(body)
@@ -114,49 +90,22 @@ class Wire:
         else:
             rows = self.engine.answer(operation, members)
             arn = members.get("campaignArn") or members["recommenderArn"]
-            return write_reply(operation, rows, self._recommendation_id(arn))
+            recommendation_id = self._recommendation_id(arn)
+            self.answers.add(recommendation_id, operation.name, arn, members.get("userId"), map(_id_of, rows))
+            return write_reply(operation, rows, recommendation_id)
         raise RefusedError("InvalidInputException", message)
-
-    def _reply(self, status: int, content: str, headers: Mapping[str, str] | None = None) -> HttpResponse:
-        body = content.encode()
-        return HttpResponse(
-            status,
-            {
-                "content-type": "application/json",
-                "date": formatdate(self.clock(), usegmt=True),
-                "x-amzn-requestid": str(self._uuid()),
-                "content-length": str(len(body)),
-                **(headers or {}),
-            },
-            body,
-        )
-
-    def _uuid(self) -> uuid.UUID:
-        return uuid.UUID(int=self.rng.getrandbits(128), version=4)
 
     def _recommendation_id(self, arn: str) -> str:
         """An id in the service's form of 40 characters: the end of a UUID, and six hexadecimal digits after ``CID``."""
-        return f"RID-{str(self._uuid())[11:]}-CID-{sha256(arn.encode()).hexdigest()[:6]}"
+        return f"RID-{str(self._replies.uuid())[11:]}-CID-{sha256(arn.encode()).hexdigest()[:6]}"
 
 
 def _read(body: bytes) -> dict[str, Any]:
     """The members of a request. Null counts as absent, as the AWS SDKs have it, and so does an empty map."""
-    try:
-        # Decoded first, since json.loads() of bytes accepts UTF-16 and lone surrogates.
-        members: Any = json.loads(str(body, "utf-8") or "{}", parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        members = None
-    if not isinstance(members, dict):
+    members = read_object(body)
+    if members is None:
         raise RefusedError("MalformedHttpRequestException", "the body is not a JSON object")
-    return {
-        name: value
-        for name, value in cast("dict[str, Any]", members).items()
-        if value is not None and not (name in _MAPS and value == {})
-    }
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
+    return {name: value for name, value in members.items() if value is not None and not (name in _MAPS and value == {})}
 
 
 def _as_json(content: Any) -> str:
@@ -200,4 +149,5 @@ def _number(score: float) -> str:
     return f"{whole}.{fraction or '0'}E{int(exponent)}"
 
 
+_id_of = itemgetter(0)
 _json_string: Callable[[str], str] = json.encoder.encode_basestring_ascii

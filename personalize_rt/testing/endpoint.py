@@ -8,7 +8,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from personalize_rt.errors import PersonalizeError
+from personalize_rt.errors import PersonalizeError, ValidationError
 from personalize_rt.local.wire import HttpRequest, HttpResponse
 from personalize_rt.operations import OPERATIONS, Operation
 
@@ -62,13 +62,25 @@ class Endpoint(ABC):
         except UnrecordedRequestError as error:
             return _refusal(400, "UnrecordedRequest", str(error))
 
-    def boto3_client(self, *, config: Any = None) -> Any:
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The services that it answers, by their names in boto3: the runtime API."""
+        return ("personalize-runtime",)
+
+    def boto3_client(self, service_name: str = "personalize-runtime", *, config: Any = None) -> Any:
         """Make a real boto3 ``personalize-runtime`` client that this endpoint answers, without a socket.
 
         Args:
+            service_name: ``"personalize-runtime"``, which alone is recorded.
             config: A ``botocore.config.Config`` to merge over the defaults.
+
+        Raises:
+            ValidationError: ``service_name`` is another one.
         """
         from personalize_rt.transport.in_process import in_process_client
+
+        if service_name not in self.services:
+            raise ValidationError("service_name must be personalize-runtime", parameter="service_name")
 
         def respond(
             method: str, path: str, headers: Mapping[str, str], body: bytes
@@ -109,9 +121,11 @@ class _Served:
 
     def __init__(self, endpoint: Endpoint) -> None:
         from personalize_rt.local.faults import Faults
+        from personalize_rt.local.journal import Journal
 
         self.handle = endpoint.handle
         self.faults = Faults()
+        self.requests = Journal()
 
     def reload(self) -> None:
         """Do nothing, since there are no data files."""

@@ -1,8 +1,8 @@
 """pytest fixtures with the embedded Personalize, available once this package is installed.
 
-``local_personalize``, ``personalize_client``, ``personalize_runtime``, ``personalize_async_runtime``,
-``personalize_endpoint``, ``personalize_data``, ``personalize_cassette`` and ``personalize_cassette_options``; see the
-docstrings, or ``pytest --fixtures``.
+``local_personalize``, ``personalize_client``, ``personalize_events_client``, ``personalize_control_client``,
+``personalize_runtime``, ``personalize_async_runtime``, ``personalize_endpoint``, ``personalize_data``,
+``personalize_cassette`` and ``personalize_cassette_options``; see the docstrings, or ``pytest --fixtures``.
 
 Every run of pytest loads this module, even if it does not need Personalize. So it imports only pytest at first, and
 everything else when a fixture is used.
@@ -58,8 +58,9 @@ def personalize_data(pytestconfig: pytest.Config) -> Path:
 def local_personalize(personalize_data: Path) -> LocalPersonalize:
     """The embedded Personalize of this session.
 
-    Its faults are cleared after each test. Its events are not: a test that puts events should make a service of its
-    own with ``LocalPersonalize.from_directory(personalize_data)``.
+    Its faults, its journal of requests and the answers that it was given are cleared after each test. Its events are
+    not: a test that puts events should make a service of its own with
+    ``LocalPersonalize.from_directory(personalize_data)``.
     """
     from personalize_rt.local import LocalDataError, LocalPersonalize
 
@@ -74,6 +75,22 @@ def local_personalize(personalize_data: Path) -> LocalPersonalize:
 def personalize_client(local_personalize: LocalPersonalize) -> Generator[Any, None, None]:
     """A boto3 ``personalize-runtime`` client that the embedded Personalize answers, without a socket."""
     client = local_personalize.boto3_client()
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def personalize_events_client(local_personalize: LocalPersonalize) -> Generator[Any, None, None]:
+    """A boto3 ``personalize-events`` client that the embedded Personalize answers, without a socket."""
+    client = local_personalize.boto3_client("personalize-events")
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def personalize_control_client(local_personalize: LocalPersonalize) -> Generator[Any, None, None]:
+    """A boto3 ``personalize`` client, for the control plane, that the embedded Personalize answers without a socket."""
+    client = local_personalize.boto3_client("personalize")
     yield client
     client.close()
 
@@ -164,10 +181,10 @@ def pytest_fixture_setup(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
-    """Clear the faults, after the test's own fixtures were torn down."""
+    """Clear faults, received requests and given answers, after the test's own fixtures were torn down."""
     try:
         return (yield)
     finally:
         local = item.config.stash.get(_LOCAL, None)
         if local is not None:
-            local.faults.clear()
+            local.reset()

@@ -50,7 +50,7 @@ class InProcessSession:
                 "credentials_file": nowhere,
             }
         )
-        session.get_component("event_emitter").register_first(f"before-send.{SERVICE}", self._answer)
+        session.get_component("event_emitter").register_first(f"before-send.{service}", self._answer)
         region_name = region_name or self._region_name
         return session.create_client(
             service,

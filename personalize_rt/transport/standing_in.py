@@ -9,21 +9,17 @@ own, and are never noted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 from personalize_rt import forks
 from personalize_rt.errors import ConfigurationError
-from personalize_rt.transport.clients import SERVICE
 from personalize_rt.transport.origin import IN_PROCESS_KEY
 from personalize_rt.transport.untyped import untyped
 
-__all__ = ["EVENTS", "StandIn", "calls_noted"]
-
-EVENTS = f"before-send.{SERVICE}."
-"""The beginning of the names of events that ask for an answer."""
+__all__ = ["StandIn", "calls_noted"]
 
 _calling: ContextVar[Any] = ContextVar("personalize_rt_calling", default=None)
 
@@ -52,15 +48,22 @@ class StandIn:
     """Answers for others. May be used by many threads at once, within :func:`calls_noted`.
 
     Args:
-        build: Makes an in-process client, from a ``botocore.config.Config``.
+        build: Makes an in-process client, from the name of a service and a ``botocore.config.Config``.
+        services: The services that are answered.
     """
 
     _lock = forks.lock()
 
-    def __init__(self, build: Callable[..., Any]) -> None:
+    def __init__(self, build: Callable[..., Any], services: Iterable[str]) -> None:
         self._build = build
-        # By read time-out; there are few.
-        self._clients: dict[float | None, Any] = {}
+        self._services = frozenset(services)
+        # By service and read time-out; there are few.
+        self._clients: dict[tuple[str, float | None], Any] = {}
+
+    def answers(self, event_name: str) -> bool:
+        """Tell whether an event asks for an answer that is given here."""
+        name, _, rest = event_name.partition(".")
+        return name == "before-send" and rest.partition(".")[0] in self._services
 
     def answer(self, event_name: str, request: Any) -> Any:
         """The answer to an in-process client with the time-out of the calling one: an ``AWSResponse``.
@@ -84,16 +87,17 @@ class StandIn:
             )
         if _is_in_process(calling):
             return None
-        client = self._client(calling.meta.config.read_timeout)
+        client = self._client(event_name.split(".")[1], calling.meta.config.read_timeout)
         # Until the first one answers: moto's handler stands on this client too, and would ask us again.
         return client.meta.events.emit_until_response(event_name, request=request)[1]
 
-    def _client(self, read_timeout: float | None) -> Any:
+    def _client(self, service: str, read_timeout: float | None) -> Any:
+        key = service, read_timeout
         with self._lock:
-            client = self._clients.get(read_timeout)
+            client = self._clients.get(key)
             if client is None:
-                client = self._build(config=untyped("botocore.config").Config(read_timeout=read_timeout))
-                self._clients[read_timeout] = client
+                client = self._build(service, config=untyped("botocore.config").Config(read_timeout=read_timeout))
+                self._clients[key] = client
             return client
 
     def close(self) -> None:

@@ -158,7 +158,7 @@ def test_each_public_module_of_the_package_is_looked_at() -> None:
     for line in (
         "class PersonalizeRuntime",
         "property unscored: tuple[str, ...]",
-        "classmethod sample(*, clock: Callable[[], float] = time.time, rng: random.Random | None = None) -> Self",
+        "classmethod sample(*, clock: Callable[[], float] = time.time, rng: random.Random | None = None, ",
         "async get_action_recommendations(*, campaign_arn: str, user_id: str,",
         "__getitem__(index: slice) -> tuple[RowT, ...]",
         "score: float | None = None",

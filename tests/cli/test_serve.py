@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from personalize_rt import PersonalizeRuntime
@@ -51,6 +55,32 @@ def test_it_answers_a_client_until_it_is_stopped(monkeypatch: Any) -> None:
         process.communicate()
 
 
+def test_several_directories_are_dataset_groups_on_one_address(tmp_path: Path) -> None:
+    for name in ("shop", "films"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "interactions.csv").write_text("USER_ID,ITEM_ID,TIMESTAMP\n1,a,1000\n1,b,1001\n")
+        settings = f'[campaigns]\n{name}-popular = "aws-popularity-count"\n[options]\ndataset_group = "{name}"\n'
+        (tmp_path / name / "personalize.toml").write_text(settings)
+    process = started(str(tmp_path / "shop"), str(tmp_path / "films"), "--port", "0", "--pace", "60", "--log", "off")
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        lines = [process.stdout.readline().split()[-1].rpartition(":")[2] for _ in range(2)]
+        assert lines == ["campaign/shop-popular", "campaign/films-popular"]
+        control = boto3.Session(aws_access_key_id="any", aws_secret_access_key="any").client(
+            "personalize", region_name="eu-west-1", endpoint_url=url
+        )
+        groups = {one["name"]: one["datasetGroupArn"] for one in control.list_dataset_groups()["datasetGroups"]}
+        assert set(groups) == {"shop", "films"}
+        tracker = control.create_event_tracker(name="site", datasetGroupArn=groups["films"])["eventTrackerArn"]
+        status = control.describe_event_tracker(eventTrackerArn=tracker)["eventTracker"]["status"]
+        assert status == "CREATE PENDING"
+        control.close()
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def test_hosts_that_are_allowed_may_be_given_more_than_once() -> None:
     process = started("sample", "--port", "0", "--allow-host", "one.internal", "--allow-host", "10.0.0.5")
     try:
@@ -75,9 +105,24 @@ def test_hosts_that_are_allowed_may_be_given_more_than_once() -> None:
         (("--port", "0", "--allow-host", "http://localhost"), "without a scheme"),
         (("--host", "0.0.0.0", "--port", "0"), "allow_remote"),
         (("--port", "0", "--require-signature"), "credentials"),
+        (("--port", "0", "--allow-origin", "*"), "--allow-origin"),
+        (("--port", "0", "--others", "moto"), "--others"),
+        (("--port", "0", "--ready-file", "/nowhere/at/all"), "ready file"),
         (("nowhere", "--port", "0"), "nowhere"),
+        (("sample", "sample", "--port", "0"), "two dataset groups have the dataset group"),
+        (("sample", "--port", "0", "--pace", "-1"), "pace"),
     ],
-    ids=["no host", "open to others", "nothing to check signatures with", "no data"],
+    ids=[
+        "no host",
+        "open to others",
+        "nothing to check signatures with",
+        "no origin",
+        "no server",
+        "no folder",
+        "no data",
+        "two of one name",
+        "no time",
+    ],
 )
 def test_what_would_be_wrong_is_one_line_and_no_server(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
     process = started(*arguments)
@@ -86,3 +131,53 @@ def test_what_would_be_wrong_is_one_line_and_no_server(arguments: tuple[str, ...
     assert said in problem
     assert "Traceback" not in problem
     assert out == ""
+
+
+POPULAR = "arn:aws:personalize:eu-west-1:000000000000:campaign/popular-movies"
+
+
+def ask(url: str) -> int:
+    body = json.dumps({"campaignArn": POPULAR, "userId": "user-4711"}).encode()
+    with urllib.request.urlopen(f"{url}/recommendations", body, timeout=10) as response:
+        status: int = response.status
+    return status
+
+
+def test_a_script_waits_for_the_ready_file_and_reads_the_address(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    ready.write_text("http://127.0.0.1:1\n")  # of a server that was killed
+    process = started("sample", "--port", "0", "--ready-file", str(ready), "--log", "json")
+    try:
+        for _ in range(600):
+            if ready.exists() and not ready.read_text().endswith(":1\n"):
+                break
+            time.sleep(0.05)
+        url = ready.read_text().strip()
+        assert ask(url) == 200
+        process.send_signal(signal.SIGTERM)
+        _, logged = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    assert not ready.exists()
+    [line] = logged.splitlines()
+    told = json.loads(line)
+    assert (told["operation"], told["resource"], told["status"]) == ("GetRecommendations", POPULAR, 200)
+
+
+def test_a_log_that_nobody_reads_does_not_stop_the_server() -> None:
+    process = started("sample", "--port", "0")
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
+        # More lines than a pipe holds.
+        for _ in range(1000):
+            connection.request("POST", "/recommendations", json.dumps({"campaignArn": POPULAR, "userId": "user-4711"}))
+            assert connection.getresponse().read()
+        connection.close()
+    finally:
+        process.kill()
+        _, logged = process.communicate()
+    assert "4711" not in logged
+    assert f" GetRecommendations {POPULAR} 200 " in logged

@@ -17,9 +17,10 @@ from moto import mock_aws
 from moto.core.models import botocore_stubber
 
 from personalize_rt import PersonalizeRuntime
-from personalize_rt.errors import ConfigurationError
+from personalize_rt.errors import ConfigurationError, ValidationError
 from personalize_rt.local import LocalPersonalize
 from personalize_rt.local.moto import mock_personalize
+from personalize_rt.testing.cassette import Cassette
 
 ONCE = Config(retries={"total_max_attempts": 1, "mode": "standard"})
 
@@ -88,6 +89,39 @@ def test_a_runtime_that_builds_its_own_client_is_answered(local: LocalPersonaliz
     with mock_aws(), mock_personalize(local), PersonalizeRuntime(region_name="eu-west-1") as runtime:
         answer = runtime.get_recommendations(campaign_arn=arn, num_results=1)
     assert answer.item_ids == ("hit",)
+
+
+def test_all_three_apis_are_answered_here_and_never_by_moto(local: LocalPersonalize) -> None:
+    schema = {"name": "ratings", "schema": "{}"}
+    with mock_aws():
+        control = boto3.client("personalize", region_name="eu-west-1", config=ONCE)
+        of_moto = control.create_schema(**schema)["schemaArn"]
+        with mock_personalize(local):
+            # moto's schema cannot be seen, and what is written here does not reach moto.
+            with pytest.raises(ClientError) as unseen:
+                control.describe_schema(schemaArn=of_moto)
+            with suppress(ClientError):
+                control.create_schema(name="inner", schema="{}")
+            with suppress(ClientError):
+                boto3.client("personalize-events", region_name="eu-west-1", config=ONCE).put_events(
+                    trackingId="t", sessionId="s", eventList=[{"eventType": "Watch", "sentAt": 1}]
+                )
+        assert unseen.value.response["ResponseMetadata"]["HTTPHeaders"]["content-type"] == "application/x-amz-json-1.1"
+        assert [one["name"] for one in control.list_schemas()["schemas"]] == ["ratings"]
+    assert [(row.service, row.operation) for row in local.requests] == [
+        ("personalize", "DescribeSchema"),
+        ("personalize", "CreateSchema"),
+        ("personalize-events", "PutEvents"),
+    ]
+
+
+def test_a_cassette_leaves_the_other_apis_to_moto() -> None:
+    cassette = Cassette([])
+    with mock_aws(), mock_personalize(cassette):
+        control = boto3.client("personalize", region_name="eu-west-1", config=ONCE)
+        assert control.list_schemas()["schemas"] == []
+    with pytest.raises(ValidationError, match="personalize-runtime"):
+        cassette.boto3_client("personalize")
 
 
 def test_it_is_a_decorator_too(early: Any, local: LocalPersonalize) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from personalize_rt import bulk
 from personalize_rt.local import LocalDataError, LocalDataWarning, LocalPersonalize, Problem
 from personalize_rt.local.places import Source
 from personalize_rt.local.problems import Problems
@@ -36,8 +37,9 @@ def case(id: str) -> dict[str, Any]:
 
 
 def test_every_case_is_of_a_kind_that_is_tested() -> None:
-    assert {one["kind"] for one in CASES} == {"request", "wire", "schema", "schema text", "csv"}
-    assert len(CASES) == 32
+    kinds = {"request", "wire", "schema", "schema text", "csv", "event", "batch"}
+    assert {one["kind"] for one in CASES} == kinds
+    assert len(CASES) == 40
 
 
 # Requests
@@ -209,3 +211,114 @@ def test_csv_is_read_as_people_have_it(case: dict[str, Any], directory: Callable
     assert local.interactions.columns == {}
     if case["id"] == "C6":
         assert dict(local.items) == {"a": {"GENRE": "Comedy"}}
+
+
+# Events
+
+PATHS = {"eventList": "/events", "actionInteractions": "/action-interactions", "items": "/items"}
+WITH_EVENTS = {
+    "interactions.csv": INTERACTIONS,
+    "items.csv": "ITEM_ID,BRAND_NAME,CREATION_TIMESTAMP\na,Acme,1000\nb,Bolt,1001\n",
+    "actions.csv": "ACTION_ID,TYPE\nx,Mail\n",
+    "personalize.toml": f"{SETTINGS.partition('[filters]')[0]}[event_trackers]\nshop = 'my-tracker'\n",
+}
+
+
+def put(loaded: Any, id: str) -> None:
+    """Send the request of a case, and compare the status with what is expected."""
+    members = {
+        **case(id)["input"],
+        **({"trackingId": "my-tracker"} if "trackingId" in case(id)["input"] else {}),
+        **({"datasetArn": loaded.local.dataset_arn("items")} if "datasetArn" in case(id)["input"] else {}),
+    }
+    members.pop("schema", None)
+    path = next(path for member, path in PATHS.items() if member in members)
+    answered = ask_for_id(loaded) if id == "E4" else ""
+    for event in members.get("eventList", ()) if answered else ():
+        event["recommendationId"] = answered
+    response = loaded.post(path, members)
+    expected = str(case(id)["expect"])
+    assert str(response.status) == expected[:3], response.body
+    if response.status == 200:
+        assert response.body == b""
+    else:
+        assert expected == f"{response.status} {response.headers['x-amzn-errortype']}"
+
+
+def ask_for_id(loaded: Any) -> str:
+    reply = loaded.ok("/recommendations", {"campaignArn": loaded.arn("for-you"), "userId": "u"})
+    id: str = reply["recommendationId"]
+    return id
+
+
+@pytest.fixture
+def open_shop(service: Callable[..., Any]) -> Any:
+    return service(WITH_EVENTS)
+
+
+@pytest.mark.parametrize(
+    ("id", "item", "value"), [("E1", "a", None), ("E2", "a", 4), ("E3", None, None)], ids=["E1", "E2", "E3"]
+)
+def test_event_is_taken_with_its_item_and_value(open_shop: Any, id: str, item: str | None, value: float | None) -> None:
+    put(open_shop, id)
+    (event,) = open_shop.local.recorded_events
+    assert (event.user_id, event.session_id, event.sent_at) == ("u", "s", 1_700_000_000)
+    assert (event.event_type, event.item_id, event.event_value) == ("Search" if id == "E3" else "View", item, value)
+    assert [one.item_id for one in open_shop.local._engine.items.all] == ([] if item is None else [item])
+
+
+def test_nothing_of_an_event_is_forgotten(open_shop: Any) -> None:
+    put(open_shop, "E4")
+    (event,) = open_shop.local.recorded_events
+    assert (event.event_id, event.event_type, event.item_id, event.sent_at) == ("e", "View", "a", 1_700_000_000.5)
+    assert (event.impression, event.source, dict(event.properties)) == (("a", "b"), "mail", {"DEVICE": "phone"})
+    assert event.answer is not None
+    assert event.answer.recommendation_id == event.recommendation_id
+    assert event.answer.resource_arn == open_shop.arn("for-you")
+
+
+def test_eleven_events_are_too_many(open_shop: Any) -> None:
+    put(open_shop, "E5")
+    assert open_shop.local.recorded_events == ()
+
+
+def test_action_event_of_the_guide_is_one_of_the_dataset(open_shop: Any) -> None:
+    put(open_shop, "E6")
+    assert [(event.item_id, event.event_type) for event in open_shop.local.recorded_events] == [("x", "TAKEN")]
+
+
+def test_properties_of_an_item_may_mix_both_spellings(open_shop: Any) -> None:
+    put(open_shop, "E7")
+    (row,) = open_shop.ok(
+        "/recommendations",
+        {
+            "campaignArn": open_shop.arn("for-you"),
+            "userId": "u",
+            "numResults": 1,
+            "metadataColumns": {"ITEMS": ["BRAND_NAME"]},
+        },
+    )["itemList"]
+    assert row["itemId"] != "new"
+    added = open_shop.local._engine.added.of("items")
+    assert dict(added["new"]) == {"BRAND_NAME": "x", "CREATION_TIMESTAMP": 1_700_000_000}
+
+
+# Batches
+
+
+def test_items_that_the_model_does_not_know_have_a_score_of_zero_in_batches(tmp_path: Path) -> None:
+    expected = case("B1")["expect"]
+    local = LocalPersonalize.sample()
+    known = [*local.interactions.targets][:2]
+    names = {"known-1": known[0], "known-2": known[1]}
+    items = [names.get(item, item) for item in case("B1")["input"]["rank"]]
+    (tmp_path / "in.json").write_text(json.dumps({"userId": "u", "itemList": items}) + "\n")
+    with local.runtime() as runtime:
+        bulk.rank_file(
+            runtime, tmp_path / "in.json", tmp_path / "out.json", campaign_arn=local.campaign_arn("movies-ranking")
+        )
+    output = json.loads((tmp_path / "out.json").read_text())["output"]
+    assert output["recommendedItems"][2:] == ["unknown-1", "unknown-2"]
+    assert {*output["recommendedItems"][:2]} == {*known}
+    assert output["scores"][2:] == expected["scores_of_unknown"]
+    assert output["scores"][0] >= output["scores"][1] > 0

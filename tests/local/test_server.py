@@ -33,6 +33,7 @@ from botocore.httpsession import URLLib3Session
 from personalize_rt.errors import ConfigurationError, PersonalizeError, ValidationError
 from personalize_rt.local import LocalPersonalize
 from personalize_rt.local.faults import Faults
+from personalize_rt.local.journal import Journal
 from personalize_rt.local.server import Server, find_credentials, serving
 from personalize_rt.local.sigv4 import Credentials
 from personalize_rt.local.wire import HttpRequest, HttpResponse
@@ -54,6 +55,7 @@ class Embedded:
     faults: Faults = attrs.field(factory=Faults)
     answer: Callable[[HttpRequest], HttpResponse] | None = None
     reload: Callable[[], None] = lambda: None
+    requests: Journal = attrs.field(factory=Journal)
     asked: list[HttpRequest] = attrs.field(factory=list)
 
     def handle(self, request: HttpRequest) -> HttpResponse:
@@ -1024,11 +1026,13 @@ import signal
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored by what nohup starts
 from personalize_rt.errors import PersonalizeError
 from personalize_rt.local.faults import Faults
+from personalize_rt.local.journal import Journal
 from personalize_rt.local.server import serve_forever
 from personalize_rt.local.wire import HttpResponse
 
 class Embedded:
     faults = Faults()
+    requests = Journal()
     reads = 0
 
     def handle(self, request):

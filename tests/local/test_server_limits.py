@@ -21,6 +21,7 @@ import pytest
 from personalize_rt.errors import ValidationError
 from personalize_rt.local import LocalPersonalize
 from personalize_rt.local.faults import Faults
+from personalize_rt.local.journal import Journal
 from personalize_rt.local.server import Server
 from personalize_rt.local.sigv4 import Credentials
 from personalize_rt.local.wire import HttpRequest, HttpResponse
@@ -41,6 +42,7 @@ class Embedded:
     """Stands for an embedded Personalize, and keeps what it was asked."""
 
     faults: Faults = attrs.field(factory=Faults)
+    requests: Journal = attrs.field(factory=Journal)
     asked: list[HttpRequest] = attrs.field(factory=list)
 
     def handle(self, request: HttpRequest) -> HttpResponse:
@@ -146,16 +148,20 @@ def refuses_a_foreign_host(server: Server, path: str) -> None:
     assert asked(server, "host: localhost", "host: localhost", target=path)[0] == 400
 
 
-def test_a_page_of_another_origin_is_refused_where_nothing_is_signed(serve: Callable[..., Server]) -> None:
+@pytest.mark.parametrize("credentials", [(), (KEYS,)])
+def test_a_web_page_is_refused_on_every_path_unless_its_origin_is_allowed(
+    serve: Callable[..., Server], credentials: tuple[Credentials, ...]
+) -> None:
     embedded = Embedded()
-    server = serve(embedded)
+    server = serve(embedded, allow_origins=["http://localhost:3000"], credentials=credentials)
     port = urlsplit(server.url).port
     host = f"host: localhost:{port}"
-    for origin in ("http://evil.example", "null", "http://localhost:1", f"https://localhost:{port}"):
-        for path in ("/recommendations", "/healthz", "/_local/faults"):
-            assert asked(server, host, f"origin: {origin}", target=path)[:2] == (403, "AccessDeniedException")
+    for origin in ("http://evil.example", "null", "http://localhost:1", f"http://localhost:{port}", ""):
+        for path in ("/recommendations", "/events", "/", "/healthz", "/_local/faults", "/nowhere"):
+            # The type of a request that pages may send without asking.
+            lines = (host, f"origin: {origin}", "content-type: text/plain")
+            assert asked(server, *lines, target=path)[:2] == (403, "AccessDeniedException")
     assert embedded.asked == []
-    assert asked(server, host, f"origin: http://LOCALHOST:{port}")[0] == 200
 
 
 @pytest.mark.parametrize("target", ["http://evil.example/recommendations", "http://localhost/recommendations", "*"])

@@ -96,7 +96,7 @@ def test_declared_but_empty_campaigns_are_none(load: Load) -> None:
         ),
         (
             '[campaign]\nx = "aws-sims"\n',
-            "line 1, column 2: campaign is none of the tables campaigns, recommenders, filters, schemas, options",
+            "line 1, column 2: campaign is none of the tables campaigns, recommenders, filters, event_trackers, ",
         ),
         ("[campaigns]\nx = { recipe = 7 }\n", "line 2, column 7: campaigns.x: expected a recipe, as {"),
         ("[campaigns]\nx = {}\n", "line 2, column 1: campaigns.x: expected a recipe, as {"),
@@ -127,6 +127,16 @@ def test_declared_but_empty_campaigns_are_none(load: Load) -> None:
             '[filters]\n"a b" = "EXCLUDE"\n',
             "line 2, column 1: filters.a b: expected a name of letters, digits, - and _",
         ),
+        (
+            '[event_trackers]\none = ""\nother = ""\n',
+            "line 1, column 2: event_trackers: expected one: a dataset group has one event tracker at most",
+        ),
+        ('[event_trackers]\n"a b" = ""\n', "line 2, column 1: event_trackers.a b: expected a name of letters"),
+        (
+            f'[event_trackers]\nx = "{"t" * 257}"\n',
+            "line 2, column 1: event_trackers.x: expected a tracking id of at most 256 characters",
+        ),
+        ('[options]\ndataset_group = "a b"\n', "line 2, column 1: options.dataset_group: expected a name of letters"),
         ("[filters]\nx = 7\n", "line 2, column 1: filters.x: expected a string in quotes"),
         ("[options]\na.b = 1 #", "line 2, column 1: options.a: expected a string in quotes"),
         ("options.region = 'mars'", "line 1, column 9: options.region: expected a region"),

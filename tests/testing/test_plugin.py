@@ -155,11 +155,23 @@ def test_it(personalize_client, local_personalize):
     arn = local_personalize.campaign_arn("popular")
     reply = personalize_client.get_recommendations(campaignArn=arn)
     assert reply["ResponseMetadata"]["HTTPHeaders"]["date"] == "Thu, 01 Jan 1970 00:00:00 GMT"
+    local_personalize.answer("popular", ["given"])
+    reply = personalize_client.get_recommendations(campaignArn=arn)
+    assert [item["itemId"] for item in reply["itemList"]] == ["given"]
+    assert len(local_personalize.requests) == 2
     local_personalize.faults.throttle()
 
 
-def test_that_its_faults_are_cleared(local_personalize):
+def test_that_what_a_test_left_is_cleared(personalize_client, local_personalize):
     assert local_personalize.faults.rules == ()
+    assert len(local_personalize.requests) == 0
+    reply = personalize_client.get_recommendations(campaignArn=local_personalize.campaign_arn("popular"))
+    assert "given" not in [item["itemId"] for item in reply["itemList"]]
+
+
+def test_clients_of_the_other_two_apis(personalize_events_client, personalize_control_client):
+    assert personalize_events_client.meta.service_model.service_name == "personalize-events"
+    assert personalize_control_client.meta.service_model.service_name == "personalize"
 """
 
 
@@ -168,7 +180,7 @@ def test_a_project_may_have_a_service_of_its_own_and_the_option_counts_before_th
 ) -> None:
     (pytester.path / "pytest.ini").write_text("[pytest]\npersonalize_data = nowhere\n", encoding="utf-8")
     data.rename(pytester.path / "there")
-    run(OWN, "--personalize-data=there").assert_outcomes(passed=2)
+    run(OWN, "--personalize-data=there").assert_outcomes(passed=3)
 
 
 SHELF = """

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import random
+import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -14,6 +14,8 @@ from attrs.validators import optional
 
 from personalize_rt import forks
 from personalize_rt.errors import ValidationError
+from personalize_rt.filters.diagnostics import near
+from personalize_rt.local.apis import APIS, asked_of, read_object
 from personalize_rt.local.faults.checks import number, text, whole
 from personalize_rt.local.faults.decision import NO_FAULT, Decision
 from personalize_rt.local.faults.effects import Asked, Damage, Delay, Fault, NoAnswer, Substitute, Transmission
@@ -33,19 +35,20 @@ from personalize_rt.local.faults.kinds import (
     Truncate,
     WrongLength,
 )
-from personalize_rt.local.wire import HttpRequest, HttpResponse
-from personalize_rt.operations import OPERATIONS
+from personalize_rt.local.messages import HttpRequest, HttpResponse
 
 __all__ = ["FaultRule", "Faults", "When", "Where"]
 
-_BY_METHOD = {operation.method: name for name, operation in OPERATIONS.items()}
-_BY_PATH = {operation.path: name for name, operation in OPERATIONS.items()}
+_NAMES = tuple(name for api in APIS for name in api.names)
+# As boto3 names its methods.
+_BY_METHOD = {re.sub("(?!^)(?=[A-Z])", "_", name).lower(): name for name in _NAMES}
 
 
 class Where(TypedDict, total=False):
     """The requests that a rule applies to; by default all.
 
-    ``operation`` is a name of the service or of boto3 (``"GetRecommendations"``, ``"get_recommendations"``);
+    ``operation`` is a name of the service or of boto3 (``"GetRecommendations"``, ``"get_recommendations"``), of any of
+    its three APIs;
     ``campaign`` and ``recommender`` are an ARN or a name.
     """
 
@@ -90,8 +93,9 @@ class FaultRule:
 
 def _is_operation(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     text(_, attribute, value)
-    if value not in OPERATIONS:
-        raise ValidationError(f"operation must be one of {', '.join(OPERATIONS)}", parameter="operation")
+    if value not in _NAMES:
+        hint = near(value, _NAMES) or f"such as {', '.join(_NAMES[:4])}"
+        raise ValidationError(f"operation is none of the service's three APIs; {hint}", parameter="operation")
 
 
 def _is_share(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -166,13 +170,20 @@ class Faults:
         clock: A monotonic clock in seconds, for ``min_provisioned_tps``.
         resolve: Returns the ARN of a campaign or recommender of that name, and raises if there is none, so that a rule
             with a misspelt name is refused.
+        stands_for: Returns the ARN that an alias stands for, and any other ARN as it is.
     """
 
     _lock = forks.lock()
 
     def __init__(
-        self, *, seed: int = 0, clock: Callable[[], float] = time.monotonic, resolve: Resolve | None = None
+        self,
+        *,
+        seed: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+        resolve: Resolve | None = None,
+        stands_for: Callable[[str], str] | None = None,
     ) -> None:
+        self._stands_for = stands_for or str
         self._seed = seed
         self._clock = clock
         self._resolve = resolve
@@ -210,7 +221,9 @@ class Faults:
         """Decide on the faults of a request. Counts, draws random numbers and reads the clock; nothing else."""
         if not self._rules:
             return NO_FAULT
-        asked = _asked(request)
+        api, operation = asked_of(request)
+        resources = {kind: self._stands_for(arn) for kind, arn in _resources_of(request.body).items()}
+        asked = Asked(operation, resources)
         delay, delivery = 0.0, None
         with self._lock:
             answer = self._answer(asked)
@@ -231,7 +244,7 @@ class Faults:
                             delivery = fault
                     case _:
                         assert_never(fault)
-        return Decision(delay, answer, delivery)
+        return Decision(delay, None if answer is None else api.worded(answer), delivery)
 
     def _answer(self, asked: Asked) -> HttpResponse | NoAnswer | None:
         """Find the first rule with an answer, and count it as fired."""
@@ -418,16 +431,8 @@ class Faults:
         return self._resolve(kind, name)
 
 
-def _asked(request: HttpRequest) -> Asked:
-    """The operation and resources of a request, as far as they can be read if it is not valid."""
-    try:
-        members: Any = json.loads(request.body or b"{}")
-    except (ValueError, RecursionError):
-        members = None
-    resources: dict[str, str] = {}
-    if isinstance(members, dict):
-        for kind in ("campaign", "recommender"):
-            arn: Any = cast("dict[str, Any]", members).get(f"{kind}Arn")
-            if isinstance(arn, str):
-                resources[kind] = arn
-    return Asked(_BY_PATH.get(request.path.partition("?")[0]), resources)
+def _resources_of(body: bytes) -> dict[str, str]:
+    """The resources of a request, as far as they can be read if it is not valid."""
+    members = read_object(body) or {}
+    arns = {kind: members.get(f"{kind}Arn") for kind in ("campaign", "recommender")}
+    return {kind: arn for kind, arn in arns.items() if isinstance(arn, str)}

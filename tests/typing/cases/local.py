@@ -10,7 +10,7 @@ from typing import Any, assert_type
 
 from personalize_rt import FilterExpression, PersonalizeRuntime, Ranking, TrackedEvent
 from personalize_rt.aio import AsyncPersonalizeRuntime
-from personalize_rt.local import HttpRequest, HttpResponse, LocalDataError, LocalPersonalize
+from personalize_rt.local import HttpRequest, HttpResponse, LocalDataError, LocalGroups, LocalPersonalize
 from personalize_rt.local.faults import FaultRule, Faults
 
 try:
@@ -56,3 +56,13 @@ assert_type(local.faults.rules, tuple[FaultRule, ...])
 local.faults.clear()
 with local.serve(port=0, allow_hosts=["host.docker.internal"]) as url:
     assert_type(url, str)
+
+# Several dataset groups.
+groups = LocalGroups.from_directories("shop", Path("films"), pace=30, quotas=True)
+groups = LocalGroups(local, LocalPersonalize.sample(pace=1.5))
+assert_type(groups["films"], LocalPersonalize)
+assert_type(list(groups), list[str])
+assert_type(groups.campaign_arn("films"), str)
+assert_type(groups.prepare(), LocalGroups)
+assert_type(groups.handle(HttpRequest("POST", "/")), HttpResponse)
+assert_type(local.dataset_group_arn, str)

@@ -1,0 +1,94 @@
+"""The control plane over one or several dataset groups: looks resources up, wherever they are."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from personalize_rt import forks
+from personalize_rt.local.control.group import DatasetGroup
+from personalize_rt.local.control.kinds import KINDS, Kind
+from personalize_rt.local.control.recipes import RECIPE_ROWS
+from personalize_rt.local.control.shapes import invalid
+from personalize_rt.local.engine import RefusedError
+
+__all__ = ["ControlPlane", "not_found"]
+
+
+class ControlPlane:
+    """The resources of all dataset groups behind one address. Safe to share between threads.
+
+    Args:
+        groups: Returns the dataset groups.
+
+    Attributes:
+        lock: To be held while something is created, since names are unique over all dataset groups.
+    """
+
+    lock = forks.PerProcess(lambda: threading.RLock())
+
+    def __init__(self, groups: Callable[[], Sequence[DatasetGroup]]) -> None:
+        self._groups = groups
+
+    @property
+    def groups(self) -> Sequence[DatasetGroup]:
+        """The dataset groups."""
+        return self._groups()
+
+    def find(self, kind: Kind, arn: str, member: str) -> tuple[DatasetGroup, dict[str, Any]]:
+        """The dataset group of a resource, and its members.
+
+        Args:
+            kind: Its kind.
+            arn: Its ARN, or an alias of that.
+            member: The member of the request that names it, for messages.
+
+        Raises:
+            RefusedError: ``InvalidInputException`` for an ARN of another kind, ``ResourceNotFoundException`` for one
+                that is not there.
+        """
+        if not kind.is_of(arn):
+            raise invalid(f"{member}: expected the ARN of a {kind.label}, as arn:aws:personalize:…:{kind.part}/…")
+        for group in self.groups:
+            members = group.describe(kind.name, group.engine.resolve(arn))
+            if members is not None:
+                return group, members
+        raise not_found(kind, arn, (known for known, _ in self.arns(kind)))
+
+    def recipe(self, arn: str) -> Mapping[str, Any]:
+        """The members of a recipe.
+
+        Raises:
+            RefusedError: See :meth:`find`.
+        """
+        kind = KINDS["Recipe"]
+        if not kind.is_of(arn):
+            raise invalid("recipeArn: expected the ARN of a recipe, as arn:aws:personalize:::recipe/…")
+        if arn not in RECIPE_ROWS:
+            raise not_found(kind, arn, RECIPE_ROWS)
+        return RECIPE_ROWS[arn]
+
+    def arns(self, kind: Kind) -> Iterator[tuple[str, str]]:
+        """The ARNs of all resources of a kind, each with what List narrows it by."""
+        if kind.name == "Recipe":
+            yield from ((arn, row.get("domain", "")) for arn, row in RECIPE_ROWS.items())
+        else:
+            for group in self.groups:
+                yield from group.arns(kind.name)
+
+    def describe(self, kind: Kind, arn: str) -> Mapping[str, Any] | None:
+        """The members of a resource of an ARN that :meth:`arns` told; ``None`` if it was deleted in between."""
+        if kind.name == "Recipe":
+            return RECIPE_ROWS[arn]
+        return next((found for group in self.groups if (found := group.describe(kind.name, arn)) is not None), None)
+
+
+def not_found(kind: Kind, arn: str, known: Iterator[str] | Mapping[str, Any]) -> RefusedError:
+    """A ``ResourceNotFoundException`` that says what there is."""
+    names = [one.split(":", 5)[-1].partition("/")[2] for one in known]
+    there = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    return RefusedError("ResourceNotFoundException", f"there is no {kind.label} {arn}; there are: {there or 'none'}")
+
+
+_SHOWN = 10

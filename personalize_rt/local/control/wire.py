@@ -1,0 +1,47 @@
+"""The control plane at the level of HTTP bytes."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Sequence
+
+from personalize_rt.local.apis import CONTROL, Replies, asked_of, read_object
+from personalize_rt.local.control.group import DatasetGroup
+from personalize_rt.local.control.operations import OPERATIONS, REFUSED
+from personalize_rt.local.control.plane import ControlPlane
+from personalize_rt.local.engine import RefusedError
+from personalize_rt.local.messages import HttpRequest, HttpResponse
+
+__all__ = ["ControlWire"]
+
+
+class ControlWire:
+    """Parses requests of the control plane (JSON 1.1), and formats its replies. Safe to share between threads.
+
+    Args:
+        groups: Returns the dataset groups, of which there is one at least.
+        rng: Makes the ids of requests.
+        clock: Returns the Unix time in seconds, for the ``date`` header.
+    """
+
+    def __init__(
+        self, groups: Callable[[], Sequence[DatasetGroup]], *, rng: random.Random, clock: Callable[[], float]
+    ) -> None:
+        self._plane = ControlPlane(groups)
+        self._replies = Replies(CONTROL, rng, clock)
+
+    def handle(self, request: HttpRequest) -> HttpResponse:
+        """Answer one request. No content of a request makes it raise."""
+        name = asked_of(request)[1]
+        operation = OPERATIONS.get(name or "") if request.method == "POST" else None
+        if operation is None:
+            return self._replies.refuse_operation(name, sorted(OPERATIONS), REFUSED.get(name or "", ""))
+        members = read_object(request.body)
+        if members is None:
+            return self._replies.refuse("MalformedHttpRequestException", "the body is not a JSON object")
+        try:
+            reply = operation.answer(self._plane, operation.takes.read(members))
+        except RefusedError as refusal:
+            return self._replies.refuse(refusal.code, refusal.message)
+        return self._replies.reply("" if reply is None else json.dumps(reply, separators=(",", ":")))
