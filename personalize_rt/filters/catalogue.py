@@ -293,29 +293,31 @@ class NumberIndex:
     """The rows in the order of their numbers."""
 
     def __init__(self, cells: Sequence[object]) -> None:
-        self._arrange(_numbered(enumerate(cells)), len(cells))
+        ordered = sorted(_numbered(enumerate(cells)))
+        self._arrange([value for value, _ in ordered], [row for _, row in ordered], len(cells))
 
-    def changed(self, after: Mapping[int, object], size: int) -> NumberIndex:
-        """The index with other values of some rows.
-
-        Args:
-            after: Their new values, by row.
-            size: The number of all rows.
-        """
+    def changed(self, before: Mapping[int, object], after: Mapping[int, object], size: int) -> NumberIndex:
+        """The index with other values of some rows: see :meth:`TextIndex.changed`."""
+        values, rows = [*self._values], [*self._rows]
+        for value, row in _numbered(before.items()):
+            place = rows.index(row, bisect_left(values, value))
+            del values[place], rows[place]
+        for value, row in _numbered(after.items()):
+            place = bisect_right(values, value)
+            values.insert(place, value)
+            rows.insert(place, row)
         index = copy(self)
-        others = ((value, row) for value, row in zip(self._values, self._rows, strict=True) if row not in after)
-        index._arrange([*others, *_numbered(after.items())], size)
+        index._arrange(values, rows, size)
         return index
 
-    def _arrange(self, numbers: list[tuple[int | float, int]], size: int) -> None:
+    def _arrange(self, values: list[int | float], rows: list[int], size: int) -> None:
         self._size = size
-        ordered = sorted(numbers)
-        self._values = [value for value, _ in ordered]
-        self._rows = [row for _, row in ordered]
-        self._step = max(_KEPT_FROM, -(-len(ordered) // _STEPS))
+        self._values = values
+        self._rows = rows
+        self._step = max(_KEPT_FROM, -(-len(rows) // _STEPS))
         kept = [0]
-        for first in range(0, len(ordered), self._step):
-            kept.append(kept[-1] | bits(self._rows[first : first + self._step], self._size))
+        for first in range(0, len(rows), self._step):
+            kept.append(kept[-1] | bits(rows[first : first + self._step], size))
         self._kept = kept
         self.present: int = kept[-1]
         """The rows with a number."""
@@ -413,7 +415,8 @@ class Table:
             for column, index in tuple(self._texts.items())
         }
         table._numbers = {
-            column: index.changed(table._cells_of(rows, column), size) for column, index in tuple(self._numbers.items())
+            column: index.changed(self._cells_of(known, column), table._cells_of(rows, column), size)
+            for column, index in tuple(self._numbers.items())
         }
         return table
 
