@@ -135,7 +135,10 @@ class Engine:
     ) -> None:
         self.datasets = datasets
         self.models = Models(datasets)
-        self.items = Stream(lambda event: self.filters.tell("ItemID", event))
+        watched, listed = (datasets.interactions or EventLog()).targets, datasets.items or Table()
+        self.items = Stream(
+            lambda event: self.filters.tell("ItemID", event), lambda item_id: item_id in watched or item_id in listed
+        )
         self.actions = Stream(lambda event: self.filters.tell("ActionID", event))
         self.added = Additions()
         self.filters = Filters(filter_prefix, datasets, self.items, self.actions, self.added, clock)
@@ -230,8 +233,8 @@ class Engine:
         used = {name: value for name, value in members.items() if name not in recipe.ignores}
         stream = self.actions if recipe.operation is GET_ACTION_RECOMMENDATIONS else self.items
         user_id = used.get("userId", "")
-        # Of items, a history holds each once.
-        recent = stream.of_user(user_id) if stream is self.actions else stream.latest_of_user(user_id)
+        # Of events with items, the models need the latest only.
+        recent = stream.of_user(user_id) if stream is self.actions else stream.history_of(user_id)
         return Ask(self.models, used, self.clock(), recent, lambda: stream.all)
 
     def _check_context(self, recipe: Recipe, members: Mapping[str, Any]) -> None:

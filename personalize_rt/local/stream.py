@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Hashable, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from personalize_rt import forks
 from personalize_rt.interactions import Interaction
+from personalize_rt.local.taste import HISTORY
 from personalize_rt.tracking import TrackedEvent
 
 if TYPE_CHECKING:
@@ -50,12 +52,14 @@ class Stream:
 
     Args:
         tell: Called with every event that counts for a user or session, after it was added to the stream.
+        knows: Tells whether the models know an item; others are no part of :meth:`history_of`.
     """
 
     _lock = forks.lock()
 
-    def __init__(self, tell: Callable[[Interaction], None]) -> None:
+    def __init__(self, tell: Callable[[Interaction], None], knows: Callable[[str], bool] = bool) -> None:
         self._tell = tell
+        self._knows = knows
         self._of: dict[str, list[Interaction]] = {}
         self._latest: dict[str, dict[str, Interaction]] = {}
         self._user_of: dict[str, str] = {}
@@ -131,23 +135,35 @@ class Stream:
             return
         self._seen.add(interaction)
         self._of.setdefault(interaction.user_id, []).append(interaction)
-        latest = self._latest.setdefault(interaction.user_id, {})
-        before = latest.get(interaction.item_id)
-        if before is None or interaction.timestamp >= before.timestamp:
-            # Moved to the end: of events of one time, the one that arrived last is the latest.
-            latest.pop(interaction.item_id, None)
-            latest[interaction.item_id] = interaction
+        if self._knows(interaction.item_id):
+            self._remember(interaction)
         arrived.append(interaction)
+
+    def _remember(self, event: Interaction) -> None:
+        """Keep the latest event with each of a user's latest items.
+
+        An item that makes room cannot be among the latest again without a new event.
+        """
+        latest = self._latest.setdefault(event.user_id, {})
+        before = latest.get(event.item_id)
+        if before is not None and event.timestamp < before.timestamp:
+            return
+        # Moved to the end: of events of one time, the one that arrived last is the latest.
+        latest.pop(event.item_id, None)
+        latest[event.item_id] = event
+        if len(latest) >= 2 * HISTORY:
+            kept = sorted(latest.values(), key=_time_of)[-HISTORY:]
+            self._latest[event.user_id] = {one.item_id: one for one in kept}
 
     def of_user(self, user_id: str) -> tuple[Interaction, ...]:
         """The events of a user, or of a session, in order of arrival."""
         with self._lock:
             return tuple(self._of.get(user_id, ()))
 
-    def latest_of_user(self, user_id: str) -> tuple[Interaction, ...]:
-        """The latest event of a user, or of a session, with each item, in order of arrival.
+    def history_of(self, user_id: str) -> tuple[Interaction, ...]:
+        """The latest events of a user, or of a session, with different items, in order of arrival.
 
-        However many events a user has, they are at most as many as the items.
+        They are all that recommendations depend on (:mod:`personalize_rt.local.taste`), however many events there are.
         """
         with self._lock:
             return tuple(self._latest.get(user_id, _NOTHING).values())
@@ -160,6 +176,7 @@ class Stream:
 
 
 _NOTHING: dict[str, Interaction] = {}
+_time_of = attrgetter("timestamp")
 
 
 def _given_to(user_id: str, event: Interaction) -> Interaction:

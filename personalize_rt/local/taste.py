@@ -35,14 +35,15 @@ from personalize_rt.interactions import Interaction
 from personalize_rt.local.datasets import EventLog
 from personalize_rt.local.universe import Order, Universe
 
-__all__ = ["Preference", "TasteModel"]
+__all__ = ["HISTORY", "Preference", "TasteModel"]
 
 _POPULARITY_POWER = 0.7
 _POPULARITY_FLOOR = 0.01
 _POPULARITY_HALF_LIFE = 30 * 86_400
 _AFFINITY_WEIGHT = 1.8
 _SMOOTHING = 1.0
-_HISTORY = 20
+HISTORY = 20
+"""The latest items of a user, each once, that a preference depends on."""
 _ASKED = 100
 _TOLD = 100
 _CROWD = 5
@@ -152,7 +153,7 @@ class TasteModel:
         """The distinct items of a user, latest first."""
         user = self._users.get(user_id, len(self._starts))
         start, end = (self._starts[user], self._starts[user + 1]) if user + 1 < len(self._starts) else (0, 0)
-        end = min(end, start + _HISTORY)
+        end = min(end, start + HISTORY)
         if not recent:
             return self._items[start:end]
         numbers = self.universe.numbers
@@ -160,7 +161,7 @@ class TasteModel:
             (event.timestamp, numbers[event.item_id]) for event in reversed(recent) if event.item_id in numbers
         ] + list(zip(self._times[start:end], self._items[start:end], strict=True))
         events.sort(key=_first, reverse=True)
-        return list(dict.fromkeys(number for _, number in events))[:_HISTORY]
+        return list(dict.fromkeys(number for _, number in events))[:HISTORY]
 
     def _compute_affinities(self, seed: int) -> tuple[array[int], array[float]]:
         starts, items, says, crowds = self._starts, self._items, self._says, self._crowds
