@@ -184,7 +184,8 @@ def docs(session: nox.Session) -> None:
     html = str(HERE / "docs" / "_build" / "html")
     session.run("sphinx-build", "--nitpicky", "--fail-on-warning", "--fresh-env", "--quiet", "-b", "html", "docs", html)
     # The page on Spark has an environment of its own: .ci/spark.
-    pytest(session, NOTHING_SKIPPED, "docs/examples", "docs/how-to", "--ignore=docs/how-to/spark.md")
+    pages = ["docs/examples", "docs/how-to", "--ignore=docs/how-to/spark.md"]
+    pytest(session, NOTHING_SKIPPED, *pages, "tests/test_encode.py")
 
 
 @nox.session(python=OLDEST_PYTHON, name="core-new")
