@@ -17,6 +17,7 @@ from personalize_rt.results import ActionRecommendations, PredictedAction, Predi
 
 __all__ = ["schema_of_metadata", "schema_of_object", "schema_of_result"]
 
+
 def schema_of_metadata(kind: type[Any], handler: Any) -> Any:
     """Read column names and values, and write a dict of them."""
     plain = handler.generate_schema(dict[str, str])
