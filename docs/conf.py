@@ -52,6 +52,8 @@ nitpick_ignore_regex = [
     ("py:class", r"Scalar|C|CurrentItemColumn|OfItems|TracerProvider|MeterProvider|Mode|AbstractContextManager"),
     ("py:class", r"personalize_rt\.metrics\.evaluation\.(Ranks|Recommends|Runtime)"),
     ("py:class", r"personalize_rt\.bulk\.(course|threads|working)\.\w+"),
+    # What as_boto3() gives, and the options that a local runtime takes.
+    ("py:class", r"(Async)?Boto3Client|(Build|Call)Options"),
     ("py:class", r"AnswerT|AsyncPersonalizeRuntime|BaseContext|FilePath|OnError|Runtime"),
     ("py:(func|mod)", r"personalize_rt\.(notebook|filters)\..*"),
     ("py:class", r"personalize_rt\.local\.(datasets|engine|recipes|settings|wire)\.\w+"),

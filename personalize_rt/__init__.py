@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         ValidationError,
     )
     from personalize_rt.filters.expression import BoundFilter, Filter, FilterExpression
-    from personalize_rt.filters.values import FilterValue, RawFilterValue
+    from personalize_rt.filters.values import FilterValue, RawFilterValue, RawFilterValues
     from personalize_rt.interactions import Interaction
     from personalize_rt.limits import Limits
     from personalize_rt.rerank import (
@@ -71,7 +71,7 @@ else:
         "FilterValuesError InvalidInputError PersonalizeError ResourceNotFoundError ResponseError ServerError "
         "ServiceError ThrottlingError TransportError ValidationError",
         "filters.expression": "BoundFilter Filter FilterExpression",
-        "filters.values": "FilterValue RawFilterValue",
+        "filters.values": "FilterValue RawFilterValue RawFilterValues",
         "interactions": "Interaction",
         "limits": "Limits",
         "rerank": "CoVisitationScorer EmbeddingScorer EnsembleScorer LocalReranker PopularityScorer Scorer "
@@ -145,6 +145,7 @@ __all__ = [
     "Promotion",
     "Ranking",
     "RawFilterValue",
+    "RawFilterValues",
     "Recommendations",
     "Recommender",
     "RerankFallback",

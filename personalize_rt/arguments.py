@@ -91,12 +91,18 @@ def _ids_once(values: Iterable[str]) -> Iterable[str]:
     return values if type(values) in _BUILT_IN else _once(values)
 
 
-def _promotions_once(values: Iterable[Promotion]) -> Sequence[Promotion]:
+def _promotions_once(values: Iterable[Promotion | Mapping[str, object]]) -> Sequence[Promotion | Mapping[str, object]]:
     return values if type(values) in _BUILT_IN else _once(values)  # type: ignore[return-value]
 
 
 def _columns_once(values: Iterable[str] | None) -> Sequence[str] | None:
     return values if type(values) in _BUILT_IN else _once(values)  # type: ignore[return-value]
+
+
+def _shown_promotions(values: object) -> str:
+    """Promotions for a ``repr``; a dict in the service's form may hold filter values."""
+    listed = cast("tuple[object, ...]", values if isinstance(values, list | tuple) else ())
+    return describe(values) if any(isinstance(value, Mapping) for value in listed) else repr(values)
 
 
 _USER = "The user."
@@ -210,10 +216,16 @@ class RecommendationsArguments(Arguments[Recommendations]):
     filter_arn: str | None = attrs.field(default=None, metadata=_shown("filterArn", "A filter to apply."))
     filter_values: Mapping[str, FilterValue] | None = attrs.field(default=None, metadata=_FILTER_VALUES)
     filter: BoundFilter | Filter | None = attrs.field(default=None, metadata=_FILTER)
-    promotions: Sequence[Promotion] = attrs.field(
+    promotions: Sequence[Promotion | Mapping[str, object]] = attrs.field(
         default=(),
         converter=_promotions_once,
-        metadata=_shown("promotions", "At most one :class:`Promotion`.", "promotions", since="1.27.51"),
+        repr=_shown_promotions,
+        metadata=_shown(
+            "promotions",
+            "At most one :class:`Promotion`, or a dict in the service's form.",
+            "promotions",
+            since="1.27.51",
+        ),
     )
     metadata_columns: Sequence[str] | None = attrs.field(
         default=None, converter=_columns_once, metadata=_METADATA_COLUMNS

@@ -26,18 +26,10 @@ Every error pickles, copies and re-raises with all of its attributes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    # botocore is untyped: type checkers see three plain exceptions, with or without stubs for it.
-    class BotoCoreError(Exception): ...
-
-    class ClientError(Exception): ...
-
-    class HTTPClientError(BotoCoreError): ...
-
-else:
-    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+# With stubs for botocore, type checkers take a ServiceError where they want a ClientError.
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 __all__ = [
     "AccessDeniedError",
@@ -268,7 +260,7 @@ class TransportError(PersonalizeError, HTTPClientError):
         # An attribute that botocore's handlers expect. Always None, since the request's body is personal.
         self.request: Any = None
         self.response: Any = None
-        self.kwargs: dict[str, Any] = {"error": message}
+        self.kwargs: Any = {"error": message}
 
     @property
     def is_retry_safe(self) -> bool:

@@ -9,9 +9,12 @@ import attrs
 
 from personalize_rt.arguments import Promotion
 from personalize_rt.errors import ValidationError
+from personalize_rt.names import ARN
 from personalize_rt.redaction import describe
 
-__all__ = ["Bound"]
+__all__ = ["Bound", "kind_of_resource", "no_paginators", "no_waiters"]
+
+_KINDS = ("campaign", "recommender")
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -27,10 +30,22 @@ class Bound:
     arguments: Mapping[str, Any]
 
     @classmethod
-    def to(cls, arn: str, **arguments: Any) -> Bound:
-        """Bind what is not ``None``; one-shot iterables are taken once, since a handle is used many times."""
-        if not isinstance(arn, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ValidationError(f"arn is {describe(arn)}, not a str", parameter="arn")
+    def to(cls, arn: str, kind: str, **arguments: Any) -> Bound:
+        """Bind what is not ``None``; one-shot iterables are taken once, since a handle is used many times.
+
+        Args:
+            arn: The campaign or recommender. What is no ARN at all is left to the call.
+            kind: What the ARN should name, ``"campaign"`` or ``"recommender"``.
+            arguments: Argument name to value.
+
+        Raises:
+            ValidationError: The ARN is no ``str``, or that of the other kind.
+        """
+        given = _kind_of(arn)
+        if given in _KINDS and given != kind:
+            raise ValidationError(
+                f"arn is that of a {given}: write {given}(arn), or resource(arn), which takes both", parameter="arn"
+            )
         return cls(arn, {name: _kept(value) for name, value in arguments.items() if value is not None})
 
     def merged(self, method: str, **given: Any) -> dict[str, Any]:
@@ -54,6 +69,47 @@ class Bound:
 
     def __str__(self) -> str:
         return ", ".join([repr(self.arn), *sorted(self.arguments)])
+
+
+def kind_of_resource(arn: str) -> str:
+    """The kind of resource that can be asked, ``"campaign"`` or ``"recommender"``, as its ARN says it.
+
+    Raises:
+        ValidationError: The ARN names neither.
+    """
+    kind = _kind_of(arn)
+    if kind not in _KINDS:
+        raise ValidationError(
+            "arn is that of neither a campaign nor a recommender: it should look like "
+            f"arn:aws:personalize:<region>:<account>:campaign/<name>, or …:recommender/<name>, and is {describe(arn)}",
+            parameter="arn",
+        )
+    return kind
+
+
+def _kind_of(arn: Any) -> str:
+    """The kind of resource that an ARN names; empty for what is no ARN of Personalize."""
+    if not isinstance(arn, str):
+        raise ValidationError(f"arn is {describe(arn)}, not a str", parameter="arn")
+    return arn.split(":", 5)[5].partition("/")[0] if ARN.fullmatch(arn) else ""
+
+
+def no_paginators() -> ValidationError:
+    """The error for who asks for a paginator."""
+    return ValidationError(
+        "Amazon Personalize Runtime has no paginators (boto3's page of the service lists none): ask once, with as many "
+        "num_results as all pages need (at most 500), and show slices of the answer, such as answer[20:40]",
+        parameter="operation_name",
+    )
+
+
+def no_waiters() -> ValidationError:
+    """The error for who asks for a waiter."""
+    return ValidationError(
+        "Amazon Personalize Runtime has no waiters (boto3's page of the service lists none): its operations answer at "
+        "once; whether a campaign is ACTIVE, describe_campaign of the service personalize says",
+        parameter="waiter_name",
+    )
 
 
 def _kept(value: Any) -> Any:

@@ -49,6 +49,7 @@ __all__ = [
     "Request",
     "argument_name",
     "request_for",
+    "request_of",
 ]
 
 ResultT = TypeVar("ResultT")
@@ -177,7 +178,7 @@ class Operation(Generic[ResultT]):
             check(value, _Where(spell(member), members, limits, spell))
         if "recommenderArn" in self.checks:
             _check_one_resource(members, spell)
-        if limits.patterns and "filterValues" in members and "filterArn" not in members:
+        if limits.patterns and members.get("filterValues") and "filterArn" not in members:
             raise _error(
                 f"{spell('filterValues')} without {spell('filterArn')}: nothing would use them", spell("filterArn")
             )
@@ -477,6 +478,20 @@ def request_for(arguments: Arguments[ResultT], limits: Limits) -> Request[Result
     return Request(operation, MappingProxyType(members), bound)
 
 
+def request_of(operation: Operation[ResultT], members: Mapping[str, Any], limits: Limits) -> Request[ResultT]:
+    """Check members as boto3 takes them, and make the request of them.
+
+    Raises:
+        ValidationError: The first member that is missing, unknown, too large or of the wrong kind.
+    """
+    operation.check(members, limits)
+    return Request(operation, MappingProxyType({name: value for name, value in members.items() if value not in _EMPTY}))
+
+
+# What says nothing, and is not sent.
+_EMPTY: tuple[Any, ...] = ({}, [], ())
+
+
 def _encoded(
     arguments: Any, target: Target, limits: Limits, within: str = ""
 ) -> tuple[dict[str, Any], BoundFilter | None]:
@@ -577,10 +592,26 @@ def _promotions(promotions: Any, parameter: str, limits: Limits) -> list[dict[st
     members: list[dict[str, Any]] = []
     for n, promotion in enumerate(checks.listed(promotions, parameter, "promotions", "promotion")):
         name = f"{parameter}[{n}]"
-        if not isinstance(promotion, Promotion):
-            raise _error(f"{name} is {describe(promotion)}, not a Promotion", name)
-        members.append(_encoded(promotion, "ItemID", limits, f"{name}.")[0])
+        if isinstance(promotion, Mapping):
+            members.append(_of_the_service(cast("Mapping[str, Any]", promotion), name))
+        elif isinstance(promotion, Promotion):
+            members.append(_encoded(promotion, "ItemID", limits, f"{name}.")[0])
+        else:
+            raise _error(f"{name} is {describe(promotion)}, not a Promotion, nor a dict in the service's form", name)
     return members or None
+
+
+def _of_the_service(promotion: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A promotion in the form of the service, as boto3 takes it; its values are encoded already."""
+    for member in promotion:
+        if member not in _PROMOTION:
+            raise _error(f"{name} has no member {member!r}: the service's form has {', '.join(_PROMOTION)}", name)
+    members = {member: value for member, value in promotion.items() if value is not None and value != {}}
+    if "percentPromotedItems" in members:
+        members["percentPromotedItems"] = _integer(members["percentPromotedItems"])
+    if isinstance(members.get("filterValues"), Mapping):
+        members["filterValues"] = dict(members["filterValues"])
+    return members
 
 
 _Encode: TypeAlias = Callable[[Any, str, Limits], Any]

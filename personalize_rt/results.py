@@ -39,64 +39,100 @@ Source = Literal["service", "cache", "fallback", "local"]
 Scores = tuple[float | None, ...]
 
 
-def _copied(values: Mapping[str, str]) -> dict[str, str]:
-    return dict(values)
-
-
 def _strings(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(values)
 
 
-@attrs.frozen(eq=False, repr=False)
-class Metadata(Mapping[str, str]):
+if TYPE_CHECKING:
+    # What may be done to metadata; that they are a dict is for libraries which know no other mapping.
+    class _ReadOnly(Mapping[str, str]):
+        def __init__(self, values: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None: ...
+        def __getitem__(self, name: str) -> str: ...
+        def __iter__(self) -> Iterator[str]: ...
+        def __len__(self) -> int: ...
+
+else:
+
+    class _ReadOnly(dict):
+        """A dict that does not change."""
+
+        __slots__ = ()
+
+        def __init__(self, values=()):
+            dict.__init__(self, values)
+
+        def _refuse(self, *_, **__):
+            raise TypeError(f"{type(self).__name__} does not change; dict(…) of it is a copy that does")
+
+        # A dict's would look for the very name, and show the values.
+        get, items, values = Mapping.get, Mapping.items, Mapping.values
+        __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+        def copy(self):
+            """Return the metadata itself, which nothing changes."""
+            return self
+
+        def __ne__(self, other):
+            return not self == other
+
+        def __reduce__(self):
+            return type(self), (dict(self),)
+
+        def __setstate__(self, state):
+            # Pickles of version 0.1, whose metadata were an attrs class.
+            dict.update(self, state["_values"])
+
+
+class Metadata(_ReadOnly):
     """The metadata of one item: column name to value, immutable and hashable.
 
     Look-up and equality ignore case and underscores of names, since the service answers a request for ``BRAND_NAME``
-    with ``brandName``. ``repr`` hides the values.
+    with ``brandName``. ``repr`` hides the values. To libraries that write JSON or fill frames, it is a dict; what would
+    change it is a ``TypeError``.
 
     Args:
         values: The columns as the service named them. Values are strings; several categories come as one
             string with ``|`` between them.
     """
 
-    _values: Mapping[str, str] = attrs.field(factory=dict[str, str], alias="values", converter=_copied)
+    __slots__ = ()
 
-    def __getitem__(self, name: str) -> str:
-        value = self._values.get(name)
-        if value is not None:
-            return value
-        if isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - a mapping may be asked for anything
+    def __missing__(self, name: object) -> str:
+        if isinstance(name, str):
             wanted = canonical(name)
-            for key, value in self._values.items():
+            for key, value in self.items():
                 if canonical(key) == wanted:
                     return value
-        raise KeyError(f"no column {name!r} in this item's metadata; it has {sorted(map(_shown_name, self._values))}")
+        raise KeyError(f"no column {name!r} in this item's metadata; it has {sorted(map(_shown_name, self))}")
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
+    def __contains__(self, name: object) -> bool:
+        return self.get(cast("str", name)) is not None
 
     def _key(self) -> frozenset[tuple[str, str]]:
-        return frozenset((canonical(name), value) for name, value in self._values.items())
+        return frozenset((canonical(name), value) for name, value in self.items())
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Metadata):
             return self._key() == other._key()
         if isinstance(other, Mapping):
-            return dict(self._values) == other
+            return dict(self) == other
         return NotImplemented
 
     def __hash__(self) -> int:
         return hash(self._key())
 
     def __rich_repr__(self) -> Iterator[str]:
-        # Without this method, rich would show all fields of an attrs class.
-        yield from map(_shown_name, self._values)
+        # Without this method, rich would show a dict.
+        yield from map(_shown_name, self)
 
     def __repr__(self) -> str:
-        return f"Metadata(<{', '.join(map(_shown_name, self._values))}>)"
+        return f"Metadata(<{', '.join(map(_shown_name, self))}>)"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: object, handler: Any) -> Any:
+        from personalize_rt import schemas
+
+        return schemas.schema_of_metadata(cls, handler)
 
 
 def _shown_name(name: str) -> str:
@@ -113,6 +149,28 @@ def _as_metadata(value: Mapping[str, str] | None) -> Metadata:
     return value if isinstance(value, Metadata) else Metadata(value)
 
 
+class _Row:
+    """Base of the rows: how they are written, for libraries which do not know attrs."""
+
+    __slots__ = ()
+
+    def to_json(self) -> str:
+        """Write the row as JSON; see :mod:`personalize_rt.encode`."""
+        from personalize_rt import encode
+
+        return encode.to_json(self)
+
+    def __post_init__(self) -> None:
+        # msgspec fills a row as it does a dataclass, without calling it, and then calls this.
+        object.__setattr__(self, "rules", ())
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: object, handler: Any) -> Any:
+        from personalize_rt import schemas
+
+        return schemas.schema_of_object(cls, handler)
+
+
 class _OfDataclass:
     """An attribute that a dataclass with the fields of an attrs class has, made when it is asked for.
 
@@ -127,9 +185,12 @@ class _OfDataclass:
     def __get__(self, row: object, kind: type) -> Any:
         if kind not in self._made:
             from dataclasses import make_dataclass
+            from typing import get_type_hints
 
-            # Types are read from the class itself. What is no part of equality was not answered, and is no column.
-            twin = make_dataclass(kind.__name__, [field.name for field in attrs.fields(kind) if field.eq])
+            # What is no part of equality was not answered, and is no column.
+            types = get_type_hints(kind)
+            columns = [(field.name, types[field.name]) for field in attrs.fields(kind) if field.eq]
+            twin = make_dataclass(kind.__name__, columns)
             self._made[kind] = getattr(twin, self._name)
         return self._made[kind]
 
@@ -144,7 +205,7 @@ _REASONS = ("Exploration", "Popular item", "Promoted item")
 
 
 @attrs.frozen
-class PredictedItem:
+class PredictedItem(_Row):
     """One item of an answer.
 
     Attributes:
@@ -172,7 +233,7 @@ class PredictedItem:
 
 
 @attrs.frozen
-class PredictedAction:
+class PredictedAction(_Row):
     """One action of an answer.
 
     Attributes:
@@ -209,6 +270,12 @@ class ResponseInfo:
     source: Source = "service"
     unfiltered: bool = False
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: object, handler: Any) -> Any:
+        from personalize_rt import schemas
+
+        return schemas.schema_of_object(cls, handler)
+
 
 _NO_INFO = ResponseInfo()
 
@@ -244,8 +311,16 @@ def _score_column(values: Iterable[float | None] | Callable[[], Scores]) -> Scor
 
 RowT = TypeVar("RowT")
 
+# The fields of results that have a value for each row.
+COLUMNS = frozenset(
+    {"item_ids", "action_ids", "_scores", "_promotion_names", "_metadata", "_reasons", "_rules", "recommendation_ids"}
+)
+
 # service.md section 3.10, and the ids of the embedded service
 _RECOMMENDATION_ID = "RID(?:-[0-9A-Za-z]+)*"
+
+
+# Those of the public results have no fields of their own: msgspec would write just these, and leave the scores out.
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -304,16 +379,26 @@ class _Answer(Sequence[RowT]):
         position = self.position(id)
         return None if position is None else self._row(position)
 
+    def _part(self, part: slice) -> Self:
+        """The rows of a slice, with what is known of the whole answer."""
+        changes: dict[str, Any] = {}
+        for field in attrs.fields(type(self)):
+            if field.name in COLUMNS:
+                column = self.scores if field.name == "_scores" else getattr(self, field.name)
+                if column is not None:
+                    changes[field.alias or field.name] = column[part]
+        return attrs.evolve(self, **changes)
+
     def __len__(self) -> int:
         return len(self._ids)
 
     @overload
     def __getitem__(self, index: int) -> RowT: ...
     @overload
-    def __getitem__(self, index: slice) -> tuple[RowT, ...]: ...
-    def __getitem__(self, index: int | slice) -> RowT | tuple[RowT, ...]:
+    def __getitem__(self, index: slice) -> Self: ...
+    def __getitem__(self, index: int | slice) -> RowT | Self:
         if isinstance(index, slice):
-            return tuple(self._rows(index))
+            return self._part(index)
         if isinstance(index, str):  # pyright: ignore[reportUnnecessaryIsInstance] - from outside
             raise TypeError(
                 f"a {type(self).__name__} gives rows by place, not by id: use .get(id) for a row, .position(id) for "
@@ -353,6 +438,18 @@ class _Answer(Sequence[RowT]):
 
     # Display and conversion are delegated to `notebook/`. `self: Any`, since its functions take the three public
     # classes only.
+
+    def to_json(self) -> str:
+        """Write the answer as JSON; see :mod:`personalize_rt.encode` for its members."""
+        from personalize_rt import encode
+
+        return encode.to_json(self)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: object, handler: Any) -> Any:
+        from personalize_rt import schemas
+
+        return schemas.schema_of_result(cls, handler)
 
     def to_dicts(self: Any, *, metadata_columns: Iterable[str] | None = None) -> list[dict[str, Any]]:
         """Convert the rows to dicts of plain values; see :mod:`personalize_rt.notebook.frames` for the columns."""
@@ -547,7 +644,13 @@ class Recommendations(_Items):
 
 
 @attrs.frozen(eq=False, repr=False)
-class Ranking(_Items):
+class _Ranked(_Items):
+    """Base of :class:`Ranking`, with the fields of it."""
+
+    _input_list: tuple[str, ...] = attrs.field(default=(), kw_only=True, alias="input_list", converter=_strings)
+
+
+class Ranking(_Ranked):
     """The answer of GetPersonalizedRanking: the items of the request, best first.
 
     An immutable sequence of :class:`PredictedItem`. Items that the model does not know stand at the end, in the
@@ -566,7 +669,12 @@ class Ranking(_Items):
         cause: The error for which a fallback answered; kept without traceback.
     """
 
-    _input_list: tuple[str, ...] = attrs.field(default=(), kw_only=True, alias="input_list", converter=_strings)
+    __slots__ = ()
+
+    def _part(self, part: slice) -> Self:
+        shown = super()._part(part)
+        # What a filter took out stays so; what is cut off here was not taken out.
+        return attrs.evolve(shown, input_list=(*shown.item_ids, *self.missing)) if self._input_list else shown
 
     @property
     def unscored(self) -> tuple[str, ...]:
@@ -611,7 +719,20 @@ class Ranking(_Items):
 
 
 @attrs.frozen(eq=False, repr=False)
-class ActionRecommendations(_Answer[PredictedAction]):
+class _Actions(_Answer[PredictedAction]):
+    """Base of :class:`ActionRecommendations`, with the fields of it."""
+
+    action_ids: tuple[str, ...] = attrs.field(converter=_strings)
+
+    def __attrs_post_init__(self) -> None:
+        self._check_columns(scores=None if callable(self._scores) else self._scores, rules=self._rules)
+
+    @property
+    def _ids(self) -> tuple[str, ...]:
+        return self.action_ids
+
+
+class ActionRecommendations(_Actions):
     """The answer of GetActionRecommendations: actions by descending propensity.
 
     An immutable sequence of :class:`PredictedAction`.
@@ -625,14 +746,7 @@ class ActionRecommendations(_Answer[PredictedAction]):
         cause: The error for which a fallback answered; kept without traceback.
     """
 
-    action_ids: tuple[str, ...] = attrs.field(converter=_strings)
-
-    def __attrs_post_init__(self) -> None:
-        self._check_columns(scores=None if callable(self._scores) else self._scores, rules=self._rules)
-
-    @property
-    def _ids(self) -> tuple[str, ...]:
-        return self.action_ids
+    __slots__ = ()
 
     def _row(self, index: int) -> PredictedAction:
         return next(self._rows(slice(index, index + 1 or None)))

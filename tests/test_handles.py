@@ -191,8 +191,39 @@ def test_repr_shows_the_arn_and_names_but_no_values(runtime: Any) -> None:
     shown = repr(movies) + str(movies) + repr(vars(movies)["_bound"]) + repr(vars(movies))
     assert SECRET not in shown
     assert ARN in repr(movies)
-    assert ARN in repr(runtime.recommender(ARN, context={"A": SECRET}))
-    assert SECRET not in repr(runtime.recommender(ARN, context={"A": SECRET}))
+    assert RECOMMENDER in repr(runtime.recommender(RECOMMENDER, context={"A": SECRET}))
+    assert SECRET not in repr(runtime.recommender(RECOMMENDER, context={"A": SECRET}))
+
+
+def test_a_resource_is_bound_as_what_its_arn_says(runtime: Any, wire: Any) -> None:
+    for arn, kind in ((ARN, Campaign), (RECOMMENDER, Recommender)):
+        handle = runtime.resource(arn, num_results=7)
+        assert (type(handle), handle.arn) == (kind, arn)
+        handle.recommend("u")
+        assert wire.take()[1]["numResults"] == 7
+
+
+@pytest.mark.parametrize("arn", [FILTER, "movies", "", "arn:aws:s3:::bucket", 5, None])
+def test_what_can_not_be_asked_is_no_resource(arn: Any, runtime: Any) -> None:
+    with pytest.raises(ValidationError) as caught:
+        runtime.resource(arn)
+    assert caught.value.parameter == "arn"
+
+
+def test_the_arn_of_the_other_kind_is_refused_before_anything_is_sent(runtime: Any) -> None:
+    with pytest.raises(ValidationError, match=r"that of a recommender: write recommender\(arn\), or resource\(arn\)"):
+        runtime.campaign(RECOMMENDER)
+    with pytest.raises(ValidationError, match=r"that of a campaign: write campaign\(arn\)"):
+        runtime.recommender(ARN)
+
+
+def test_paginators_and_waiters_are_refused_with_advice(runtime: Any) -> None:
+    for operation in ("get_recommendations", "get_personalized_ranking", "get_action_recommendations"):
+        assert runtime.can_paginate(operation) is False
+        with pytest.raises(ValidationError, match=r"has no paginators.*num_results"):
+            runtime.get_paginator(operation)
+    with pytest.raises(ValueError, match=r"has no waiters.*describe_campaign"):
+        runtime.get_waiter("campaign_active")
 
 
 @pytest.mark.parametrize(

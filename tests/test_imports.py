@@ -12,6 +12,7 @@ import personalize_rt
 PACKAGE = Path(personalize_rt.__file__).parent
 # By these a result shows or converts itself, in methods of one line that import when they are called.
 DOORS = {
+    ("results", "encode"),
     ("results", "notebook.compare"),
     ("results", "notebook.frames"),
     ("results", "notebook.html"),
@@ -19,6 +20,7 @@ DOORS = {
     ("results", "notebook.terminal"),
     ("results", "rerank.blend"),
     ("results", "rerank.rules"),
+    ("results", "schemas"),
     ("notebook.compare", "notebook.html"),
     ("notebook.compare", "notebook.plots"),
     ("notebook.compare", "notebook.terminal"),

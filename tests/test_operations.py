@@ -9,13 +9,22 @@ from enum import StrEnum
 from pathlib import PurePath
 from typing import Any
 
+import attrs
 import numpy as np
 import pandas as pd
 import pytest
 
-from personalize_rt import FilterValuesError, Limits, PersonalizeRuntime, Promotion, RawFilterValue, ValidationError
+from personalize_rt import (
+    FilterValuesError,
+    Limits,
+    PersonalizeRuntime,
+    Promotion,
+    RawFilterValue,
+    RawFilterValues,
+    ValidationError,
+)
 from personalize_rt.arguments import RecommendationsArguments
-from personalize_rt.operations import GET_RECOMMENDATIONS, OPERATIONS, request_for
+from personalize_rt.operations import GET_RECOMMENDATIONS, OPERATIONS, request_for, request_of
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
 RECOMMENDER = "arn:aws:personalize:eu-west-1:123456789012:recommender/top-picks"
@@ -375,9 +384,56 @@ def test_a_context_name_that_is_no_str_is_refused(refused: Any) -> None:
     assert refused("get_recommendations", context={5: SECRET}).parameter == "context"
 
 
-@pytest.mark.parametrize("wrong", ["spring", 5, None, {"name": SECRET, "percentPromotedItems": 5}], ids=repr)
+@pytest.mark.parametrize("wrong", ["spring", 5, None, {"name": SECRET, "percent": 5}], ids=repr)
 def test_what_is_no_promotion_is_refused(wrong: Any, refused: Any) -> None:
     assert refused("get_recommendations", promotions=[wrong]).parameter == "promotions"
+
+
+@pytest.mark.parametrize(
+    "promotion",
+    [
+        {"name": "spring sale", "percentPromotedItems": 5},
+        {"name": "spring", "percentPromotedItems": "5"},
+        {"name": "spring", "percentPromotedItems": 101},
+        {"name": "spring", "percentPromotedItems": 5, "filterArn": "sale"},
+        {"name": "spring", "percentPromotedItems": 5, "filterArn": FILTER, "filterValues": {"GENRE": ["Comedy"]}},
+        {"name": "spring", "percentPromotedItems": 5, "filterValues": {"GENRE": '"Comedy"'}},
+    ],
+)
+def test_a_promotion_in_the_services_form_is_checked(promotion: Any, refused: Any) -> None:
+    error = refused("get_recommendations", promotions=[promotion])
+    assert error.parameter == "promotions"
+    assert "Comedy" not in str(error)
+
+
+def test_a_promotion_in_the_services_form_is_sent_as_it_is() -> None:
+    given = {"name": "spring", "percentPromotedItems": 20, "filterArn": FILTER, "filterValues": {"GENRE": '"Comedy"'}}
+    arguments = RecommendationsArguments(campaign_arn=ARN, user_id="u", promotions=[given])
+    assert request_for(arguments, Limits()).members["promotions"] == [given]
+    assert "Comedy" not in repr(arguments)
+    ours = Promotion("spring", 20, filter_arn=FILTER, filter_values={"GENRE": "Comedy"})
+    assert (
+        request_for(attrs.evolve(arguments, promotions=[ours]), Limits()).members
+        == request_for(arguments, Limits()).members
+    )
+
+
+def test_values_that_are_encoded_already_are_sent_as_they_are() -> None:
+    written = RawFilterValues({"GENRE": '"Comedy","Drama"', "YEAR": "1999"})
+    arguments = RecommendationsArguments(campaign_arn=ARN, filter_arn=FILTER, filter_values=written)
+    assert request_for(arguments, Limits()).members["filterValues"] == {"GENRE": '"Comedy","Drama"', "YEAR": "1999"}
+    assert "Comedy" not in repr(written)
+    for wrong in ({"GENRE": 7}, '"Comedy"'):
+        with pytest.raises(FilterValuesError):
+            RawFilterValues(wrong)  # type: ignore[arg-type]
+
+
+def test_no_values_without_a_filter_are_no_values() -> None:
+    for empty in ({}, RawFilterValues({})):
+        arguments = RecommendationsArguments(campaign_arn=ARN, filter_values=empty, context={})
+        assert request_for(arguments, Limits()).members == {"campaignArn": ARN}
+    members = {"campaignArn": ARN, "filterValues": {}, "context": {}, "promotions": []}
+    assert request_of(GET_RECOMMENDATIONS, members, Limits()).members == {"campaignArn": ARN}
 
 
 @pytest.mark.parametrize(

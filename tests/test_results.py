@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import copy
 import gc
@@ -32,6 +33,7 @@ from personalize_rt import (
     ServerError,
     ThrottlingError,
 )
+from personalize_rt.rerank import LongRanking
 
 RECORDED = json.loads((Path(__file__).parent / "data" / "ranking-2020-05-26.json").read_text("utf-8"))["response"]
 RESULTS = {"itemList": Recommendations, "personalizedRanking": Ranking, "actionList": ActionRecommendations}
@@ -308,6 +310,8 @@ def test_columns_of_500_items_build_no_rows(monkeypatch: pytest.MonkeyPatch) -> 
     assert ranking.get("i5") is not None
     assert len(made) == 2
     assert len(ranking[10:20]) == 10
+    assert len(made) == 2
+    assert len(list(ranking[10:20])) == 10
     assert len(made) == 12
 
 
@@ -341,10 +345,48 @@ def test_results_are_sequences_of_rows() -> None:
 
 
 @pytest.mark.parametrize("cut", [slice(None), slice(1, 9), slice(None, None, -1), slice(-1, None), slice(2, 1)])
-def test_a_slice_is_a_tuple_of_rows(cut: slice) -> None:
+def test_a_slice_is_a_result_of_the_same_answer(cut: slice) -> None:
     result = full()
-    assert result[cut] == tuple(result)[cut]
-    assert type(result[cut]) is tuple
+    part = attrs.evolve(result, info=ResponseInfo("r-1", 2), degraded=True)[cut]
+    assert type(part) is Recommendations
+    assert list(part) == list(result)[cut]
+    assert (part.recommendation_id, part.info.request_id, part.degraded) == (result.recommendation_id, "r-1", True)
+    assert result[:] == result
+
+
+def test_what_a_filter_took_out_is_missing_from_a_slice_too_and_what_is_cut_off_is_not() -> None:
+    ranking = Ranking(["a", "b", "c"], scores=[0.6, 0.4, None], input_list=["x", "c", "y", "b", "a"])
+    assert ranking[:1].missing == ranking[1:][1:].missing == ranking[:0].missing == ranking.missing == ("x", "y")
+    assert (ranking[:2].unscored, ranking[1:].unscored) == ((), ("c",))
+    assert Ranking(["a", "b"], scores=[0.6, 0.4])[:1].missing == ()
+
+
+def test_actions_and_scores_that_nobody_has_read_are_cut_too() -> None:
+    actions = ActionRecommendations(["mail", "call"], scores=lambda: (0.9, 0.5), recommendation_id="RID-1")
+    assert actions[1:] == ActionRecommendations(["call"], scores=[0.5], recommendation_id="RID-1")
+
+
+def test_a_slice_of_a_merged_ranking_keeps_what_its_rows_came_with() -> None:
+    long = LongRanking(
+        ["a", "b", "c"],
+        scores=[0.7, 0.3, 0.0],
+        requests=2,
+        error_bound=0.01,
+        unscaled=["c"],
+        recommendation_ids=["RID-1", "RID-2", "RID-1"],
+    )
+    part = long[1:]
+    assert type(part) is LongRanking
+    assert (part.recommendation_ids, part.unscaled, part.requests) == (("RID-2", "RID-1"), ("c",), 2)
+    assert long[:2].unscaled == ()
+
+
+def test_patterns_match_rows_and_results() -> None:
+    match full():
+        case [PredictedItem("tt1", score, metadata={"TITLE": title}), PredictedItem(item_id=second), *others]:
+            assert (score, title, second, len(others)) == (0.25, SECRET, "tt2", 1)
+        case _:
+            pytest.fail("no match")
 
 
 @pytest.mark.parametrize("result", [full(), Ranking.from_response(RECORDED), ActionRecommendations(["a"], scores=[1])])
@@ -400,7 +442,8 @@ def test_only_a_ranking_knows_of_its_input() -> None:
 )
 def test_results_are_frozen_and_slotted(value: Any) -> None:
     assert not hasattr(value, "__dict__")
-    for name in {field.name for field in attrs.fields(type(value))} | {"new_attribute"}:
+    names = {field.name for field in attrs.fields(type(value))} if attrs.has(type(value)) else set()
+    for name in names | {"new_attribute"}:
         with pytest.raises(AttributeError):
             setattr(value, name, None)
         with pytest.raises(AttributeError):
@@ -475,6 +518,43 @@ def test_everything_pickles_and_copies(value: Any, protocol: int) -> None:
         assert repr(again) == repr(value)
         for name in ("info", "degraded", "recommendation_id", "missing", "unscored"):
             assert getattr(again, name, None) == getattr(value, name, None)
+
+
+# A row, its metadata, an action, and the three results, pickled by version 0.1.
+OF_0_1 = (
+    b"gASVgwMAAAAAAABdlCiMFnBlcnNvbmFsaXplX3J0LnJlc3VsdHOUjA1QcmVkaWN0ZWRJdGVtlJOUKYGUfZQojAdpdGVtX2lklIwDdHQxlIwF"
+    b"c2NvcmWURz/gAAAAAAAAjA5wcm9tb3Rpb25fbmFtZZSMBHNhbGWUjAhtZXRhZGF0YZRoAYwITWV0YWRhdGGUk5QpgZR9lIwHX3ZhbHVlc5R9"
+    b"lIwJYnJhbmROYW1llIwBQpRzc2KMBnJlYXNvbpSMC0V4cGxvcmF0aW9ulIWUjAVydWxlc5QpdWJoDmgBjA9QcmVkaWN0ZWRBY3Rpb26Uk5Qp"
+    b"gZR9lCiMCWFjdGlvbl9pZJSMBG1haWyUaAhHP+zMzMzMzM1oFyl1YmgBjAdSYW5raW5nlJOUKYGUfZQojAdfc2NvcmVzlEc/4AAAAAAAAE6G"
+    b"lIwRcmVjb21tZW5kYXRpb25faWSUjAVSSUQtMZSMBGluZm+UaAGMDFJlc3BvbnNlSW5mb5STlCmBlH2UKIwKcmVxdWVzdF9pZJSMA3ItMZSM"
+    b"CGF0dGVtcHRzlEsCjAdlbGFwc2VklEc/0AAAAAAAAIwGc291cmNllIwFY2FjaGWUjAp1bmZpbHRlcmVklIl1YowIZGVncmFkZWSUiIwGX2Nh"
+    b"dXNllIwVcGVyc29uYWxpemVfcnQuZXJyb3JzlIwIX3JlYnVpbGSUk5RoNIwPVmFsaWRhdGlvbkVycm9ylJOUjAF4lIWUfZQojAlwYXJhbWV0"
+    b"ZXKUTowFbGltaXSUTnWHlFKUjAZfcnVsZXOUTowIaXRlbV9pZHOUaAeMA3R0MpSGlIwQX3Byb21vdGlvbl9uYW1lc5RoCk6GlIwJX21ldGFk"
+    b"YXRhlGgNKYGUfZRoEH2UaBJoE3NzYmgNKYGUfZRoEH2Uc2KGlIwIX3JlYXNvbnOUaBWFlCmGlIwLX2lucHV0X2xpc3SUaAdoQowDdHQzlIeU"
+    b"dWJoAYwPUmVjb21tZW5kYXRpb25zlJOUKYGUfZQoaCJHP+AAAAAAAACFlGgkaCVoJmgpaDKJaDNOaEBOaEFoB4WUaEROaEZoDSmBlH2UaBB9"
+    b"lGgSaBNzc2KFlGhOTnViaAGMFUFjdGlvblJlY29tbWVuZGF0aW9uc5STlCmBlH2UKGgiRz/szMzMzMzNhZRoJGglaCZoKWgyiWgzTmhATowK"
+    b"YWN0aW9uX2lkc5RoHYWUdWJlLg=="
+)
+
+
+def test_pickles_of_version_0_1_are_read() -> None:
+    row, metadata, action, ranking, recommendations, actions = pickle.loads(base64.b64decode(OF_0_1))
+    info = ResponseInfo("r-1", 2, 0.25, "cache")
+    assert row == PredictedItem("tt1", 0.5, "sale", Metadata({"brandName": "B"}), ("Exploration",))
+    assert (metadata, action) == (Metadata({"brandName": "B"}), PredictedAction("mail", 0.9))
+    assert ranking == Ranking(
+        ["tt1", "tt2"],
+        scores=[0.5, None],
+        promotion_names=["sale", None],
+        metadata=[{"brandName": "B"}, None],
+        reasons=[["Exploration"], []],
+        recommendation_id="RID-1",
+    )
+    assert (ranking.info, ranking.degraded, ranking.missing, str(ranking.cause)) == (info, True, ("tt3",), "x")
+    assert recommendations == Recommendations(
+        ["tt1"], scores=[0.5], metadata=[{"brandName": "B"}], recommendation_id="RID-1"
+    )
+    assert actions == ActionRecommendations(["mail"], scores=[0.9], recommendation_id="RID-1")
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -615,6 +695,27 @@ def test_metadata_does_not_follow_the_mapping_that_it_was_made_of() -> None:
     assert metadata["title"] == "t"
     with pytest.raises(TypeError):
         metadata["title"] = "changed"  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda metadata: metadata.update(title="u"),
+        lambda metadata: metadata.setdefault("year", "1999"),
+        lambda metadata: metadata.pop("title"),
+        lambda metadata: metadata.popitem(),
+        lambda metadata: metadata.clear(),
+        lambda metadata: metadata.__delitem__("title"),
+        lambda metadata: metadata.__ior__({"title": "u"}),
+    ],
+)
+def test_nothing_that_a_dict_can_do_changes_metadata(change: Any) -> None:
+    metadata: Any = Metadata({"title": "t"})
+    with pytest.raises(TypeError, match="Metadata does not change"):
+        change(metadata)
+    assert metadata == {"title": "t"}
+    assert metadata.copy() is metadata
+    assert type(metadata | {"year": "1999"}) is dict
 
 
 @pytest.mark.parametrize("show", [repr, str, "{}".format, "{!r}".format, lambda value: f"{value:}"])

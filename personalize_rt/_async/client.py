@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from personalize_rt import operations
 from personalize_rt._async.driver import outcome_of
@@ -21,6 +21,7 @@ from personalize_rt.results import ActionRecommendations, Ranking, Recommendatio
 from personalize_rt.transport.asynchronous import AsyncTransport
 
 if TYPE_CHECKING:  # imported when they are used
+    from personalize_rt._async.as_boto3 import AsyncBoto3Client
     from personalize_rt.filters.expression import BoundFilter, Filter
     from personalize_rt.rerank.long import LongRanking
     from personalize_rt.resilience.breaker import CircuitBreaker
@@ -51,6 +52,8 @@ class AsyncPersonalizeRuntime:
         endpoint_url: Where to send requests instead of AWS.
         config: A ``botocore.config.Config`` or ``aiobotocore.config.AioConfig``, merged over the settings above. Its
             ``retries`` are refused.
+        verify: As ``boto3.client`` has it: the path of a CA bundle to verify certificates with, or ``False`` to verify
+            none; ``None`` for the session's or environment's bundle, or botocore's own.
         retry: When a failed request is sent again; see :class:`RetryPolicy`. Its ``sleep`` may be a coroutine
             function; by default ``asyncio.sleep``.
         deadline: Seconds for a whole call, from the moment that the client exists; waits, retries, looking up the host
@@ -78,6 +81,7 @@ class AsyncPersonalizeRuntime:
         session: Any = None,
         endpoint_url: str | None = None,
         config: Any = None,
+        verify: bool | str | None = None,
         retry: RetryPolicy = RetryPolicy(),
         deadline: float | None = 2.0,
         limits: Limits = Limits(),
@@ -96,6 +100,7 @@ class AsyncPersonalizeRuntime:
             session=session,
             endpoint_url=endpoint_url,
             config=config,
+            verify=verify,
         )
         self._limits = limits
         self._policies = Policies(
@@ -128,7 +133,7 @@ class AsyncPersonalizeRuntime:
         filter_arn: str | None = None,
         filter_values: Mapping[str, FilterValue] | None = None,
         filter: BoundFilter | Filter | None = None,
-        promotions: Iterable[Promotion] = (),
+        promotions: Iterable[Promotion | Mapping[str, object]] = (),
         metadata_columns: Iterable[str] | None = None,
     ) -> Recommendations:
         """Ask for items (GetRecommendations).
@@ -146,7 +151,7 @@ class AsyncPersonalizeRuntime:
             filter_arn: A filter to apply.
             filter_values: Values for the parameters of the filter, in Python types; see :mod:`personalize_rt.filters`.
             filter: A ``Filter`` or ``BoundFilter``, instead of ARN and values.
-            promotions: At most one :class:`Promotion`.
+            promotions: At most one :class:`Promotion`, or a dict in the service's form.
             metadata_columns: Item columns to return with each item, at most 10; the campaign must have enabled them.
 
         Raises:
@@ -322,7 +327,7 @@ class AsyncPersonalizeRuntime:
         filter_arn: str | None = None,
         filter_values: Mapping[str, FilterValue] | None = None,
         filter: BoundFilter | Filter | None = None,
-        promotions: Iterable[Promotion] | None = None,
+        promotions: Iterable[Promotion | Mapping[str, object]] | None = None,
         metadata_columns: Iterable[str] | None = None,
     ) -> AsyncCampaign:
         """Bind what every call to one campaign repeats.
@@ -336,11 +341,15 @@ class AsyncPersonalizeRuntime:
             filter: Likewise.
             promotions: Likewise.
             metadata_columns: Likewise.
+
+        Raises:
+            ValidationError: The ARN is that of a recommender.
         """
         from personalize_rt.handles import Bound
 
         bound = Bound.to(
             arn,
+            "campaign",
             num_results=num_results,
             context=context,
             filter_arn=filter_arn,
@@ -360,7 +369,7 @@ class AsyncPersonalizeRuntime:
         filter_arn: str | None = None,
         filter_values: Mapping[str, FilterValue] | None = None,
         filter: BoundFilter | Filter | None = None,
-        promotions: Iterable[Promotion] | None = None,
+        promotions: Iterable[Promotion | Mapping[str, object]] | None = None,
         metadata_columns: Iterable[str] | None = None,
     ) -> AsyncRecommender:
         """Bind what every call to one recommender repeats; the arguments are those of :meth:`campaign`."""
@@ -368,6 +377,7 @@ class AsyncPersonalizeRuntime:
 
         bound = Bound.to(
             arn,
+            "recommender",
             num_results=num_results,
             context=context,
             filter_arn=filter_arn,
@@ -377,6 +387,72 @@ class AsyncPersonalizeRuntime:
             metadata_columns=metadata_columns,
         )
         return AsyncRecommender(self, bound)
+
+    def resource(
+        self,
+        arn: str,
+        *,
+        num_results: int | None = None,
+        context: Mapping[str, str] | None = None,
+        filter_arn: str | None = None,
+        filter_values: Mapping[str, FilterValue] | None = None,
+        filter: BoundFilter | Filter | None = None,
+        promotions: Iterable[Promotion | Mapping[str, object]] | None = None,
+        metadata_columns: Iterable[str] | None = None,
+    ) -> AsyncCampaign | AsyncRecommender:
+        """Bind what every call to a campaign or a recommender repeats, whichever the ARN names.
+
+        The arguments are those of :meth:`campaign`.
+
+        Raises:
+            ValidationError: The ARN is that of neither.
+        """
+        from personalize_rt.handles import kind_of_resource
+
+        bind = self.campaign if kind_of_resource(arn) == "campaign" else self.recommender
+        return bind(
+            arn,
+            num_results=num_results,
+            context=context,
+            filter_arn=filter_arn,
+            filter_values=filter_values,
+            filter=filter,
+            promotions=promotions,
+            metadata_columns=metadata_columns,
+        )
+
+    def as_boto3(self) -> AsyncBoto3Client:
+        """Give an object with the methods of boto3's client, for code that takes one; it asks through this runtime.
+
+        It takes the arguments of boto3, returns its dicts and raises its exceptions.
+        """
+        from personalize_rt._async.as_boto3 import AsyncBoto3Client
+
+        return AsyncBoto3Client(self)
+
+    def can_paginate(self, operation_name: str) -> bool:
+        """Return ``False``, as boto3's client does: no operation of the service has pages."""
+        return False
+
+    def get_paginator(self, operation_name: str) -> NoReturn:
+        """Refuse, since the service has no paginators.
+
+        Raises:
+            ValidationError: Always; with advice.
+        """
+        from personalize_rt.handles import no_paginators
+
+        raise no_paginators()
+
+    def get_waiter(self, waiter_name: str) -> NoReturn:
+        """Refuse, since the service has no waiters.
+
+        Raises:
+            ValidationError: Always; with advice.
+        """
+        from personalize_rt.handles import no_waiters
+
+        raise no_waiters()
 
     def with_options(
         self,

@@ -98,7 +98,7 @@ class AsyncCampaign:
         filter_arn: str | None = None,
         filter_values: Mapping[str, FilterValue] | None = None,
         filter: BoundFilter | Filter | None = None,
-        promotions: Iterable[Promotion] | None = None,
+        promotions: Iterable[Promotion | Mapping[str, object]] | None = None,
         metadata_columns: Iterable[str] | None = None,
     ) -> Recommendations:
         """:meth:`AsyncPersonalizeRuntime.get_recommendations` with this campaign."""
@@ -160,7 +160,7 @@ class AsyncRecommender:
         filter_arn: str | None = None,
         filter_values: Mapping[str, FilterValue] | None = None,
         filter: BoundFilter | Filter | None = None,
-        promotions: Iterable[Promotion] | None = None,
+        promotions: Iterable[Promotion | Mapping[str, object]] | None = None,
         metadata_columns: Iterable[str] | None = None,
     ) -> Recommendations:
         """:meth:`AsyncPersonalizeRuntime.get_recommendations` with this recommender."""

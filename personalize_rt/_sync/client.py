@@ -6,7 +6,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from personalize_rt import operations
 from personalize_rt._sync.driver import outcome_of
@@ -22,6 +22,7 @@ from personalize_rt.results import ActionRecommendations, Ranking, Recommendatio
 from personalize_rt.transport.sending import Transport
 
 if TYPE_CHECKING:  # imported when they are used
+    from personalize_rt._sync.as_boto3 import Boto3Client
     from personalize_rt.filters.expression import BoundFilter, Filter
     from personalize_rt.rerank.long import LongRanking
     from personalize_rt.resilience.breaker import CircuitBreaker
@@ -50,6 +51,8 @@ class PersonalizeRuntime:
         session: A ``boto3.Session`` to build the client from; by default ``boto3.setup_default_session``'s.
         endpoint_url: Where to send requests instead of AWS.
         config: A ``botocore.config.Config``, merged over the settings above. Its ``retries`` are refused.
+        verify: As ``boto3.client`` has it: the path of a CA bundle to verify certificates with, or ``False`` to verify
+            none; ``None`` for the session's or environment's bundle, or botocore's own.
         retry: When a failed request is sent again; see :class:`RetryPolicy`.
         deadline: Seconds for a whole call, from the moment that the client exists; waits, retries and the time for an
             answer included. Looking up the host name is the operating system's, and is not bounded. ``None`` means
@@ -77,6 +80,7 @@ class PersonalizeRuntime:
         session: Any = None,
         endpoint_url: str | None = None,
         config: Any = None,
+        verify: bool | str | None = None,
         retry: RetryPolicy = RetryPolicy(),
         deadline: float | None = 2.0,
         limits: Limits = Limits(),
@@ -95,6 +99,7 @@ class PersonalizeRuntime:
             session=session,
             endpoint_url=endpoint_url,
             config=config,
+            verify=verify,
         )
         self._limits = limits
         self._policies = Policies(
@@ -127,7 +132,7 @@ class PersonalizeRuntime:
         filter_arn: str | None = None,
         filter_values: Mapping[str, FilterValue] | None = None,
         filter: BoundFilter | Filter | None = None,
-        promotions: Iterable[Promotion] = (),
+        promotions: Iterable[Promotion | Mapping[str, object]] = (),
         metadata_columns: Iterable[str] | None = None,
     ) -> Recommendations:
         """Ask for items (GetRecommendations).
@@ -145,7 +150,7 @@ class PersonalizeRuntime:
             filter_arn: A filter to apply.
             filter_values: Values for the parameters of the filter, in Python types; see :mod:`personalize_rt.filters`.
             filter: A ``Filter`` or ``BoundFilter``, instead of ARN and values.
-            promotions: At most one :class:`Promotion`.
+            promotions: At most one :class:`Promotion`, or a dict in the service's form.
             metadata_columns: Item columns to return with each item, at most 10; the campaign must have enabled them.
 
         Raises:
@@ -321,7 +326,7 @@ class PersonalizeRuntime:
         filter_arn: str | None = None,
         filter_values: Mapping[str, FilterValue] | None = None,
         filter: BoundFilter | Filter | None = None,
-        promotions: Iterable[Promotion] | None = None,
+        promotions: Iterable[Promotion | Mapping[str, object]] | None = None,
         metadata_columns: Iterable[str] | None = None,
     ) -> Campaign:
         """Bind what every call to one campaign repeats.
@@ -335,11 +340,15 @@ class PersonalizeRuntime:
             filter: Likewise.
             promotions: Likewise.
             metadata_columns: Likewise.
+
+        Raises:
+            ValidationError: The ARN is that of a recommender.
         """
         from personalize_rt.handles import Bound
 
         bound = Bound.to(
             arn,
+            "campaign",
             num_results=num_results,
             context=context,
             filter_arn=filter_arn,
@@ -359,7 +368,7 @@ class PersonalizeRuntime:
         filter_arn: str | None = None,
         filter_values: Mapping[str, FilterValue] | None = None,
         filter: BoundFilter | Filter | None = None,
-        promotions: Iterable[Promotion] | None = None,
+        promotions: Iterable[Promotion | Mapping[str, object]] | None = None,
         metadata_columns: Iterable[str] | None = None,
     ) -> Recommender:
         """Bind what every call to one recommender repeats; the arguments are those of :meth:`campaign`."""
@@ -367,6 +376,7 @@ class PersonalizeRuntime:
 
         bound = Bound.to(
             arn,
+            "recommender",
             num_results=num_results,
             context=context,
             filter_arn=filter_arn,
@@ -376,6 +386,72 @@ class PersonalizeRuntime:
             metadata_columns=metadata_columns,
         )
         return Recommender(self, bound)
+
+    def resource(
+        self,
+        arn: str,
+        *,
+        num_results: int | None = None,
+        context: Mapping[str, str] | None = None,
+        filter_arn: str | None = None,
+        filter_values: Mapping[str, FilterValue] | None = None,
+        filter: BoundFilter | Filter | None = None,
+        promotions: Iterable[Promotion | Mapping[str, object]] | None = None,
+        metadata_columns: Iterable[str] | None = None,
+    ) -> Campaign | Recommender:
+        """Bind what every call to a campaign or a recommender repeats, whichever the ARN names.
+
+        The arguments are those of :meth:`campaign`.
+
+        Raises:
+            ValidationError: The ARN is that of neither.
+        """
+        from personalize_rt.handles import kind_of_resource
+
+        bind = self.campaign if kind_of_resource(arn) == "campaign" else self.recommender
+        return bind(
+            arn,
+            num_results=num_results,
+            context=context,
+            filter_arn=filter_arn,
+            filter_values=filter_values,
+            filter=filter,
+            promotions=promotions,
+            metadata_columns=metadata_columns,
+        )
+
+    def as_boto3(self) -> Boto3Client:
+        """Give an object with the methods of boto3's client, for code that takes one; it asks through this runtime.
+
+        It takes the arguments of boto3, returns its dicts and raises its exceptions.
+        """
+        from personalize_rt._sync.as_boto3 import Boto3Client
+
+        return Boto3Client(self)
+
+    def can_paginate(self, operation_name: str) -> bool:
+        """Return ``False``, as boto3's client does: no operation of the service has pages."""
+        return False
+
+    def get_paginator(self, operation_name: str) -> NoReturn:
+        """Refuse, since the service has no paginators.
+
+        Raises:
+            ValidationError: Always; with advice.
+        """
+        from personalize_rt.handles import no_paginators
+
+        raise no_paginators()
+
+    def get_waiter(self, waiter_name: str) -> NoReturn:
+        """Refuse, since the service has no waiters.
+
+        Raises:
+            ValidationError: Always; with advice.
+        """
+        from personalize_rt.handles import no_waiters
+
+        raise no_waiters()
 
     def with_options(
         self,

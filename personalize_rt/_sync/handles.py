@@ -99,7 +99,7 @@ class Campaign:
         filter_arn: str | None = None,
         filter_values: Mapping[str, FilterValue] | None = None,
         filter: BoundFilter | Filter | None = None,
-        promotions: Iterable[Promotion] | None = None,
+        promotions: Iterable[Promotion | Mapping[str, object]] | None = None,
         metadata_columns: Iterable[str] | None = None,
     ) -> Recommendations:
         """:meth:`PersonalizeRuntime.get_recommendations` with this campaign."""
@@ -159,7 +159,7 @@ class Recommender:
         filter_arn: str | None = None,
         filter_values: Mapping[str, FilterValue] | None = None,
         filter: BoundFilter | Filter | None = None,
-        promotions: Iterable[Promotion] | None = None,
+        promotions: Iterable[Promotion | Mapping[str, object]] | None = None,
         metadata_columns: Iterable[str] | None = None,
     ) -> Recommendations:
         """:meth:`PersonalizeRuntime.get_recommendations` with this recommender."""

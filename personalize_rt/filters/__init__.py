@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from personalize_rt.filters.catalogue import Catalogue
     from personalize_rt.filters.expression import BoundFilter, Filter, FilterExpression, Parameter
     from personalize_rt.filters.selection import Selector
-    from personalize_rt.filters.values import FilterScalar, FilterValue, RawFilterValue, decode, encode, encode_values
+    from personalize_rt.filters.values import (
+        FilterScalar,
+        FilterValue,
+        RawFilterValue,
+        RawFilterValues,
+        decode,
+        encode,
+        encode_values,
+    )
 
 __all__ = [
     "BoundFilter",
@@ -29,6 +37,7 @@ __all__ = [
     "FilterValue",
     "Parameter",
     "RawFilterValue",
+    "RawFilterValues",
     "Selector",
     "decode",
     "encode",
@@ -40,7 +49,15 @@ if not TYPE_CHECKING:
         "catalogue": ("Catalogue",),
         "expression": ("BoundFilter", "Filter", "FilterExpression", "Parameter"),
         "selection": ("Selector",),
-        "values": ("FilterScalar", "FilterValue", "RawFilterValue", "decode", "encode", "encode_values"),
+        "values": (
+            "FilterScalar",
+            "FilterValue",
+            "RawFilterValue",
+            "RawFilterValues",
+            "decode",
+            "encode",
+            "encode_values",
+        ),
     }
 
     def __getattr__(name: str) -> object:

@@ -14,7 +14,7 @@ a set, frozenset                                            the same, sorted
 several numbers                                             comma-joined bare digits
 an aware ``datetime``                                       Unix seconds
 an ``Enum``                                                 its value, by the same rules
-:class:`RawFilterValue`                                     as it is
+:class:`RawFilterValue`, :class:`RawFilterValues`           as it is
 ==========================================================  ==========================================
 
 Everything else is a :class:`~personalize_rt.errors.FilterValuesError` that says what to send instead.
@@ -37,7 +37,7 @@ Source: the guide page "Filtering recommendations and user segments (real-time)"
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from itertools import islice
 from operator import index
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
 
-__all__ = ["FilterScalar", "FilterValue", "RawFilterValue", "decode", "encode", "encode_values"]
+__all__ = ["FilterScalar", "FilterValue", "RawFilterValue", "RawFilterValues", "decode", "encode", "encode_values"]
 
 _LIMITS = Limits()
 _NO_LIMITS = Limits.off()
@@ -91,6 +91,41 @@ class RawFilterValue:
 
     def __repr__(self) -> str:
         return f"RawFilterValue(<{len(self.text)} characters>)"
+
+
+class RawFilterValues(Mapping[str, RawFilterValue]):
+    """The filter values of a request, all of them already written in the service's form.
+
+    For values that a program has encoded for boto3: ``filter_values=RawFilterValues({"GENRE": '"Comedy","Drama"'})``.
+
+    Args:
+        texts: Parameter name, without ``$``, to the text to send. ``repr`` shows the names only.
+
+    Raises:
+        FilterValuesError: A text is not a ``str``, or *texts* is not a mapping.
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        if not isinstance(cast(object, texts), Mapping):
+            raise FilterValuesError(
+                f"RawFilterValues holds a mapping of parameter name to text, not {describe(texts)}",
+                parameter="filter_values",
+            )
+        self._values = {name: RawFilterValue(text) for name, text in texts.items()}
+
+    def __getitem__(self, name: str) -> RawFilterValue:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"RawFilterValues(<{', '.join(map(str, self._values))}>)"
 
 
 FilterScalar: TypeAlias = "str | SupportsIndex | SupportsFloat | Decimal | datetime | Enum"

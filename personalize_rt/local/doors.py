@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from personalize_rt import forks
 from personalize_rt.local.apis import APIS, RUNTIME, api_named
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from personalize_rt.client import PersonalizeRuntime
     from personalize_rt.local.sigv4 import Credentials
     from personalize_rt.operations import Request
+    from personalize_rt.options import BuildOptions
     from personalize_rt.resilience.fallback import Fallback
     from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
 
@@ -161,7 +162,7 @@ class Doors(ABC):
             self._clients = InProcessSession(respond, region_name=self._region_name)
         return self._clients
 
-    def runtime(self, **options: Any) -> PersonalizeRuntime:
+    def runtime(self, **options: Unpack[BuildOptions]) -> PersonalizeRuntime:
         """Make a :class:`~personalize_rt.PersonalizeRuntime` that this service answers, without a socket.
 
         By default it uses :meth:`time`, so that retries and simulated delays do not wait; a ``retry`` replaces that.
@@ -175,7 +176,7 @@ class Doors(ABC):
         options.setdefault("retry", RetryPolicy(clock=self.time, sleep=self.skip))
         return PersonalizeRuntime(session=self._session(), **options)
 
-    def async_runtime(self, **options: Any) -> AsyncPersonalizeRuntime:
+    def async_runtime(self, **options: Unpack[BuildOptions]) -> AsyncPersonalizeRuntime:
         """An :class:`~personalize_rt.aio.AsyncPersonalizeRuntime` that this service answers, without a socket.
 
         Args:

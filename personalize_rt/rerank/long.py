@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 from math import exp, fsum, inf
-from typing import Any
+from typing import Any, Self
 
 import attrs
 
@@ -67,7 +67,17 @@ def _without_frames(error: PersonalizeError | None) -> PersonalizeError | None:
 
 
 @attrs.frozen(eq=False, repr=False)
-class LongRanking(Ranking):
+class _Merged(Ranking):
+    """Base of :class:`LongRanking`, with the fields of it: see those of ``results``."""
+
+    requests: int = attrs.field(default=1, kw_only=True)
+    error_bound: float = attrs.field(default=0.0, kw_only=True)
+    unscaled: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=_strings)
+    recommendation_ids: tuple[str | None, ...] = attrs.field(default=(), kw_only=True, converter=_maybe_strings)
+    stopped_by: PersonalizeError | None = attrs.field(default=None, kw_only=True, converter=_without_frames)
+
+
+class LongRanking(_Merged):
     """A ranking of more items than one request takes, merged from several answers of GetPersonalizedRanking.
 
     It is a :class:`~personalize_rt.Ranking`: best first, then items that the model does not know, in input order and
@@ -94,11 +104,12 @@ class LongRanking(Ranking):
             needed, or a ``ValidationError`` since ``max_requests`` forbade more requests. ``None`` otherwise.
     """
 
-    requests: int = attrs.field(default=1, kw_only=True)
-    error_bound: float = attrs.field(default=0.0, kw_only=True)
-    unscaled: tuple[str, ...] = attrs.field(default=(), kw_only=True, converter=_strings)
-    recommendation_ids: tuple[str | None, ...] = attrs.field(default=(), kw_only=True, converter=_maybe_strings)
-    stopped_by: PersonalizeError | None = attrs.field(default=None, kw_only=True, converter=_without_frames)
+    __slots__ = ()
+
+    def _part(self, part: slice) -> Self:
+        shown = super()._part(part)
+        left = set(shown.item_ids)
+        return attrs.evolve(shown, unscaled=[id for id in self.unscaled if id in left])
 
     @property
     def missing_mass(self) -> float:

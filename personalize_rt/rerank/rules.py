@@ -22,7 +22,7 @@ from personalize_rt import checks
 from personalize_rt.columns import is_frame, items_from_frame
 from personalize_rt.errors import ValidationError
 from personalize_rt.redaction import describe, shown_number
-from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
+from personalize_rt.results import COLUMNS, ActionRecommendations, Ranking, Recommendations
 
 if TYPE_CHECKING:
     from personalize_rt.rerank.long import LongRanking
@@ -31,11 +31,6 @@ __all__ = ["Rules", "boost", "diversify", "mmr", "pin", "rearranged", "without"]
 
 AnswerT = TypeVar("AnswerT", bound=Ranking | Recommendations | ActionRecommendations)
 ItemsT = TypeVar("ItemsT", bound=Ranking | Recommendations)
-
-# The columns of an answer that have an entry for each row, as its fields are called.
-_COLUMNS = frozenset(
-    {"item_ids", "action_ids", "_scores", "_promotion_names", "_metadata", "_reasons", "_rules", "recommendation_ids"}
-)
 
 
 # The rules.
@@ -293,7 +288,7 @@ def rearranged(
             taken.append(row)
             told.append(text)
     for field in attrs.fields(type(answer)):
-        if field.name in _COLUMNS:
+        if field.name in COLUMNS:
             column = answer.scores if field.name == "_scores" else _column(answer, field.name)
             if column is not None and len(column) == len(ids):
                 empty = () if field.name in ("_reasons", "_rules") else None

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 import attrs
 
@@ -20,6 +20,7 @@ from personalize_rt.testing.placeholders import Placeholders, described
 
 if TYPE_CHECKING:
     from personalize_rt.client import PersonalizeRuntime
+    from personalize_rt.options import CallOptions
 
 __all__ = ["Cassette", "Exchange"]
 
@@ -140,7 +141,7 @@ class Cassette(Endpoint):
         with self._lock:
             return tuple(exchange for place, exchange in enumerate(self._exchanges) if place not in self._played)
 
-    def runtime(self, **options: Any) -> PersonalizeRuntime:
+    def runtime(self, **options: Unpack[CallOptions]) -> PersonalizeRuntime:
         """Make a :class:`~personalize_rt.PersonalizeRuntime` that is answered from the cassette, without a socket.
 
         Unless a ``retry`` is given, it retries without waiting.

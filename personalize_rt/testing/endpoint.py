@@ -6,7 +6,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from personalize_rt.errors import PersonalizeError, ValidationError
 from personalize_rt.local.wire import HttpRequest, HttpResponse
@@ -14,6 +14,7 @@ from personalize_rt.operations import OPERATIONS, Operation
 
 if TYPE_CHECKING:
     from personalize_rt.client import PersonalizeRuntime
+    from personalize_rt.options import CallOptions
 
 __all__ = ["CassetteError", "Endpoint", "UnrecordedRequestError", "response_of"]
 
@@ -90,7 +91,7 @@ class Endpoint(ABC):
 
         return in_process_client(respond, config=config)
 
-    def runtime(self, **options: Any) -> PersonalizeRuntime:
+    def runtime(self, **options: Unpack[CallOptions]) -> PersonalizeRuntime:
         """Make a :class:`~personalize_rt.PersonalizeRuntime` that this endpoint answers, without a socket.
 
         Args:

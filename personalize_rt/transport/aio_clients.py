@@ -27,7 +27,7 @@ from typing import Any
 from personalize_rt.errors import ConfigurationError, PersonalizeError, ValidationError
 from personalize_rt.operations import Request
 from personalize_rt.transport.attempt import Attempt
-from personalize_rt.transport.clients import SERVICE, check_endpoint, client_config, own_session
+from personalize_rt.transport.clients import SERVICE, check_endpoint, client_config, own_session, verifying
 from personalize_rt.transport.credentials import sign_with, stand_ins
 from personalize_rt.transport.failures import configured
 from personalize_rt.transport.given import no_such_operation
@@ -118,7 +118,7 @@ async def opened(options: Mapping[str, Any], start: Start) -> OfAiobotocore:
     """Open a client that fetches its credentials beside its calls.
 
     Args:
-        options: ``region_name``, ``session``, ``endpoint_url`` and ``config``.
+        options: ``region_name``, ``session``, ``endpoint_url``, ``config`` and ``verify``.
         start: Runs something in the background, until the client is closed.
 
     Raises:
@@ -170,6 +170,7 @@ async def _create(session: Any, options: Mapping[str, Any], keys: Mapping[str, s
         region_name=options["region_name"],
         endpoint_url=options["endpoint_url"],
         config=config,
+        **verifying(options["verify"]),
         **keys,
     )
     if not hasattr(manager, "__aenter__"):

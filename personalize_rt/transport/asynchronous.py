@@ -78,7 +78,7 @@ class AsyncTransport:
     Args:
         client: An aiobotocore client of the caller, which is never changed; or ``None`` to build one.
         redact: Keep what a request carries out of botocore's debug log, for a client that we build.
-        options: How to build it: ``region_name``, ``session``, ``endpoint_url``, ``config``.
+        options: How to build it: ``region_name``, ``session``, ``endpoint_url``, ``config``, ``verify``.
     """
 
     def __init__(self, client: Any = None, *, redact: bool = True, **options: Any) -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "own_session",
     "refuse_options",
     "resolve_credentials",
+    "verifying",
 ]
 
 _log = logging.getLogger("personalize_rt")
@@ -57,6 +58,11 @@ def check_client_options(options: Mapping[str, Any]) -> None:
     ):
         raise ValidationError(
             f"session is {describe(session)}, not a session such as boto3.Session()", parameter="session"
+        )
+    verify = options.get("verify")
+    if not isinstance(verify, bool | str | None):
+        raise ValidationError(
+            f"verify is {describe(verify)}, neither the path of a CA bundle (a str) nor False", parameter="verify"
         )
     for name in ("region_name", "endpoint_url"):
         value = options.get(name)
@@ -110,7 +116,9 @@ def _is_patched(boto3: Any) -> bool:
     )
 
 
-def build_client(*, region_name: Any, session: Any, endpoint_url: Any, config: Any, **keys: str) -> Any:
+def build_client(
+    *, region_name: Any, session: Any, endpoint_url: Any, config: Any, verify: Any = None, **keys: str
+) -> Any:
     """Build a ``personalize-runtime`` client as ``boto3.client`` does, with our defaults.
 
     Args:
@@ -118,6 +126,7 @@ def build_client(*, region_name: Any, session: Any, endpoint_url: Any, config: A
         session: As :func:`chosen_session` takes it.
         endpoint_url: As ``boto3.client`` takes it.
         config: The caller's ``botocore.config.Config``, or ``None``.
+        verify: As ``boto3.client`` takes it.
         keys: Credentials instead of those of the session, as ``boto3.client`` takes them.
     """
     session = chosen_session(session)
@@ -130,6 +139,7 @@ def build_client(*, region_name: Any, session: Any, endpoint_url: Any, config: A
         region_name=region_name,
         endpoint_url=endpoint_url,
         config=client_config(config, parameter_validation=False),
+        **verifying(verify),
         **keys,
     )
     if is_patched_boto3(session):
@@ -141,6 +151,11 @@ def build_client(*, region_name: Any, session: Any, endpoint_url: Any, config: A
         )
     check_endpoint(client)
     return client
+
+
+def verifying(verify: Any) -> dict[str, Any]:
+    """The option ``verify`` of a client to build, where one is given; not every session knows it."""
+    return {} if verify is None else {"verify": verify}
 
 
 def _finish_patching_ssl() -> None:

@@ -39,7 +39,7 @@ class Transport:
     Args:
         client: A client of the caller, which is never changed; or ``None`` to build one.
         redact: Keep what a request carries out of botocore's debug log, for a client that we build.
-        options: How to build it: ``region_name``, ``session``, ``endpoint_url``, ``config``.
+        options: How to build it: ``region_name``, ``session``, ``endpoint_url``, ``config``, ``verify``.
     """
 
     _lock = forks.lock()

@@ -27,7 +27,8 @@ from personalize_rt.aio import AsyncCampaign, AsyncPersonalizeRuntime, AsyncReco
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
 RECOMMENDER = "arn:aws:personalize:eu-west-1:123456789012:recommender/top-picks"
 # What sends nothing needs no waiting.
-AT_ONCE = {"arn", "campaign", "recommender", "with_options"}
+AT_ONCE = {"arn", "as_boto3", "campaign", "can_paginate", "get_paginator", "get_waiter"}
+AT_ONCE |= {"recommender", "resource", "with_options"}
 
 
 def methods() -> list[Any]:

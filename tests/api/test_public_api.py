@@ -27,6 +27,7 @@ MODULES = (
     "personalize_rt.aio",
     "personalize_rt.bulk",
     "personalize_rt.bulk.spark",
+    "personalize_rt.encode",
     "personalize_rt.events",
     "personalize_rt.filters",
     "personalize_rt.filters.builder",
@@ -36,6 +37,7 @@ MODULES = (
     "personalize_rt.metrics",
     "personalize_rt.notebook",
     "personalize_rt.notebook.plots",
+    "personalize_rt.options",
     "personalize_rt.rerank",
     "personalize_rt.telemetry",
     "personalize_rt.testing",
@@ -43,7 +45,7 @@ MODULES = (
 )
 # Special methods that are nobody's to call, or that every class has.
 _UNSEEN = {"__attrs_init__", "__attrs_post_init__", "__reduce__", "__reduce_ex__", "__repr__"}
-_UNSEEN |= {"__rich_console__", "__rich_repr__"}
+_UNSEEN |= {"__get_pydantic_core_schema__", "__missing__", "__post_init__", "__rich_console__", "__rich_repr__"}
 # What of attrs.field(...) a caller notices; converters and validators show in types and errors.
 _OF_FIELDS = ("default", "factory", "kw_only")
 
@@ -160,7 +162,7 @@ def test_each_public_module_of_the_package_is_looked_at() -> None:
         "property unscored: tuple[str, ...]",
         "classmethod sample(*, clock: Callable[[], float] = time.time, rng: random.Random | None = None, ",
         "async get_action_recommendations(*, campaign_arn: str, user_id: str,",
-        "__getitem__(index: slice) -> tuple[RowT, ...]",
+        "__getitem__(index: slice) -> Self",
         "score: float | None = None",
         "argument input_list: tuple[str, ...] [default=(), kw_only=True]",
         "FilterValue: TypeAlias = ",

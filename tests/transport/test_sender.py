@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import datetime
 import gc
@@ -12,6 +13,7 @@ import socket
 import ssl
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,7 +32,9 @@ from personalize_rt import (
     RetryPolicy,
     ServerError,
     TransportError,
+    ValidationError,
 )
+from personalize_rt.aio import AsyncPersonalizeRuntime
 from personalize_rt.transport import sender
 from personalize_rt.transport.attempt import Attempt
 from personalize_rt.transport.http_answer import Reading
@@ -667,6 +671,42 @@ def test_verification_is_what_the_config_of_the_machine_says(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(profile))
     with PersonalizeRuntime(region_name="eu-west-1", endpoint_url=tls.url) as runtime:
         assert ask(runtime) == ("i1",)
+
+
+def test_verify_is_what_boto3_takes(tls: RawServer, certificate: Path, monkeypatch: Any, tmp_path: Path) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "nothing"))
+    with PersonalizeRuntime(region_name="eu-west-1", endpoint_url=tls.url, verify=str(certificate)) as runtime:
+        assert ask(runtime) == ("i1",)
+    with warnings.catch_warnings(action="ignore"):  # on other ways than direct, urllib3 warns
+        with PersonalizeRuntime(region_name="eu-west-1", endpoint_url=tls.url, verify=False) as trusting:
+            assert ask(trusting) == ("i1",)
+    sent = len(tls.requests)
+    with PersonalizeRuntime(region_name="eu-west-1", endpoint_url=tls.url, verify=True, retry=RetryPolicy(1)) as strict:
+        with pytest.raises(TransportError) as caught:
+            ask(strict)
+    assert caught.value.phase == "tls"
+    assert len(tls.requests) == sent
+
+
+def test_verify_is_what_boto3_takes_on_an_event_loop(tls: RawServer, certificate: Path) -> None:
+    async def asked(verify: bool | str) -> tuple[str, ...]:
+        options = {"region_name": "eu-west-1", "endpoint_url": tls.url, "retry": RetryPolicy(1)}
+        async with AsyncPersonalizeRuntime(verify=verify, **options) as runtime:  # type: ignore[arg-type]
+            return (await runtime.get_recommendations(campaign_arn=ARN, user_id="u")).item_ids
+
+    with warnings.catch_warnings(action="ignore"):
+        assert asyncio.run(asked(str(certificate))) == asyncio.run(asked(False)) == ("i1",)
+    with pytest.raises(TransportError):
+        asyncio.run(asked(True))
+
+
+def test_verify_is_of_a_client_to_build_and_a_path_is_text(certificate: Path) -> None:
+    for wrong in (certificate, 1):
+        with pytest.raises(ValidationError, match=r"verify is .*, neither the path of a CA bundle") as caught:
+            PersonalizeRuntime(region_name="eu-west-1", verify=wrong)  # type: ignore[arg-type]
+        assert caught.value.parameter == "verify"
+    with pytest.raises(ValidationError, match="verify says how to build a client, and a client is given"):
+        PersonalizeRuntime(client=object(), verify=False)
 
 
 def test_a_client_certificate_is_shown_to_the_server(certificate: Path, session: Any, monkeypatch: Any) -> None:

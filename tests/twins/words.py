@@ -5,6 +5,7 @@ A new name or sentence of the async code goes here only when it has to be anothe
 
 # In code, docstrings, strings and comments: whole words.
 NAMES = {
+    "AsyncBoto3Client": "Boto3Client",
     "AsyncCampaign": "Campaign",
     "AsyncPersonalizeRuntime": "PersonalizeRuntime",
     "AsyncRecommender": "Recommender",
@@ -97,6 +98,8 @@ Raises:
         "End what runs in the background, and close the client, if this runtime built it.",
         "Close the client, if this runtime built it.",
     ),
+    # as_boto3.py
+    (", through the runtime for asyncio.", ", through the runtime."),
     # handles.py
     ("The handles of the async client: ", "The handles of the client: "),
     # driver.py

@@ -23,6 +23,7 @@ from personalize_rt import (
     PredictedItem,
     Promotion,
     Ranking,
+    RawFilterValues,
     Recommendations,
     ResponseInfo,
     RetryPolicy,
@@ -35,13 +36,14 @@ from personalize_rt.filters import encode
 from personalize_rt.filters.builder import Actions, CurrentItem, CurrentUser, Interactions, Items, Users, include, param
 from personalize_rt.local import LocalPersonalize
 from personalize_rt.testing import set_testing
+from personalize_rt.testing.record import Cassette
 
 # A name that is not there.
 from personalize_rt import PersonaliseRuntime  # mistake: attr-defined / AttributeAccessIssue
 from personalize_rt.filters import Filtr  # mistake: attr-defined / AttributeAccessIssue
 import personalize_rt.clients  # mistake: import-not-found / MissingImports
 
-personalize_rt.Rankings  # mistake: attr-defined / AttributeAccessIssue
+personalize_rt.Rankings  # mistake: attr-defined / AttributeAccessIssue (not ty)
 
 
 # Values do not change.
@@ -137,14 +139,26 @@ def build(runtime: PersonalizeRuntime, ranking: Ranking) -> None:
     Interaction(1, "i", 0)  # mistake: arg-type / ArgumentType
     LocalPersonalize.from_directory()  # mistake: call-arg / CallIssue
     LocalPersonalize.sample().campaign_arn()  # mistake: call-arg / CallIssue
+    LocalPersonalize.sample().runtime(deadlin=3)  # mistake: call-arg / CallIssue (not ty)
+    LocalPersonalize.sample().runtime(deadline="3")  # mistake: arg-type / ArgumentType
+    LocalPersonalize.sample().async_runtime(retries=3)  # mistake: call-arg / CallIssue (not ty)
+    Cassette.load("cassette.json").runtime(deadlin=3)  # mistake: call-arg / CallIssue (not ty)
+    PersonalizeRuntime(verify=1.5)  # mistake: arg-type / ArgumentType
+    RawFilterValues({"YEAR": 1999})  # mistake: dict-item / ArgumentType
+
+
+# A handle for any ARN may be a recommender's; there are no pages.
+def resource(runtime: PersonalizeRuntime) -> None:
+    runtime.resource("arn").rank("u", ["a"])  # mistake: union-attr / AttributeAccessIssue
+    runtime.as_boto3().get_recommendations("arn")  # mistake: call-arg / CallIssue
 
 
 # Errors.
 def about(service: ServiceError, transport: TransportError) -> None:
-    service.retry_afer  # mistake: attr-defined / AttributeAccessIssue
-    transport.status_code  # mistake: attr-defined / AttributeAccessIssue
+    service.retry_afer  # mistake: attr-defined / AttributeAccessIssue (not mypy without stubs)
+    transport.status_code  # mistake: attr-defined / AttributeAccessIssue (not mypy without stubs)
     ValidationError("x", "parameter")  # mistake: call-arg / CallIssue
-    if transport.phase == "reading":  # mistake: comparison-overlap / UnnecessaryComparison
+    if transport.phase == "reading":  # mistake: comparison-overlap / UnnecessaryComparison (not pyrefly, ty)
         return
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, Literal, assert_type
 
@@ -14,19 +15,22 @@ from personalize_rt import (
     Ranking,
     Recommendations,
     ResponseInfo,
+    encode,
 )
 
 
 def everybody(ranking: Ranking, recommendations: Recommendations, actions: ActionRecommendations) -> None:
+    assert_type(ranking[-3:], Ranking)
+    assert_type(recommendations[:10].recommendation_id, str | None)
     for answer in (ranking, recommendations):
         assert_type(answer[0], PredictedItem)
-        assert_type(answer[-3:], tuple[PredictedItem, ...])
+        assert_type(answer[0].to_json(), str)
         assert_type(answer.item_ids, tuple[str, ...])
         assert_type(answer.get("a"), PredictedItem | None)
         assert_type([item.item_id for item in answer], list[str])
         assert_type(answer.index(answer[0]), int)
     assert_type(actions[0], PredictedAction)
-    assert_type(actions[:2], tuple[PredictedAction, ...])
+    assert_type(actions[:2], ActionRecommendations)
     assert_type(actions.action_ids, tuple[str, ...])
     assert_type(actions.get("a"), PredictedAction | None)
     assert_type([action.action_id for action in actions], list[str])
@@ -42,6 +46,9 @@ def everybody(ranking: Ranking, recommendations: Recommendations, actions: Actio
         assert_type(any_answer.cause, PersonalizeError | None)
         assert_type(any_answer.to_response(), dict[str, Any])
         assert_type(any_answer == ranking, bool)
+        assert_type(any_answer.to_json(), str)
+        assert_type(encode.to_json(any_answer), str)
+        assert_type(json.dumps([any_answer], default=encode.default), str)
     assert_type(ranking.unscored, tuple[str, ...])
     assert_type(ranking.missing, tuple[str, ...])
     seen: set[Ranking] = {ranking}
