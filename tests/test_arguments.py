@@ -402,16 +402,27 @@ def test_the_fallbacks_have_decided_about_every_member() -> None:
 
 
 def test_a_fallback_refuses_a_request_with_a_member_that_it_does_not_know() -> None:
-    from personalize_rt import InputOrderFallback, PopularItemsFallback, PopularityScorer, RerankFallback
+    from personalize_rt import (
+        InputOrderFallback,
+        PopularActionsFallback,
+        PopularItemsFallback,
+        PopularityScorer,
+        RerankFallback,
+    )
 
     members = {"campaignArn": "c", "userId": "u", "inputList": ["a", "b"]}
-    recommend, rank = (OPERATIONS[name] for name in ("GetRecommendations", "GetPersonalizedRanking"))
+    recommend, rank, offer = (
+        OPERATIONS[name] for name in ("GetRecommendations", "GetPersonalizedRanking", "GetActionRecommendations")
+    )
     for one in (InputOrderFallback(), PopularItemsFallback(["a"]), RerankFallback(PopularityScorer())):
         assert one.ranking(Request(rank, members)) is not None
         assert one.ranking(Request(rank, members | {"novel": 1})) is None
     popular = PopularItemsFallback(["a"])
     assert popular.recommendations(Request(recommend, {"campaignArn": "c"})) is not None
     assert popular.recommendations(Request(recommend, {"campaignArn": "c", "novel": 1})) is None
+    actions = PopularActionsFallback(["a"])
+    assert actions.actions(Request(offer, {"campaignArn": "c", "userId": "u"})) is not None
+    assert actions.actions(Request(offer, {"campaignArn": "c", "userId": "u", "novel": 1})) is None
 
 
 @pytest.fixture(scope="module")
