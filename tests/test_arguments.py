@@ -31,7 +31,7 @@ from personalize_rt.arguments import (
     keywords,
     members_of,
 )
-from personalize_rt.bulk import files, rows
+from personalize_rt.bulk import files, layout, rows
 from personalize_rt.bulk.spark import asking
 from personalize_rt.local import HttpRequest, LocalPersonalize, engine
 from personalize_rt.operations import OPERATIONS, Request, argument_name
@@ -51,20 +51,18 @@ _PYTHON_ONLY = "an object of Python"
 LEFT_OUT: Mapping[str, Mapping[str, str]] = {
     "personalize_rt/bulk/files.py, recommend_file()": {
         "filter": "a job is told from another by its arguments, which have to be texts",
-        "promotions": _ITEMS_ONLY,
-        "metadata_columns": _ITEMS_ONLY,
     },
     "personalize_rt/bulk/files.py, rank_file()": {
         "filter": "a job is told from another by its arguments, which have to be texts",
         "metadata_columns": _ITEMS_ONLY,
     },
     "personalize_rt/bulk/rows.py, columns of recommend": {
-        "context": "a mapping is no cell",
-        "filterValues": "a mapping is no cell",
+        "context": "columns are mapped to its names",
+        "filterValues": "columns are mapped to its names",
     },
     "personalize_rt/bulk/rows.py, columns of rank": {
-        "context": "a mapping is no cell",
-        "filterValues": "a mapping is no cell",
+        "context": "columns are mapped to its names",
+        "filterValues": "columns are mapped to its names",
     },
     "personalize_rt/cli/app.py, recommend()": {"filter": _PYTHON_ONLY, "promotions": "nobody asked for it yet"},
     "personalize_rt/cli/app.py, rank()": {"filter": _PYTHON_ONLY},
@@ -263,6 +261,7 @@ def test_a_job_on_files_takes_every_argument_that_rows_share(
 ) -> None:
     place = f"{path_of(function)}, {function.__name__}()"
     own = {"runtime", "input", "output", "rules", "concurrency", "tps", "processes", "resume", "errors", "progress"}
+    own |= {"columns", "ignore_columns"}
     compare(place, members_of(kind).keys() - ROWS, inspect.signature(function).parameters.keys() - own)
     given = named(kind, *ROWS, *LEFT_OUT[place])
     jobs: list[Any] = []
@@ -285,7 +284,7 @@ def test_a_row_of_a_file_has_a_member_or_a_column_for_what_the_job_does_not_say(
         members_of(request).keys() - of_the_job - {"filter"},
         rows.MEMBERS[kind].values(),
     )
-    columns = rows.MEMBERS[kind].keys() & set(rows._COLUMNS.values())
+    columns = rows.MEMBERS[kind].keys() & set(layout.COLUMNS.values())
     compare(f"personalize_rt/bulk/rows.py, columns of {kind}", rows.MEMBERS[kind], columns)
 
 
@@ -508,13 +507,13 @@ def test_the_embedded_service_refuses_a_member_that_it_would_ignore(
 
 def test_the_page_on_bulk_jobs_names_the_members_and_columns_of_rows() -> None:
     page = (DOCS / "how-to" / "bulk.md").read_text("utf-8")
-    for title, spell in (("members of a row", str), ("columns", rows._column)):
+    for title, spell in (("members of a row", str), ("columns", layout.column_of)):
         (line,) = re.findall(rf"^\| {title} .*$", page, re.M)
         cells = line.split("|")[2:4]
         for kind, cell in zip(rows.REQUESTS, cells, strict=True):
             members = rows.MEMBERS[kind].keys()
             if title == "columns":
-                members &= set(rows._COLUMNS.values())
+                members &= set(layout.COLUMNS.values())
             compare(f"docs/how-to/bulk.md, {title}", map(spell, members), re.findall(r"`(\w+)`", cell))
 
 
