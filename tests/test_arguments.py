@@ -64,14 +64,10 @@ LEFT_OUT: Mapping[str, Mapping[str, str]] = {
         "context": "columns are mapped to its names",
         "filterValues": "columns are mapped to its names",
     },
-    "personalize_rt/cli/app.py, recommend()": {"filter": _PYTHON_ONLY, "promotions": "nobody asked for it yet"},
+    "personalize_rt/cli/app.py, recommend()": {"filter": _PYTHON_ONLY},
     "personalize_rt/cli/app.py, rank()": {"filter": _PYTHON_ONLY},
     "personalize_rt/cli/app.py, actions()": {"filter": _PYTHON_ONLY},
-    "personalize_rt/cli/bulk.py, recommend()": {
-        "filter": _PYTHON_ONLY,
-        "promotions": _ITEMS_ONLY,
-        "metadata_columns": _ITEMS_ONLY,
-    },
+    "personalize_rt/cli/bulk.py, recommend()": {"filter": _PYTHON_ONLY},
     "personalize_rt/cli/bulk.py, rank()": {"filter": _PYTHON_ONLY, "metadata_columns": _ITEMS_ONLY},
 }
 
@@ -343,13 +339,18 @@ def test_a_command_has_an_option_for_every_argument(
 
     target = SimpleNamespace(
         runtime=SimpleNamespace(**{operation.method: called for operation in OPERATIONS.values()}),
-        **dict.fromkeys(("campaign", "recommender", "filter"), str),
+        **dict.fromkeys(("campaign", "recommender", "filter", "filter_or_none"), str),
     )
     monkeypatch.setattr(module, "choose_target", lambda **_: target)
     for name in ("recommend_file", "rank_file"):
         monkeypatch.setattr(module, name, called, raising=False)
-    spelled = {"filter_values": "value", "metadata_columns": "metadata", "input_list": "items"}
-    values = {"context": ["A=b"], "value": ["A=b"], "metadata": ["A"], "items": ["i"]}
+    spelled = {
+        "filter_values": "value",
+        "metadata_columns": "metadata",
+        "input_list": "items",
+        "promotions": "promotion",
+    }
+    values = {"context": ["A=b"], "value": ["A=b"], "metadata": ["A"], "items": ["i"], "promotion": "sale=20"}
     wanted = members_of(kind).keys() - (ROWS if files_of_job else set())
     taken = inspect.signature(function).parameters.keys()
     options = [spelled.get(name, name) for name in wanted - LEFT_OUT[place].keys()]
@@ -358,7 +359,7 @@ def test_a_command_has_an_option_for_every_argument(
     given = {name: values.get(name, name) for name in options} | {name: name for name in files_of_job}
     with pytest.raises(Answered) as caught:
         function(**given)
-    own = {"rules", "tps", "concurrency", "processes", "resume", "errors"}
+    own = {"rules", "tps", "concurrency", "processes", "resume", "errors", "columns", "ignore_columns"}
     compare(place, wanted, caught.value.args[0].keys() - own)
 
     commands = typer.main.get_command(module.app if module_name == "app" else module.bulk).commands

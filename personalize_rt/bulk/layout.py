@@ -200,7 +200,7 @@ class Layout:
         mapped: dict[str, list[_Target]] = {}
         for argument, column in self._columns.named.items():
             if column not in self.names:
-                self.refuse(f"there is no column {column!r} for {argument}{self._has()}")
+                self.refuse(f"there is no column {column!r}{self._has()}")
             mapped.setdefault(column, []).append(self._target(argument))
         for column in self._columns.ignored:
             if column not in self.names:

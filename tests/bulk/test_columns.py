@@ -152,7 +152,7 @@ def test_a_first_line_of_data_is_not_shown(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "ignored", "problem"),
     [
-        ({"user_id": "UIDD"}, (), "there is no column 'UIDD' for user_id; it has UID, device"),
+        ({"user_id": "UIDD"}, (), "there is no column 'UIDD'; it has UID, device"),
         ({"user_id": "UID"}, ["age"], "there is no column 'age' to ignore; it has UID, device"),
         ({"user": "UID"}, (), "columns: recommend has no 'user'; it takes user_id, item_id, num_results, context.NAME"),
         ({"item_list": "UID"}, (), "columns: recommend has no 'item_list'"),
