@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         Fallback,
         FilterData,
         InputOrderFallback,
+        PopularActionsFallback,
         PopularItemsFallback,
         RerankFallback,
         StaleFallback,
@@ -78,8 +79,8 @@ else:
         "ShadowScorer",
         "resilience.breaker": "CircuitBreaker",
         "resilience.cache": "Cache CacheStore MemoryStore",
-        "resilience.fallback": "Fallback FilterData InputOrderFallback PopularItemsFallback RerankFallback "
-        "StaleFallback",
+        "resilience.fallback": "Fallback FilterData InputOrderFallback PopularActionsFallback "
+        "PopularItemsFallback RerankFallback StaleFallback",
         "resilience.hedge": "Hedge",
         "resilience.retry": "RetryPolicy",
         "results": "ActionRecommendations Metadata PredictedAction PredictedItem Ranking Recommendations ResponseInfo",
@@ -138,6 +139,7 @@ __all__ = [
     "Metadata",
     "PersonalizeError",
     "PersonalizeRuntime",
+    "PopularActionsFallback",
     "PopularItemsFallback",
     "PopularityScorer",
     "PredictedAction",

@@ -31,7 +31,7 @@ from personalize_rt.arguments import (
     keywords,
     members_of,
 )
-from personalize_rt.bulk import files, rows
+from personalize_rt.bulk import files, layout, rows
 from personalize_rt.bulk.spark import asking
 from personalize_rt.local import HttpRequest, LocalPersonalize, engine
 from personalize_rt.operations import OPERATIONS, Request, argument_name
@@ -51,29 +51,23 @@ _PYTHON_ONLY = "an object of Python"
 LEFT_OUT: Mapping[str, Mapping[str, str]] = {
     "personalize_rt/bulk/files.py, recommend_file()": {
         "filter": "a job is told from another by its arguments, which have to be texts",
-        "promotions": _ITEMS_ONLY,
-        "metadata_columns": _ITEMS_ONLY,
     },
     "personalize_rt/bulk/files.py, rank_file()": {
         "filter": "a job is told from another by its arguments, which have to be texts",
         "metadata_columns": _ITEMS_ONLY,
     },
     "personalize_rt/bulk/rows.py, columns of recommend": {
-        "context": "a mapping is no cell",
-        "filterValues": "a mapping is no cell",
+        "context": "columns are mapped to its names",
+        "filterValues": "columns are mapped to its names",
     },
     "personalize_rt/bulk/rows.py, columns of rank": {
-        "context": "a mapping is no cell",
-        "filterValues": "a mapping is no cell",
+        "context": "columns are mapped to its names",
+        "filterValues": "columns are mapped to its names",
     },
-    "personalize_rt/cli/app.py, recommend()": {"filter": _PYTHON_ONLY, "promotions": "nobody asked for it yet"},
+    "personalize_rt/cli/app.py, recommend()": {"filter": _PYTHON_ONLY},
     "personalize_rt/cli/app.py, rank()": {"filter": _PYTHON_ONLY},
     "personalize_rt/cli/app.py, actions()": {"filter": _PYTHON_ONLY},
-    "personalize_rt/cli/bulk.py, recommend()": {
-        "filter": _PYTHON_ONLY,
-        "promotions": _ITEMS_ONLY,
-        "metadata_columns": _ITEMS_ONLY,
-    },
+    "personalize_rt/cli/bulk.py, recommend()": {"filter": _PYTHON_ONLY},
     "personalize_rt/cli/bulk.py, rank()": {"filter": _PYTHON_ONLY, "metadata_columns": _ITEMS_ONLY},
 }
 
@@ -263,6 +257,7 @@ def test_a_job_on_files_takes_every_argument_that_rows_share(
 ) -> None:
     place = f"{path_of(function)}, {function.__name__}()"
     own = {"runtime", "input", "output", "rules", "concurrency", "tps", "processes", "resume", "errors", "progress"}
+    own |= {"columns", "ignore_columns"}
     compare(place, members_of(kind).keys() - ROWS, inspect.signature(function).parameters.keys() - own)
     given = named(kind, *ROWS, *LEFT_OUT[place])
     jobs: list[Any] = []
@@ -285,7 +280,7 @@ def test_a_row_of_a_file_has_a_member_or_a_column_for_what_the_job_does_not_say(
         members_of(request).keys() - of_the_job - {"filter"},
         rows.MEMBERS[kind].values(),
     )
-    columns = rows.MEMBERS[kind].keys() & set(rows._COLUMNS.values())
+    columns = rows.MEMBERS[kind].keys() & set(layout.COLUMNS.values())
     compare(f"personalize_rt/bulk/rows.py, columns of {kind}", rows.MEMBERS[kind], columns)
 
 
@@ -344,13 +339,18 @@ def test_a_command_has_an_option_for_every_argument(
 
     target = SimpleNamespace(
         runtime=SimpleNamespace(**{operation.method: called for operation in OPERATIONS.values()}),
-        **dict.fromkeys(("campaign", "recommender", "filter"), str),
+        **dict.fromkeys(("campaign", "recommender", "filter", "filter_or_none"), str),
     )
     monkeypatch.setattr(module, "choose_target", lambda **_: target)
     for name in ("recommend_file", "rank_file"):
         monkeypatch.setattr(module, name, called, raising=False)
-    spelled = {"filter_values": "value", "metadata_columns": "metadata", "input_list": "items"}
-    values = {"context": ["A=b"], "value": ["A=b"], "metadata": ["A"], "items": ["i"]}
+    spelled = {
+        "filter_values": "value",
+        "metadata_columns": "metadata",
+        "input_list": "items",
+        "promotions": "promotion",
+    }
+    values = {"context": ["A=b"], "value": ["A=b"], "metadata": ["A"], "items": ["i"], "promotion": "sale=20"}
     wanted = members_of(kind).keys() - (ROWS if files_of_job else set())
     taken = inspect.signature(function).parameters.keys()
     options = [spelled.get(name, name) for name in wanted - LEFT_OUT[place].keys()]
@@ -359,7 +359,7 @@ def test_a_command_has_an_option_for_every_argument(
     given = {name: values.get(name, name) for name in options} | {name: name for name in files_of_job}
     with pytest.raises(Answered) as caught:
         function(**given)
-    own = {"rules", "tps", "concurrency", "processes", "resume", "errors"}
+    own = {"rules", "tps", "concurrency", "processes", "resume", "errors", "columns", "ignore_columns"}
     compare(place, wanted, caught.value.args[0].keys() - own)
 
     commands = typer.main.get_command(module.app if module_name == "app" else module.bulk).commands
@@ -402,16 +402,27 @@ def test_the_fallbacks_have_decided_about_every_member() -> None:
 
 
 def test_a_fallback_refuses_a_request_with_a_member_that_it_does_not_know() -> None:
-    from personalize_rt import InputOrderFallback, PopularItemsFallback, PopularityScorer, RerankFallback
+    from personalize_rt import (
+        InputOrderFallback,
+        PopularActionsFallback,
+        PopularItemsFallback,
+        PopularityScorer,
+        RerankFallback,
+    )
 
     members = {"campaignArn": "c", "userId": "u", "inputList": ["a", "b"]}
-    recommend, rank = (OPERATIONS[name] for name in ("GetRecommendations", "GetPersonalizedRanking"))
+    recommend, rank, offer = (
+        OPERATIONS[name] for name in ("GetRecommendations", "GetPersonalizedRanking", "GetActionRecommendations")
+    )
     for one in (InputOrderFallback(), PopularItemsFallback(["a"]), RerankFallback(PopularityScorer())):
         assert one.ranking(Request(rank, members)) is not None
         assert one.ranking(Request(rank, members | {"novel": 1})) is None
     popular = PopularItemsFallback(["a"])
     assert popular.recommendations(Request(recommend, {"campaignArn": "c"})) is not None
     assert popular.recommendations(Request(recommend, {"campaignArn": "c", "novel": 1})) is None
+    actions = PopularActionsFallback(["a"])
+    assert actions.actions(Request(offer, {"campaignArn": "c", "userId": "u"})) is not None
+    assert actions.actions(Request(offer, {"campaignArn": "c", "userId": "u", "novel": 1})) is None
 
 
 @pytest.fixture(scope="module")
@@ -497,13 +508,13 @@ def test_the_embedded_service_refuses_a_member_that_it_would_ignore(
 
 def test_the_page_on_bulk_jobs_names_the_members_and_columns_of_rows() -> None:
     page = (DOCS / "how-to" / "bulk.md").read_text("utf-8")
-    for title, spell in (("members of a row", str), ("columns", rows._column)):
+    for title, spell in (("members of a row", str), ("columns", layout.column_of)):
         (line,) = re.findall(rf"^\| {title} .*$", page, re.M)
         cells = line.split("|")[2:4]
         for kind, cell in zip(rows.REQUESTS, cells, strict=True):
             members = rows.MEMBERS[kind].keys()
             if title == "columns":
-                members &= set(rows._COLUMNS.values())
+                members &= set(layout.COLUMNS.values())
             compare(f"docs/how-to/bulk.md, {title}", map(spell, members), re.findall(r"`(\w+)`", cell))
 
 

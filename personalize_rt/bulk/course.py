@@ -137,7 +137,7 @@ class Course:
         self._limiter = limiter
         self._checkpoint = checkpoint
         self._raises = raises
-        self._position = skip
+        self._position = self._before = skip
         self._concurrency = concurrency
         self._ahead = max(AHEAD_AT_LEAST, AHEAD * concurrency)
         self._window: Window[Done] = Window(ordered=ordered)
@@ -330,7 +330,7 @@ class Course:
 
     def summary(self) -> Summary:
         """The counts so far."""
-        return self._tally.summary(self._limiter.throttles, time.monotonic() - self._start)
+        return self._tally.summary(self._limiter.throttles, time.monotonic() - self._start, self._before)
 
     def _advice(self) -> str:
         return (

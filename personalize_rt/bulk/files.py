@@ -6,7 +6,8 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -14,13 +15,16 @@ from typing import IO, TYPE_CHECKING, Any
 import attrs
 
 from personalize_rt import checks
+from personalize_rt.arguments import Promotion
 from personalize_rt.bulk.course import Course, InterruptedRun
 from personalize_rt.bulk.finished import check_output, look_at
-from personalize_rt.bulk.lines import Line, LinePlan
+from personalize_rt.bulk.layout import Columns
+from personalize_rt.bulk.lines import MORE, Line, LinePlan
 from personalize_rt.bulk.outcomes import Summary
 from personalize_rt.bulk.parts import Parts, StorageError
 from personalize_rt.bulk.rows import REQUESTS, Reader, open_rows
 from personalize_rt.bulk.running import Run, Runtime, open_pool
+from personalize_rt.bulk.standard_input import kept_input
 from personalize_rt.client import PersonalizeRuntime
 from personalize_rt.errors import PersonalizeError, ValidationError
 from personalize_rt.extras import need
@@ -37,6 +41,8 @@ FilePath = str | os.PathLike[str]
 
 # Rows of a row group in Parquet.
 _GROUP = 1024
+# The columns of the members of an output that not every job has.
+_COLUMNS = {"promotionNames": "promotion_names", "metadata": "metadata"}
 
 
 def recommend_file(
@@ -50,6 +56,10 @@ def recommend_file(
     context: Mapping[str, str] | None = None,
     filter_arn: str | None = None,
     filter_values: Mapping[str, FilterValue] | None = None,
+    promotions: Iterable[Promotion] = (),
+    metadata_columns: Iterable[str] | None = None,
+    columns: Mapping[str, str] | None = None,
+    ignore_columns: Iterable[str] = (),
     concurrency: int = 16,
     tps: float | None = None,
     processes: int | None = None,
@@ -63,8 +73,8 @@ def recommend_file(
     an output row like ``{"input":…,"output":{"recommendedItems":[…],"scores":[…]},"error":null}``, in the order of the
     input. An input row may also have ``itemId``, ``numResults``, ``context`` and ``filterValues`` (in the service's
     form), which override the arguments here. A file named ``.csv`` or ``.parquet`` has columns ``USER_ID``,
-    ``ITEM_ID``, ``NUM_RESULTS``, of which it may lack some. The name of the output ends with ``.jsonl``, ``.json`` or
-    ``.parquet``.
+    ``ITEM_ID``, ``NUM_RESULTS``, of which it may lack some; for other columns see ``columns``. Ids of Parquet may be
+    integers, which are sent as text. The name of the output ends with ``.jsonl``, ``.json`` or ``.parquet``.
 
     A wrong row, or a request that fails, becomes a line with an ``error``, and the job continues. The output appears
     when it is complete; until then its lines are in ``OUTPUT.parts``, written one by one. If the job stops for any
@@ -73,7 +83,8 @@ def recommend_file(
 
     Args:
         runtime: See :func:`run`.
-        input: The file to read.
+        input: The file to read; ``"-"`` for standard input, in any of the three forms. A copy of it is beside the
+            output while the job runs.
         output: The file to write. It must not exist.
         campaign_arn: The campaign to ask; give this or ``recommender_arn``.
         recommender_arn: The recommender to ask.
@@ -81,6 +92,14 @@ def recommend_file(
         context: Contextual metadata of all requests.
         filter_arn: A filter to apply.
         filter_values: Values for the parameters of the filter.
+        promotions: At most one :class:`Promotion`; the output lines then have ``promotionNames``, with ``null`` for
+            items that are not promoted.
+        metadata_columns: Item columns to return, at most 10; the output lines then have ``metadata``, an object for
+            each item.
+        columns: For CSV and Parquet, argument to column: ``{"user_id": "UID", "context.DEVICE": "device",
+            "filter_values.GENRE": "genre"}``. In a filter value ``|`` separates several; texts of CSV are numbers if
+            the name ends with a colon (``"filter_values.YEAR:"``). An empty or null cell is left out.
+        ignore_columns: Columns to leave out; others that are not known or mapped are refused.
         concurrency: See :func:`run`.
         tps: See :func:`run`.
         processes: See :func:`run`.
@@ -108,8 +127,11 @@ def recommend_file(
         "context": context,
         "filter_arn": filter_arn,
         "filter_values": filter_values,
+        "promotions": promotions,
+        "metadata_columns": metadata_columns,
     }
-    options = _Options(concurrency, tps, processes, resume, errors, progress)
+    read = Columns.checked(columns, ignore_columns)
+    options = _Options(concurrency, tps, processes, resume, errors, progress, read)
     return _Job("recommend", runtime, Path(input), Path(output), arguments, options).run()
 
 
@@ -123,6 +145,8 @@ def rank_file(
     filter_arn: str | None = None,
     filter_values: Mapping[str, FilterValue] | None = None,
     rules: Rules | None = None,
+    columns: Mapping[str, str] | None = None,
+    ignore_columns: Iterable[str] = (),
     concurrency: int = 16,
     tps: float | None = None,
     processes: int | None = None,
@@ -138,7 +162,7 @@ def rank_file(
 
     Args:
         runtime: See :func:`run`.
-        input: The file to read.
+        input: See :func:`recommend_file`.
         output: The file to write. It must not exist.
         campaign_arn: A campaign of a personalized-ranking recipe.
         context: Contextual metadata of all requests.
@@ -146,6 +170,8 @@ def rank_file(
         filter_values: Values for the parameters of the filter.
         rules: Rules that each answer is put under; see :class:`personalize_rt.rerank.rules.Rules`. A column that has to
             vary is requested as metadata, unless the rules know the items.
+        columns: See :func:`recommend_file`.
+        ignore_columns: See :func:`recommend_file`.
         concurrency: See :func:`run`.
         tps: See :func:`run`.
         processes: See :func:`run`.
@@ -168,7 +194,8 @@ def rank_file(
         "rules": rules or None,
         "metadata_columns": [rules.diversify[0]] if rules and rules.diversify and rules.items is None else None,
     }
-    options = _Options(concurrency, tps, processes, resume, errors, progress)
+    read = Columns.checked(columns, ignore_columns)
+    options = _Options(concurrency, tps, processes, resume, errors, progress, read)
     return _Job("rank", runtime, Path(input), Path(output), arguments, options).run()
 
 
@@ -180,6 +207,7 @@ class _Options:
     resume: bool
     errors: FilePath | None
     progress: bool | None
+    columns: Columns
 
 
 class _Job:
@@ -195,23 +223,32 @@ class _Job:
         self._kind = kind
         self._runtime = runtime
         self._input = input
+        self._name = str(input)
         self._output = output
         self._errors = None if options.errors is None else Path(options.errors)
-        self._arguments = {name: value for name, value in arguments.items() if value is not None}
+        self._arguments = {name: value for name, value in arguments.items() if value is not None and value != ()}
         self._options = options
 
     def run(self) -> Summary:
+        if self._name != "-":
+            return self._run()
+        check_output(self._output)
+        self._name = "standard input"
+        with kept_input(self._output) as self._input:
+            return self._run()
+
+    def _run(self) -> Summary:
         options = self._options
         shared = self._checked_arguments()
         concurrency = checks.whole(options.concurrency, "concurrency")
-        reader = open_rows(self._input, self._kind)
+        reader = open_rows(self._input, self._kind, options.columns, name=self._name)
         check_output(self._output)
         if self._output.suffix.lower() == ".parquet":
             need("pyarrow.parquet", "arrow", "A Parquet file")
         self._check_names()
         if options.resume and os.path.exists(self._output) and not os.path.lexists(self._parts_path()):
             return look_at(self._output, reader, self._errors)
-        plan = LinePlan(self._kind, str(self._input), reader.unit, self._arguments)
+        plan = LinePlan(self._kind, self._name, reader.unit, self._arguments)
         pool, limiter = open_pool(self._runtime, plan, concurrency, options.tps, options.processes)
         parts = Parts(self._output, self._description(shared), resume=options.resume)
         try:
@@ -271,7 +308,18 @@ class _Job:
             self._arguments["filter_values"] = {
                 name: RawFilterValue(text) for name, text in members["filterValues"].items()
             }
+        # As they are sent, since an iterator can be read only once.
+        sent = {
+            "promotions": tuple(map(_as_sent, members.get("promotions", ()))),
+            "metadata_columns": members.get("metadataColumns", {}).get("ITEMS"),
+        }
+        for argument, value in sent.items():
+            self._arguments.pop(argument, None)
+            if value:
+                self._arguments[argument] = value
         shared = {name: value for name, value in members.items() if name not in ("userId", "inputList")}
+        if columns := self._options.columns:
+            shared["columns"] = [dict(columns.named), sorted(columns.ignored)]
         if "rules" in self._arguments:
             rules: Rules = self._arguments["rules"]
             shared["rules"] = [list(rules.without), dict(rules.boost), rules.diversify, dict(rules.pin)]
@@ -317,7 +365,21 @@ class _Job:
         }
 
     def _writer(self) -> Callable[[Iterator[bytes], IO[bytes]], None]:
-        return _write_parquet if self._output.suffix.lower() == ".parquet" else _write_lines
+        more = [
+            member for argument, member in MORE.items() if self._kind == "recommend" and argument in self._arguments
+        ]
+        return partial(_write_parquet, more) if self._output.suffix.lower() == ".parquet" else _write_lines
+
+
+def _as_sent(promotion: Mapping[str, Any]) -> Promotion:
+    """A promotion whose filter and values are those of a request, as texts."""
+    values = {name: RawFilterValue(text) for name, text in promotion.get("filterValues", {}).items()}
+    return Promotion(
+        promotion["name"],
+        promotion["percentPromotedItems"],
+        filter_arn=promotion.get("filterArn"),
+        filter_values=values or None,
+    )
 
 
 def _kept(parts: Parts) -> str:
@@ -333,18 +395,27 @@ def _write_lines(lines: Iterator[bytes], file: IO[bytes]) -> None:
     file.writelines(lines)
 
 
-def _write_parquet(lines: Iterator[bytes], file: IO[bytes]) -> None:
-    """Write lines as Parquet rows, with ``position``, the index of the row in the input."""
+def _write_parquet(more: Sequence[str], lines: Iterator[bytes], file: IO[bytes]) -> None:
+    """Write lines as Parquet rows, with ``position``, the index of the row in the input.
+
+    Args:
+        more: The members of an output that not every job has.
+        lines: The lines.
+        file: The file.
+    """
     arrow: Any = need("pyarrow", "arrow", "A Parquet file")
     parquet: Any = need("pyarrow.parquet", "arrow", "A Parquet file")
+    text: Any = arrow.string()
+    types = {"promotionNames": text, "metadata": arrow.map_(text, text)}
     schema = arrow.schema(
         [
             ("position", arrow.int64()),
-            ("user_id", arrow.string()),
-            ("item_id", arrow.string()),
-            ("recommended_items", arrow.list_(arrow.string())),
+            ("user_id", text),
+            ("item_id", text),
+            ("recommended_items", arrow.list_(text)),
             ("scores", arrow.list_(arrow.float64())),
-            ("error", arrow.string()),
+            *((_COLUMNS[member], arrow.list_(types[member])) for member in more),
+            ("error", text),
         ]
     )
     position = 0
@@ -364,6 +435,8 @@ def _columns(line: dict[str, Any]) -> dict[str, Any]:
         "item_id": _text(given.get("itemId")),
         "recommended_items": output.get("recommendedItems"),
         "scores": output.get("scores"),
+        "promotion_names": output.get("promotionNames"),
+        "metadata": output.get("metadata"),
         "error": line["error"],
     }
 

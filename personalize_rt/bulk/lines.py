@@ -4,6 +4,7 @@ The line is that of the service's batch inference (service.md section 4, "Batch 
 
     {"input":{"userId":"4638"},"output":{"recommendedItems":["63992","115149"],"scores":[0.00301,0.00284]},"error":null}
 
+Jobs with promotions or metadata columns add ``promotionNames`` and ``metadata`` to ``output``, one for each item.
 ``scores`` are left out if the recipe gives none; an item of a ranking that the model does not know has ``0.0`` there
 (service.md section 12, fact 8). For a request that failed, ``output`` is ``null``, and ``error`` is the class of the
 error and its message.
@@ -21,16 +22,20 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple, Never
 
+from personalize_rt.bulk.layout import shown_name
 from personalize_rt.bulk.requests import BulkRequest
-from personalize_rt.bulk.rows import MEMBERS, REQUESTS, Row, as_text, shown_name
+from personalize_rt.bulk.rows import MEMBERS, REQUESTS, Row, as_text
 from personalize_rt.errors import PersonalizeError, ValidationError
 from personalize_rt.filters.values import RawFilterValue
 from personalize_rt.redaction import describe
 
-__all__ = ["DONE", "Line", "LinePlan", "given"]
+__all__ = ["DONE", "MORE", "Line", "LinePlan", "given"]
 
 DONE = b',"error":null}'
 """The end of the line of an answered request, and of no other."""
+
+MORE = {"promotions": "promotionNames", "metadata_columns": "metadata"}
+"""The arguments of recommendations for which an output has a member of its own, which batch inference has not."""
 
 # How an error about an argument calls it in a file.
 _MEMBER_OF = {argument: member for members in MEMBERS.values() for member, argument in members.items()}
@@ -101,6 +106,8 @@ class LinePlan:
             scores = self._scores(answer)
             if scores is not None:
                 output["scores"] = scores
+            if self._kind == "recommend" and MORE.keys() & self._arguments.keys():
+                output |= self._more(answer)
             return Line(position, b'{"input":%b,"output":%b%b' % (row, _json(output), DONE))
         message = error.message
         if isinstance(error, ValidationError):
@@ -108,6 +115,18 @@ class LinePlan:
             message = f"{self._file}, {self._unit} {raw.number}: {message}"
         text = _unicode(f"{type(error).__name__}: {message}")
         return Line(position, b'{"input":%b,"output":null,"error":%b}' % (row, _json(text)))
+
+    def _more(self, answer: Any) -> dict[str, Any]:
+        more: dict[str, Any] = {}
+        if "promotions" in self._arguments:
+            names = (row.promotion_name for row in answer)
+            more["promotionNames"] = [None if name is None else _unicode(name) for name in names]
+        if "metadata_columns" in self._arguments:
+            more["metadata"] = [
+                {_unicode(name): _unicode(text) for name, text in row.metadata.items()} if row.metadata else None
+                for row in answer
+            ]
+        return more
 
     def _scores(self, answer: Any) -> Sequence[float | None] | None:
         scores: Sequence[float | None] = answer.scores

@@ -59,6 +59,7 @@ class Summary:
         p99: The 99th percentile of the duration in seconds, likewise.
         elapsed: Seconds since the run began.
         examples: The first error of each class in this run: its class and message.
+        before: The number of requests, among the others, that an earlier run finished.
     """
 
     done: int
@@ -68,6 +69,13 @@ class Summary:
     p99: float | None
     elapsed: float
     examples: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    before: int = 0
+
+    @property
+    def rate(self) -> float | None:
+        """Requests with an outcome in this run, a second; ``None`` before the first."""
+        here = self.total - self.before
+        return here / self.elapsed if here and self.elapsed else None
 
     @property
     def total(self) -> int:
@@ -77,6 +85,8 @@ class Summary:
     def __str__(self) -> str:
         errors = sum(self.failed.values())
         parts = [f"{self.done:,} done"]
+        if self.before:
+            parts.append(f"{self.before:,} of all finished before this run")
         if errors:
             by_kind = ", ".join(f"{kind} {count:,}" for kind, count in sorted(self.failed.items()))
             parts.append(f"{errors:,} failed ({by_kind})")
@@ -84,6 +94,8 @@ class Summary:
             parts.append(f"latency p50 {self.p50 * 1000:.0f} ms, p99 {self.p99 * 1000:.0f} ms")
         parts.append(f"{self.throttles:,} throttled" if self.throttles != 1 else "1 throttled")
         parts.append(f"{self.elapsed:.1f} s")
+        if self.rate is not None:
+            parts.append(f"{self.rate:,.1f} a second")
         return "; ".join(parts)
 
 
@@ -123,7 +135,7 @@ class Tally:
                 return math.exp((bucket - 0.5) * _WIDTH)
         return None
 
-    def summary(self, throttles: int, elapsed: float) -> Summary:
+    def summary(self, throttles: int, elapsed: float, before: int) -> Summary:
         """Make the summary."""
         return Summary(
             self.done,
@@ -133,4 +145,5 @@ class Tally:
             self.percentile(0.99),
             elapsed,
             dict(self.examples),
+            before,
         )

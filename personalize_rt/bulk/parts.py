@@ -36,6 +36,7 @@ from typing import IO, Any, NamedTuple, Never
 from personalize_rt.bulk.lines import DONE
 from personalize_rt.errors import PersonalizeError, ValidationError
 from personalize_rt.files import EVERYBODY, Folder, create_file, place, sync_directory
+from personalize_rt.operations import argument_name
 
 __all__ = ["Parts", "StorageError"]
 
@@ -226,6 +227,9 @@ class Parts:
             return
         there = _members(text)
         changed = [name for name in self._job if there.get(name) != self._job[name]]
+        if "arguments" in changed:
+            changed.remove("arguments")
+            changed += _changed(there.get("arguments"), self._job["arguments"])
         if changed:
             raise ValidationError(
                 f"{self.directory} is of another job: {', '.join(changed)} changed since. Go on with what it was, or "
@@ -434,6 +438,13 @@ class Parts:
 
 # Errors for a directory that has foreign files, was moved, or was replaced.
 _NOT_TO_BE_REMOVED = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR)
+
+
+def _changed(before: Any, now: Mapping[str, str]) -> list[str]:
+    """The arguments that are not as before, each with an equals sign, as a caller writes it."""
+    there: dict[str, Any] = before if isinstance(before, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+    names = [name for name in {**now, **there} if there.get(name) != now.get(name)]
+    return [f"{argument_name(name)}=" for name in names] or ["arguments"]
 
 
 def _refuse(problem: str) -> Never:

@@ -11,18 +11,16 @@ import json
 import os
 import stat
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NamedTuple, Never, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from personalize_rt.arguments import members_of
+from personalize_rt.bulk.layout import Columns, Layout, Unreadable
 from personalize_rt.bulk.requests import BulkRequest, RankRequest, RecommendRequest
 from personalize_rt.errors import ValidationError
 from personalize_rt.extras import need
-from personalize_rt.names import canonical
-from personalize_rt.redaction import describe
 
-__all__ = ["MEMBERS", "REQUESTS", "Reader", "Row", "as_bytes", "as_text", "open_rows", "shown_name"]
+__all__ = ["MEMBERS", "REQUESTS", "Reader", "Row", "as_bytes", "as_text", "open_rows"]
 
 REQUESTS: Mapping[str, type[BulkRequest[Any]]] = {"recommend": RecommendRequest, "rank": RankRequest}
 # All rows have these in common, or there is no room for them in a line of the output.
@@ -38,17 +36,8 @@ MEMBERS: Mapping[str, Mapping[str, str]] = {
     for kind, request in REQUESTS.items()
 }
 """The members of a row, and the arguments that they are, by kind of request."""
-# The members that can be columns.
-_COLUMNS: Mapping[str, str] = {
-    "userid": "userId",
-    "itemid": "itemId",
-    "itemlist": "itemList",
-    "numresults": "numResults",
-}
 # Rows of a Parquet file in memory at a time.
 _BATCH = 1024
-# The most digits of a whole number in a column, so that it has 64 bits and is read quickly.
-_DIGITS = 18
 # Prefix of a text whose characters are the bytes of a row.
 _BYTES = "latin-1:"
 
@@ -95,33 +84,40 @@ class Reader(Protocol):
         ...
 
 
-def open_rows(path: Path, kind: str) -> Reader:
+def open_rows(path: Path, kind: str, columns: Columns | None = None, *, name: str | None = None) -> Reader:
     """Open a file of rows: ``.csv``, ``.parquet``, and any other as JSON Lines.
 
     Args:
         path: The file.
         kind: The operation: a key of ``MEMBERS``.
+        columns: The caller's description of its columns.
+        name: The name of the file for errors; by default its path.
 
     Raises:
         ValidationError: It cannot be read, or has unknown columns.
         ModuleNotFoundError: It is a Parquet file, and pyarrow is not installed.
     """
     suffix = path.suffix.lower()
+    name = str(path) if name is None else name
+    columns = columns or Columns()
     try:
         mode = os.stat(path).st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             # Files are read more than once, for instance to resume.
             raise ValidationError(
-                f"cannot read {path}: it is a pipe or a device; write it to a file", parameter="input"
+                f"cannot read {path}: it is a pipe or a device; write it to a file, or give - and pipe it in",
+                parameter="input",
             )
         with open(path, "rb"):
             pass
     except OSError as error:
         raise ValidationError(f"cannot read {path}: {error.strerror}", parameter="input") from None
     if suffix == ".csv":
-        return _Csv(path, kind)
+        return _Csv(path, kind, columns, name)
     if suffix == ".parquet":
-        return _Parquet(path, kind)
+        return _Parquet(path, kind, columns, name)
+    if columns:
+        raise ValidationError(f"{name} is JSON Lines, which has no columns", parameter="columns")
     return _JsonLines(path)
 
 
@@ -155,15 +151,14 @@ class _Csv:
 
     unit = "line"
 
-    def __init__(self, path: Path, kind: str) -> None:
+    def __init__(self, path: Path, kind: str, columns: Columns, name: str) -> None:
         self._path = path
         with self._opened() as file:
             try:
                 names = next(csv.reader(file, strict=True), list[str]())
             except csv.Error as error:
-                _refuse_header(path, f"it is no CSV ({error})")
-        self._names = names
-        self._members = _known(names, kind, f"{path}, line 1")
+                raise ValidationError(f"{name}, line 1: it is no CSV ({error})", parameter="input") from None
+        self._layout = Layout(names, kind, MEMBERS[kind], f"{name}, line 1", columns, surely=False)
 
     def _opened(self) -> io.TextIOWrapper:
         # Bytes that are not UTF-8 become surrogates, and later the error of their row.
@@ -189,49 +184,39 @@ class _Csv:
                     yield self._row(number, cells)
 
     def _row(self, number: int, cells: list[str]) -> Row:
-        if len(cells) != len(self._members):
-            problem = f"it has {len(cells)} cells, and the header has {len(self._members)}"
+        if len(cells) != len(self._layout.names):
+            problem = f"it has {len(cells)} cells, and the header has {len(self._layout.names)}"
             return Row(number, text=_joined(cells), problem=problem)
-        if any("\ud800" <= character <= "\udfff" for cell in cells for character in cell):
-            return Row(number, text=_joined(cells), problem="it is not UTF-8")
-        members: dict[str, Any] = {}
-        for name, cell in zip(self._members, cells, strict=True):
-            if cell == "":
-                continue  # an empty cell is null
-            if name == "itemList":
-                members[name] = cell.split("|")
-            elif name == "numResults":
-                if not (cell.isascii() and cell.isdigit()):
-                    return Row(number, text=_joined(cells), problem=f"{name} is not a whole number")
-                if len(cell) > _DIGITS:
-                    problem = f"{name} is a whole number of {len(cell):,} digits"
-                    return Row(number, text=_joined(cells), problem=problem)
-                members[name] = int(cell)
-            else:
-                members[name] = cell
-        return Row(number, members)
+        problem = "it is not UTF-8"
+        if not any("\ud800" <= character <= "\udfff" for cell in cells for character in cell):
+            try:
+                return Row(number, self._layout.members(cell or None for cell in cells))  # an empty cell is null
+            except Unreadable as error:
+                problem = error.problem
+        return Row(number, text=_joined(self._layout.kept(cells)), problem=problem)
 
     def total(self) -> int | None:
         lines = _lines(self._path)
         return None if lines is None else max(0, lines - 1)
 
     def head(self) -> bytes:
-        return _joined(self._names) + b"\n"
+        return _joined(self._layout.head()) + b"\n"
 
     def again(self, given: Any) -> bytes:
-        if isinstance(given, str):
-            return as_bytes(given)
-        values: Iterator[Any] = (given.get(name, "") for name in self._members)
-        return _joined(["|".join(map(str, value)) if isinstance(value, list) else str(value) for value in values])  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        return as_bytes(given) if isinstance(given, str) else _joined(self._layout.cells(given))
 
 
 class _Parquet:
-    """A Parquet file with columns as in CSV. A list of items is a list of strings, or a string with ``|`` in it."""
+    """A Parquet file with columns as in CSV. A list of items is a list, or a string with ``|`` in it.
+
+    Ids may be integers, which become text. Those of other types are refused, since their spelling would be a guess.
+    """
 
     unit = "row"
 
-    def __init__(self, path: Path, kind: str) -> None:
+    def __init__(self, path: Path, kind: str, columns: Columns, name: str) -> None:
         self._path = path
+        self._name = name
         self._parquet: Any = need("pyarrow.parquet", "arrow", "A Parquet file")
         arrow: Any = need("pyarrow", "arrow", "A Parquet file")
         self._broken: tuple[type[Exception], ...] = (arrow.ArrowException, OSError)
@@ -240,11 +225,14 @@ class _Parquet:
                 schema: Any = file.schema_arrow
                 self._total = int(file.metadata.num_rows)
         except self._broken:
-            raise ValidationError(f"cannot read {path}: it is no Parquet file", parameter="input") from None
-        self._members = _known(schema.names, kind, str(path))
-        for member, column in zip(self._members, schema.types, strict=True):
-            if not _is_flat(arrow, column):
-                _refuse_header(path, f"column {_column(member)} is of nested type")
+            raise ValidationError(f"cannot read {name}: it is no Parquet file", parameter="input") from None
+        self._layout = Layout(schema.names, kind, MEMBERS[kind], name, columns, surely=True)
+        for place, column, is_id in self._layout.read():
+            type: Any = schema.types[place]
+            if not _is_flat(arrow, type):
+                self._layout.refuse(f"column {column} is of nested type")
+            if is_id and (problem := _is_no_id(arrow, type)):
+                self._layout.refuse(f"column {column} is {problem}, and ids are text: cast it to text (string)")
 
     def rows(self) -> Generator[Row, None, None]:
         number = 0
@@ -257,24 +245,24 @@ class _Parquet:
                     return
                 except self._broken as error:
                     raise ValidationError(
-                        f"cannot read {self._path} after row {number:,}: {type(error).__name__}", parameter="input"
+                        f"cannot read {self._name} after row {number:,}: {type(error).__name__}", parameter="input"
                     ) from None
                 for cells in zip(*map(_cells, batch.columns), strict=True):
                     number += 1
                     yield self._row(number, cells)
 
     def _row(self, number: int, cells: Sequence[Any]) -> Row:
-        for name, cell in zip(self._members, cells, strict=True):
-            if isinstance(cell, _Unreadable):
-                # Not JSON, so that another job on the row has the same error.
-                text = f"row {number} of a Parquet file".encode()
-                return Row(number, text=text, problem=f"{name} cannot be read ({cell.why})")
-        return Row(number, dict(self._given(cells)))
+        for place, column, _ in self._layout.read():
+            if isinstance(cells[place], _Unreadable):
+                return self._wrong(number, f"{column} cannot be read ({cells[place].why})")
+        try:
+            return Row(number, self._layout.members(cells))
+        except Unreadable as error:
+            return self._wrong(number, error.problem)
 
-    def _given(self, cells: Sequence[Any]) -> Iterator[tuple[str, Any]]:
-        for name, cell in zip(self._members, cells, strict=True):
-            if cell is not None:
-                yield name, cell.split("|") if name == "itemList" and isinstance(cell, str) else cell
+    def _wrong(self, number: int, problem: str) -> Row:
+        # The text is not JSON, so that another job on the row has the same error.
+        return Row(number, text=f"row {number} of a Parquet file".encode(), problem=problem)
 
     def total(self) -> int | None:
         return self._total
@@ -315,6 +303,21 @@ def _is_flat(arrow: Any, column: Any) -> bool:
     return not types.is_nested(column)
 
 
+def _is_no_id(arrow: Any, column: Any) -> str | None:
+    """The kind of a column that cannot hold ids, with a hint; ``None`` for text, integers and unknown types."""
+    types = arrow.types
+    if types.is_list(column) or types.is_large_list(column) or types.is_fixed_size_list(column):
+        column = column.value_type
+    if types.is_dictionary(column):
+        column = column.value_type
+    if types.is_floating(column):
+        # A column of whole numbers with nulls, as pandas has it.
+        return f"of type {column} (in pandas, whole numbers with nulls are: use Int64)"
+    if types.is_decimal(column) or types.is_boolean(column) or types.is_temporal(column):
+        return f"of type {column}"
+    return None
+
+
 def as_text(raw: bytes) -> str:
     """Decode a row to portable text: UTF-8, or if it is not valid, one character for each byte."""
     try:
@@ -334,42 +337,6 @@ def _noted(lines: Iterable[str], noted: list[str]) -> Iterator[str]:
     for line in lines:
         noted.append(line)
         yield line
-
-
-def _known(names: Sequence[str], kind: str, where: str) -> list[str]:
-    """The members of columns."""
-    wanted = [name for name in MEMBERS[kind] if name in _COLUMNS.values()]
-    members: list[str] = []
-    for name in names:
-        member = _COLUMNS.get(canonical(name))
-        if member not in wanted:
-            columns = list(map(_column, wanted))
-            _refuse_header(where, f"unknown column {shown_name(name, columns)}{_reads(kind, wanted)}")
-        if member in members:
-            _refuse_header(where, f"column {_column(member)} is there twice")
-        members.append(member)
-    needed = ("userId", "itemList") if kind == "rank" else ("userId", "itemId")
-    missing = [name for name in needed if name not in members]
-    if missing and (kind == "rank" or len(missing) == len(needed)):
-        _refuse_header(where, f"there is no column {' or '.join(map(_column, missing))}{_reads(kind, wanted)}")
-    return members
-
-
-def shown_name(name: str, known: Iterable[str]) -> str:
-    """An unknown name, for messages: shown if similar to a known one, else only its size, since it may be an id."""
-    return repr(name) if get_close_matches(name.lower(), [one.lower() for one in known]) else f"({describe(name)})"
-
-
-def _reads(kind: str, wanted: Sequence[str]) -> str:
-    return f"; {kind} reads {', '.join(map(_column, wanted))}"
-
-
-def _column(member: str) -> str:
-    return "".join(f"_{letter}" if letter.isupper() else letter.upper() for letter in member)
-
-
-def _refuse_header(where: object, problem: str) -> Never:
-    raise ValidationError(f"{where}: {problem}", parameter="input")
 
 
 def _joined(cells: Sequence[str]) -> bytes:

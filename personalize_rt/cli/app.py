@@ -13,7 +13,14 @@ import typer
 
 from personalize_rt._version import __version__
 from personalize_rt.cli import options
-from personalize_rt.cli.arguments import as_context, as_filter_values, as_rules, check_text, read_item_ids
+from personalize_rt.cli.arguments import (
+    as_context,
+    as_filter_values,
+    as_promotions,
+    as_rules,
+    check_text,
+    read_item_ids,
+)
 from personalize_rt.cli.bulk import bulk
 from personalize_rt.cli.failures import SERVICE, exit_status, in_one_line
 from personalize_rt.cli.filters import filters
@@ -31,7 +38,12 @@ NAME = "personalize-rt"
 BROKEN_PIPE = 141
 INTERRUPTED = 130
 
-app: typer.Typer = typer.Typer(name=NAME, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app: typer.Typer = typer.Typer(
+    name=NAME,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
 app.add_typer(filters, name="filter")
 app.add_typer(bulk, name="bulk")
 app.command(epilog="\b\nExample:\npersonalize-rt serve sample --port 8700")(serve)
@@ -57,8 +69,9 @@ def run(arguments: Sequence[str]) -> int:
             write(answer)
         # typer returns the status of an Exit: 0 after --help, 130 after Ctrl-C.
         return answer if isinstance(answer, int) else 0
-    except SystemExit:
-        return BROKEN_PIPE  # the only case in which typer exits by itself without standalone_mode
+    except SystemExit as end:
+        # Without standalone_mode, typer exits by itself only after completion for a shell, and for a broken pipe.
+        return 0 if end.code in (0, None) else BROKEN_PIPE
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except Exception as error:
@@ -116,6 +129,9 @@ def recommend(
     filter_arn: options.FilterArn = None,
     value: options.Values = None,
     metadata: options.Metadata = None,
+    promotion: options.Promotion = None,
+    promotion_filter_arn: options.PromotionFilterArn = None,
+    promotion_value: options.PromotionValues = None,
     region: options.Region = None,
     profile: options.Profile = None,
     endpoint_url: options.EndpointUrl = None,
@@ -135,8 +151,9 @@ def recommend(
         item_id=item_id,
         num_results=num_results,
         context=as_context(context or ()),
-        filter_arn=None if filter_arn is None else target.filter(filter_arn),
+        filter_arn=target.filter_or_none(filter_arn),
         filter_values=as_filter_values(value or ()),
+        promotions=as_promotions(promotion, target.filter_or_none(promotion_filter_arn), promotion_value),
         metadata_columns=metadata,
     )
     return _shown(answer, json=json)
@@ -188,7 +205,7 @@ def rank(
         user_id=user_id,
         input_list=input_list,
         context=as_context(context or ()),
-        filter_arn=None if filter_arn is None else target.filter(filter_arn),
+        filter_arn=target.filter_or_none(filter_arn),
         filter_values=as_filter_values(value or ()),
         metadata_columns=columns or None,
     )
@@ -202,7 +219,7 @@ def rank(
 def actions(
     campaign_arn: options.RequiredCampaignArn,
     user_id: options.RequiredUserId,
-    num_results: options.NumResults = None,
+    num_results: options.NumActions = None,
     filter_arn: options.FilterArn = None,
     value: options.Values = None,
     region: options.Region = None,
@@ -221,7 +238,7 @@ def actions(
         campaign_arn=target.campaign(campaign_arn),
         user_id=user_id,
         num_results=num_results,
-        filter_arn=None if filter_arn is None else target.filter(filter_arn),
+        filter_arn=target.filter_or_none(filter_arn),
         filter_values=as_filter_values(value or ()),
     )
     return _shown(answer, json=json)

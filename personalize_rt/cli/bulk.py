@@ -12,7 +12,7 @@ import typer
 
 from personalize_rt.bulk import InterruptedRun, Summary, rank_file, recommend_file
 from personalize_rt.cli import options
-from personalize_rt.cli.arguments import as_context, as_filter_values, as_rules
+from personalize_rt.cli.arguments import as_columns, as_context, as_filter_values, as_promotions, as_rules
 from personalize_rt.cli.failures import on_command_line
 from personalize_rt.cli.output import as_json, printable, write, write_error
 from personalize_rt.cli.target import Target, choose_target
@@ -24,7 +24,8 @@ _SERVICE = 1
 _INTERRUPTED = 130
 
 Input: TypeAlias = Annotated[
-    str, typer.Argument(metavar="INPUT", help="JSON Lines of batch inference, or .csv, or .parquet.")
+    str,
+    typer.Argument(metavar="INPUT", help="JSON Lines of batch inference, or .csv, or .parquet; - is standard input."),
 ]
 Output: TypeAlias = Annotated[
     str,
@@ -37,10 +38,16 @@ Concurrency: TypeAlias = Annotated[
 ]
 Tps: TypeAlias = Annotated[
     float | None,
-    typer.Option("--tps", metavar="N", help="Requests a second at the most: what the campaign is provisioned for."),
+    typer.Option(
+        "--tps",
+        metavar="N",
+        help="Requests a second at the most: what the campaign is provisioned for.  [default: no limit until the "
+        "service throttles]",
+    ),
 ]
 Processes: TypeAlias = Annotated[
-    int | None, typer.Option("--processes", metavar="N", help="Processes, where one is not fast enough.")
+    int | None,
+    typer.Option("--processes", metavar="N", help="Processes, where one is not fast enough.  [default: this one]"),
 ]
 Resume: TypeAlias = Annotated[
     bool, typer.Option("--resume", help="Go on with a job that was stopped; of one that is done, say how it went.")
@@ -73,6 +80,12 @@ def recommend(
     context: options.Context = None,
     filter_arn: options.FilterArn = None,
     value: options.Values = None,
+    metadata: options.Metadata = None,
+    promotion: options.Promotion = None,
+    promotion_filter_arn: options.PromotionFilterArn = None,
+    promotion_value: options.PromotionValues = None,
+    map: options.Map = None,
+    ignore: options.Ignore = None,
     tps: Tps = None,
     concurrency: Concurrency = 16,
     processes: Processes = None,
@@ -99,8 +112,12 @@ def recommend(
             recommender_arn=None if recommender_arn is None else target.recommender(recommender_arn),
             num_results=num_results,
             context=as_context(context or ()) or None,
-            filter_arn=None if filter_arn is None else target.filter(filter_arn),
+            filter_arn=target.filter_or_none(filter_arn),
             filter_values=as_filter_values(value or ()) or None,
+            promotions=as_promotions(promotion, target.filter_or_none(promotion_filter_arn), promotion_value),
+            metadata_columns=metadata,
+            columns=as_columns(map or (), "recommend"),
+            ignore_columns=ignore or (),
             tps=tps,
             concurrency=concurrency,
             processes=processes,
@@ -125,6 +142,8 @@ def rank(
     boost: options.Boost = None,
     without: options.Without = None,
     diversify: options.Diversify = None,
+    map: options.Map = None,
+    ignore: options.Ignore = None,
     tps: Tps = None,
     concurrency: Concurrency = 16,
     processes: Processes = None,
@@ -149,9 +168,11 @@ def rank(
             output,
             campaign_arn=target.campaign(campaign_arn),
             context=as_context(context or ()) or None,
-            filter_arn=None if filter_arn is None else target.filter(filter_arn),
+            filter_arn=target.filter_or_none(filter_arn),
             filter_values=as_filter_values(value or ()) or None,
             rules=as_rules(pin=pin or (), boost=boost or (), without=without or (), diversify=diversify),
+            columns=as_columns(map or (), "rank"),
+            ignore_columns=ignore or (),
             tps=tps,
             concurrency=concurrency,
             processes=processes,
@@ -215,7 +236,7 @@ def _end(summary: Summary, output: str, errors: str | None, *, was_there: bool, 
             if failed:
                 kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(summary.failed.items()))
                 lines[0] += f"; {failed:,} of its {summary.total:,} rows failed ({kinds})"
-        lines += [f"for example {printable(text)}" for _, text in sorted(summary.examples.items())]
+        lines += [f"for example {printable(on_command_line(text))}" for _, text in sorted(summary.examples.items())]
         if failed:
             lines.append(f"the lines of the rows that failed have an error in {output}")
             if errors is not None:
@@ -235,5 +256,7 @@ def _as_dict(summary: Summary) -> dict[str, Any]:
         "p50": summary.p50,
         "p99": summary.p99,
         "elapsed": round(summary.elapsed, 3),
+        "before": summary.before,
+        "rate": None if summary.rate is None else round(summary.rate, 3),
         "examples": dict(summary.examples),
     }

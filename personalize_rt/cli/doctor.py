@@ -16,6 +16,7 @@ from typing import Any
 import attrs
 
 from personalize_rt._version import __version__
+from personalize_rt.cli.failures import with_options
 from personalize_rt.cli.target import use_profile
 from personalize_rt.transport.diagnosis import Diagnosis, Reachability, diagnose
 
@@ -71,7 +72,7 @@ class Report:
             found.append(reachability.problem)
         if reachability is not None and abs(reachability.clock_ahead or 0) > 60:
             found.append("the clock of this machine is wrong: AWS refuses signatures that are five minutes off")
-        return found
+        return list(map(with_options, found))
 
 
 def examine(*, region_name: str | None, profile: str | None = None, endpoint_url: str | None, timeout: float) -> Report:

@@ -13,7 +13,7 @@ from personalize_rt.errors import ConfigurationError, PersonalizeError, Validati
 from personalize_rt.local import LocalDataError
 from personalize_rt.redaction import MASK, mask
 
-__all__ = ["SERVICE", "exit_status", "in_one_line", "on_command_line"]
+__all__ = ["SERVICE", "exit_status", "in_one_line", "on_command_line", "with_options"]
 
 SERVICE = 1
 USAGE = 2
@@ -22,6 +22,7 @@ USAGE = 2
 _OPTIONS: Mapping[str, str] = {
     "attempts": "--attempts",
     "campaign_arn": "--campaign-arn",
+    "columns": "--map",
     "concurrency": "--concurrency",
     "context": "--context",
     "deadline": "--deadline",
@@ -29,6 +30,7 @@ _OPTIONS: Mapping[str, str] = {
     "filter_arn": "--filter-arn",
     "filter_expression": "--filter-expression",
     "filter_values": "--value",
+    "ignore_columns": "--ignore",
     "input_list": "the input",
     "item_id": "--item-id",
     "item_ids": "--item-id",
@@ -36,15 +38,27 @@ _OPTIONS: Mapping[str, str] = {
     "num_results": "--num-results",
     "output": "OUTPUT",
     "processes": "--processes",
+    "promotions": "--promotion",
     "recommender_arn": "--recommender-arn",
     "requests_per_second": "--per-second",
     "region_name": "--region",
+    "rules": "--pin, --boost, --without or --diversify",
     "tps": "--tps",
     "user_id": "--user-id",
 }
-# An argument whose name is an English word is recognised only at the beginning of a message.
-_OPTION = re.compile(rf"(?:^|\b(?=\w+_))({'|'.join(_OPTIONS)})\b=?")
-
+# An argument whose name is an English word is recognised only at the beginning of a message, before an equals sign,
+# and in brackets.
+_OPTION = re.compile(rf"(?:^|\b(?=\w+_)|\b(?=\w+=)|(?<=\()(?=\w+\)))({'|'.join(_OPTIONS)})\b=?")
+# Words of Python, and those of everybody.
+_WORDS: Mapping[str, str] = {
+    r", or None( for no \w+)?\b": "",
+    r"\bresume=True\b": "--resume",
+    r"\ba str\b": "a text",
+    r"\ban int\b": "a whole number",
+    r"\ba float\b": "a number with a point",
+    r"\ba bool\b": "true or false",
+    r"\ba dict\b": "an object",
+}
 
 _NO_ARN = "is not an ARN of Personalize"
 
@@ -74,7 +88,7 @@ def _message(error: Exception, arguments: Sequence[str]) -> str:
     if isinstance(error, LocalDataError):
         return _of_data(error)
     if isinstance(error, ValidationError | ConfigurationError):
-        text = on_command_line(_OPTION.sub(lambda match: _OPTIONS[match[1]], error.message))
+        text = with_options(error.message)
         return f"{text}; a name will do with --local only" if _NO_ARN in text and "--local" not in arguments else text
     if isinstance(error, PersonalizeError):
         return on_command_line("; ".join([error.message, *getattr(error, "__notes__", ())]))
@@ -86,9 +100,16 @@ def _message(error: Exception, arguments: Sequence[str]) -> str:
     return f"unexpected {type(error).__name__} in {Path(where.filename).name}, line {where.lineno}: please report it"
 
 
+def with_options(text: str) -> str:
+    """Replace the library's arguments in a message by options, and words of Python by those of the command line."""
+    return on_command_line(_OPTION.sub(lambda match: _OPTIONS[match[1]], text))
+
+
 def on_command_line(text: str) -> str:
-    """Replace Python arguments in a message's advice by command-line options."""
-    return text.replace("resume=True", "--resume")
+    """Replace words of Python in a message by those of the command line."""
+    for word, ours in _WORDS.items():
+        text = re.sub(word, ours, text)
+    return text
 
 
 def _is_usage(error: Any) -> bool:
@@ -102,7 +123,7 @@ def _of_usage(error: Any, arguments: Sequence[str]) -> str:
     return f"{text.rstrip('.')}; see {path} --help"
 
 
-_PERSONAL = ("--user-id", "--context", "--value")
+_PERSONAL = ("--user-id", "--context", "--value", "--promotion-value")
 _EXTRA = re.compile(r"(?<=extra argument \()[^)]*(?=\))|(?<=extra arguments \()[^)]*(?=\))")
 _WORD = re.compile(r"[^\W\d_]*|.{0,3}")
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json as json_
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any, TypeAlias
 
 import typer
@@ -11,7 +12,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from personalize_rt.cli import options
-from personalize_rt.cli.arguments import as_filter_values
+from personalize_rt.cli.arguments import as_filter_values, read_text
 from personalize_rt.cli.output import as_json, can_show, printable, rendered, shown, write_error
 from personalize_rt.cli.target import load
 from personalize_rt.errors import FilterSyntaxError
@@ -24,12 +25,22 @@ __all__ = ["filters"]
 
 _USAGE = 2
 _LISTED = 10
+# The name of an expression that is tried.
+_FREE = "expression"
 
-Expression: TypeAlias = Annotated[str, typer.Argument(metavar="EXPRESSION", help="The expression, in single quotes.")]
+Expression: TypeAlias = Annotated[
+    str, typer.Argument(metavar="EXPRESSION", help="The expression, in single quotes; - for standard input.")
+]
 Directory: TypeAlias = Annotated[
     str, typer.Argument(metavar="DIR", help="A data directory; 'sample' for the bundled one.")
 ]
-Name: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="The filter's name in personalize.toml.")]
+Name: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILTER",
+        help="The filter's name in personalize.toml; or an expression, in single quotes; - for one on standard input.",
+    ),
+]
 User: TypeAlias = Annotated[str | None, typer.Option("--user", "--user-id", metavar="ID", help="The user.")]
 Item: TypeAlias = Annotated[
     str | None, typer.Option("--item", metavar="ID", help="An item or action: say why it stays or goes.")
@@ -51,13 +62,24 @@ def start(context: typer.Context) -> str | None:
 @filters.command(epilog="\b\nExample:\npersonalize-rt filter check 'INCLUDE ItemID WHERE Items.GENRES IN ($GENRE)'")
 def check(expression: Expression, json: Json = False) -> str:
     """Check an expression; show its structure, its parameters, and the filterValues to send."""
+    with _in_several_lines():
+        parsed = Filter.parse(_given(expression))
+    return as_json(_as_dict(parsed)) if json else _page(parsed)
+
+
+def _given(expression: str) -> str:
+    return read_text("-", "expression").strip() if expression == "-" else expression
+
+
+@contextmanager
+def _in_several_lines() -> Iterator[None]:
+    """Print an error in an expression in several lines, since the caret must stay under its token."""
     try:
-        parsed = Filter.parse(expression)
+        yield
     except FilterSyntaxError as error:
-        # Not in one line like other errors, since the caret must stay under its token.
         lines = error.message.split("\n")
     else:
-        return as_json(_as_dict(parsed)) if json else _page(parsed)
+        return
     write_error("personalize-rt: " + "\n".join(map(printable, lines)))
     raise typer.Exit(_USAGE)
 
@@ -75,8 +97,15 @@ def try_(
     current_item: CurrentItem = None,
     json: Json = False,
 ) -> str:
-    """Try a filter on data; show what is kept, what is dropped, and why."""
+    """Try a filter, or an expression, on data; show what is kept, what is dropped, and why."""
     local = load(directory)
+    name = _given(name)
+    if any(map(str.isspace, name)):  # an expression has blanks, and no name has
+        expression, name = name, _FREE
+        while name in local.filters:
+            name += "-"
+        with _in_several_lines():
+            local.add_filter(name, expression)
     values = as_filter_values(value or ())
     kept, dropped = local.try_filter(name, user_id=user, item_id=current_item, values=values)
     why = None

@@ -6,6 +6,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from personalize_rt.limits import DEFAULT_NUM_ACTIONS, DEFAULT_NUM_RESULTS
+
 __all__ = [
     "Attempts",
     "Boost",
@@ -14,14 +16,20 @@ __all__ = [
     "Deadline",
     "EndpointUrl",
     "FilterArn",
+    "Ignore",
     "ItemId",
     "ItemIds",
     "ItemsFrom",
     "Json",
     "Local",
+    "Map",
     "Metadata",
+    "NumActions",
     "NumResults",
     "Profile",
+    "Promotion",
+    "PromotionFilterArn",
+    "PromotionValues",
     "RecommenderArn",
     "Region",
     "RequiredCampaignArn",
@@ -53,7 +61,12 @@ ItemsFrom: TypeAlias = Annotated[
     str | None,
     typer.Option("--items-from", metavar="FILE", help="A file with one item a line; - for standard input."),
 ]
-NumResults: TypeAlias = Annotated[int | None, typer.Option("--num-results", metavar="N", help="How many.")]
+NumResults: TypeAlias = Annotated[
+    int | None, typer.Option("--num-results", metavar="N", help=f"How many.  [default: {DEFAULT_NUM_RESULTS}]")
+]
+NumActions: TypeAlias = Annotated[
+    int | None, typer.Option("--num-results", metavar="N", help=f"How many.  [default: {DEFAULT_NUM_ACTIONS}]")
+]
 Context: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--context", metavar="NAME=VALUE", help="Contextual metadata; repeatable."),
@@ -70,6 +83,33 @@ Values: TypeAlias = Annotated[
 Metadata: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--metadata", metavar="COLUMN", help="A column to show; repeatable."),
+]
+
+Promotion: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--promotion", metavar="NAME=PERCENT", help="Promote items: how much of the answer, from 1 to 100."),
+]
+PromotionFilterArn: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--promotion-filter-arn", metavar="ARN", help="The filter that says which items are promoted."),
+]
+PromotionValues: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--promotion-value", metavar="NAME=TEXT", help="A value for that filter, as of --value; repeatable."),
+]
+
+# The columns of a file.
+Map: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        metavar="NAME=COLUMN",
+        help="A column of CSV or Parquet with another name: user_id=UID; or one that is a context or filter value: "
+        "context.DEVICE=device, value.GENRE=genre, value.YEAR:=year for a number. Repeatable.",
+    ),
+]
+Ignore: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--ignore", metavar="COLUMN", help="A column to leave out; repeatable.")
 ]
 
 # Rules for a ranking.
@@ -94,7 +134,9 @@ Diversify: TypeAlias = Annotated[
 ]
 
 # The destination.
-Region: TypeAlias = Annotated[str | None, typer.Option("--region", metavar="NAME", help="The AWS region.")]
+Region: TypeAlias = Annotated[
+    str | None, typer.Option("--region", metavar="NAME", help="The AWS region.  [default: that of your AWS settings]")
+]
 Profile: TypeAlias = Annotated[
     str | None,
     typer.Option("--profile", metavar="NAME", help="A profile of your AWS settings."),
@@ -115,12 +157,14 @@ Local: TypeAlias = Annotated[
 # The call.
 Deadline: TypeAlias = Annotated[
     float | None,
-    typer.Option("--deadline", metavar="SECONDS", help="No attempt starts later than this."),
+    typer.Option("--deadline", metavar="SECONDS", help="No attempt starts later than this.  [default: 2]"),
 ]
 Timeout: TypeAlias = Annotated[
     float, typer.Option("--timeout", metavar="SECONDS", min=0.001, help="How long to wait for the endpoint.")
 ]
-Attempts: TypeAlias = Annotated[int | None, typer.Option("--attempts", metavar="N", help="How often to try.")]
+Attempts: TypeAlias = Annotated[
+    int | None, typer.Option("--attempts", metavar="N", help="How often to try.  [default: 3]")
+]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="The service's reply as JSON, and how it came about.")]
 SameInJson: TypeAlias = Annotated[bool, typer.Option("--json", help="The same for programs, as JSON.")]
 Version: TypeAlias = Annotated[bool, typer.Option("--version", help="Show the version.")]

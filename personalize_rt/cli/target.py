@@ -44,6 +44,10 @@ class Target:
         """The ARN of a filter."""
         return name if self.local is None or _is_arn(name) else self.local.filter_arn(name)
 
+    def filter_or_none(self, name: str | None) -> str | None:
+        """The ARN of a filter, if there is one."""
+        return None if name is None else self.filter(name)
+
 
 def _is_arn(name: str) -> bool:
     return name.startswith("arn:")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from math import fsum, inf
 from random import Random
 from typing import Any
 
@@ -38,9 +40,72 @@ class Split:
         return {user: frozenset(wanted) for user, wanted in items.items()}
 
     @property
+    def taken(self) -> dict[str, frozenset[str]]:
+        """The actions that each user took in future events: those of type ``TAKEN``, or without a type."""
+        taken: dict[str, set[str]] = {}
+        for event in self.future:
+            actions = taken.setdefault(event.user_id, set())
+            # "Taken" in prose of the guide, TAKEN in data (service.md section 7).
+            if event.event_type is None or event.event_type.upper() == "TAKEN":
+                actions.add(event.item_id)
+        return {user: frozenset(actions) for user, actions in taken.items()}
+
+    @property
+    def latest(self) -> dict[str, str]:
+        """The item of each user's latest past event."""
+        return {event.user_id: event.item_id for event in sorted(self.past, key=_time)}
+
+    @property
     def items(self) -> frozenset[str]:
         """The items of past and future."""
         return frozenset(event.item_id for event in (*self.past, *self.future))
+
+    def rewards(self, weights: Mapping[str, float]) -> dict[str, dict[str, float]]:
+        """The items of each user's future events, with the rewards of GetSolutionMetrics for weights of event types.
+
+        A reward is the weight divided by the mean of the weights: of 0.3 and 0.1, the rewards are 1.5 and 0.5 (guide,
+        "Optimizing a solution with events configuration"). Of several events with one item, the highest counts; event
+        types without a weight do not.
+
+        Args:
+            weights: Event type to weight, 0 or more, as in ``eventsConfig`` of a solution.
+
+        Raises:
+            ValidationError: ``weights`` is empty or all 0, or a weight is not a number of at least 0.
+        """
+        given = {
+            kind: checks.number(weight, "weights", "numbers of at least 0", lambda it: 0 <= it < inf)
+            for kind, weight in weights.items()
+        }
+        total = fsum(given.values())
+        if not total:
+            raise ValidationError("weights holds no weight above 0", parameter="weights")
+        found: dict[str, dict[str, float]] = {}
+        for event in self.future:
+            items = found.setdefault(event.user_id, {})
+            if event.event_type in given:
+                reward = given[event.event_type] * len(given) / total
+                items[event.item_id] = max(reward, items.get(event.item_id, 0.0))
+        return found
+
+    def increase(self, seconds: float) -> dict[str, int]:
+        """The increase in the number of events of each item, from one span of time to the next, which is the last.
+
+        Args:
+            seconds: The length of a span, such as the trend discovery frequency of a Trending-Now solution.
+
+        Raises:
+            ValidationError: ``seconds`` is not a number above 0.
+        """
+        checks.number(seconds, "seconds", "a number of seconds above 0", lambda it: 0 < it < inf)
+        events = (*self.past, *self.future)
+        end = max(map(_time, events), default=0.0)
+        increase: Counter[str] = Counter()
+        for event in events:
+            age = end - event.timestamp
+            if age < 2 * seconds:
+                increase[event.item_id] += 1 if age < seconds else -1
+        return dict(increase)
 
     def __repr__(self) -> str:
         return f"Split({len(self.past):,} past, {len(self.future):,} future, {len(self.relevant):,} test users)"

@@ -11,13 +11,15 @@ import attrs
 from personalize_rt.errors import ValidationError
 from personalize_rt.metrics.measures import (
     Ideal,
+    average_rewards,
     coverage,
     normalized_discounted_cumulative_gain,
+    normalized_discounted_cumulative_gain_with_event_weights,
     precision,
     reciprocal_rank,
 )
 
-__all__ = ["CUTOFFS", "LONGEST", "Metrics", "measure"]
+__all__ = ["CUTOFFS", "LONGEST", "Metrics", "check_answers", "measure"]
 
 CUTOFFS = (5, 10, 25)
 LONGEST = max(CUTOFFS)
@@ -34,7 +36,7 @@ class Metrics(Mapping[str, float]):
     A notebook shows it as a table; on a terminal, use ``rich.print``.
 
     Attributes:
-        users: The number of users that the means are over.
+        users: The number of users that the means are over; of segments, for user segmentation.
         ideal: The kind of ideal list for the discounted gains; see
             :func:`~personalize_rt.metrics.normalized_discounted_cumulative_gain`.
     """
@@ -80,6 +82,8 @@ def measure(
     *,
     catalogue: Collection[str],
     ideal: Ideal = "found",
+    rewards: Mapping[str, float] | None = None,
+    event_rewards: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Metrics:
     """Measure existing answers, such as those of a batch job or a log.
 
@@ -89,23 +93,22 @@ def measure(
         catalogue: The items of the Interactions and Items datasets.
         ideal: The kind of ideal list for the discounted gains; see
             :func:`~personalize_rt.metrics.normalized_discounted_cumulative_gain`.
+        rewards: Item id to its value in the column of an optimization objective, for ``average_rewards_at_k``, which
+            looks at all items of an answer.
+        event_rewards: The reward of each item that each user took later, as :meth:`Split.rewards` makes them of event
+            weights, for the gains with event weights.
 
     Returns:
         ``coverage``, ``mean_reciprocal_rank_at_25``, and for 5, 10 and 25
-        ``normalized_discounted_cumulative_gain_at_k`` and ``precision_at_k``.
+        ``normalized_discounted_cumulative_gain_at_k`` and ``precision_at_k``; with ``rewards`` also
+        ``average_rewards_at_k``, and with ``event_rewards``
+        ``normalized_discounted_cumulative_gain_with_event_weights_at_k`` for 5, 10 and 25.
 
     Raises:
         ValidationError: No user took an item, the catalogue is empty, or a user has no answer.
     """
     users = [user for user, wanted in relevant.items() if wanted]
-    if not users:
-        raise ValidationError("relevant holds no items, so there is nothing to measure", parameter="relevant")
-    absent = sum(user not in answers for user in users)
-    if absent:
-        raise ValidationError(
-            f"answers lacks {absent:,} of the {len(users):,} users of relevant; give [] for one who got nothing",
-            parameter="answers",
-        )
+    check_answers(answers, users)
     lists = [(list(answers[user]), relevant[user]) for user in users]
 
     def mean(values: Iterable[float]) -> float:
@@ -120,4 +123,30 @@ def measure(
         values[f"normalized_discounted_cumulative_gain_at_{k}"] = mean(gains)
     for k in CUTOFFS:
         values[f"precision_at_{k}"] = mean(precision(*pair, k) for pair in lists)
+    if rewards is not None:
+        values["average_rewards_at_k"] = mean(average_rewards(*pair, rewards, LONGEST) for pair in lists)
+    if event_rewards is not None:
+        for k in CUTOFFS:
+            values[f"normalized_discounted_cumulative_gain_with_event_weights_at_{k}"] = mean(
+                normalized_discounted_cumulative_gain_with_event_weights(
+                    ranked, event_rewards.get(user, {}), k, ideal=ideal
+                )
+                for user, (ranked, _) in zip(users, lists, strict=True)
+            )
     return Metrics(values, len(users), ideal)
+
+
+def check_answers(answers: Mapping[str, Any], asked: Collection[str]) -> None:
+    """Check that there is an answer for each key that is measured.
+
+    Raises:
+        ValidationError: Nothing is measured, or an answer is absent.
+    """
+    if not asked:
+        raise ValidationError("relevant holds no items, so there is nothing to measure", parameter="relevant")
+    absent = sum(key not in answers for key in asked)
+    if absent:
+        raise ValidationError(
+            f"answers lacks {absent:,} of the {len(asked):,} users of relevant; give [] for one who got nothing",
+            parameter="answers",
+        )

@@ -34,6 +34,8 @@ from personalize_rt.notebook.view import (
 __all__ = ["ResultTable", "comparison_lines", "moved", "new_table", "result_lines"]
 
 _BAR = 12
+# Below these widths, an item is in one column, with its title and other columns, if any, below it.
+_NARROW, _NARROW_WITH_MORE = 48, 80
 _LOOKS = {"up": "green", "down": "red", "quiet": "dim"}
 _ASCII = str.maketrans({"▲": "+", "▼": "-", "τ": "tau", "ρ": "rho", "·": "|", "–": "-", "→": "->"})
 
@@ -124,30 +126,35 @@ class _Writer:
 
     def view(self, view: View) -> Table:
         titled = any(row.title for row in (*view.rows, *view.apart))
-        bars = view.has_scores and not self.options.ascii_only
+        narrow = self.options.max_width < (_NARROW_WITH_MORE if titled or view.columns else _NARROW)
+        bars = view.has_scores and not self.options.ascii_only and not narrow
         table: Table = new_table(ascii_only=self.options.ascii_only)
-        table.add_column("#", justify="right", style="dim")
+        table.add_column("#", justify="right", style="dim", no_wrap=True)
         if view.has_moves:
-            table.add_column("moved", justify="right")
-        for name in (view.noun, *(["title"] if titled else []), *view.columns):
+            table.add_column("moved", justify="right", no_wrap=True)
+        beside = () if narrow else (*(["title"] if titled else []), *view.columns)
+        for name in (view.noun, *beside):
             table.add_column(self.text(name), overflow="fold")
         if view.has_scores:
-            table.add_column("score", justify="right")
+            table.add_column("score", justify="right", no_wrap=narrow)
         if bars:
             table.add_column("", width=_BAR)
-        if view.has_marks:
+        if view.has_marks and not narrow:
             table.add_column("why", overflow="fold")
 
         def add(row: Row, style: str | None = None) -> None:
             cells: list[RenderableType] = [str(row.rank)]
             if view.has_moves:
                 cells.append("" if row.moved is None else moved(row.moved, ascii_only=self.options.ascii_only))
-            cells.append(self.text(row.id))
-            cells += [self.text(row.title, "bold")] if titled else []
-            cells += map(self.text, row.texts)
+            if narrow:
+                cells.append(self.stacked(row, marked=view.has_marks))
+            else:
+                cells.append(self.text(row.id))
+                cells += [self.text(row.title, "bold")] if titled else []
+                cells += map(self.text, row.texts)
             cells += [score_text(row.score)] if view.has_scores else []
             cells += [Bar(1, 0, row.share, width=_BAR, color="blue")] if bars else []
-            cells += [self.marks(row)] if view.has_marks else []
+            cells += [self.marks(row)] if view.has_marks and not narrow else []
             table.add_row(*cells, style=style)
 
         for row in view.rows:
@@ -159,6 +166,11 @@ class _Writer:
         for row in view.apart:
             add(row, "dim")
         return table
+
+    def stacked(self, row: Row, *, marked: bool) -> Text:
+        """The cells of a row below each other, for a narrow terminal."""
+        lines = [self.text(row.id), self.text(row.title, "bold"), *(self.text(text, "dim") for text in row.texts)]
+        return Text("\n").join(line for line in (*lines, *([self.marks(row)] if marked else [])) if line)
 
     def marks(self, row: Row) -> Text:
         promoted = [] if row.promotion is None else [self.text(f"promoted: {row.promotion}", "yellow")]

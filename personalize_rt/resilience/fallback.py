@@ -31,7 +31,7 @@ from personalize_rt.errors import (
 from personalize_rt.filters.catalogue import cell
 from personalize_rt.filters.expression import BoundFilter
 from personalize_rt.interactions import Interaction
-from personalize_rt.limits import DEFAULT_NUM_RESULTS, Limits
+from personalize_rt.limits import DEFAULT_NUM_ACTIONS, DEFAULT_NUM_RESULTS, Limits
 from personalize_rt.operations import Request
 from personalize_rt.redaction import describe
 from personalize_rt.rerank.reranker import LocalReranker
@@ -46,6 +46,7 @@ __all__ = [
     "FilterData",
     "InputOrderFallback",
     "Listener",
+    "PopularActionsFallback",
     "PopularItemsFallback",
     "RerankFallback",
     "StaleFallback",
@@ -196,11 +197,16 @@ class FilterData:
             no value in a column of the filter, is left out.
         users: User id to its columns, for ``CurrentUser``. A filter is refused if the user is missing.
         interactions: Returns the events of a user, newest or oldest first, for ``Interactions``.
+        actions: Action id to its columns, for ``Actions``; otherwise like ``items``.
+        action_interactions: Returns the events of a user with actions (``TAKEN``, ``NOT_TAKEN``, ``VIEWED``), with the
+            action as ``item_id``, for ``Action_Interactions``.
     """
 
     items: Mapping[str, Mapping[str, object]] | None = attrs.field(default=None, repr=False)
     users: Mapping[str, Mapping[str, object]] | None = attrs.field(default=None, repr=False)
     interactions: Callable[[str], Iterable[Interaction]] | None = attrs.field(default=None, repr=False)
+    actions: Mapping[str, Mapping[str, object]] | None = attrs.field(default=None, repr=False)
+    action_interactions: Callable[[str], Iterable[Interaction]] | None = attrs.field(default=None, repr=False)
 
 
 class _Filtering(_Chainable):
@@ -212,7 +218,7 @@ class _Filtering(_Chainable):
         self._unfiltered = unfiltered
 
     def _kept(self, request: Request[Any], item_ids: Iterable[str]) -> tuple[list[str], bool] | None:
-        """The items that the filter keeps, and whether the filter was ignored; ``None`` to refuse."""
+        """The items or actions that the filter keeps, and whether it was ignored; ``None`` to refuse."""
         if not _MEMBERS.issuperset(request.members):
             return None
         item_ids = list(item_ids)
@@ -223,28 +229,45 @@ class _Filtering(_Chainable):
             return [id for id in item_ids if keep(id)], False
         return (item_ids, True) if self._unfiltered == "allow" else None
 
+    def _offered(self, request: Request[Any], action_ids: Iterable[str]) -> ActionRecommendations | None:
+        """The first actions of a list that the filter keeps, as many as requested.
+
+        Without scores, since those of the service are propensities, which an order is not.
+        """
+        kept = self._kept(request, action_ids)
+        if kept is None:
+            return None
+        found, unfiltered = kept
+        found = found[: request.members.get("numResults", DEFAULT_NUM_ACTIONS)]
+        return _marked(ActionRecommendations(found, scores=[None] * len(found)), unfiltered)
+
     def _judge(self, request: Request[Any]) -> Callable[[str], bool] | None:
-        """A predicate of items by the request's filter; ``None`` if its expression or data are missing."""
+        """A predicate of items or actions by the request's filter; ``None`` if its expression or data are missing."""
         bound, data = request.filter, self._data
-        if bound is None or data is None or data.items is None:
+        if bound is None or data is None:
+            return None
+        of_actions = bound.filter.expression.target == "ActionID"
+        rows = data.actions if of_actions else data.items
+        events_of = data.action_interactions if of_actions else data.interactions
+        dataset, id_column = ("Actions", "ACTION_ID") if of_actions else ("Items", "ITEM_ID")
+        if rows is None:
             return None
         user_id: str = request.members.get("userId", "")
         # A user or seed item with a missing value is refused, since an EXCLUDE would let everything through.
         user = _with_columns(bound, "CurrentUser", None if data.users is None else data.users.get(user_id))
-        seed = _with_columns(bound, "CurrentItem", data.items.get(request.members.get("itemId", "")))
+        seed = _with_columns(bound, "CurrentItem", rows.get(request.members.get("itemId", "")))
         if user is None or seed is None:
             return None
         events: tuple[Interaction, ...] = ()
         if bound.filter.expression.uses_interactions:
-            if data.interactions is None or not user_id:
+            if events_of is None or not user_id:
                 return None
-            events = tuple(data.interactions(user_id))
-        items = data.items
+            events = tuple(events_of(user_id))
 
-        def keep(item_id: str) -> bool:
-            row = _with_columns(bound, "Items", items.get(item_id))
+        def keep(id: str) -> bool:
+            row = _with_columns(bound, dataset, rows.get(id))
             return row is not None and bound.matches(
-                {"ITEM_ID": item_id, **row}, user=user, current_item=seed, interactions=events
+                {id_column: id, **row}, user=user, current_item=seed, interactions=events
             )
 
         return keep
@@ -262,12 +285,24 @@ class InputOrderFallback(_Filtering):
     """Ranks in the order of the request, without scores, like a page without personalisation.
 
     Args:
+        action_ids: The actions to offer, in their order, since a request for actions lists none; without them, such a
+            request is refused.
         filter_data: Data to apply filters with.
         unfiltered: The reaction to a filter that cannot be applied: ``"refuse"``, or ``"allow"`` all items.
+
+    Raises:
+        ValidationError: ``action_ids`` is a single str, or an id is not a str.
     """
 
-    def __init__(self, *, filter_data: FilterData | None = None, unfiltered: Unfiltered = "refuse") -> None:
+    def __init__(
+        self,
+        *,
+        action_ids: Iterable[str] = (),
+        filter_data: FilterData | None = None,
+        unfiltered: Unfiltered = "refuse",
+    ) -> None:
         super().__init__(filter_data, unfiltered)
+        self._action_ids = checks.ids(action_ids, "action_ids")
 
     def ranking(self, request: Request[Ranking], /) -> Ranking | None:
         """The items of the request, in its order."""
@@ -276,6 +311,10 @@ class InputOrderFallback(_Filtering):
             return None
         item_ids, unfiltered = kept
         return _marked(Ranking(item_ids, scores=[None] * len(item_ids)), unfiltered)
+
+    def actions(self, request: Request[ActionRecommendations], /) -> ActionRecommendations | None:
+        """The first of the given actions."""
+        return self._offered(request, self._action_ids) if self._action_ids else None
 
 
 class RerankFallback(_Filtering):
@@ -286,18 +325,25 @@ class RerankFallback(_Filtering):
 
     Args:
         reranker: The re-ranker; or a scorer or a mapping of item ids to logits, to make one of.
+        action_ids: The actions to choose from, which the re-ranker has to know as it knows items; those that it does
+            not know come last, in this order. Without them, a request for actions is refused.
         filter_data: Data to apply filters with.
         unfiltered: The reaction to a filter that cannot be applied: ``"refuse"``, or ``"allow"`` all items.
+
+    Raises:
+        ValidationError: ``action_ids`` is a single str, or an id is not a str.
     """
 
     def __init__(
         self,
         reranker: LocalReranker | Scorer | Mapping[str, float | None],
         *,
+        action_ids: Iterable[str] = (),
         filter_data: FilterData | None = None,
         unfiltered: Unfiltered = "refuse",
     ) -> None:
         super().__init__(filter_data, unfiltered)
+        self._action_ids = checks.ids(action_ids, "action_ids")
         if not isinstance(reranker, LocalReranker):
             reranker = LocalReranker(reranker)
         # Without limits, since the client has checked the request, possibly by wider ones.
@@ -320,6 +366,13 @@ class RerankFallback(_Filtering):
             return _marked(Ranking((), scores=()), unfiltered)
         ranking = self._reranker.rank(user_id=members["userId"], input_list=item_ids, context=members.get("context"))
         return _marked(ranking, unfiltered)
+
+    def actions(self, request: Request[ActionRecommendations], /) -> ActionRecommendations | None:
+        """The first of the given actions, in the local order for the user."""
+        if not self._action_ids:
+            return None
+        ranking = self._reranker.rank(user_id=request.members["userId"], input_list=self._action_ids)
+        return self._offered(request, ranking.item_ids)
 
 
 class PopularItemsFallback(_Filtering):
@@ -365,6 +418,35 @@ class PopularItemsFallback(_Filtering):
         item_ids, unfiltered = kept
         ordered = sorted(item_ids, key=lambda id: self._places.get(id, len(self._places)))
         return _marked(Ranking(ordered, scores=[None] * len(ordered)), unfiltered)
+
+
+class PopularActionsFallback(_Filtering):
+    """Offers the actions of a fixed list, best first, to everybody, without scores.
+
+    The service leaves out actions that are expired or were repeated too soon; here the list is the caller's to keep.
+
+    Args:
+        action_ids: The actions, most popular first; may be a column of a frame.
+        filter_data: Data to apply filters with.
+        unfiltered: The reaction to a filter that cannot be applied: ``"refuse"``, or ``"allow"`` all actions.
+
+    Raises:
+        ValidationError: ``action_ids`` is a single str, or an id is not a str.
+    """
+
+    def __init__(
+        self,
+        action_ids: Iterable[str],
+        *,
+        filter_data: FilterData | None = None,
+        unfiltered: Unfiltered = "refuse",
+    ) -> None:
+        super().__init__(filter_data, unfiltered)
+        self._action_ids = checks.ids(action_ids, "action_ids")
+
+    def actions(self, request: Request[ActionRecommendations], /) -> ActionRecommendations | None:
+        """The first actions of the list."""
+        return self._offered(request, self._action_ids)
 
 
 class StaleFallback(_Chainable):

@@ -757,7 +757,8 @@ def test_something_else_than_a_request_ends_the_run(runtime: PersonalizeRuntime)
 def test_a_summary_says_it_in_one_line() -> None:
     summary = bulk.Summary(1_234, {"ServerError": 2, "InvalidInputError": 1}, 1, 0.0401, 0.25, 12.34)
     assert str(summary) == (
-        "1,234 done; 3 failed (InvalidInputError 1, ServerError 2); latency p50 40 ms, p99 250 ms; 1 throttled; 12.3 s"
+        "1,234 done; 3 failed (InvalidInputError 1, ServerError 2); latency p50 40 ms, p99 250 ms; 1 throttled; "
+        "12.3 s; 100.2 a second"
     )
     assert str(bulk.Summary(0, {}, 0, None, None, 0.0)) == "0 done; 0 throttled; 0.0 s"
 

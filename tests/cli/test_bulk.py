@@ -37,6 +37,158 @@ def test_all_rows_answered_is_status_0_and_a_summary(cli: Callable[..., Any], li
     assert [line["input"]["userId"] for line in lines] == [str(n) for n in range(30)]
 
 
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+FOR_YOU = ("--local", "sample", "--campaign-arn", "movies-for-you", "--num-results", "2")
+
+
+def parquet_of(path: Path, **columns: Any) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    parquet.write_table(pyarrow.table(columns), path)
+
+
+def test_whole_numbers_of_parquet_are_users_and_extra_columns_are_named(cli: Callable[..., Any], lists: Path) -> None:
+    parquet_of(lists / "users.parquet", USER_ID=[13974, 16036], COUNTRY=["x", "y"], AGE=[1, 2])
+    command = ("bulk", "recommend", "users.parquet", "out.jsonl", *FOR_YOU)
+    assert cli(*command).problem == (
+        "users.parquet: unknown columns 'COUNTRY', 'AGE'; recommend reads USER_ID, ITEM_ID, NUM_RESULTS; map other "
+        "names (--map), or leave columns out (--ignore)"
+    )
+    assert cli(*command, "--ignore", "COUNTRY", "--ignore", "AGE").status == 0
+    assert [line["input"] for line in lines_of(lists / "out.jsonl")] == [{"userId": "13974"}, {"userId": "16036"}]
+
+
+def test_ids_with_a_point_are_refused_with_a_cast(cli: Callable[..., Any], lists: Path) -> None:
+    parquet_of(lists / "users.parquet", USER_ID=[13974.0, None])
+    outcome = cli("bulk", "recommend", "users.parquet", "out.jsonl", *FOR_YOU)
+    assert outcome.status == 2
+    assert "column USER_ID is of type double (in pandas, whole numbers with nulls are: use Int64)" in outcome.problem
+    assert outcome.problem.endswith("ids are text: cast it to text (string)")
+
+
+def test_columns_are_mapped_to_arguments_and_filter_values(cli: Callable[..., Any], lists: Path) -> None:
+    (lists / "users.csv").write_text("UID,genre,n\n13974,Comedy,1\n16036,War|Drama,2\n")
+    outcome = cli(
+        *("bulk", "recommend", "users.csv", "out.jsonl", "--local", "sample", "--campaign-arn", "movies-for-you"),
+        *("--filter-arn", "unseen-by-genre", "--map", "user_id=UID", "--map", "value.GENRE=genre"),
+        *("--map", "num_results=n"),
+    )
+    assert (outcome.status, outcome.err) == (0, "")
+    first, second = lines_of(lists / "out.jsonl")
+    assert first["input"] == {"userId": "13974", "filterValues": {"GENRE": '"Comedy"'}, "numResults": 1}
+    assert second["input"]["filterValues"] == {"GENRE": '"War","Drama"'}
+    assert [len(line["output"]["recommendedItems"]) for line in (first, second)] == [1, 2]
+
+
+def test_a_column_is_sent_as_context(cli: Callable[..., Any], lists: Path, server: Any) -> None:
+    (lists / "users.csv").write_text("USER_ID,device,year\nu,phone,1999\n")
+    cli(
+        *("bulk", "recommend", "users.csv", "out.jsonl", *WHERE, "--endpoint-url", server.url),
+        *("--map", "context.DEVICE=device", "--map", "value.YEAR:=year"),
+        *("--filter-arn", "arn:aws:personalize:eu-west-1:123456789012:filter/f"),
+    )
+    (request,) = server.received
+    assert request.members["context"] == {"DEVICE": "phone"}
+    assert request.members["filterValues"] == {"YEAR": "1999"}
+
+
+@pytest.mark.parametrize(
+    ("pair", "problem"),
+    [
+        ("UID", "--map number 1 is not NAME=COLUMN"),
+        ("user=UID", "--map number 1: a name is one of USER_ID, ITEM_ID, NUM_RESULTS, context.NAME, value.NAME"),
+        ("value.=UID", "--map number 1: a name is one of"),
+        ("user_id=UIDD", "there is no column 'UIDD'; it has UID"),
+    ],
+)
+def test_a_wrong_map_is_one_line_and_status_2(cli: Callable[..., Any], lists: Path, pair: str, problem: str) -> None:
+    (lists / "users.csv").write_text("UID\n13974\n")
+    outcome = cli("bulk", "recommend", "users.csv", "out.jsonl", *FOR_YOU, "--map", pair)
+    assert outcome.status == 2
+    assert problem in outcome.problem
+
+
+@pytest.mark.parametrize("form", ["json lines", "csv", "parquet"])
+def test_a_dash_is_standard_input_in_any_form(command: Callable[..., Any], lists: Path, form: str) -> None:
+    rows = b'\n{"userId": "13974"}\n{"userId": 7}\n'
+    if form == "csv":
+        rows = f"USER_ID\n13974\n{'7' * 300}\n".encode()
+    if form == "parquet":
+        parquet_of(lists / "users.parquet", USER_ID=["13974", "7" * 300])
+        rows = (lists / "users.parquet").read_bytes()
+        (lists / "users.parquet").unlink()
+    outcome = command("bulk", "recommend", "-", "out.jsonl", *FOR_YOU, input=rows)
+    assert (outcome.status, outcome.err) == (1, "")
+    number = {"json lines": "line 3", "csv": "line 3", "parquet": "row 2"}[form]
+    assert f"for example ValidationError: standard input, {number}: userId is a" in outcome.out
+    good, _ = lines_of(lists / "out.jsonl")
+    assert good["error"] is None
+    # The copy beside the output is gone.
+    assert sorted(path.name for path in lists.iterdir()) == ["in.jsonl", "out.jsonl"]
+
+
+def test_a_job_on_standard_input_goes_on_with_the_same_input(command: Callable[..., Any], lists: Path) -> None:
+    (lists / "out.jsonl.parts").mkdir(mode=0o700)
+    rows = (lists / "in.jsonl").read_bytes()
+    assert command("bulk", "rank", "-", "out.jsonl", *RANK, "--resume", input=rows).status == 0
+    again = command("bulk", "rank", "-", "out.jsonl", *RANK, "--resume", input=rows)
+    assert again.out == "nothing to do: out.jsonl is there, and whole\n"
+    lacking = command("bulk", "rank", "-", "no/out.jsonl", *RANK, input=rows)
+    assert (lacking.status, lacking.problem) == (2, "there is no directory no")
+
+
+def test_promotions_and_metadata_are_members_of_each_line(cli: Callable[..., Any], lists: Path) -> None:
+    (lists / "users.csv").write_text("USER_ID\n13974\n")
+    command = (
+        *("recommend", "--local", "sample", "--campaign-arn", "movies-for-you", "--num-results", "4"),
+        *("--metadata", "TITLE", "--promotion", "sale=50", "--promotion-filter-arn", "unseen-by-genre"),
+        *("--promotion-value", "GENRE=War"),
+    )
+    single = json.loads(cli(*command, "--user-id", "13974", "--json").out)["itemList"]
+    assert cli("bulk", command[0], "users.csv", "out.jsonl", *command[1:]).status == 0
+    (line,) = lines_of(lists / "out.jsonl")
+    assert line["output"]["recommendedItems"] == [row["itemId"] for row in single]
+    assert line["output"]["promotionNames"] == [row.get("promotionName") for row in single]
+    assert line["output"]["metadata"] == [row["metadata"] for row in single]
+    assert line["output"]["promotionNames"].count("sale") == 2
+    pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    assert cli("bulk", command[0], "users.csv", "out.parquet", *command[1:]).status == 0
+    (row,) = parquet.read_table(lists / "out.parquet").to_pylist()
+    assert row["promotion_names"] == line["output"]["promotionNames"]
+    assert [dict(one) for one in row["metadata"]] == line["output"]["metadata"]
+
+
+def test_what_changed_since_is_named_by_its_options_and_the_rate_is_that_of_this_run(
+    cli: Callable[..., Any], lists: Path, server: Any
+) -> None:
+    server.script(*[None] * 5)
+    server.always(403)
+    command = ("bulk", "rank", "in.jsonl", "out.jsonl", *WHERE, "--endpoint-url", server.url, "--concurrency", "1")
+    assert cli(*command, "--context", "DEVICE=phone").status == 1
+    server.always(None)
+    changed = cli(*command, "--context", "DEVICE=tv", "--boost", "a=2", "--resume")
+    assert changed.status == 2
+    assert "--context, --pin, --boost, --without or --diversify changed since. Go on" in changed.problem
+    summary = json.loads(cli(*command, "--context", "DEVICE=phone", "--resume", "--json").out)
+    assert (summary["done"], summary["before"]) == (30, 5)
+    assert summary["rate"] == pytest.approx(25 / summary["elapsed"], rel=0.5)
+
+
+def test_a_resumed_summary_says_what_was_there(cli: Callable[..., Any], lists: Path, server: Any) -> None:
+    server.script(*[None] * 5)
+    server.always(403)
+    command = ("bulk", "rank", "in.jsonl", "out.jsonl", *WHERE, "--endpoint-url", server.url, "--concurrency", "1")
+    assert cli(*command).status == 1
+    server.always(None)
+    assert cli(*command, "--resume").out.startswith("30 done; 5 of all finished before this run; latency")
+
+
 def test_a_filter_counts_for_all_rows(cli: Callable[..., Any], lists: Path) -> None:
     (lists / "users.csv").write_text("USER_ID\n13974\n16036\n")
     outcome = cli(
@@ -64,7 +216,7 @@ def test_a_row_that_failed_is_status_1_and_can_be_asked_again(cli: Callable[...,
     first, *advice = outcome.out.splitlines()
     assert first.startswith("30 done; 1 failed (ValidationError 1); latency p50 ")
     assert advice == [
-        "for example ValidationError: in.jsonl, line 31: userId is a str of 330 characters; the service takes at "
+        "for example ValidationError: in.jsonl, line 31: userId is a text of 330 characters; the service takes at "
         "most 256 (model: UserID, ItemID, ActionID)",
         "the lines of the rows that failed have an error in out.jsonl",
         "to ask only them again, give wrong.jsonl as INPUT",
@@ -86,7 +238,7 @@ def test_a_row_that_failed_is_status_1_and_can_be_asked_again(cli: Callable[...,
 
 def test_programs_get_json(cli: Callable[..., Any], lists: Path) -> None:
     summary = json.loads(cli("bulk", "rank", "in.jsonl", "out.jsonl", *RANK, "--json").out)
-    assert list(summary) == ["done", "failed", "throttles", "p50", "p99", "elapsed", "examples"]
+    assert list(summary) == ["done", "failed", "throttles", "p50", "p99", "elapsed", "before", "rate", "examples"]
     assert (summary["done"], summary["failed"], summary["throttles"]) == (30, {}, 0)
     assert 0 < summary["p50"] <= summary["p99"]
 

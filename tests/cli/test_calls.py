@@ -269,3 +269,38 @@ def test_verify_without_anything_to_ask_is_a_usage_error(cli: Callable[..., Any]
     outcome = cli("verify", "--local", "sample")
     assert outcome.status == 2
     assert "there is nothing to ask: give --campaign-arn" in outcome.problem
+
+
+def test_recommend_sends_a_promotion(ask: Callable[..., Any], server: Any) -> None:
+    outcome = ask(
+        "recommend", "--campaign-arn", ARN, "--promotion", "sale=20", "--promotion-filter-arn", FILTER,
+        "--promotion-value", "GENRE=Comedy", "--promotion-value", "YEAR:=1999",
+    )  # fmt: skip
+    assert outcome.status == 0
+    assert server.received[0].members["promotions"] == [
+        {
+            "name": "sale",
+            "percentPromotedItems": 20,
+            "filterArn": FILTER,
+            "filterValues": {"GENRE": '"Comedy"', "YEAR": "1999"},
+        }
+    ]
+
+
+@pytest.mark.parametrize(("metadata", "requests"), [((), 3), (("--metadata", "TITLE"), 20)])
+def test_rank_takes_more_items_than_a_request(
+    command: Callable[..., Any], metadata: tuple[str, ...], requests: int
+) -> None:
+    from personalize_rt.local import LocalPersonalize
+
+    items = list(LocalPersonalize.sample().items)
+    outcome = command(
+        *("rank", "--local", "sample", "--campaign-arn", "movies-ranking", "--user-id", "13974", *metadata),
+        *("--items-from", "-", "--json"),
+        input="\n".join(items).encode(),
+    )
+    assert (outcome.status, outcome.err) == (0, "")
+    answer = json.loads(outcome.out)
+    assert len(items) == 1_000
+    assert sorted(row["itemId"] for row in answer["personalizedRanking"]) == sorted(items)
+    assert answer["info"]["requests"] >= requests

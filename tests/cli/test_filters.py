@@ -145,3 +145,35 @@ def test_filter_of_actions_is_tried_on_actions(cli: Callable[..., Any], tmp_path
     outcome = cli("filter", "try", str(tmp_path), "x", "--value", "V:=4")
     assert "1 action stays" in outcome.out
     assert "Call them" in outcome.out
+
+
+def test_check_reads_standard_input(command: Callable[..., Any], cli: Callable[..., Any]) -> None:
+    outcome = command("filter", "check", "-", "--json", input=f"{EXPRESSION}\n".encode())
+    assert (outcome.status, outcome.err) == (0, "")
+    assert json.loads(outcome.out) == json.loads(cli("filter", "check", EXPRESSION, "--json").out)
+    wrong = command("filter", "check", "-", input=b"INCLUDE ItemID WHERE Itms.A = 1\n")
+    assert (wrong.status, wrong.out) == (2, "")
+    assert wrong.err.splitlines()[0].startswith("personalize-rt: line 1, column 22: ")
+    latin = command("filter", "check", "-", input=b"\xe4")
+    assert latin.problem == "cannot read standard input: it is not UTF-8"
+
+
+def test_try_takes_an_expression(cli: Callable[..., Any], command: Callable[..., Any]) -> None:
+    expression = "INCLUDE ItemID WHERE Items.GENRES IN ($GENRE)"
+    outcome = cli("filter", "try", "sample", expression, "--value", "GENRE=War", "--json")
+    assert (outcome.status, outcome.err) == (0, "")
+    answer = json.loads(outcome.out)
+    assert 0 < len(answer["stay"]) < len(answer["go"])
+    piped = command("filter", "try", "sample", "-", "--value", "GENRE=War", "--json", input=expression.encode())
+    assert json.loads(piped.out)["stay"] == answer["stay"]
+    why = cli("filter", "try", "sample", expression, "--value", "GENRE=Comedy", "--item", "tt0032138")
+    assert "tt0032138 goes" in why.out
+
+
+def test_a_wrong_expression_to_try_has_its_caret_below_it(cli: Callable[..., Any]) -> None:
+    outcome = cli("filter", "try", "sample", "INCLUDE ItemID WHERE Items.GENRE IN ('secret-4711')")
+    message, source, caret, *_ = outcome.err.splitlines()
+    assert (outcome.status, outcome.out) == (2, "")
+    assert message.startswith("personalize-rt: ")
+    assert source[caret.index("^") :].startswith(("Items.GENRE", "GENRE"))
+    assert "secret" not in outcome.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from personalize_rt.cli import app
-from personalize_rt.cli.failures import in_one_line
+from personalize_rt.cli.failures import in_one_line, with_options
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
 PERSON = "person-4711"
@@ -31,13 +32,23 @@ PERSON = "person-4711"
             ["recommend", "--campaign-arn", ARN, "--num-results", "501"],
             "--num-results is 501; the service takes at most",
         ),
-        (["recommend", "--campaign-arn", ARN, "--user-id", PERSON * 30], "--user-id is a str of 330 characters"),
+        (["recommend", "--campaign-arn", ARN, "--user-id", PERSON * 30], "--user-id is a text of 330 characters"),
         (["recommend", "--campaign-arn", ARN, "--value", f"A={PERSON}"], "--value without --filter-arn"),
         (["recommend", "--campaign-arn", ARN, "--context", PERSON], "--context number 1 is not NAME=VALUE"),
         (["recommend", "--campaign-arn", ARN, "--context", f"A B={PERSON}"], "--context has a name with other than"),
         (
             ["recommend", "--campaign-arn", ARN, "--deadline", "0"],
-            "--deadline must be a number of seconds above 0, or None for no deadline",
+            "--deadline must be a number of seconds above 0, not 0",
+        ),
+        (
+            ["recommend", "--campaign-arn", ARN, "--promotion", "sale"],
+            "--promotion is not NAME=PERCENT, such as sale=20",
+        ),
+        (["recommend", "--campaign-arn", ARN, "--promotion", "sale=20"], "--promotion needs --promotion-filter-arn"),
+        (["recommend", "--campaign-arn", ARN, "--promotion-filter-arn", ARN], "needs --promotion NAME=PERCENT"),
+        (
+            ["recommend", "--campaign-arn", ARN, "--promotion", "sale=20", "--promotion-value", PERSON],
+            "--promotion-value number 1 is neither",
         ),
         (["recommend", "--campaign-arn", ARN, "--attempts", "0"], "--attempts must be a whole number from 1"),
         (["recommend", "--campaign-arn", ARN, "--profile", "nope"], "profile (nope) could not be found"),
@@ -89,6 +100,48 @@ def test_a_defect_of_ours_is_one_line_and_shows_no_value(
     assert outcome.status == 1
     assert outcome.problem.startswith("unexpected KeyError in test_problems.py, line ")
     assert PERSON not in outcome.problem
+
+
+PYTHON = re.compile(r"\b\w+=|None|\ba?n? (str|int|float|bool|dict)\b|True|False")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["recommend", "--campaign-arn", ARN],  # without a region
+        ["recommend", "--campaign-arn", ARN, "--deadline", "0"],
+        ["recommend", "--campaign-arn", ARN, "--attempts", "0"],
+        ["recommend", "--campaign-arn", ARN, "--user-id", "x" * 300],
+        ["recommend", "--campaign-arn", ARN, "--num-results", "0"],
+        ["recommend", "--campaign-arn", "movies"],
+        ["recommend"],
+        ["rank", "--campaign-arn", ARN, "--user-id", "x" * 300, "a"],
+    ],
+)
+def test_messages_have_no_words_of_python(
+    cli: Callable[..., Any], arguments: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import boto3
+
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    assert boto3.Session().region_name is None
+    outcome = cli(*arguments)
+    assert outcome.status == 2
+    assert not PYTHON.search(outcome.problem), outcome.problem
+
+
+def test_words_of_python_are_those_of_everybody() -> None:
+    assert with_options("tps must be a number above 0, or None, not an int of 90 bits") == (
+        "--tps must be a number above 0, not a whole number of 90 bits"
+    )
+    assert with_options("no AWS region: pass region_name=, or set it") == "no AWS region: pass --region, or set it"
+    assert with_options("x.parts is of another job: context=, filter_values=, columns= changed since") == (
+        "x.parts is of another job: --context, --value, --map changed since"
+    )
+    assert with_options("the context of a plan is kept") == "the context of a plan is kept"
 
 
 def test_ctrl_c_while_reading_is_status_130(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:

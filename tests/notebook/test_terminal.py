@@ -122,3 +122,29 @@ def test_a_row_that_a_rule_moved_says_why_also_in_a_comparison() -> None:
         console = Console(width=200, file=io.StringIO(), force_terminal=False)
         console.print(shown)
         assert "pinned: 3 → 1" in console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+
+
+@pytest.mark.parametrize("width", [40, 60, 79])
+def test_a_narrow_terminal_has_an_item_in_one_column_with_all_of_its_score(width: int) -> None:
+    answer = Ranking(
+        ["tt0080684", "tt0137523"],
+        scores=[0.2935032, 0.1966119],
+        metadata=[{"GENRES": "Action|Sci-Fi"}, None],
+        info=ResponseInfo(None, 1, 0.02),
+    )
+    lines = printed(show(answer, items={"tt0080684": "Star Wars: Episode V - The Empire Strikes Back"}), width=width)
+    assert max(map(len, lines)) <= width
+    assert cells(lines[2]) == ["#", "item", "score"]
+    assert cells(lines[4])[::2] == ["1", "0.2935032"]
+    assert cells(lines[4])[1] == "tt0080684"
+    assert cells(lines[5])[:2] == ["Star", "Wars:"]
+    assert any(cells(line) == ["Action|Sci-Fi"] for line in lines)
+    assert cells(lines[-1]) == ["2", "tt0137523", "0.1966119"]
+
+
+def test_a_narrow_terminal_shows_moves_and_reasons() -> None:
+    answer = Ranking(["a", "x"], scores=[0.5, None], promotion_names=["autumn", None], input_list=["x", "a"])
+    lines = printed(show(answer), width=40)
+    assert max(map(len, lines)) <= 40
+    assert any("promoted: autumn" in line for line in lines)
+    assert any(cells(line)[:2] == ["1", "a"] for line in lines)

@@ -43,6 +43,7 @@ from personalize_rt.resilience.fallback import (
     FallbackChain,
     FilterData,
     InputOrderFallback,
+    PopularActionsFallback,
     PopularItemsFallback,
     RerankFallback,
     StaleFallback,
@@ -341,6 +342,61 @@ def test_popular_items_do_not_pretend_to_be_promoted(down: Any) -> None:
         )
 
 
+def actions(runtime: Any, **options: Any) -> ActionRecommendations:
+    answer: ActionRecommendations = runtime.get_action_recommendations(
+        **{"campaign_arn": ARN, "user_id": "u", **options}
+    )
+    return answer
+
+
+OFFERS = ["call", "mail", "gift", "visit", "coupon", "trial"]
+
+
+@pytest.mark.parametrize("make", [PopularActionsFallback, lambda ids: InputOrderFallback(action_ids=ids)])
+def test_actions_are_the_first_of_the_list_as_many_as_the_service_would_send(make: Any, down: Any) -> None:
+    made = down(make(OFFERS))
+    answer = actions(made)
+    assert (list(answer.action_ids), answer.degraded, answer.info.source) == (OFFERS[:5], True, "fallback")
+    assert set(answer.scores) == {None}
+    assert actions(made, num_results=2).action_ids == ("call", "mail")
+    assert actions(made, num_results=10).action_ids == tuple(OFFERS)
+
+
+def test_a_local_reranker_orders_actions_for_the_user_and_unknown_ones_come_last(down: Any) -> None:
+    def scorer(user_id: str, action_ids: Any, context: Any) -> list[float | None]:
+        assert (user_id, list(action_ids), context) == ("ada", OFFERS, None)
+        return [1.0, None, 3.0, 2.0, None, 0.0]
+
+    answer = actions(down(RerankFallback(scorer, action_ids=OFFERS)), user_id="ada", num_results=6)
+    assert answer.action_ids == ("gift", "visit", "call", "trial", "mail", "coupon")
+    assert set(answer.scores) == {None}  # an order is no propensity
+
+
+@pytest.mark.parametrize(
+    "fallback", [InputOrderFallback(), RerankFallback({"call": 1.0}), PopularItemsFallback(["call"])]
+)
+def test_who_was_given_no_actions_offers_none(fallback: Any, down: Any) -> None:
+    with pytest.raises(ServerError):
+        actions(down(fallback))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        PopularActionsFallback,
+        lambda ids: InputOrderFallback(action_ids=ids),
+        lambda ids: RerankFallback({}, action_ids=ids),
+    ],
+)
+@pytest.mark.parametrize(
+    ("action_ids", "advice"), [("call", "a list of item ids"), (["a", 5], r"action_ids\[1\] is an int, not a str")]
+)
+def test_actions_are_a_list_of_texts(make: Any, action_ids: Any, advice: str) -> None:
+    with pytest.raises(ValidationError, match=advice) as caught:
+        make(action_ids)
+    assert caught.value.parameter == "action_ids"
+
+
 def test_a_stale_answer_is_the_last_one_to_the_very_same_request(runtime: Any, server: Any) -> None:
     made = runtime(fallback=StaleFallback(), retry={"attempts": 1})
     server.script({"itemList": [{"itemId": "old"}]}, {"itemList": [{"itemId": "new"}]})
@@ -523,6 +579,46 @@ def test_in_a_chain_the_one_that_can_filter_answers(down: Any) -> None:
     chain = InputOrderFallback() | InputOrderFallback(filter_data=FilterData(items=ITEMS))
     answer = rank(down(chain), filter=AGE)
     assert (answer.item_ids, answer.info.unfiltered) == (("i1", "i3"), False)
+
+
+WORTH = Filter(FILTER, "EXCLUDE ActionID WHERE Actions.VALUE < $LEAST").bind(LEAST=5)
+NOT_REFUSED = Filter(FILTER, 'EXCLUDE ActionID WHERE Action_Interactions.EVENT_TYPE IN ("NOT_TAKEN")')
+VALUES: dict[str, Any] = {"call": {"VALUE": 5}, "mail": {"VALUE": 3}, "gift": {"VALUE": 9}, "visit": {"VALUE": None}}
+OFFERING = [
+    lambda **options: PopularActionsFallback(OFFERS, **options),
+    lambda **options: InputOrderFallback(action_ids=OFFERS, **options),
+    lambda **options: RerankFallback({}, action_ids=OFFERS, **options),
+]
+
+
+def refused(user_id: str) -> list[Interaction]:
+    return [Interaction(user_id, "call", 1, "NOT_TAKEN"), Interaction(user_id, "gift", 2, "TAKEN")]
+
+
+@pytest.mark.parametrize("make", OFFERING)
+def test_a_filter_of_actions_is_applied_where_expression_and_data_are_here(make: Any, down: Any) -> None:
+    made = down(make(filter_data=FilterData(actions=VALUES, action_interactions=refused)))
+    assert actions(made, filter=WORTH).action_ids == ("call", "gift")
+    # The ids alone are enough for a filter by events; without columns, an action cannot be judged by them.
+    assert actions(made, filter=NOT_REFUSED).action_ids[:2] == ("mail", "gift")
+
+
+@pytest.mark.parametrize("make", OFFERING)
+@pytest.mark.parametrize(
+    ("filter", "data"),
+    [
+        (WORTH, None),
+        (WORTH, FilterData(items=VALUES, interactions=refused)),  # those of items say nothing of actions
+        (NOT_REFUSED, FilterData(actions=VALUES, interactions=refused)),
+    ],
+)
+def test_a_filter_of_actions_whose_data_are_not_here_is_refused(make: Any, filter: Any, data: Any, down: Any) -> None:
+    with pytest.raises(ServerError):
+        actions(down(make(filter_data=data)), filter=filter)
+    with pytest.raises(ServerError):
+        actions(down(make(filter_data=data)), filter_arn=FILTER)
+    allowed = actions(down(make(filter_data=data, unfiltered="allow")), filter=filter)
+    assert (list(allowed.action_ids), allowed.info.unfiltered) == (OFFERS[:5], True)
 
 
 @pytest.mark.parametrize("unfiltered", ["maybe", True, None])

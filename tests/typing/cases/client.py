@@ -19,6 +19,7 @@ from personalize_rt import (
     Limits,
     MemoryStore,
     PersonalizeRuntime,
+    PopularActionsFallback,
     PopularItemsFallback,
     Promotion,
     Ranking,
@@ -65,6 +66,10 @@ runtime = PersonalizeRuntime(
     hedge=Hedge(0.2, percent=5),
     hooks=[heard, print],
     enforce_deadline=True,
+)
+assert_type(
+    PersonalizeRuntime(fallback=PopularActionsFallback(["call"]) | InputOrderFallback(action_ids=["mail"])),
+    PersonalizeRuntime,
 )
 assert_type(PersonalizeRuntime(deadline=None, fallback=None, breaker=None, cache=None, hedge=None), PersonalizeRuntime)
 

@@ -14,7 +14,19 @@ from personalize_rt import (
     Ranking,
     Recommendations,
 )
-from personalize_rt.metrics import Metrics, Split, coverage, evaluate, measure, precision, temporal_split
+from personalize_rt.metrics import (
+    Metrics,
+    Split,
+    beyond_accuracy,
+    coverage,
+    evaluate,
+    measure,
+    measure_actions,
+    measure_segments,
+    precision,
+    solution_metrics,
+    temporal_split,
+)
 from personalize_rt.notebook import Comparison, Move, Shown, compare, plots, show
 
 
@@ -60,5 +72,11 @@ def measured(events: Sequence[Interaction]) -> None:
     metrics = evaluate(mine, split)
     assert_type(metrics["mean_reciprocal_rank_at_25"], float)
     assert_type(metrics.users, int)
+    assert_type(evaluate(runtime.campaign("arn"), split, kind="actions"), Metrics)
+    assert_type(measure_actions({"u": ["call"]}, {"u": {"call"}}, catalogue=["call"])["auc"], float)
+    assert_type(measure_segments({"i": ["u"]}, {"i": {"u"}}, users=["u"]), Metrics)
+    assert_type(beyond_accuracy({"u": ["a"]}, split.past, categories={"a": "Drama|War"}), Metrics)
+    assert_type(solution_metrics(runtime.campaign("arn"), split, recipe="aws-sims"), dict[str, float])
+    assert_type(split.rewards({"click": 1}), dict[str, dict[str, float]])
     assert_type(measure({"u": ["a"]}, split.relevant, catalogue=["a"]), Metrics)
     assert_type(precision(["a", "b"], {"a"}, k=5) + coverage(["a"], {"a", "b"}), float)
