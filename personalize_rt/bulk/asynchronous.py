@@ -134,7 +134,8 @@ class AsyncRun(AsyncIterator[ValueT], Generic[ValueT]):
         if not self._ended and self._tasks:
             self._wake.clear()
             try:
-                await asyncio.wait_for(self._wake.wait(), LOOK)
+                async with asyncio.timeout(LOOK):  # not wait_for(), which wakes later on Python 3.11 than on others
+                    await self._wake.wait()
             except TimeoutError:
                 return True
         if self._ended:
@@ -142,7 +143,8 @@ class AsyncRun(AsyncIterator[ValueT], Generic[ValueT]):
             self._ended.clear()
             course.ended(ended)
             return True
-        return bool(self._tasks) or course.goes_on()
+        # Jobs without a task: they were taken in the moment between the end of the last task and its callback.
+        return bool(self._tasks or self._jobs) or course.goes_on()
 
     def _stop(self) -> None:
         self._stopped = True

@@ -162,7 +162,7 @@ class _Connection(asyncio.Protocol):
         self._reading: Reading | Counted | None = None
         self._whole: asyncio.Future[Answer] | None = None
         self._unread: deque[bytes] = deque()
-        self._end: Callable[[], None] | None = None
+        self._end: Exception | None = None
         self._timer: asyncio.Timeout | None = None
         self._read_timeout: float | None = None
         self._asked = self._begun = False
@@ -182,7 +182,8 @@ class _Connection(asyncio.Protocol):
         self.reusable, self._asked = False, True
         self._reading, self._whole, self._read_timeout = Reading(), loop.create_future(), read_timeout
         self._begun = False
-        self._transport.write(message)
+        if self._transport is not None:
+            self._transport.write(message)
         if self._unread or self._end is not None:  # it was refused as soon as it was open
             self._turns.add(self._read_on)
         try:
@@ -191,9 +192,10 @@ class _Connection(asyncio.Protocol):
         finally:
             self._reading = self._whole = self._timer = None
         # Bytes after the answer, or of the request that nobody has read, would be taken for the next ones.
-        clean = not self._unread and not self._transport.get_write_buffer_size()
-        open_ = self._end is None and not self._transport.is_closing()
-        self.reusable = answer.reusable and clean and open_
+        transport = self._transport
+        is_open = transport is not None and self._end is None and not transport.is_closing()
+        clean = is_open and not self._unread and not transport.get_write_buffer_size()
+        self.reusable = answer.reusable and clean
         return answer
 
     def is_usable(self) -> bool:
@@ -240,13 +242,15 @@ class _Connection(asyncio.Protocol):
             self._timer.reschedule(asyncio.get_running_loop().time() + self._read_timeout)
 
     def eof_received(self) -> None:
-        self._ends(lambda: self._take(b""))
+        self._ends(EOFError())
 
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is not None and not self._is_secure and self._waiting:
             # When writing fails, the loop does not read what came in the same moment.
             self._read_in_turns(left_by(self._sock))
-        self._ends(lambda: self._broken(exc or ConnectionResetError("the connection was closed")))
+        self._ends(exc or ConnectionResetError("the connection was closed"))
+        # The two refer to each other, and the loop is done with this one.
+        self._transport = None
 
     # Reading.
 
@@ -255,7 +259,7 @@ class _Connection(asyncio.Protocol):
         self._unread.extend(data[at : at + _PIECE] for at in range(0, len(data), _PIECE))
         if self._waiting and not pending:
             self._turns.add(self._read_on)
-        if self._unread and not self._paused:
+        if self._unread and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
 
@@ -267,9 +271,10 @@ class _Connection(asyncio.Protocol):
             return not self._waiting  # bytes after an answer are nobody's
         if self._paused:
             self._paused = False
-            self._transport.resume_reading()
+            if self._transport is not None:
+                self._transport.resume_reading()
         if self._waiting and self._end is not None:
-            self._end()
+            self._finish(self._end)
         return True
 
     def _take(self, data: bytes) -> None:
@@ -283,13 +288,23 @@ class _Connection(asyncio.Protocol):
             if answer is not None:
                 self._whole.set_result(answer)
 
-    def _ends(self, end: Callable[[], None]) -> None:
-        """End the connection, and its answer once all received bytes are read."""
+    def _ends(self, end: Exception) -> None:
+        """End the connection, and its answer once all received bytes are read.
+
+        Args:
+            end: ``EOFError`` when the server has sent everything, else the error that broke the connection.
+        """
         self.reusable = False
         if self._end is None:
             self._end = end
             if self._waiting and not self._unread:
-                end()
+                self._finish(end)
+
+    def _finish(self, end: Exception) -> None:
+        if isinstance(end, EOFError):
+            self._take(b"")
+        else:
+            self._broken(end)
 
     def _broken(self, error: Exception) -> None:
         assert self._reading is not None

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from personalize_rt import Cache, CircuitBreaker, Hedge, InputOrderFallback, Limits, PersonalizeError
+from personalize_rt import Cache, CircuitBreaker, Hedge, InputOrderFallback, Limits, PersonalizeError, RetryPolicy
+from personalize_rt.aio import AsyncPersonalizeRuntime
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
 
@@ -42,3 +43,26 @@ def test_a_failed_call_leaves_no_circle(
     with asyncio.Runner() as runner:
         left = circles(lambda: runner.run(call()))
     assert left.total() <= 4, left  # a few of tenacity's own
+
+
+@pytest.mark.direct
+@pytest.mark.parametrize("hedge", [None, Hedge(after=0.0, percent=100)], ids=["alone", "hedged"])
+@pytest.mark.parametrize("outcome", ["hang", "close"])
+def test_a_connection_that_ended_is_in_no_circle(
+    hedge: Hedge | None, outcome: str, circles: Any, session: Any, server: Any
+) -> None:
+    server.always(outcome)
+    runtime = AsyncPersonalizeRuntime(
+        session=session, endpoint_url=server.url, hedge=hedge, retry=RetryPolicy(attempts=1), deadline=0.05
+    )
+
+    async def call() -> None:
+        with suppress(PersonalizeError):
+            await runtime.get_recommendations(campaign_arn=ARN)
+        await asyncio.sleep(0.01)  # until the loop has closed it
+
+    with asyncio.Runner() as runner:
+        left = circles(lambda: runner.run(call()))
+        runner.run(runtime.aclose())
+    # asyncio's transports are in circles of their own.
+    assert not {"_Connection", "function", "cell", "Task", "Future"} & set(left), left
