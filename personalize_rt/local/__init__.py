@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from personalize_rt.local.embedded import LocalPersonalize
 from personalize_rt.local.groups import LocalGroups
+from personalize_rt.local.journal import Journal, ReceivedRequest
 from personalize_rt.local.messages import HttpRequest, HttpResponse
 from personalize_rt.local.problems import LocalDataError, LocalDataWarning, Problem
 from personalize_rt.local.stream import Event
@@ -27,9 +28,11 @@ __all__ = [
     "Event",
     "HttpRequest",
     "HttpResponse",
+    "Journal",
     "LocalDataError",
     "LocalDataWarning",
     "LocalGroups",
     "LocalPersonalize",
     "Problem",
+    "ReceivedRequest",
 ]
