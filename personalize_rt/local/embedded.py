@@ -34,7 +34,6 @@ from personalize_rt.local.schemas import DATASETS
 from personalize_rt.local.settings import Settings, add_filters, aliases, read_settings, resources
 from personalize_rt.local.trackers import Trackers
 from personalize_rt.local.wire import Wire
-from personalize_rt.redaction import describe
 from personalize_rt.tracking import TrackedEvent
 
 __all__ = ["Inside", "LocalPersonalize", "inside", "named"]
