@@ -56,7 +56,7 @@ nitpick_ignore_regex = [
     ("py:class", r"(Async)?Boto3Client|(Build|Call)Options"),
     ("py:class", r"AnswerT|AsyncPersonalizeRuntime|BaseContext|FilePath|OnError|Runtime"),
     ("py:(func|mod)", r"personalize_rt\.(notebook|filters)\..*"),
-    ("py:class", r"personalize_rt\.local\.(datasets|engine|recipes|settings|wire)\.\w+"),
+    ("py:class", r"personalize_rt\.local\.(datasets|engine|events|journal|messages|recipes|settings|wire)\.[\w.]+"),
 ]
 
 

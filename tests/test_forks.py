@@ -198,8 +198,8 @@ def of_timers() -> Any:
 
 
 def of_stand_in() -> Any:
-    stand_in = StandIn(lambda config: "client")
-    return stand_in._lock, lambda: stand_in._client(1.0)
+    stand_in = StandIn(lambda service, config: "client", ["personalize-runtime"])
+    return stand_in._lock, lambda: stand_in._client("personalize-runtime", 1.0)
 
 
 def of_events() -> Any:

@@ -34,7 +34,6 @@ from personalize_rt.local.schemas import DATASETS
 from personalize_rt.local.settings import Settings, add_filters, aliases, read_settings, resources
 from personalize_rt.local.trackers import Trackers
 from personalize_rt.local.wire import Wire
-from personalize_rt.redaction import describe
 from personalize_rt.tracking import TrackedEvent
 
 __all__ = ["Inside", "LocalPersonalize", "inside", "named"]
@@ -402,19 +401,16 @@ class LocalPersonalize(Doors):
                 back.
 
         Raises:
-            ValidationError: There is no such campaign or recommender, or *ids* is a text or has one that is no id.
+            ValidationError: There is no such campaign or recommender, or *ids* is a text or holds what is no id.
         """
         arns = {**self.recommenders, **self.campaigns}
         arn = campaign if campaign in arns.values() else named(arns, campaign, "campaign or recommender")
         if ids is None:
             self._engine.canned.pop(arn, None)
             return
-        if isinstance(ids, str):
-            raise ValidationError("ids is one text: for a single id write [id]", parameter="ids")
-        given = tuple(ids)
-        for id in given:
-            if not isinstance(id, str) or not 0 < len(id) <= 256:
-                raise ValidationError(f"ids has {describe(id)}; an id is a str of 1 to 256 characters", parameter="ids")
+        given = checks.ids(ids, "ids")
+        if not all(0 < len(id) <= 256 for id in given):
+            raise ValidationError("ids has one that is empty or longer than 256 characters", parameter="ids", limit=256)
         self._engine.canned[arn] = given
 
     def reset(self) -> None:

@@ -64,11 +64,9 @@ class Wire:
     clock: Callable[[], float] = time.time
     limits: Limits = attrs.field(factory=Limits)
     answers: Answers = attrs.field(factory=Answers)
-    _replies: Replies = attrs.field(init=False)
-
-    @_replies.default
-    def _(self) -> Replies:
-        return Replies(RUNTIME, self.rng, self.clock)
+    _replies: Replies = attrs.field(
+        init=False, default=attrs.Factory(lambda self: Replies(RUNTIME, self.rng, self.clock), takes_self=True)
+    )
 
     def handle(self, request: HttpRequest) -> HttpResponse:
         """Answer one request. No content of a request makes it raise."""

@@ -38,7 +38,12 @@ def of_time(local: LocalPersonalize) -> Any:
     return local._clock_lock, lambda: local.skip(1.0)
 
 
-@pytest.mark.parametrize("part", [of_events, of_filters, of_models, of_faults, of_time])
+def of_requests(local: LocalPersonalize) -> Any:
+    client = local.boto3_client()
+    return local.requests._lock, lambda: client.get_recommendations(campaignArn=local.campaign_arn("popular-movies"))
+
+
+@pytest.mark.parametrize("part", [of_events, of_filters, of_models, of_faults, of_requests, of_time])
 def test_a_lock_of_the_service_that_was_held_at_the_fork_is_free_in_the_child(part: Any, forked: Any) -> None:
     lock, work = part(LocalPersonalize.sample())
     assert forked(lambda: [work()] and "done", holding=lock) == "done"

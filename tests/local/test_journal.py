@@ -237,8 +237,8 @@ def test_a_given_answer_has_scores_where_the_recipe_gives_them() -> None:
     ("campaign", "ids", "said"),
     [
         ("none", ["x"], "there is no campaign or recommender 'none'"),
-        ("popular", "x", r"write \[id\]"),
-        ("popular", [""], "1 to 256 characters"),
+        ("popular", "x", r"write \[item_id\]"),
+        ("popular", [""], "longer than 256 characters"),
         ("popular", [1], "an int"),
     ],
 )

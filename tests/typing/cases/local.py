@@ -10,7 +10,15 @@ from typing import Any, assert_type
 
 from personalize_rt import FilterExpression, PersonalizeRuntime, Ranking, TrackedEvent
 from personalize_rt.aio import AsyncPersonalizeRuntime
-from personalize_rt.local import HttpRequest, HttpResponse, LocalDataError, LocalGroups, LocalPersonalize
+from personalize_rt.local import (
+    HttpRequest,
+    HttpResponse,
+    Journal,
+    LocalDataError,
+    LocalGroups,
+    LocalPersonalize,
+    ReceivedRequest,
+)
 from personalize_rt.local.faults import FaultRule, Faults
 
 try:
@@ -54,8 +62,30 @@ assert_type(local.faults.latency(0.3), FaultRule)
 assert_type(local.faults.hang(), FaultRule)
 assert_type(local.faults.rules, tuple[FaultRule, ...])
 local.faults.clear()
-with local.serve(port=0, allow_hosts=["host.docker.internal"]) as url:
+with local.serve(
+    port=0,
+    allow_hosts=["host.docker.internal"],
+    allow_origins=["http://localhost:3000"],
+    others="http://127.0.0.1:5000",
+) as url:
     assert_type(url, str)
+    assert_type(local.env(url), dict[str, str])
+
+# Clients of the three APIs, and what was asked.
+assert_type(local.services, tuple[str, ...])
+assert_type(local.boto3_client("personalize-events"), Any)
+assert_type(local.requests, Journal)
+assert_type(local.requests[0], ReceivedRequest)
+assert_type(local.requests[-2:], tuple[ReceivedRequest, ...])
+for row in local.requests:
+    assert_type(row.operation, str | None)
+    assert_type(row.resource, str | None)
+    assert_type(row.status, int | None)
+    assert_type(row.members, dict[str, Any])
+assert_type(local.answer("movies-for-you", ["tt0111161"]), None)
+local.answer("movies-for-you", None)
+local.requests.clear()
+local.reset()
 
 # Several dataset groups.
 groups = LocalGroups.from_directories("shop", Path("films"), pace=30, quotas=True)
