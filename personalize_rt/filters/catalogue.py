@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from copy import copy
 from math import isfinite
 from typing import Any, TypeAlias, cast
 
@@ -248,6 +249,30 @@ class TextIndex:
         self.present: int = bits(present, self._size)
         """The rows with a value."""
 
+    def changed(self, before: Mapping[int, object], after: Mapping[int, object], size: int) -> TextIndex:
+        """The index with other values of some rows.
+
+        Args:
+            before: Their values in this index, by row.
+            after: Their values in the new one.
+            size: The number of all rows.
+        """
+        index = copy(self)
+        index._size, index._rows, index._sets = size, dict(self._rows), dict(self._sets)
+        gone, come = bits(before, size), 0
+        for row, value in before.items():
+            for element in {*texts(value)}:
+                index._rows[element] = [other for other in index._rows[element] if other != row]
+                index._sets.pop(element, None)
+        for row, value in after.items():
+            elements = {*texts(value)}
+            come |= bits([row], size) if elements else 0
+            for element in elements:
+                index._rows[element] = [*index._rows.get(element, ()), row]
+                index._sets.pop(element, None)
+        index.present = (self.present ^ (self.present & gone)) | come
+        return index
+
     def having(self, values: Iterable[str]) -> int:
         """The rows with one of these values."""
         found = 0
@@ -268,8 +293,23 @@ class NumberIndex:
     """The rows in the order of their numbers."""
 
     def __init__(self, cells: Sequence[object]) -> None:
-        self._size = len(cells)
-        ordered = sorted((found, row) for row, value in enumerate(cells) if (found := number(value)) is not None)
+        self._arrange(_numbered(enumerate(cells)), len(cells))
+
+    def changed(self, after: Mapping[int, object], size: int) -> NumberIndex:
+        """The index with other values of some rows.
+
+        Args:
+            after: Their new values, by row.
+            size: The number of all rows.
+        """
+        index = copy(self)
+        others = ((value, row) for value, row in zip(self._values, self._rows, strict=True) if row not in after)
+        index._arrange([*others, *_numbered(after.items())], size)
+        return index
+
+    def _arrange(self, numbers: list[tuple[int | float, int]], size: int) -> None:
+        self._size = size
+        ordered = sorted(numbers)
         self._values = [value for value, _ in ordered]
         self._rows = [row for _, row in ordered]
         self._step = max(_KEPT_FROM, -(-len(ordered) // _STEPS))
@@ -304,6 +344,11 @@ class NumberIndex:
             return self._kept[nearest]
         between = self._rows[at:count] if at < count else self._rows[count:at]
         return self._kept[nearest] ^ bits(between, self._size)
+
+
+def _numbered(cells: Iterable[tuple[int, object]]) -> list[tuple[int | float, int]]:
+    """The numbers of cells, each with its row."""
+    return [(found, row) for row, value in cells if (found := number(value)) is not None]
 
 
 def bits(rows: Iterable[int], size: int) -> int:
@@ -348,6 +393,35 @@ class Table:
         """Encode known ids as one ``int``, a bit for each; unknown ids are left out."""
         row_of = self.row_of
         return bits([row_of[item_id] for item_id in ids if item_id in row_of], len(self.ids))
+
+    def changed(self, rows: Mapping[str, Row]) -> Table:
+        """The table with other columns of some candidates, or with more of them, which come last.
+
+        Its indexes are those of this table, but for the given rows.
+        """
+        table = copy(self)
+        new = [id for id in rows if id not in self.row_of]
+        table.rows = {**self.rows, **rows}
+        table.ids = (*self.ids, *new)
+        table.row_of = {**self.row_of, **{id: row for row, id in enumerate(new, len(self.ids))}}
+        table.everything = (1 << len(table.ids)) - 1
+        table.constant = {}
+        known = [id for id in rows if id in self.row_of]
+        size = len(table.ids)
+        table._texts = {
+            column: index.changed(self._cells_of(known, column), table._cells_of(rows, column), size)
+            for column, index in tuple(self._texts.items())
+        }
+        table._numbers = {
+            column: index.changed(table._cells_of(rows, column), size) for column, index in tuple(self._numbers.items())
+        }
+        return table
+
+    def _cells_of(self, ids: Iterable[str], column: str) -> dict[int, object]:
+        """The values of a column, by row."""
+        if column == self._id_column:
+            return {self.row_of[id]: id for id in ids}
+        return {self.row_of[id]: cell(self.rows[id], column) for id in ids}
 
     def _cells(self, column: str) -> list[object]:
         if column == self._id_column:
@@ -399,9 +473,9 @@ class Catalogue:
         self.events.add(interaction)
 
     def put_rows(self, rows: Mapping[str, Row]) -> None:
-        """Add or replace candidates. Every call rebuilds the indexes, so pass many candidates at once."""
+        """Add or replace candidates. Every call copies the table, so pass many candidates at once."""
         with self._lock:
-            self.table = Table({**self.table.rows, **rows}, self.target)
+            self.table = self.table.changed(rows)
 
     def put_users(self, users: Mapping[str, Row]) -> None:
         """Add or replace users."""

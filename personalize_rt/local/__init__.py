@@ -18,9 +18,11 @@ JSON), ``engine`` (resources, checks), ``recipes`` (the table), ``filtering``, `
 from __future__ import annotations
 
 from personalize_rt.local.embedded import LocalPersonalize
+from personalize_rt.local.events import RecordedEvent
 from personalize_rt.local.groups import LocalGroups
 from personalize_rt.local.messages import HttpRequest, HttpResponse
 from personalize_rt.local.problems import LocalDataError, LocalDataWarning, Problem
+from personalize_rt.local.shown import RecordedAnswer
 from personalize_rt.local.stream import Event
 
 __all__ = [
@@ -32,4 +34,6 @@ __all__ = [
     "LocalGroups",
     "LocalPersonalize",
     "Problem",
+    "RecordedAnswer",
+    "RecordedEvent",
 ]

@@ -29,10 +29,14 @@ def metadata_of(
         columns: The columns.
         added: Rows that were put at run time.
     """
-    put, row = added.get(id), items.index.get(id)
-    if put is None and row is None:
+    put = added.get(id)
+    if put is not None:
+        cells = [put[column] for column in columns]
+    elif id in items.index:
+        row = items.index[id]
+        cells = [items.columns[column][row] for column in columns]
+    else:
         return {}
-    cells = (items.columns[column][row] if put is None else put[column] for column in columns)
     values = zip(map(str.lower, columns), cells, strict=True)
     return {name: _as_string(value) for name, value in values if value is not None}
 

@@ -9,14 +9,14 @@ import attrs
 
 from personalize_rt import forks
 
-__all__ = ["Answer", "Answers"]
+__all__ = ["Answers", "RecordedAnswer"]
 
 # The most answers that are kept. Rankings of 500 items would take 20 MB.
 _KEPT = 5_000
 
 
 @attrs.frozen(repr=False)
-class Answer:
+class RecordedAnswer:
     """An answer of the runtime API. ``repr`` hides the user.
 
     Attributes:
@@ -34,7 +34,7 @@ class Answer:
     item_ids: tuple[str, ...]
 
     def __repr__(self) -> str:
-        return f"Answer({self.operation} of {self.resource_arn}, {len(self.item_ids)} rows)"
+        return f"RecordedAnswer({self.operation} of {self.resource_arn}, {len(self.item_ids)} rows)"
 
 
 class Answers:
@@ -43,18 +43,18 @@ class Answers:
     _lock = forks.lock()
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, Answer] = OrderedDict()
+        self._kept: OrderedDict[str, RecordedAnswer] = OrderedDict()
 
     def add(
         self, recommendation_id: str, operation: str, resource_arn: str, user_id: str | None, item_ids: Iterable[str]
     ) -> None:
         """Keep an answer; the oldest one makes room for it."""
-        answer = Answer(recommendation_id, operation, resource_arn, user_id, tuple(item_ids))
+        answer = RecordedAnswer(recommendation_id, operation, resource_arn, user_id, tuple(item_ids))
         with self._lock:
             self._kept[recommendation_id] = answer
             if len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
 
-    def find(self, recommendation_id: str) -> Answer | None:
+    def find(self, recommendation_id: str) -> RecordedAnswer | None:
         """The answer of an id; ``None`` if there was none, or too many since."""
         return self._kept.get(recommendation_id)

@@ -13,7 +13,7 @@ import pytest
 
 from personalize_rt import FilterSyntaxError, FilterValuesError, ValidationError
 from personalize_rt.filters import Filter
-from personalize_rt.local import LocalDataError, LocalPersonalize
+from personalize_rt.local import LocalDataError, LocalPersonalize, shown
 from personalize_rt.tracking import TrackedEvent
 
 INTERACTIONS = """\
@@ -420,7 +420,10 @@ def test_many_threads_share_filters(shop: Any) -> None:
     assert answers == [{"a", "b", "c", "y", "only-seen"}] * 50
 
 
-def test_requests_of_people_without_events_leave_nothing_behind(shop: Any) -> None:
+def test_requests_of_people_without_events_leave_nothing_behind(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The latest answers are kept, in a bounded number.
+    monkeypatch.setattr(shown, "_KEPT", 20)
+
     def ask(user: str) -> list[str]:
         return [id for id, _ in shop.recommend("popular", userId=user, filterArn=shop.local.filter_arn("unseen"))]
 

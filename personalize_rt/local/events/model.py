@@ -111,7 +111,7 @@ def _list_of(check: Check, nouns: str, source: str) -> Check:
     def checked(value: Any, name: str, words: Words) -> None:
         if type(value) is not list:
             raise _refuse(name, f"is {words.describe(value)}, not an array")
-        records = cast("list[Any]", value)
+        records: list[Any] = value
         check_count(len(records), name, nouns, source)
         for position, record in enumerate(records):
             check(record, f"{name}[{position}]", words)

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import attrs
 
 from personalize_rt.local.schemas import Value
-from personalize_rt.local.shown import Answer
+from personalize_rt.local.shown import RecordedAnswer
 
 __all__ = ["NOTHING", "RecordedEvent"]
 
@@ -45,7 +45,7 @@ class RecordedEvent:
     event_id: str | None = None
     event_value: float | None = None
     recommendation_id: str | None = None
-    answer: Answer | None = None
+    answer: RecordedAnswer | None = None
     impression: tuple[str, ...] = ()
     source: str | None = None
     properties: Mapping[str, Value] = NOTHING
