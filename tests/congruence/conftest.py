@@ -6,6 +6,7 @@ returned or raised, and the bytes that came: status, headers, body.
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -21,6 +22,7 @@ from moto import mock_aws
 
 from personalize_rt.local import LocalPersonalize
 from personalize_rt.local.moto import mock_personalize
+from tests.model import faults_of
 
 NOW = 1590530575.0
 DATE = "Tue, 26 May 2020 22:02:55 GMT"
@@ -51,6 +53,9 @@ by-genre = 'INCLUDE ItemID WHERE Items.GENRES IN ($GENRE)'
 cheap-for-adults = 'EXCLUDE ItemID WHERE Items.PRICE > $PRICE IF CurrentUser.AGE < 18'
 cheaper = 'INCLUDE ItemID WHERE Items.PRICE < CurrentItem.PRICE'
 worthy = 'INCLUDE ActionID WHERE Actions.VALUE > ($VALUE)'
+
+[event_trackers]
+web = "tracking-id"
 """
 
 
@@ -86,6 +91,11 @@ FILES: Mapping[str, str] = {
 # In one shape for all doors, since what a client tells of a reply depends on it.
 CONFIG = Config(retries={"total_max_attempts": 1, "mode": "standard"}, read_timeout=20)
 CONFIGS = (CONFIG, CONFIG.merge(Config(parameter_validation=False)), CONFIG.merge(Config(read_timeout=0.2)))
+CLIENTS = (
+    *(("personalize-runtime", config) for config in CONFIGS),
+    ("personalize-events", CONFIG),
+    ("personalize", CONFIG),
+)
 
 Scenario = Callable[..., Any]
 
@@ -107,6 +117,8 @@ class Door:
         client: A client of boto3.
         unchecked: One that sends what it is given, right or wrong.
         hasty: One that does not wait for a slow answer.
+        events: A client of the events API.
+        control: A client of the control plane.
     """
 
     name: str
@@ -115,19 +127,33 @@ class Door:
     client: Any
     unchecked: Any
     hasty: Any
+    events: Any
+    control: Any
     came: list[Answer] = attrs.field(factory=list)
+    unlike_the_model: list[Any] = attrs.field(factory=list)
 
     def __attrs_post_init__(self) -> None:
-        for client in (self.client, self.unchecked, self.hasty):
-            client.meta.events.register("before-parse.personalize-runtime", self._keep)
+        for client in self.clients:
+            client.meta.events.register("before-parse", self._keep)
 
-    def _keep(self, response_dict: Mapping[str, Any], **_: Any) -> None:
+    @property
+    def clients(self) -> list[Any]:
+        """All of them."""
+        return [self.client, self.unchecked, self.hasty, self.events, self.control]
+
+    def _keep(self, response_dict: Mapping[str, Any], operation_model: Any, **_: Any) -> None:
         headers = {name.lower(): text for name, text in response_dict["headers"].items()}
         # What HTTP adds: a date where a fault answers without one, and whether the connection goes on.
         headers.pop("connection", None)
         if headers.get("date") != DATE:
             headers.pop("date", None)
-        self.came.append(Answer(response_dict["status_code"], headers, response_dict["body"]))
+        answer = Answer(response_dict["status_code"], headers, response_dict["body"])
+        self.came.append(answer)
+        shape = operation_model.output_shape
+        if answer.status < 300 and not self.local.faults.rules:
+            # A shape is missing where there is nothing to tell.
+            wrong = faults_of(shape, json.loads(answer.body)) if shape is not None else [answer.body.strip(b"{}")]
+            self.unlike_the_model += filter(None, wrong)
 
     def play(self, scenario: Scenario, *more: Any) -> tuple[Any, list[Answer]]:
         """What a client gets from a scenario, and what came."""
@@ -135,6 +161,7 @@ class Door:
         self.local.faults.clear()
         self.came.clear()
         told = _outcome(lambda: scenario(self.client, *(getattr(self, name) for name in more)))
+        assert self.unlike_the_model == []
         return told, list(self.came)
 
 
@@ -171,7 +198,7 @@ def doors(load: Load) -> Iterator[list[Door]]:
     pytest.importorskip("uvicorn")
 
     def clients(**where: Any) -> list[Any]:
-        return [session.client("personalize-runtime", config=config, **where) for config in CONFIGS]
+        return [session.client(service, config=config, **where) for service, config in CLIENTS]
 
     session = boto3.Session(region_name="eu-west-1", aws_access_key_id="testing", aws_secret_access_key="testing")
     in_process, over_http, under_moto = load(), load(), load()
@@ -183,16 +210,15 @@ def doors(load: Load) -> Iterator[list[Door]]:
             Door(
                 "in process",
                 *in_process,
-                *(in_process[0].boto3_client(config=config) for config in CONFIGS),
+                *(in_process[0].boto3_client(service, config=config) for service, config in CLIENTS),
             ),
             Door("over HTTP", *over_http, *clients(endpoint_url=url)),
             Door("under moto", *under_moto, *clients()),
         ]
         yield made
         for door in made:
-            door.client.close()
-            door.unchecked.close()
-            door.hasty.close()
+            for client in door.clients:
+                client.close()
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ import attrs
 import pytest
 
 from personalize_rt.local import LocalPersonalize
+from personalize_rt.local.apis import APIS
 
 pytestmark = [pytest.mark.foreign, pytest.mark.timeout(120)]
 
@@ -49,6 +51,12 @@ CALLS: list[tuple[str, dict[str, Any]]] = [
 ]
 POPULAR = ("GetRecommendations", {"campaignArn": f"{PREFIX}campaign/popular"})
 MISSING = ("GetRecommendations", {"campaignArn": f"{PREFIX}campaign/missing"})
+EXPORT = {
+    "jobName": "job",
+    "datasetArn": f"{PREFIX}dataset/local/ITEMS",
+    "roleArn": "arn:aws:iam::000000000000:role/r",
+    "jobOutput": {"s3DataDestination": {"path": "s3://out"}},
+}
 WRONG = ("GetActionRecommendations", {"campaignArn": f"{PREFIX}campaign/offers", "userId": "u1", "numResults": 101})
 
 
@@ -113,22 +121,22 @@ def environment(directory: Path, **variables: str) -> dict[str, str]:
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 
-COMMANDS = {
-    "GetRecommendations": "get-recommendations",
-    "GetPersonalizedRanking": "get-personalized-ranking",
-    "GetActionRecommendations": "get-action-recommendations",
-}
+
+def command_of(operation: str) -> list[str]:
+    """Service and command of the CLI for an operation."""
+    api = next(api for api in APIS if operation in api.names)
+    return [api.service, re.sub("(?!^)(?=[A-Z])", "-", operation).lower()]
 
 
 @pytest.fixture
 def aws(served: Served, tmp_path: Path) -> Cli:
-    """Runs ``aws personalize-runtime``, as a person would."""
+    """Runs ``aws`` with a command of one of the three APIs, as a person would."""
     command = os.environ["PERSONALIZE_RT_AWS_CLI"]
 
     def aws(call: tuple[str, dict[str, Any]], **variables: str) -> subprocess.CompletedProcess[str]:
         name, members = call
-        arguments = [command, "personalize-runtime", COMMANDS[name], "--endpoint-url", served.url, "--output", "json"]
-        settings = environment(tmp_path, AWS_MAX_ATTEMPTS="3", **variables)
+        arguments = [command, *command_of(name), "--output", "json"]
+        settings = environment(tmp_path, AWS_MAX_ATTEMPTS="3", **served.local.env(served.url), **variables)
         return subprocess.run(
             [*arguments, "--cli-input-json", json.dumps(members)],
             env=settings,
@@ -192,9 +200,9 @@ def node(served: Served, tmp_path: Path) -> Node:
     """Makes calls from Node.js."""
     modules = os.environ["PERSONALIZE_RT_NODE_MODULES"]
 
-    def node(*calls: tuple[str, dict[str, Any]], **variables: str) -> list[dict[str, Any]]:
+    def node(*calls: tuple[str, dict[str, Any]], url: str = served.url, **variables: str) -> list[dict[str, Any]]:
         ran = subprocess.run(
-            ["node", str(Path(__file__).with_name("foreign.cjs")), served.url],
+            ["node", str(Path(__file__).with_name("foreign.cjs")), url],
             input=json.dumps(calls),
             # The SDK tells on standard error which Node.js it will want one day.
             env=environment(tmp_path, PERSONALIZE_RT_NODE_MODULES=modules, NODE_NO_WARNINGS="1", **variables),
@@ -246,6 +254,96 @@ def test_javascript_gives_up_after_its_attempts(node: Node, served: Served) -> N
 def test_javascript_with_another_secret_is_refused(node: Node) -> None:
     (told,) = node(POPULAR, AWS_SECRET_ACCESS_KEY="another")
     assert (told["error"], told["status"]) == ("InvalidSignatureException", 403)
+
+
+# The three APIs.
+
+FILTER = f"{PREFIX}filter/made"
+
+
+def walk(user: str) -> list[tuple[str, dict[str, Any]]]:
+    """A walk through the three APIs: each call but the first sees what one before it did."""
+    fresh = {"campaignArn": f"{PREFIX}campaign/for-you", "userId": user, "filterArn": FILTER}
+    return [
+        (
+            "CreateFilter",
+            {
+                "name": "made",
+                "datasetGroupArn": f"{PREFIX}dataset-group/local",
+                "filterExpression": 'EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("Watch")',
+            },
+        ),
+        ("DescribeFilter", {"filterArn": FILTER}),
+        ("GetRecommendations", fresh),
+        (
+            "PutEvents",
+            {
+                "trackingId": "tracking-id",
+                "userId": user,
+                "sessionId": f"s-{user}",
+                "eventList": [
+                    {
+                        "eventType": "Watch",
+                        "itemId": "i1",
+                        "sentAt": "2020-05-26T22:00:00Z",
+                        "properties": '{"device": "phone"}',
+                    }
+                ],
+            },
+        ),
+        ("GetRecommendations", fresh),
+        ("DescribeCampaign", {"campaignArn": f"{PREFIX}campaign/none"}),
+        ("DeleteFilter", {"filterArn": FILTER}),
+    ]
+
+
+def check_walk(told: list[Any]) -> None:
+    """Check what came of it: the reply of each call, or the message of its error."""
+    made, described, before, put, after, missing, deleted = told
+    assert made["filterArn"] == FILTER
+    assert described["filter"]["status"] == "ACTIVE"
+    ids = [[item["itemId"] for item in reply["itemList"]] for reply in (before, after)]
+    assert set(ids[0]) - set(ids[1]) == {"i1"}
+    assert not without_null(put)
+    assert "ResourceNotFoundException" in missing
+    assert not without_null(deleted)
+
+
+def test_the_cli_walks_through_the_three_apis(aws: Cli) -> None:
+    told: list[Any] = []
+    for call in walk("cli"):
+        ran = aws(call)
+        told.append(json.loads(ran.stdout or "{}") if ran.returncode == 0 else ran.stderr)
+    check_walk(told)
+
+
+def test_javascript_walks_through_the_three_apis(node: Node) -> None:
+    told = node(*walk("js"))
+    check_walk([each["reply"] if "reply" in each else each["error"] for each in told])
+    missing = told[5]
+    assert missing["typed"] is missing["ofService"] is True
+    assert (missing["status"], missing["attempts"]) == (400, 1)
+    assert {each["attempts"] for each in told} == {1}
+
+
+def test_javascript_is_told_which_operations_there_are(node: Node) -> None:
+    (told,) = node(("CreateDatasetExportJob", EXPORT))
+    assert told["error"] == "UnknownOperationException"
+    assert told["ofService"] is True
+    assert "CreateDatasetExportJob" in told["message"]
+
+
+def test_javascript_finds_the_service_by_the_environment(node: Node, served: Served) -> None:
+    told = node(*walk("js-env"), url="", **served.local.env(served.url))
+    check_walk([each["reply"] if "reply" in each else each["error"] for each in told])
+
+
+@pytest.mark.parametrize("operation", ["PutEvents", "DescribeFilter"])
+def test_javascript_retries_a_throttle_of_each_api(node: Node, served: Served, operation: str) -> None:
+    served.local.faults.throttle(times=2, operation=operation)
+    told = node(*walk("js-throttled"))
+    attempts = {name: each["attempts"] for (name, _), each in zip(walk(""), told, strict=True)}
+    assert attempts[operation] == 3
 
 
 def without_null(value: Any) -> Any:
