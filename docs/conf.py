@@ -54,7 +54,7 @@ nitpick_ignore_regex = [
     ("py:class", r"personalize_rt\.bulk\.(course|threads|working)\.\w+"),
     ("py:class", r"AnswerT|AsyncPersonalizeRuntime|BaseContext|FilePath|OnError|Runtime"),
     ("py:(func|mod)", r"personalize_rt\.(notebook|filters)\..*"),
-    ("py:class", r"personalize_rt\.local\.(datasets|engine|recipes|settings|wire)\.\w+"),
+    ("py:class", r"personalize_rt\.local\.(datasets|engine|journal|messages|recipes|settings|wire)\.\w+"),
 ]
 
 

@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+import botocore
 import botocore.session
 
 __all__ = ["faults_of", "model_of"]
+
+# An older model lacks members that the service has by now, which its clients leave out.
+_LATEST = tuple(int(part) for part in botocore.__version__.split(".")[:2]) >= (1, 43)
 
 _JSON = {
     "string": str,
@@ -39,7 +43,7 @@ def faults_of(shape: Any, value: Any, path: str = "body") -> Iterator[str]:
         if not isinstance(value, dict):
             yield f"{path} is no object"
             return
-        for name in sorted(value.keys() - shape.members.keys()):
+        for name in sorted(value.keys() - shape.members.keys()) if _LATEST else ():
             yield f"{path}.{name} is none of {', '.join(shape.members)}"
         for name in shape.required_members:
             if value.get(name) is None:

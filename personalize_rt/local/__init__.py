@@ -20,6 +20,7 @@ from __future__ import annotations
 from personalize_rt.local.embedded import LocalPersonalize
 from personalize_rt.local.events import RecordedEvent
 from personalize_rt.local.groups import LocalGroups
+from personalize_rt.local.journal import Journal, ReceivedRequest
 from personalize_rt.local.messages import HttpRequest, HttpResponse
 from personalize_rt.local.problems import LocalDataError, LocalDataWarning, Problem
 from personalize_rt.local.shown import RecordedAnswer
@@ -29,11 +30,13 @@ __all__ = [
     "Event",
     "HttpRequest",
     "HttpResponse",
+    "Journal",
     "LocalDataError",
     "LocalDataWarning",
     "LocalGroups",
     "LocalPersonalize",
     "Problem",
+    "ReceivedRequest",
     "RecordedAnswer",
     "RecordedEvent",
 ]

@@ -18,7 +18,7 @@ import attrs
 
 from personalize_rt.errors import ValidationError
 from personalize_rt.limits import Limits
-from personalize_rt.local.apis import RUNTIME, Replies, read_object
+from personalize_rt.local.apis import APIS, CONTROL, RUNTIME, Replies, read_object
 from personalize_rt.local.engine import Engine, RefusedError, ReplyRow
 from personalize_rt.local.messages import HttpRequest, HttpResponse
 from personalize_rt.local.shown import Answers
@@ -35,6 +35,10 @@ _ROWS = {
 }
 # An empty one says nothing. SDKs and their users send it where others leave it out.
 _MAPS = ("context", "filterValues", "metadataColumns")
+_NO_OPERATION = (
+    f"no operation has this path and method: POST to {', '.join(path for api in APIS for path in api.paths)}, "
+    f"or to / with X-Amz-Target: {CONTROL.target}.<operation>"
+)
 _STATUS = {
     "InvalidInputException": 400,
     "MalformedHttpRequestException": 400,
@@ -68,7 +72,7 @@ class Wire:
 
     def handle(self, request: HttpRequest) -> HttpResponse:
         """Answer one request. No content of a request makes it raise."""
-        refusal = RefusedError("UnknownOperationException", "")
+        refusal = RefusedError("UnknownOperationException", _NO_OPERATION)
         operation = _ROUTES.get(request.path.partition("?")[0])
         if operation is not None and request.method == "POST":
             try:

@@ -160,6 +160,7 @@ class Door:
         self.rng.seed(1)
         self.local.faults.clear()
         self.came.clear()
+        self.unlike_the_model.clear()
         told = _outcome(lambda: scenario(self.client, *(getattr(self, name) for name in more)))
         assert self.unlike_the_model == []
         return told, list(self.came)
