@@ -41,6 +41,7 @@ __all__ = [
     "api_named",
     "asked_of",
     "read_object",
+    "takes_long",
 ]
 
 # Headers come with names in any case; nearly all clients write this one in one of two ways.
@@ -166,6 +167,12 @@ def asked_of(request: HttpRequest) -> tuple[Api, str | None]:
             return CONTROL, operation if posted and prefix == CONTROL.target and operation else None
     # Nothing but the control plane has the root, and its clients always POST.
     return (CONTROL if path == "/" and posted else RUNTIME), None
+
+
+def takes_long(request: HttpRequest) -> bool:
+    """Tell whether an answer takes seconds, so that a server should not let other requests wait for it."""
+    # Only the control plane has this path; the others are not looked at twice.
+    return request.path == "/" and asked_of(request)[1] == "GetSolutionMetrics"
 
 
 def read_object(body: bytes) -> dict[str, Any] | None:

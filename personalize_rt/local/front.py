@@ -39,7 +39,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from personalize_rt.errors import PersonalizeError, ValidationError
-from personalize_rt.local.apis import Api, asked_of
+from personalize_rt.local.apis import Api, asked_of, takes_long
 from personalize_rt.local.faults import Decision
 from personalize_rt.local.faults.answers import error_answer, head_of
 from personalize_rt.local.faults.effects import Damage, NoAnswer, Piece, Sent, Transmission
@@ -564,7 +564,10 @@ class Application:
         entry, started = self._journal.begin(request), time.perf_counter()
         decision = self._faults.decide(request)
         if not decision:
-            answer = self._answer(request)
+            if takes_long(request):
+                answer = await asyncio.to_thread(self._answer, request)
+            else:
+                answer = self._answer(request)
             # Before it is sent: who has the answer finds it in the journal.
             entry.response, entry.elapsed = answer, time.perf_counter() - started
             return await _send(send, answer)

@@ -118,7 +118,7 @@ class LocalGroups(Doors, Mapping[str, LocalPersonalize]):
         self._services = {inside(one).group.name: one for one in self._services.values()}
 
     def reset(self) -> None:
-        """Clear what a test leaves behind; see :meth:`LocalPersonalize.reset`."""
+        """Clear what a test leaves behind, in all services; see :meth:`LocalPersonalize.reset`."""
         super().reset()
         for one in self._services.values():
             one.reset()

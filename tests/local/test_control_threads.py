@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -176,3 +177,32 @@ def test_of_1000_filters_and_100_campaigns_list_and_describe_take_under_5_ms(
         return time.thread_time() - started
 
     assert min(once() for _ in range(20)) < 0.005
+
+
+def test_metrics_that_take_long_do_not_stop_a_server(local: LocalPersonalize, monkeypatch: Any) -> None:
+    pytest.importorskip("uvicorn")
+    measuring, finish = threading.Event(), threading.Event()
+
+    def metrics_of(*_: Any) -> dict[str, float]:
+        measuring.set()
+        assert finish.wait(20)
+        return {"coverage": 0.5}
+
+    monkeypatch.setattr("personalize_rt.local.control.measuring.metrics_of", metrics_of)
+    (version,) = told(local, "ListSolutionVersions")["solutionVersions"]
+    with local.serve() as url, ThreadPoolExecutor(1) as threads:
+
+        def ask(operation: str, **members: str) -> Any:
+            headers = {"X-Amz-Target": f"AmazonPersonalize.{operation}"}
+            request = urllib.request.Request(url, json.dumps(members).encode(), headers)
+            with urllib.request.urlopen(request, timeout=20) as response:
+                return json.load(response)
+
+        metrics = threads.submit(ask, "GetSolutionMetrics", solutionVersionArn=version["solutionVersionArn"])
+        try:
+            assert measuring.wait(20)
+            assert len(ask("ListCampaigns")["campaigns"]) == 1
+            assert not metrics.done()
+        finally:
+            finish.set()
+        assert metrics.result(20)["metrics"] == {"coverage": 0.5}

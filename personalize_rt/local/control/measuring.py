@@ -1,7 +1,7 @@
 """The metrics of a solution version, by :mod:`personalize_rt.metrics`, as GetSolutionMetrics has them.
 
 A model that has learned from the events to predict looks better than it is. So another one is trained here, on the past
-of the split of the service: of 10 % of the users, the newest 10 % of the events are held out.
+of the split of the service: of 10 % of the users, here 1,000 at most, the newest 10 % of the events are held out.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from personalize_rt.operations import GET_ACTION_RECOMMENDATIONS, GET_PERSONALIZ
 __all__ = ["metrics_of"]
 
 _TEST_USERS = 0.1  # guide, "Evaluating a solution version with metrics" (service.md section 9)
+_MOST_USERS = 1_000  # chosen: a program waits for the answer, for a minute at most
 _LONGEST = 25  # the longest list that a metric looks at
 _CANDIDATES = 500  # to rank, as many as a request may hold
 
@@ -43,7 +44,8 @@ def metrics_of(recipe: Recipe, datasets: Datasets, now: float) -> Mapping[str, f
     if recipe.operation is GET_ACTION_RECOMMENDATIONS or datasets.interactions is None:
         raise invalid(f"solutionVersionArn: the embedded service does not measure {recipe.name}")
     try:
-        split = temporal_split(datasets.interactions, test_users=_TEST_USERS)
+        log = datasets.interactions
+        split = temporal_split(log, test_users=min(_TEST_USERS, _MOST_USERS / max(1, len(log.users))))
         return dict(evaluate(_model(recipe, datasets, split, now), split, progress=False))
     except ValidationError:
         raise invalid("solutionVersionArn: there is nothing to predict: no user has two events") from None
