@@ -19,12 +19,14 @@ from personalize_rt.tracking import TrackedEvent
 
 def event(item_id: str | None, sent_at: float, **members: Any) -> RecordedEvent:
     given: dict[str, Any] = {"operation": "PutEvents", "session_id": "s", "user_id": "u", "event_type": "Watch"}
-    return RecordedEvent(**{**given, "item_id": item_id, "sent_at": sent_at, **members})
+    given |= {"item_id": item_id, "sent_at": sent_at}
+    return RecordedEvent(**{**given, **members})
 
 
 def latest(events: list[Interaction]) -> list[str]:
     """The items of the latest events, each once, latest first; of one time, the one that arrived last."""
-    ordered = sorted(reversed(events), key=lambda one: one.timestamp, reverse=True)
+    numbered = sorted(enumerate(events), key=lambda one: (one[1].timestamp, one[0]), reverse=True)
+    ordered = [one for _, one in numbered]
     return list(dict.fromkeys(one.item_id for one in ordered))[:HISTORY]
 
 
