@@ -73,7 +73,7 @@ def _check_number(value: Any, name: str, words: Words) -> None:
     if type(value) in (int, float):  # nearly always; isfinite() would raise for an integer that no float holds
         fine = -_HUGE <= value <= _HUGE
     else:
-        fine = isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
+        fine = not isinstance(value, bool) and isinstance(value, Real) and isfinite(value)
     if not fine:
         raise _error(name, f"is {words.describe(value)}, not a finite number")
 

@@ -259,18 +259,21 @@ class TextIndex:
         """
         index = copy(self)
         index._size, index._rows, index._sets = size, dict(self._rows), dict(self._sets)
-        gone, come = bits(before, size), 0
         for row, value in before.items():
+            bit = 1 << row
+            index.present ^= index.present & bit
             for element in {*texts(value)}:
                 index._rows[element] = [other for other in index._rows[element] if other != row]
-                index._sets.pop(element, None)
+                if element in index._sets:
+                    index._sets[element] ^= bit
         for row, value in after.items():
             elements = {*texts(value)}
-            come |= bits([row], size) if elements else 0
+            bit = 1 << row if elements else 0
+            index.present |= bit
             for element in elements:
                 index._rows[element] = [*index._rows.get(element, ()), row]
-                index._sets.pop(element, None)
-        index.present = (self.present ^ (self.present & gone)) | come
+                if element in index._sets:
+                    index._sets[element] |= bit
         return index
 
     def having(self, values: Iterable[str]) -> int:

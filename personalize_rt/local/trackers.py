@@ -47,7 +47,7 @@ class Tracker:
 
     @property
     def active(self) -> bool:
-        """Whether it takes events."""
+        """``True`` if it takes events."""
         return self.status == _ACTIVE
 
 

@@ -1,4 +1,4 @@
-"""What is put at run time, into the data of one embedded service: the one way of the wire and of Python's methods.
+"""The intake of events, items, users and actions at run time, for the wire and for Python's methods.
 
 A call is checked as a whole before anything of it is taken in.
 """

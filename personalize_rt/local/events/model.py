@@ -108,26 +108,25 @@ class Operation:
 
 
 def _list_of(check: Check, nouns: str, source: str) -> Check:
+    """The check of a list of records."""
+
     def checked(value: Any, name: str, words: Words) -> None:
-        if type(value) is not list:
-            raise _refuse(name, f"is {words.describe(value)}, not an array")
-        records: list[Any] = value
-        check_count(len(records), name, nouns, source)
-        for position, record in enumerate(records):
+        _check_array(value, name, words)
+        check_count(len(value), name, nouns, source)
+        for position, record in enumerate(value):
             check(record, f"{name}[{position}]", words)
 
     return checked
 
 
-def _array(check: Check) -> Check:
-    """The check of an array, whose size is left to another check."""
+def _check_array(value: Any, name: str, words: Words) -> None:
+    if type(value) is not list:
+        raise _refuse(name, f"is {words.describe(value)}, not an array")
 
-    def checked(value: Any, name: str, words: Words) -> None:
-        if type(value) is not list:
-            raise _refuse(name, f"is {words.describe(value)}, not an array")
-        check(value, name, words)
 
-    return checked
+def _check_impression(value: Any, name: str, words: Words) -> None:
+    _check_array(value, name, words)
+    EVENT_CHECKS["impression"](value, name, words)
 
 
 def _time(value: Any, name: str, words: Words) -> None:
@@ -166,7 +165,7 @@ _event = Shape(
         "properties": _event_properties,
         "sentAt": _time,
         "recommendationId": EVENT_CHECKS["recommendationId"],
-        "impression": _array(EVENT_CHECKS["impression"]),
+        "impression": _check_impression,
         "metricAttribution": _attribution,
     },
     required=("eventType", "sentAt"),
@@ -180,7 +179,7 @@ _action_interaction = Shape(
         "eventType": EVENT_CHECKS["eventType"],
         "eventId": EVENT_CHECKS["eventId"],
         "recommendationId": EVENT_CHECKS["recommendationId"],
-        "impression": _array(EVENT_CHECKS["impression"]),
+        "impression": _check_impression,
         "properties": _event_properties,
     },
     required=("actionId", "sessionId", "timestamp", "eventType"),

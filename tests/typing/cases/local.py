@@ -18,6 +18,8 @@ from personalize_rt.local import (
     LocalGroups,
     LocalPersonalize,
     ReceivedRequest,
+    RecordedAnswer,
+    RecordedEvent,
 )
 from personalize_rt.local.faults import FaultRule, Faults
 
@@ -52,6 +54,16 @@ assert_type(event.sent_at, float | None)
 assert_type(event.impression, tuple[str, ...])
 assert_type(event.properties, Mapping[str, Any] | None)
 local.put_events(session_id="s", user_id="u", events=[event, TrackedEvent(event_type="SignIn", sent_at=7)])
+recorded = local.recorded_events
+assert_type(recorded, tuple[RecordedEvent, ...])
+assert_type(recorded[0].user_id, str | None)
+assert_type(recorded[0].sent_at, float)
+assert_type(recorded[0].shown, tuple[str, ...])
+assert_type(recorded[0].answer, RecordedAnswer | None)
+assert_type(recorded[0].properties, Mapping[str, str | int | float | bool | None])
+assert_type(local.event_trackers, Mapping[str, str])
+assert_type(local.tracking_id(), str)
+assert_type(local.dataset_arn("items"), str)
 assert_type(local.add_filter("old", "INCLUDE ItemID WHERE Items.YEAR < 1970"), str)
 assert_type(local.filter_expression("old"), FilterExpression)
 assert_type(local.try_filter("old", user_id="u", values={"GENRE": ["Comedy"]}), tuple[tuple[str, ...], tuple[str, ...]])
