@@ -76,10 +76,25 @@ def _schema(
         _taken_or(kind, made),
         plain(needed),
         serialization=core_schema.plain_serializer_function_ser_schema(
-            encode.members, return_schema=plain(set(members))
+            _written, info_arg=True, return_schema=plain(set(members))
         ),
         ref=f"{kind.__module__}.{kind.__qualname__}:{id(kind)}",
     )
+
+
+def _written(value: Any, info: core_schema.SerializationInfo) -> dict[str, Any]:
+    """The members of an object, but for those that the caller of pydantic excludes."""
+    written = encode.members(value)
+    for chosen, excluded in ((info.include, False), (info.exclude, True)):
+        if chosen is None:
+            continue
+        if isinstance(chosen, Mapping) and not all(each is True or each is ... for each in chosen.values()):
+            raise TypeError(
+                f"include= and exclude= of pydantic choose members of a {type(value).__name__}, not parts of them: "
+                "make a model of your own for those"
+            )
+        written = {name: member for name, member in written.items() if (name in chosen) is not excluded}
+    return written
 
 
 def _taken_or(kind: type[Any], made: Callable[[Any], Any]) -> Callable[[Any, Callable[[Any], Any]], Any]:

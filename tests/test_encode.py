@@ -213,6 +213,19 @@ def test_a_model_has_fields_of_our_types() -> None:
     ]
 
 
+def test_pydantic_excludes_members_and_says_that_it_can_exclude_no_parts_of_them() -> None:
+    pydantic = pytest.importorskip("pydantic")
+    adapter = pydantic.TypeAdapter(Ranking)
+    assert adapter.dump_python(results[1], exclude={"info", "items"}).keys() == FACTS.keys() - {"info"} | {"missing"}
+    assert adapter.dump_python(results[1], include={"degraded"}) == {"degraded": True}
+    model = pydantic.create_model("Page", all=Ranking)(all=results[1])
+    assert model.model_dump(exclude={"all": {"info": True, "items": ...}})["all"].keys() == {"missing", *FACTS} - {
+        "info"
+    }
+    with pytest.raises((TypeError, pydantic.ValidationError, ValueError), match="choose members of a Ranking"):
+        adapter.dump_python(results[1], exclude={"items": {0: {"score"}}})
+
+
 @pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient`")
 def test_fastapi_serves_a_ranking_and_its_page_has_the_fields() -> None:
     fastapi = pytest.importorskip("fastapi")
