@@ -36,15 +36,14 @@ class Client:
 def ask(input: Path, output: Path, **options: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The members that were sent, and the lines of the output."""
     client = Client()
-    options = {"columns": NAMED, "filter_arn": FILTER, "concurrency": 1} | options
-    bulk.recommend_file(PersonalizeRuntime(client), input, output, campaign_arn=ARN, **options)
+    given: dict[str, Any] = {"columns": NAMED, "filter_arn": FILTER, "concurrency": 1} | options
+    bulk.recommend_file(PersonalizeRuntime(client), input, output, campaign_arn=ARN, **given)
     return client.sent, [json.loads(line) for line in output.read_text().splitlines()]
 
 
 def parquet_of(path: Path, **columns: Any) -> Path:
     pyarrow = pytest.importorskip("pyarrow")
-    from pyarrow import parquet
-
+    parquet: Any = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(pyarrow.table(columns), path)
     return path
 
