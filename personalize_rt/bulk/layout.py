@@ -70,7 +70,8 @@ class Columns:
             raise ValidationError(
                 f"columns is {describe(columns)}, not a mapping of arguments to columns", parameter="columns"
             )
-        named: dict[Any, Any] = dict(columns or {})
+        given: Any = columns or {}
+        named: dict[Any, Any] = dict(given)
         for argument, column in named.items():
             if not isinstance(argument, str) or not isinstance(column, str):
                 raise ValidationError("columns maps texts to texts", parameter="columns")
@@ -120,7 +121,8 @@ class _Target:
             text = named.get(self.name, "")
             if self.member == "filterValues":
                 # Texts stand in quotation marks, and hold none (service.md section 2.2).
-                text = text.removeprefix('"').removesuffix('"').replace('","' if '"' in text else ",", "|")
+                between = '","' if text.startswith('"') else ","
+                text = text.removeprefix('"').removesuffix('"').replace(between, "|")
             return text
         if value is None:
             return ""
@@ -280,7 +282,7 @@ class Layout:
         return [targets[0].cell(members) for targets in self._targets if targets]
 
     def kept(self, cells: Sequence[str]) -> list[str]:
-        """The cells of a line of CSV that are in columns that are read; all of them, if they are too few or too many."""
+        """The cells of a line of CSV that are in columns that are read; all, if they are too few or too many."""
         if len(cells) != len(self._targets):
             return list(cells)
         return [cell for cell, targets in zip(cells, self._targets, strict=True) if targets]
