@@ -50,7 +50,7 @@ nitpick_ignore_regex = [
         r"Hook|Scores|Comparison|Explanation|Row|Value|Operator|BreakerState|Bound|Answer|Flights|Catalogue|Selector|Fallback|Filter|BoundFilter|Axes",
     ),
     ("py:class", r"Scalar|C|CurrentItemColumn|OfItems|TracerProvider|MeterProvider|Mode|AbstractContextManager"),
-    ("py:class", r"personalize_rt\.metrics\.evaluation\.(Ranks|Recommends|Runtime)"),
+    ("py:class", r"personalize_rt\.metrics\.evaluation\.(Offers|Ranks|Recommends|Runtime)"),
     ("py:class", r"personalize_rt\.bulk\.(course|threads|working)\.\w+"),
     # What as_boto3() gives, and the options that a local runtime takes.
     ("py:class", r"(Async)?Boto3Client|(Build|Call)Options"),

@@ -70,7 +70,8 @@ class Columns:
             raise ValidationError(
                 f"columns is {describe(columns)}, not a mapping of arguments to columns", parameter="columns"
             )
-        named: dict[Any, Any] = dict(columns or {})
+        given: Any = columns or {}
+        named: dict[Any, Any] = dict(given)
         for argument, column in named.items():
             if not isinstance(argument, str) or not isinstance(column, str):
                 raise ValidationError("columns maps texts to texts", parameter="columns")
@@ -114,15 +115,17 @@ class _Target:
 
     def cell(self, members: Mapping[str, Any]) -> str:
         """The cell of CSV that :meth:`put` made a row of."""
-        value = members.get(self.member, "")
-        if self.member == "context":
-            return str((value or {}).get(self.name, ""))
-        if self.member == "filterValues":
-            text = str((value or {}).get(self.name, ""))
-            # Texts stand in quotation marks, and hold none (service.md section 2.2).
-            return (
-                text.removeprefix('"').removesuffix('"').replace('","', "|") if '"' in text else text.replace(",", "|")
-            )
+        value: Any = members.get(self.member)
+        if self.name:
+            named: Mapping[str, str] = value or {}
+            text = named.get(self.name, "")
+            if self.member == "filterValues":
+                # Texts stand in quotation marks, and hold none (service.md section 2.2).
+                between = '","' if text.startswith('"') else ","
+                text = text.removeprefix('"').removesuffix('"').replace(between, "|")
+            return text
+        if value is None:
+            return ""
         return "|".join(map(str, value)) if isinstance(value, list) else str(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
 
     def _encoded(self, cell: Any) -> str:
@@ -279,7 +282,7 @@ class Layout:
         return [targets[0].cell(members) for targets in self._targets if targets]
 
     def kept(self, cells: Sequence[str]) -> list[str]:
-        """Of the cells of a line of CSV those in the columns that are read; all, if it has too few or too many."""
+        """The cells of a line of CSV that are in columns that are read; all, if they are too few or too many."""
         if len(cells) != len(self._targets):
             return list(cells)
         return [cell for cell, targets in zip(cells, self._targets, strict=True) if targets]

@@ -440,10 +440,11 @@ class Parts:
 _NOT_TO_BE_REMOVED = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR)
 
 
-def _changed(before: Any, now: Mapping[str, str]) -> list[str]:
+def _changed(before: Any, now: Any) -> list[str]:
     """The arguments that are not as before, each with an equals sign, as a caller writes it."""
     there: dict[str, Any] = before if isinstance(before, dict) else {}  # pyright: ignore[reportUnknownVariableType]
-    names = [name for name in {**now, **there} if there.get(name) != now.get(name)]
+    here: dict[str, Any] = now
+    names = [name for name in {**here, **there} if there.get(name) != here.get(name)]
     return [f"{argument_name(name)}=" for name in names] or ["arguments"]
 
 

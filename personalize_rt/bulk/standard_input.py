@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -20,7 +20,7 @@ _HEAD = 1 << 16
 
 
 @contextmanager
-def kept_input(output: Path) -> Iterator[Path]:
+def kept_input(output: Path) -> Generator[Path]:
     """Copy standard input to a file beside an output, which only its owner may read, and remove it at the end.
 
     The suffix says what it holds: Parquet has a mark, and a row of JSON Lines begins with a brace; else it is CSV.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as json_
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, TypeAlias
 
@@ -72,7 +72,7 @@ def _given(expression: str) -> str:
 
 
 @contextmanager
-def _in_several_lines() -> Iterator[None]:
+def _in_several_lines() -> Generator[None]:
     """Print an error in an expression in several lines, since the caret must stay under its token."""
     try:
         yield

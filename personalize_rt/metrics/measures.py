@@ -229,9 +229,10 @@ def _hits(ranked: Sequence[str], relevant: Any, k: Any) -> list[tuple[int, str]]
     return hits
 
 
-def _ids(items: Any, parameter: str) -> Any:
+def _ids(items: Any, parameter: str) -> Collection[str]:
     if isinstance(items, str | bytes):
         raise ValidationError(
             f"{parameter} is {describe(items)}: it takes a collection of item ids", parameter=parameter
         )
-    return items
+    ids: Collection[str] = items
+    return ids

@@ -36,15 +36,14 @@ class Client:
 def ask(input: Path, output: Path, **options: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The members that were sent, and the lines of the output."""
     client = Client()
-    options = {"columns": NAMED, "filter_arn": FILTER, "concurrency": 1} | options
-    bulk.recommend_file(PersonalizeRuntime(client), input, output, campaign_arn=ARN, **options)
+    given: dict[str, Any] = {"columns": NAMED, "filter_arn": FILTER, "concurrency": 1} | options
+    bulk.recommend_file(PersonalizeRuntime(client), input, output, campaign_arn=ARN, **given)
     return client.sent, [json.loads(line) for line in output.read_text().splitlines()]
 
 
 def parquet_of(path: Path, **columns: Any) -> Path:
     pyarrow = pytest.importorskip("pyarrow")
-    from pyarrow import parquet
-
+    parquet: Any = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(pyarrow.table(columns), path)
     return path
 
@@ -180,7 +179,8 @@ def test_json_lines_have_no_columns(tmp_path: Path) -> None:
 def test_a_row_that_failed_can_be_asked_again_with_the_same_columns(tmp_path: Path) -> None:
     rows = [
         f"{PERSON},tv,War|Love,1999,x",
-        f"{'u' * 300},phone,Comedy|Drama,2000,y",
+        f'{"u" * 300},phone,"Comedy, dark|Drama",2000|1999,y',
+        f'{"x" * 300},phone,"Comedy, dark",-1.5,y',
         f"{'v' * 300},,,,z",
         'w,tv,a"b,1,z',
         "w,tv,a,b,z",
@@ -189,13 +189,21 @@ def test_a_row_that_failed_can_be_asked_again_with_the_same_columns(tmp_path: Pa
     wrong = tmp_path / "wrong.csv"
     sent, lines = ask(tmp_path / "in.csv", tmp_path / "out.jsonl", ignore_columns=["note"], errors=wrong)
     assert [members["userId"] for members in sent] == [PERSON]
-    assert "the filter value GENRE is a str of 3 characters that holds a double quote" in lines[3]["error"]
-    assert "line 6: the filter value YEAR is not a number" in lines[4]["error"]
-    kept = f'UID,device,genre,year\n{"u" * 300},phone,Comedy|Drama,2000\n{"v" * 300},,,\nw,tv,"a""b",1\nw,tv,a,b\n'
-    assert wrong.read_text() == kept
-    wrong.write_text(kept.replace("u" * 300, "u"))
+    assert "the filter value GENRE is a str of 3 characters that holds a double quote" in lines[4]["error"]
+    assert "line 7: the filter value YEAR is not a number" in lines[5]["error"]
+    kept = [
+        "UID,device,genre,year",
+        f'{"u" * 300},phone,"Comedy, dark|Drama",2000|1999',
+        f'{"x" * 300},phone,"Comedy, dark",-1.5',
+        f"{'v' * 300},,,",
+        'w,tv,"a""b",1',
+        "w,tv,a,b",
+        "",
+    ]
+    assert wrong.read_text().split("\n") == kept
+    wrong.write_text("\n".join(kept).replace("u" * 300, "u"))
     (again,), _ = ask(wrong, tmp_path / "again.jsonl")
-    assert again["filterValues"] == {"GENRE": '"Comedy","Drama"', "YEAR": "2000"}
+    assert again["filterValues"] == {"GENRE": '"Comedy, dark","Drama"', "YEAR": "2000,1999"}
 
 
 def test_rows_of_parquet_that_failed_are_json_lines_with_context_and_filter_values(tmp_path: Path) -> None:

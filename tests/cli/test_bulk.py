@@ -46,8 +46,7 @@ FOR_YOU = ("--local", "sample", "--campaign-arn", "movies-for-you", "--num-resul
 
 def parquet_of(path: Path, **columns: Any) -> None:
     pyarrow = pytest.importorskip("pyarrow")
-    from pyarrow import parquet
-
+    parquet: Any = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(pyarrow.table(columns), path)
 
 
@@ -155,9 +154,7 @@ def test_promotions_and_metadata_are_members_of_each_line(cli: Callable[..., Any
     assert line["output"]["promotionNames"] == [row.get("promotionName") for row in single]
     assert line["output"]["metadata"] == [row["metadata"] for row in single]
     assert line["output"]["promotionNames"].count("sale") == 2
-    pytest.importorskip("pyarrow")
-    from pyarrow import parquet
-
+    parquet: Any = pytest.importorskip("pyarrow.parquet")
     assert cli("bulk", command[0], "users.csv", "out.parquet", *command[1:]).status == 0
     (row,) = parquet.read_table(lists / "out.parquet").to_pylist()
     assert row["promotion_names"] == line["output"]["promotionNames"]

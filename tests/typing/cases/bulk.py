@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, assert_type
 
-from personalize_rt import ActionRecommendations, PersonalizeRuntime, Ranking, Recommendations, bulk
+from personalize_rt import ActionRecommendations, PersonalizeRuntime, Promotion, Ranking, Recommendations, bulk
 from personalize_rt.aio import AsyncPersonalizeRuntime
 
 runtime = PersonalizeRuntime()
@@ -41,6 +41,18 @@ async def on_asyncio() -> None:
 
 assert_type(bulk.rank_file(runtime, "in", "out", campaign_arn="arn", filter_values={"YEAR": 1999}), bulk.Summary)
 assert_type(bulk.recommend_file(runtime, "in", "out", recommender_arn="arn", resume=True), bulk.Summary)
+summary = bulk.recommend_file(
+    runtime,
+    "-",
+    "out",
+    campaign_arn="arn",
+    promotions=[Promotion("sale", 20, filter_arn="arn")],
+    metadata_columns=["TITLE"],
+    columns={"user_id": "UID", "context.DEVICE": "device"},
+    ignore_columns=["AGE"],
+)
+assert_type(summary.rate, float | None)
+assert_type(summary.before, int)
 
 
 def anything(mixed: list[bulk.BulkRequest[Any]]) -> None:
