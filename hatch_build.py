@@ -19,6 +19,7 @@ class VersionHook(BuildHookInterface[Any]):
     """Puts a module with the version in the place of the one of the checkout."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Add the module to what is built."""
         if version == "editable":
             return
         # The archives hold the file's content alone, so that two builds are the same to the byte.
@@ -28,5 +29,6 @@ class VersionHook(BuildHookInterface[Any]):
         build_data["force_include"][str(written)] = _FILE
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Remove the file that was packed."""
         if version != "editable":
             self._directory.cleanup()

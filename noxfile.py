@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import nox
@@ -18,8 +19,24 @@ nox.options.error_on_missing_interpreters = False
 nox.options.default_venv_backend = "uv|venv"
 
 HERE = Path(__file__).parent
-OLDEST_PYTHON = "3.11"
-PYTHONS = [OLDEST_PYTHON, "3.12", "3.13"]
+# Those that the package is for; CI runs those that it finds, and names the others.
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
+
+
+def runs(python: str) -> bool:
+    """Tell whether a Python is installed: a shim of pyenv, say, is there and runs nothing."""
+    path = shutil.which(f"python{python}")
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    done = path and subprocess.run([path, "-c", code], capture_output=True, text=True, check=False)
+    return bool(done) and done.stdout.strip() == python
+
+
+FOUND = [python for python in PYTHONS if runs(python)] or PYTHONS[:1]
+# The README's command runs everything on the oldest, `coverage` on the newest; `rooms` is as good on the second one.
+OLDEST_PYTHON, SECOND_PYTHON, NEWEST_PYTHON = PYTHONS[0], [*FOUND, *FOUND][1], FOUND[-1]
+# What `between` runs on those in the middle. To save time, it leaves out pages, what starts many processes (tests/cli,
+# tests/congruence), and on the second one what `rooms` runs there.
+BETWEEN = ["tests/aio", "tests/bulk", "tests/local", "tests/metrics", "tests/notebook", "tests/testing", "tests/verify"]
 # The tests of the core, which need no other room.
 CORE_TESTS = ["tests/test_*.py", "tests/filters", "tests/rerank", "tests/resilience", "tests/transport"]
 # The ones in them that do.
@@ -57,7 +74,8 @@ YOUNG_CHECKERS = ["pyrefly==1.5.0", "ty==0.0.108"]
 # What `nox -s check` does not run, and what does.
 LEFT_OUT = (
     "async on aiobotocore: nox -s aio; pyright: nox -s lint; the public API's types: nox -s types; "
-    "pages: nox -s docs; slow tests: python -m pytest -m slow; coverage: nox -s coverage; everything: .ci/run"
+    "pages: nox -s docs; slow tests: python -m pytest -m slow; coverage: nox -s coverage; lowest versions: "
+    "nox -s lowest; everything else: .ci/run"
 )
 # A test that is skipped for want of its package would prove nothing in the environment that is there for it.
 NOTHING_SKIPPED = "--nothing-skipped"
@@ -77,6 +95,21 @@ WATCHERS = [
 # Each extra that users install has a trial in this file.
 TRIALS = "tests/release/try_extra.py"
 EXTRAS = ["none", *re.findall(r"^def try_(?!one|none)(\w+)\(\)", (HERE / TRIALS).read_text("utf-8"), re.MULTILINE)]
+# What tests an extra beside its trial, with the lowest versions that pyproject.toml allows.
+TESTS_OF_EXTRAS = {
+    "aio": ["tests/aio"],
+    "arrow": ["tests/notebook/test_frames.py", "tests/bulk/test_rows.py"],
+    "cli": ["tests/cli/test_calls.py", "tests/cli/test_help.py", "tests/cli/test_filters.py"],
+    "frames": ["tests/test_columns.py"],
+    "notebook": ["tests/notebook/test_terminal.py", "tests/notebook/test_progress.py"],
+    "otel": ["tests/test_telemetry.py"],
+    "pandas": ["tests/notebook/test_frames.py", "tests/notebook/test_catalogue.py"],
+    "plot": ["tests/notebook/test_plots.py"],
+    "polars": ["tests/notebook/test_frames.py", "tests/notebook/test_catalogue.py"],
+    "server": ["tests/local/test_server.py"],
+}
+# Packages that programs of our users have beside ours.
+NEIGHBOURS = ["awscli", "sagemaker", "awswrangler", "boto3-stubs[personalize-runtime]", "moto"]
 # What the tests read beside themselves.
 BESIDE_TESTS = ["conftest.py", "pyproject.toml", "README.md", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md"]
 
@@ -149,11 +182,22 @@ def tests(session: nox.Session) -> None:
     pytest(session)
 
 
-@nox.session(python=OLDEST_PYTHON, default=False)
+@nox.session(python=PYTHONS[1:], default=False)
+def between(session: nox.Session) -> None:
+    """The tests that may differ from one Python to the next, and no other session of CI runs on this one."""
+    session.install("-e", ".[test]")
+    rest = [] if session.python == SECOND_PYTHON else core_tests(HERE)
+    pytest(session, *BETWEEN, *rest)
+
+
+# On the newest Python, where coverage costs less, and everything runs once more.
+@nox.session(python=NEWEST_PYTHON, default=False)
 def coverage(session: nox.Session) -> None:
     """Every test with its coverage measured, in their child processes too; less than the floor fails."""
     session.install("-e", ".[test]", "coverage>=7.10")
     # The data stay out of the checkout. The tests of the children that coverage starts in set no other.
+    if session.python != OLDEST_PYTHON:
+        session.env["COVERAGE_CORE"] = "sysmon"
     session.env["COVERAGE_FILE"] = str(empty_directory(session, "coverage") / "data")
     session.run("coverage", "run", "-m", "pytest", *(session.posargs or ("-n", "2")))
     session.run("coverage", "combine", "--quiet")
@@ -247,9 +291,11 @@ def wheel(session: nox.Session) -> None:
     """Wheel and source archive are built, looked into, and tested with the checkout out of the way."""
     copy = copy_of_checkout(session)
     dist = empty_directory(session, "dist")
-    session.install("build")
-    session.run("python", "-m", "build", "--outdir", str(dist), str(copy))
+    session.install("build", "hatchling", "hatch-vcs", "twine")
+    session.run("python", "tests/release/check_builds.py", str(copy))
+    session.run("python", "-m", "build", "--no-isolation", "--outdir", str(dist), str(copy))
     session.run("python", "tests/release/check_distribution.py", str(dist), str(copy))
+    session.run("twine", "check", "--strict", *map(str, sorted(dist.iterdir())))
     (built,) = dist.glob("*.whl")
     session.install(f"{built}[test]")
     elsewhere = away_from_the_checkout(session, copy, "tests", "docs")
@@ -266,14 +312,57 @@ def wheel(session: nox.Session) -> None:
 @nox.session(python=OLDEST_PYTHON)
 @nox.parametrize("extra", EXTRAS, ids=EXTRAS)
 def extras(session: nox.Session, extra: str) -> None:
-    """An extra is installed alone, and its feature tried; without any, the errors say what to install."""
-    session.install("." if extra == "none" else f".[{extra}]")
+    """An extra is installed alone, and its feature tried; without any, the errors say what to install.
+
+    At its lowest versions: the newest are those of the other sessions.
+    """
+    lowest_versions = ["--resolution", "lowest-direct"] if session.venv_backend == "uv" else []
+    session.install(*lowest_versions, "." if extra == "none" else f".[{extra}]")
     # Not from here: the checkout would be found before the installed package.
     with session.chdir(empty_directory(session, "elsewhere")):
         session.run("python", str(HERE / TRIALS), extra)
 
 
-@nox.session(python=OLDEST_PYTHON)
+@nox.session(python=OLDEST_PYTHON, default=False)
+@nox.parametrize("extra", list(TESTS_OF_EXTRAS), ids=list(TESTS_OF_EXTRAS))
+def lowest(session: nox.Session, extra: str) -> None:
+    """An extra at the lowest versions that it allows: its trial, and its tests. Needs uv."""
+    session.install("--resolution", "lowest-direct", f".[{extra}]")
+    with session.chdir(empty_directory(session, "elsewhere")):
+        session.run("python", str(HERE / TRIALS), extra)
+    # What tests need beside it, at versions that go with it.
+    have = str(session.run("uv", "pip", "freeze", "--exclude", "personalize-rt", external=True, silent=True))
+    pins = empty_directory(session, "pins") / "pins.txt"
+    pins.write_text(have, encoding="utf-8")
+    tools = ["hypothesis", "narwhals", "pytest", "pytest-timeout", "pytest-xdist", "sybil"]
+    session.install("--constraint", str(pins), *tools)
+    elsewhere = away_from_the_checkout(session, HERE, "tests")
+    pytest(session, *TESTS_OF_EXTRAS[extra], cwd=elsewhere)
+
+
+@nox.session(python=False, default=False)
+def resolve(session: nox.Session) -> None:
+    """The package can be installed beside its users' others, at the newest and the oldest versions. Needs uv."""
+    session.run("python", "tests/release/resolve.py", *NEIGHBOURS, external=True)
+
+
+@nox.session(python=OLDEST_PYTHON, default=False)
+def sbom(session: nox.Session) -> None:
+    """The bill of materials of an installation with the extras of users, in CycloneDX, to ``dist/sbom.cdx.json``."""
+    users = ",".join(extra for extra in EXTRAS if extra not in ("none", "spark"))
+    session.install(f".[{users}]")
+    prefix = session.virtualenv.location
+    out = Path(session.posargs[0] if session.posargs else HERE / "dist" / "sbom.cdx.json").resolve()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    tool = empty_directory(session, "tool")
+    session.run("uv", "venv", "--quiet", str(tool / "venv"), external=True)
+    python = str(tool / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python")
+    session.run("uv", "pip", "install", "--quiet", "--python", python, "cyclonedx-bom", external=True)
+    arguments = ["environment", "--pyproject", str(HERE / "pyproject.toml"), "--output-reproducible", "--of", "JSON"]
+    session.run(python, "-m", "cyclonedx_py", *arguments, "-o", str(out), prefix, external=True)
+
+
+@nox.session(python=SECOND_PYTHON)
 def rooms(session: nox.Session) -> None:
     """The core's tests pass with every optional room deleted."""
     copy = copy_of_checkout(session)

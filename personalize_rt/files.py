@@ -25,6 +25,8 @@ __all__ = [
     "create_file",
     "place",
     "replace_file",
+    "restrict",
+    "sync_data",
     "sync_directory",
 ]
 
@@ -114,11 +116,23 @@ def place(new: StrPath, path: StrPath, *, folder: int | None = None) -> None:
         os.rename(new, path, src_dir_fd=folder)
 
 
+def restrict(handle: int, permissions: int) -> None:
+    """Set the permissions of an open file or directory, where the file system and the system have such."""
+    if hasattr(os, "fchmod"):  # not on Windows, before Python 3.13
+        with contextlib.suppress(OSError):
+            os.fchmod(handle, permissions)
+
+
+def sync_data(handle: int) -> None:
+    """Make the content of an open file survive a crash of the machine."""
+    getattr(os, "fdatasync", os.fsync)(handle)  # macOS has no fdatasync
+
+
 def sync_directory(directory: StrPath) -> None:
     """Make renames in a directory survive a crash of the machine."""
     try:
         handle = os.open(directory, os.O_RDONLY)
-    except PermissionError:  # who may write in a directory may not always read it
+    except PermissionError:  # who may write in a directory may not always read it; on Windows, nobody opens one
         return
     try:
         os.fsync(handle)
@@ -133,12 +147,16 @@ class Folder:
         path: The directory.
 
     Raises:
-        OSError: It cannot be opened; ``NotADirectoryError`` or ``ELOOP`` when it is a link.
+        OSError: It cannot be opened; ``NotADirectoryError`` or ``ELOOP`` when it is a link; ``ENOTSUP`` where a system
+            opens no directories (Windows).
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._handle: int | None = os.open(path, os.O_RDONLY | os.O_DIRECTORY | _NO_LINK)
+        self._handle: int | None = None
+        if os.open not in os.supports_dir_fd:
+            raise OSError(errno.ENOTSUP, "this system opens no directories", os.fspath(path))
+        self._handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | _NO_LINK)
 
     @property
     def handle(self) -> int:
@@ -247,8 +265,7 @@ def _open(name: StrPath, mode: str, *, folder: int | None, buffering: int = -1, 
         handle = os.open(name, flags | _NO_LINK, permissions, dir_fd=folder)
         if mode != "rb" and permissions == OWNER:
             # The umask may have taken more, and a file that was there may have given more.
-            with contextlib.suppress(OSError):  # a file system without permissions
-                os.fchmod(handle, permissions)
+            restrict(handle, permissions)
         return handle
 
     return open(name, mode, buffering=buffering, opener=opener)

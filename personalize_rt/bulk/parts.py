@@ -35,7 +35,7 @@ from typing import IO, Any, NamedTuple, Never
 
 from personalize_rt.bulk.lines import DONE
 from personalize_rt.errors import PersonalizeError, ValidationError
-from personalize_rt.files import EVERYBODY, Folder, create_file, place, sync_directory
+from personalize_rt.files import EVERYBODY, Folder, create_file, place, restrict, sync_data, sync_directory
 from personalize_rt.operations import argument_name
 
 __all__ = ["Parts", "StorageError"]
@@ -118,6 +118,11 @@ class Parts:
     # What is there.
 
     def _open(self, *, resume: bool) -> None:
+        if os.open not in os.supports_dir_fd:
+            _refuse(
+                "jobs on files need Linux or macOS, whose directories can be opened and locked: on Windows, use its "
+                "subsystem for Linux, or bulk.run() with a checkpoint"
+            )
         is_there = self.output.exists()
         if self.output.is_symlink() and not is_there:
             _refuse(f"{self.output} is a symbolic link to a file that is not there: name another one, or remove it")
@@ -147,8 +152,7 @@ class Parts:
         self._take_lock()
         if not _is_mine(self._there):
             _refuse(f"{self.directory} belongs to another user: name another output")
-        with contextlib.suppress(OSError):  # a file system without permissions
-            os.fchmod(self._there.handle, 0o700)
+        restrict(self._there.handle, 0o700)
         # Again under the lock, since another process may have finished meanwhile.
         if self.output.exists():
             if not resume:
@@ -312,7 +316,7 @@ class Parts:
             self._count(line)
             now = time.monotonic()
             if now - self._synced >= SYNC_EVERY:
-                os.fdatasync(self._file.fileno())
+                sync_data(self._file.fileno())
                 self._synced = now
             if self._rows_in_part >= ROWS or self._bytes_in_part >= BYTES:
                 self._close_part()

@@ -6,7 +6,7 @@
 
 *DIST* holds one wheel and one source archive; *CHECKOUT* (by default this one) is what they were built from.
 Classifiers may only claim the system and the Python that run this script, and the versions of Python that the variable
-``RAN_ON`` names (``RAN_ON="3.12 3.13"``).
+``RAN_ON`` names (``RAN_ON="3.12 3.13"``) or ``recorded_runs.txt`` has a line for.
 """
 
 from __future__ import annotations
@@ -159,12 +159,18 @@ def _too_large(what: str, size: int, limit: int) -> Iterator[str]:
         yield f"{what} takes {size:,} bytes, over {limit:,}"
 
 
+def recorded_runs() -> list[str]:
+    """The Pythons with a recorded run of CI."""
+    lines = (Path(__file__).parent / "recorded_runs.txt").read_text("utf-8").splitlines()
+    return [line.split()[0] for line in lines if line and not line.startswith("#")]
+
+
 def check(dist: Path, checkout: Path, environ: Mapping[str, str]) -> list[str]:
     """Every problem of a directory with one wheel and one source archive."""
     wheels, sdists = sorted(dist.glob("*.whl")), sorted(dist.glob("*.tar.gz"))
     if len(wheels) != 1 or len(sdists) != 1:
         return [f"{dist} holds {len(wheels)} wheels and {len(sdists)} source archives, not one of each"]
-    ran_on = [platform.python_version().rpartition(".")[0], *environ.get("RAN_ON", "").split()]
+    ran_on = [platform.python_version().rpartition(".")[0], *environ.get("RAN_ON", "").split(), *recorded_runs()]
     return [
         *problems_of_wheel(wheels[0], checkout, ran_on),
         *problems_of_source_archive(sdists[0], checkout),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 import tomllib
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
 import pytest
-
-from personalize_rt import __version__
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,11 +22,89 @@ def text_of(name: str) -> str:
     return path.read_text("utf-8")
 
 
-def test_one_version_stands_everywhere() -> None:
-    (cited,) = re.findall(r"^version: (\S+)$", text_of("CITATION.cff"), re.M)
-    assert cited == __version__
-    headings = re.findall(r"^## \[(.+?)\]", text_of("CHANGELOG.md"), re.M)
-    assert headings[0] == "Unreleased" or headings[0] == __version__
+def test_no_file_has_to_be_edited_for_a_version() -> None:
+    assert "version:" not in text_of("CITATION.cff").replace("cff-version:", "")
+    fallback = tomllib.loads(text_of("pyproject.toml"))["tool"]["hatch"]["version"]["fallback-version"]
+    # The file of a checkout; what is built has another one.
+    assert f'__version__ = "{fallback}"' in text_of("personalize_rt/_version.py")
+
+
+def test_pythons_are_the_same_everywhere() -> None:
+    pythons = ast.literal_eval(re.findall(r"^PYTHONS = (\[.*?\])$", text_of("noxfile.py"), re.M)[0])
+    settings = tomllib.loads(text_of("pyproject.toml"))["project"]
+    assert settings["requires-python"] == f">={pythons[0]}"
+    workflow = text_of(".github/workflows/tests.yml")
+    assert ast.literal_eval(re.findall(r"python: (\[.*?\])", workflow)[0]) == pythons
+    claimed = re.findall(r"Python :: (3\.\d+)", "\n".join(settings["classifiers"]))
+    recorded = re.findall(r"^(3\.\d+) Linux ", text_of("tests/release/recorded_runs.txt"), re.M)
+    assert claimed == recorded
+    assert set(claimed) <= set(pythons)
+
+
+def test_workflows_run_sessions_that_there_are() -> None:
+    sessions = re.findall(r"^def (\w+)\(session: nox.Session", text_of("noxfile.py"), re.M)
+    for name in ("tests", "release"):
+        for named in re.findall(r"--session ((?:[a-z]+ ?)+)", text_of(f".github/workflows/{name}.yml")):
+            assert set(named.split()) <= set(sessions), named
+
+
+def notes_for(version: str, changelog: str) -> str:
+    text_of(".ci/release-notes")
+    loader = SourceFileLoader("release_notes", str(ROOT / ".ci/release-notes"))
+    spec = spec_from_loader("release_notes", loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
+    try:
+        loader.exec_module(module)
+    finally:
+        sys.dont_write_bytecode = before
+    notes: str = module.notes(changelog, version)
+    return notes
+
+
+CHANGELOG = """# Changelog
+
+## [Unreleased]
+
+### Added
+
+- `next`
+
+## [1.1.0] - 2027-02-03
+
+### Fixed
+
+- A fault.
+
+## [1.0.0]
+
+- The first.
+
+[1.1.0]: https://example.org/1.1.0
+"""
+
+
+def test_release_notes_are_the_section_of_the_version() -> None:
+    assert notes_for("v1.1.0", CHANGELOG) == "### Fixed\n\n- A fault."
+    assert notes_for("1.1.0rc2", CHANGELOG) == "### Fixed\n\n- A fault."
+    assert notes_for("v1.2.0rc1", CHANGELOG) == "### Added\n\n- `next`"
+
+
+@pytest.mark.parametrize(
+    ("version", "problem"),
+    [
+        ("v1.2.0", r"no section \[1.2.0\]; it has Unreleased, 1.1.0, 1.0.0"),
+        ("v1.0.0", r"\[1.0.0\] of CHANGELOG.md has no date"),
+    ],
+)
+def test_a_release_without_its_section_is_refused(version: str, problem: str) -> None:
+    with pytest.raises(SystemExit, match=problem):
+        notes_for(version, CHANGELOG)
+
+
+def test_the_changelog_has_notes_for_a_candidate_of_the_next_version() -> None:
+    assert notes_for("v999.0.0rc1", text_of("CHANGELOG.md")).startswith("### ")
 
 
 def test_contributors_are_told_the_commands_of_the_readme() -> None:
