@@ -6,7 +6,7 @@ class is taken as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, get_type_hints
 
 import attrs
@@ -88,7 +88,8 @@ def _written(value: Any, info: core_schema.SerializationInfo) -> dict[str, Any]:
     for chosen, excluded in ((info.include, False), (info.exclude, True)):
         if chosen is None:
             continue
-        if isinstance(chosen, Mapping) and not all(each is True or each is ... for each in chosen.values()):
+        parts: Iterable[Any] = chosen.values() if isinstance(chosen, Mapping) else ()
+        if any(each is not True and each is not ... for each in parts):
             raise TypeError(
                 f"include= and exclude= of pydantic choose members of a {type(value).__name__}, not parts of them: "
                 "make a model of your own for those"
