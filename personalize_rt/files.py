@@ -154,7 +154,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._handle: int | None = None
-        if os.open not in os.supports_dir_fd:
+        if os.stat not in os.supports_dir_fd:
             raise OSError(errno.ENOTSUP, "this system opens no directories", os.fspath(path))
         self._handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | _NO_LINK)
 

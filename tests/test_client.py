@@ -97,7 +97,7 @@ def test_the_constructor_takes_a_client_first_and_the_rest_by_keyword() -> None:
 
 def test_with_options_takes_every_option_of_the_constructor() -> None:
     """The parity test: no option is forgotten."""
-    building = {"self", "client", "region_name", "session", "endpoint_url", "config", "redact"}
+    building = {"self", "client", "region_name", "session", "endpoint_url", "config", "verify", "redact"}
     built = dict(inspect.signature(PersonalizeRuntime.__init__).parameters)
     copied = dict(inspect.signature(PersonalizeRuntime.with_options).parameters)
     assert [name for name in copied if name != "self"] == [name for name in built if name not in building]

@@ -118,7 +118,7 @@ class Parts:
     # What is there.
 
     def _open(self, *, resume: bool) -> None:
-        if os.open not in os.supports_dir_fd:
+        if os.stat not in os.supports_dir_fd:
             _refuse(
                 "jobs on files need Linux or macOS, whose directories can be opened and locked: on Windows, use its "
                 "subsystem for Linux, or bulk.run() with a checkpoint"

@@ -186,7 +186,7 @@ class LocalPersonalize(Doors):
         add_filters(settings, engine, problems, created)
         problems.raise_if_any(str(path))
         for warning in problems.warnings:
-            warnings.warn(LocalDataWarning(str(warning)), stacklevel=2)
+            warnings.warn(LocalDataWarning(str(warning)), stacklevel=3)
         return cls(
             engine,
             settings,

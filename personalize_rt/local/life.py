@@ -27,7 +27,7 @@ def progress(begun: float, pace: float, now: float, verb: str) -> str:
 
 @attrs.frozen
 class Life:
-    """When a resource was created, and when its deletion began.
+    """The times at which a resource was created and its deletion began.
 
     Attributes:
         created: Unix time of its creation, in seconds.
@@ -48,7 +48,7 @@ class Life:
         return self.deleted is None and now >= self.created + self.pace
 
     def status(self, now: float) -> str:
-        """Its status, as Describe has it."""
+        """The status, as Describe has it."""
         if self.deleted is None:
             return progress(self.created, self.pace, now, "CREATE")
         return progress(self.deleted, self.pace, now, "DELETE")

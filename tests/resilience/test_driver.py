@@ -137,7 +137,7 @@ def test_every_policy_can_be_switched_off(runtime: Any, server: Any) -> None:
 def test_with_options_takes_what_the_constructor_takes_beside_the_client() -> None:
     constructor = inspect.signature(PersonalizeRuntime).parameters
     copy = inspect.signature(PersonalizeRuntime.with_options).parameters
-    of_the_client = {"client", "region_name", "session", "endpoint_url", "config", "redact"}
+    of_the_client = {"client", "region_name", "session", "endpoint_url", "config", "verify", "redact"}
     assert set(constructor) - of_the_client == set(copy) - {"self"}
 
 

@@ -22,11 +22,11 @@ def asked() -> list[float]:
 
 @pytest.fixture
 def stand_in(asked: list[float]) -> Iterator[StandIn]:
-    def build(*, config: Any) -> Any:
+    def build(service: str, *, config: Any) -> Any:
         asked.append(config.read_timeout)
         return in_process_client(lambda *_: (200, {"x-timeout": str(config.read_timeout)}, b"{}"), config=config)
 
-    stand_in = StandIn(build)
+    stand_in = StandIn(build, ["personalize-runtime"])
     yield stand_in
     stand_in.close()
 

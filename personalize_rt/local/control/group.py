@@ -167,7 +167,7 @@ class DatasetGroup:
 
     @cached_property
     def _declared(self) -> Mapping[str, Mapping[str, tuple[str, Mapping[str, Any]]]]:
-        """What never changes: by kind and ARN, the parent and the members without times."""
+        """The parent and the members without times, by kind and ARN; they never change."""
         domain = {"domain": self._domain} if self._domain else {}
         group = {"name": self.name, "datasetGroupArn": self.arn, "status": "ACTIVE", **domain}
         declared: dict[str, dict[str, tuple[str, Mapping[str, Any]]]] = {"DatasetGroup": {self.arn: ("", group)}}

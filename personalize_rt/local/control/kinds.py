@@ -48,7 +48,7 @@ class Kind:
 
     @property
     def label(self) -> str:
-        """Its name in a sentence."""
+        """The name in a sentence."""
         return "".join(f" {char.lower()}" if char.isupper() else char for char in self.name).strip()
 
     def is_of(self, arn: str) -> bool:

@@ -14,7 +14,7 @@ from personalize_rt.local.recipes import BATCH_ONLY, RECIPES
 __all__ = ["RECIPE_ROWS", "recipe_arn"]
 
 _CREATED = 1_560_124_800.0  # 10 June 2019
-# Service.md section 3.2, types of recipes.
+# By service.md section 3.2, types of recipes.
 _TYPES = {
     "aws-popularity-count": "POPULAR_ITEMS",
     "aws-trending-now": "POPULAR_ITEMS",
