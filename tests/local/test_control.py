@@ -607,16 +607,16 @@ def test_metrics_are_measured_on_held_out_events(local: LocalPersonalize) -> Non
     assert metrics["mean_reciprocal_rank_at_25"] == 1.0
 
 
-def test_metrics_of_actions_are_not_measured() -> None:
+def test_metrics_of_actions_are_those_of_next_best_action() -> None:
     local = LocalPersonalize.sample()
     (version,) = [
         row["solutionVersionArn"]
         for row in told(local, "ListSolutionVersions")["solutionVersions"]
         if "/offers/" in row["solutionVersionArn"]
     ]
-    code, message = refused(local, "GetSolutionMetrics", solutionVersionArn=version)
-    assert code == "InvalidInputException"
-    assert "aws-next-best-action" in message
+    metrics = told(local, "GetSolutionMetrics", solutionVersionArn=version)["metrics"]
+    assert {"coverage", "auc", "normalized_discounted_cumulative_gain_at_5", "precision", "recall"} <= set(metrics)
+    assert all(0 <= value <= 1 for value in metrics.values())
 
 
 # Bad input.
