@@ -6,7 +6,7 @@ of the split of the service: of 10 % of the users, the newest 10 % of the events
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from math import nan
 from typing import Any
@@ -21,7 +21,7 @@ from personalize_rt.local.models import Models
 from personalize_rt.local.recipes import Ask, Recipe
 from personalize_rt.metrics import solution_metrics, temporal_split
 from personalize_rt.operations import GET_ACTION_RECOMMENDATIONS
-from personalize_rt.results import ActionRecommendations
+from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
 
 __all__ = ["metrics_of"]
 
@@ -43,7 +43,8 @@ def metrics_of(recipe: Recipe, datasets: Datasets, now: float) -> Mapping[str, f
     events: EventLog = getattr(datasets, name) or EventLog()
     try:
         split = temporal_split(events, test_users=_TEST_USERS)
-        learned = attrs.evolve(datasets, **{name: _log_of(split.past, events)})
+        past: dict[str, Any] = {name: _log_of(split.past, events)}
+        learned = attrs.evolve(datasets, **past)
         return solution_metrics(_Past(recipe, Models(learned), now), split, recipe=recipe.name)
     except ValidationError:
         raise invalid("solutionVersionArn: there is nothing to predict: no user has two events") from None
@@ -57,18 +58,23 @@ class _Past:
     models: Models
     now: float
 
-    def recommend(self, *, user_id: str, item_id: str = "", num_results: int) -> Sequence[str]:
-        return [row.id for row in islice(self._rows(userId=user_id, itemId=item_id), num_results)]
+    def recommend(
+        self, user_id: str | None = None, *, num_results: int | None = None, item_id: str = ""
+    ) -> Recommendations:
+        ids, scores = self._answer(num_results, userId=user_id, itemId=item_id)
+        return Recommendations(ids, scores=scores)
 
-    def rank(self, *, user_id: str, input_list: Sequence[str]) -> Sequence[str]:
-        return [row.id for row in self._rows(userId=user_id, inputList=input_list)]
+    def rank(self, *, user_id: str, input_list: Iterable[str]) -> Ranking:
+        ids, scores = self._answer(None, userId=user_id, inputList=input_list)
+        return Ranking(ids, scores=scores)
 
-    def actions(self, user: str, *, num_results: int) -> ActionRecommendations:
-        rows = list(islice(self._rows(userId=user), num_results))
-        return ActionRecommendations([row.id for row in rows], scores=[row.score for row in rows])
+    def actions(self, user_id: str, *, num_results: int | None = None) -> ActionRecommendations:
+        ids, scores = self._answer(num_results, userId=user_id)
+        return ActionRecommendations(ids, scores=scores)
 
-    def _rows(self, **members: Any) -> Iterable[Any]:
-        return self.recipe.answer(Ask(self.models, members, self.now))(None)
+    def _answer(self, most: int | None, **members: Any) -> tuple[list[str], list[float | None]]:
+        rows = list(islice(self.recipe.answer(Ask(self.models, members, self.now))(None), most))
+        return [row.id for row in rows], [row.score for row in rows]
 
 
 def _log_of(events: Iterable[Interaction], whole: EventLog) -> EventLog:
