@@ -70,7 +70,7 @@ class Columns:
             raise ValidationError(
                 f"columns is {describe(columns)}, not a mapping of arguments to columns", parameter="columns"
             )
-        given: Any = columns or {}
+        given: Any = columns or {}  # pyright: ignore[reportUnknownVariableType]
         named: dict[Any, Any] = dict(given)
         for argument, column in named.items():
             if not isinstance(argument, str) or not isinstance(column, str):
