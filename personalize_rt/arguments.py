@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, T
 
 import attrs
 
-from personalize_rt.filters.values import FilterValue
 from personalize_rt.redaction import describe
 from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
 
 if TYPE_CHECKING:  # the language is not imported before a filter is given
     from personalize_rt.filters.expression import BoundFilter, Filter
+    from personalize_rt.filters.values import FilterValue
 
 __all__ = [
     "LISTS",

@@ -29,7 +29,6 @@ from personalize_rt.arguments import (
     members_of,
 )
 from personalize_rt.errors import ValidationError
-from personalize_rt.filters.values import encode_values
 from personalize_rt.limits import Limits
 from personalize_rt.names import ARN, PARAMETER_NAME, RESOURCE_NAME
 from personalize_rt.redaction import describe, describe_json
@@ -549,7 +548,12 @@ def _mapping(values: Any, parameter: str) -> dict[str, Any] | None:
 
 def _filter_values(values: Any, parameter: str, limits: Limits) -> dict[str, str] | None:
     mapping = _mapping(values, parameter)
-    return None if mapping is None else encode_values(mapping, limits=limits)
+    if mapping is None:
+        return None
+    # Imported when used: a new process answers without it.
+    from personalize_rt.filters.values import encode_values
+
+    return encode_values(mapping, limits=limits)
 
 
 def _bound(filter: Any, values: Any, parameter: str, target: str) -> BoundFilter | None:

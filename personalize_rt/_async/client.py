@@ -11,7 +11,6 @@ from personalize_rt import operations
 from personalize_rt._async.driver import outcome_of
 from personalize_rt._async.handles import AsyncCampaign, AsyncRecommender
 from personalize_rt.arguments import ActionsArguments, Promotion, RankingArguments, RecommendationsArguments
-from personalize_rt.filters.values import FilterValue
 from personalize_rt.limits import Limits
 from personalize_rt.operations import Request
 from personalize_rt.resilience.call import UNSET as _UNSET
@@ -23,6 +22,7 @@ from personalize_rt.transport.asynchronous import AsyncTransport
 if TYPE_CHECKING:  # imported when they are used
     from personalize_rt._async.as_boto3 import AsyncBoto3Client
     from personalize_rt.filters.expression import BoundFilter, Filter
+    from personalize_rt.filters.values import FilterValue
     from personalize_rt.rerank.long import LongRanking
     from personalize_rt.resilience.breaker import CircuitBreaker
     from personalize_rt.resilience.cache import Cache

@@ -12,7 +12,6 @@ from personalize_rt import operations
 from personalize_rt._sync.driver import outcome_of
 from personalize_rt._sync.handles import Campaign, Recommender
 from personalize_rt.arguments import ActionsArguments, Promotion, RankingArguments, RecommendationsArguments
-from personalize_rt.filters.values import FilterValue
 from personalize_rt.limits import Limits
 from personalize_rt.operations import Request
 from personalize_rt.resilience.call import UNSET as _UNSET
@@ -24,6 +23,7 @@ from personalize_rt.transport.sending import Transport
 if TYPE_CHECKING:  # imported when they are used
     from personalize_rt._sync.as_boto3 import Boto3Client
     from personalize_rt.filters.expression import BoundFilter, Filter
+    from personalize_rt.filters.values import FilterValue
     from personalize_rt.rerank.long import LongRanking
     from personalize_rt.resilience.breaker import CircuitBreaker
     from personalize_rt.resilience.cache import Cache

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from personalize_rt.arguments import Promotion
-from personalize_rt.filters.values import FilterValue
 from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
 
 if TYPE_CHECKING:  # imported when they are used
     from personalize_rt._sync.client import PersonalizeRuntime
     from personalize_rt.filters.expression import BoundFilter, Filter
+    from personalize_rt.filters.values import FilterValue
     from personalize_rt.handles import Bound
     from personalize_rt.rerank.long import LongRanking
 
