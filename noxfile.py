@@ -241,13 +241,15 @@ def types(session: nox.Session, stubs: bool) -> None:
 
 @nox.session(python=OLDEST_PYTHON)
 def docs(session: nox.Session) -> None:
-    """The pages without a warning, with their notebooks run, and the framework examples."""
+    """The pages without a warning, their notebooks and framework examples run, and the types of all examples."""
     session.install("-e", ".[test,docs,docs-examples]")
     html = str(HERE / "docs" / "_build" / "html")
     session.run("sphinx-build", "--nitpicky", "--fail-on-warning", "--fresh-env", "--quiet", "-b", "html", "docs", html)
     # The page on Spark has an environment of its own: .ci/spark.
     pages = ["docs/examples", "docs/how-to", "--ignore=docs/how-to/spark.md"]
     pytest(session, NOTHING_SKIPPED, *pages, "tests/test_encode.py")
+    session.install("mypy", "pyright[nodejs]")
+    session.run("python", "tests/typing/check_pages.py")
 
 
 @nox.session(python=OLDEST_PYTHON, name="core-new")

@@ -6,8 +6,8 @@ class is taken as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, get_type_hints
+from collections.abc import Callable, Mapping
+from typing import Any, cast, get_type_hints
 
 import attrs
 from pydantic_core import core_schema
@@ -82,14 +82,15 @@ def _schema(
     )
 
 
-def _written(value: Any, info: core_schema.SerializationInfo) -> dict[str, Any]:
+def _written(value: Any, info: Any) -> dict[str, Any]:
     """The members of an object, but for those that the caller of pydantic excludes."""
     written = encode.members(value)
     for chosen, excluded in ((info.include, False), (info.exclude, True)):
         if chosen is None:
             continue
-        parts: Iterable[Any] = chosen.values() if isinstance(chosen, Mapping) else ()
-        if any(each is not True and each is not ... for each in parts):
+        if isinstance(chosen, Mapping) and not all(
+            each is True or each is ... for each in cast("Any", chosen).values()
+        ):
             raise TypeError(
                 f"include= and exclude= of pydantic choose members of a {type(value).__name__}, not parts of them: "
                 "make a model of your own for those"

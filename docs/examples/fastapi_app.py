@@ -6,7 +6,7 @@ Try it: ``CAMPAIGN_ARN=… uvicorn fastapi_app:app``
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Annotated
 
@@ -26,7 +26,7 @@ from personalize_rt import (
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
     # One runtime for the whole process. A page would rather be in the order of the search than late.
     with PersonalizeRuntime(deadline=0.3, fallback=InputOrderFallback()) as runtime:
         await run_in_threadpool(runtime.connect)  # so that no visitor waits for it
@@ -38,7 +38,8 @@ app = FastAPI(lifespan=lifespan)
 
 
 def movies(request: Request) -> Campaign:
-    return request.app.state.movies
+    campaign: Campaign = request.app.state.movies
+    return campaign
 
 
 class Search(BaseModel):

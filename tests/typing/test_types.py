@@ -35,6 +35,27 @@ def test_type_checkers_say_what_the_cases_say() -> None:
     assert process.returncode == 0, process.stdout + process.stderr
 
 
+def test_an_example_stands_in_its_module_where_it_stands_on_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(HERE))
+    from check_pages import module_of
+
+    page = "# A page\n\n```python\nx = 1\n```\n\n```text\n1\n```\n\n```python\n>>> x + 1\n2\n>>> x\n1\n```\n"
+    assert module_of(page).splitlines() == ["", "", "", "x = 1", *[""] * 7, "x + 1", "", "x", "", "", ""]
+
+
+@pytest.mark.slow
+def test_a_wrong_example_of_a_page_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("mypy")
+    pytest.importorskip("pyright")
+    monkeypatch.syspath_prepend(str(HERE))
+    from check_pages import module_of, problems
+
+    page = "```python\nfrom personalize_rt import Limits\n\ndef most(limits):\n    return Limits().inputs\n```\n"
+    found = list(problems({"page.py": module_of(page)}))
+    assert [line for line in found if line.startswith("mypy: page.py:4: ")]
+    assert [line for line in found if line.startswith("pyright: page.py:5: ")]
+
+
 @pytest.mark.slow
 def test_a_wrong_case_is_found(tmp_path: Path) -> None:
     pytest.importorskip("mypy")
