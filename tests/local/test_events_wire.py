@@ -409,6 +409,13 @@ def test_item_of_a_known_id_replaces_it(either: Shop) -> None:
     assert sorted(either.recommend("u", "brand", BRAND="Bolt")) == ["a", "b"]
     cheap = {"filterArn": either.local.filter_arn("cheap"), "filterValues": {"MOST": "100"}}
     assert "a" not in either.rank("u", "a", "b", **cheap)  # its price is gone
+    answer = either.runtime.get_personalized_ranking(
+        campaignArn=either.local.campaign_arn("ranking"),
+        userId="u",
+        inputList=["a"],
+        metadataColumns={"ITEMS": ["BRAND_NAME", "PRICE"]},
+    )
+    assert answer["personalizedRanking"][0]["metadata"] == {"brand_name": "Bolt"}
     put_items(either, e={"BRAND_NAME": "Eve"})
     brand = {"filterArn": either.local.filter_arn("brand"), "filterValues": {"BRAND": '"Acme","Eve"'}}
     assert sorted(either.rank("u", "a", "b", "d", "e", **brand)) == ["d", "e"]
