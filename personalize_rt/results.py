@@ -497,12 +497,13 @@ class _Answer(Sequence[RowT]):
         k: int = 10,
         p: float = 0.9,
         labels: tuple[str, str] = ("before", "after"),
+        items: object = None,
     ) -> Comparison:
         """Compare this answer with another one; see :func:`personalize_rt.notebook.compare`."""
         from personalize_rt.notebook.compare import check_answer, compare
 
         check_answer(other, "other")
-        return compare(self, other, k=k, p=p, labels=labels)
+        return compare(self, other, k=k, p=p, labels=labels, items=items)
 
     # Rules of the caller: one-line doors to `rerank/rules.py`.
 

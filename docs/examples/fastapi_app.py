@@ -17,10 +17,14 @@ from pydantic import BaseModel
 
 from personalize_rt import (
     Campaign,
+    CircuitBreaker,
+    Hedge,
     InputOrderFallback,
     PersonalizeError,
     PersonalizeRuntime,
+    RetryPolicy,
     ServiceError,
+    StaleFallback,
     ValidationError,
 )
 
@@ -28,7 +32,13 @@ from personalize_rt import (
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
     # One runtime for the whole process. A page would rather be in the order of the search than late.
-    with PersonalizeRuntime(deadline=0.3, fallback=InputOrderFallback()) as runtime:
+    with PersonalizeRuntime(
+        deadline=0.15,
+        retry=RetryPolicy(attempts=2, base=0.01, min_attempt=0.04),
+        hedge=Hedge(),
+        breaker=CircuitBreaker(),
+        fallback=StaleFallback() | InputOrderFallback(),
+    ) as runtime:
         await run_in_threadpool(runtime.connect)  # so that no visitor waits for it
         app.state.movies = runtime.campaign(os.environ["CAMPAIGN_ARN"])
         yield

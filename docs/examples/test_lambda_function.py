@@ -51,7 +51,7 @@ def test_without_an_answer_films_stay_as_they_are(function: Any, local: LocalPer
     assert answer == {"film_ids": tuple(FILMS), "recommendation_id": None, "degraded": True}
 
 
-@pytest.mark.parametrize(("milliseconds", "deadline"), [(3000, 0.5), (500, 0.3), (100, 0.05)])
+@pytest.mark.parametrize(("milliseconds", "deadline"), [(3000, 0.15), (300, 0.1), (100, 0.05)])
 def test_the_deadline_is_what_lambda_leaves(
     function: Any, monkeypatch: pytest.MonkeyPatch, milliseconds: int, deadline: float
 ) -> None:

@@ -18,6 +18,7 @@ from personalize_rt.metrics.measures import (
     precision,
     reciprocal_rank,
 )
+from personalize_rt.notebook.frames import Column, Framed
 
 __all__ = ["CUTOFFS", "LONGEST", "Metrics", "check_answers", "measure"]
 
@@ -30,8 +31,8 @@ def _pairs(values: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
 
 
 @attrs.frozen(repr=False)
-class Metrics(Mapping[str, float]):
-    """Metrics by the names of GetSolutionMetrics: ``metrics["precision_at_5"]``. Immutable and hashable.
+class Metrics(Framed, Mapping[str, float]):
+    """Metrics by the names of GetSolutionMetrics: ``metrics["precision_at_5"]``. Immutable, comparable and hashable.
 
     A notebook shows it as a table; on a terminal, use ``rich.print``.
 
@@ -60,6 +61,14 @@ class Metrics(Mapping[str, float]):
     def to_dicts(self) -> list[dict[str, Any]]:
         """One dict for each metric: ``metric``, ``value`` and ``users``."""
         return [{"metric": name, "value": value, "users": self.users} for name, value in self._values]
+
+    def _columns(self) -> list[Column]:
+        names = list(self)
+        return [
+            Column("metric", "string", names),
+            Column("value", "float64", [self[name] for name in names]),
+            Column("users", "int64", [self.users] * len(names)),
+        ]
 
     def _repr_html_(self) -> str:
         from personalize_rt.metrics.display import metrics_html

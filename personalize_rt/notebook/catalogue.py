@@ -11,10 +11,11 @@ from personalize_rt.columns import column_names, find_column, is_frame, read_fra
 from personalize_rt.errors import ValidationError
 from personalize_rt.redaction import describe
 
-__all__ = ["Catalogue", "read_catalogue", "text_of"]
+__all__ = ["Catalogue", "read_catalogue", "text_of", "title_column"]
 
 _ID_COLUMNS = ("ITEM_ID", "ACTION_ID", "ID")
 _TITLE = "title"
+_TITLES = frozenset({"name", "title"})
 
 
 @attrs.frozen(repr=False)
@@ -89,6 +90,11 @@ def _of_frame(frame: Any, wanted: Sequence[str]) -> Catalogue:
     few = read[list(found.values())]
     values = {name: values_of(few[name]) for name in columns}
     return Catalogue(columns, {id: {name: values[name][n] for name in columns} for n, id in enumerate(found)})
+
+
+def title_column(columns: Sequence[str]) -> str | None:
+    """The first column called title or name, or ``None``."""
+    return next((name for name in columns if name.lower() in _TITLES), None)
 
 
 def text_of(value: object) -> str:

@@ -9,7 +9,8 @@ import attrs
 
 from personalize_rt.errors import ValidationError
 from personalize_rt.notebook.agreement import kendall_tau, rank_biased_overlap, spearman, top_k_overlap
-from personalize_rt.notebook.frames import Result
+from personalize_rt.notebook.catalogue import Catalogue, read_catalogue, title_column
+from personalize_rt.notebook.frames import Column, Framed, Result, metadata_names
 from personalize_rt.redaction import describe
 from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
 
@@ -43,8 +44,10 @@ class Move:
 
 
 @attrs.frozen(repr=False)
-class Comparison:
+class Comparison(Framed):
     """The outcome of :func:`compare`. The two answers may hold different items.
+
+    Comparisons with the same moves, measures and labels are equal, whatever titles they show.
 
     Attributes:
         moves: The items of the second answer in its order, then those that only the first one has, in its order.
@@ -57,6 +60,7 @@ class Comparison:
         top_k_overlap: The share of items that the first ``k`` places have in common, in whatever order.
         k: The number of places of the top-k overlap.
         labels: The names of the two answers.
+        catalogue: The titles that it shows.
     """
 
     moves: tuple[Move, ...]
@@ -67,6 +71,7 @@ class Comparison:
     top_k_overlap: float
     k: int
     labels: tuple[str, str] = ("before", "after")
+    catalogue: Catalogue = attrs.field(factory=Catalogue, eq=False, kw_only=True)
 
     @property
     def shared(self) -> tuple[str, ...]:
@@ -95,6 +100,20 @@ class Comparison:
                 "score_after": move.score_after,
             }
             for move in self.moves
+        ]
+
+    def _columns(self) -> list[Column]:
+        moves = self.moves
+        title = title_column(self.catalogue.columns)
+        titles = [] if title is None else [[self.catalogue.text(move.item_id, title) or None for move in moves]]
+        return [
+            Column("item_id", "string", [move.item_id for move in moves]),
+            *(Column("title", "string", texts) for texts in titles),
+            Column("before", "places", [move.before for move in moves]),
+            Column("after", "places", [move.after for move in moves]),
+            Column("places", "places", [move.places for move in moves]),
+            Column("score_before", "float64", [move.score_before for move in moves]),
+            Column("score_after", "float64", [move.score_after for move in moves]),
         ]
 
     def measures(self) -> dict[str, float | None]:
@@ -134,6 +153,7 @@ def compare(
     k: int = 10,
     p: float = 0.9,
     labels: tuple[str, str] = ("before", "after"),
+    items: object = None,
 ) -> Comparison:
     """Compare two answers: of two campaigns, with and without a filter, of the service and a fallback.
 
@@ -146,10 +166,13 @@ def compare(
         k: The number of places of the top-k overlap.
         p: The patience of the rank-biased overlap, between 0 and 1.
         labels: The names of the two answers in pictures.
+        items: Titles that the comparison, its plot and its frames show, as :func:`~personalize_rt.notebook.show` takes
+            them; by default those in the metadata of the answers.
 
     Raises:
-        ValidationError: One of the two is not an answer, ``k`` is not an int of at least 1, or ``p`` is not between 0
-            and 1.
+        ValidationError: One of the two is not an answer, ``k`` is not an int of at least 1, ``p`` is not between 0
+            and 1, or ``items`` cannot be read.
+        ModuleNotFoundError: ``items`` is a frame, and narwhals is not installed.
     """
     check_answer(first, "first")
     check_answer(second, "second")
@@ -177,7 +200,24 @@ def compare(
         top_k_overlap=top_k_overlap(before, after, k),
         k=k,
         labels=(one, other),
+        catalogue=_own_titles(first, second)
+        if items is None
+        else read_catalogue(items, [move.item_id for move in moves]),
     )
+
+
+def _own_titles(*answers: Result) -> Catalogue:
+    """The titles in the metadata of answers."""
+    titles: dict[str, dict[str, str]] = {}
+    for answer in answers:
+        if isinstance(answer, ActionRecommendations):
+            continue
+        name = title_column(metadata_names(answer))
+        for item in answer if name is not None else ():
+            text = item.metadata.get(name or "")
+            if text:
+                titles.setdefault(item.item_id, {"title": text})
+    return Catalogue(("title",), titles) if titles else Catalogue()
 
 
 def check_answer(answer: object, parameter: str) -> None:

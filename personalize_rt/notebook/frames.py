@@ -29,17 +29,72 @@ from personalize_rt import checks
 from personalize_rt.extras import installed, need
 from personalize_rt.results import ActionRecommendations, Metadata, Ranking, Recommendations
 
-__all__ = ["Result", "arrow_stream", "metadata_names", "to_arrow", "to_dicts", "to_pandas", "to_polars"]
+__all__ = [
+    "Column",
+    "Framed",
+    "Result",
+    "arrow_stream",
+    "metadata_names",
+    "to_arrow",
+    "to_dicts",
+    "to_pandas",
+    "to_polars",
+]
 
 Result = Ranking | Recommendations | ActionRecommendations
-Kind = Literal["int64", "float64", "string", "strings"]
+Kind = Literal["int64", "places", "float64", "string", "strings"]
 
 
 @attrs.frozen
-class _Column:
+class Column:
+    """A column of a frame.
+
+    Attributes:
+        name: Its name.
+        kind: The type of its values; ``"places"`` are whole numbers, or ``None``.
+        values: Its values.
+    """
+
     name: str
     kind: Kind
     values: list[Any]
+
+
+class Framed:
+    """Base of what becomes a frame: a pandas, Polars or Arrow table, and a stream of Arrow data for others."""
+
+    __slots__ = ()
+
+    def _columns(self) -> list[Column]:
+        raise NotImplementedError
+
+    def to_pandas(self) -> Any:
+        """Convert to a ``pandas.DataFrame``.
+
+        Raises:
+            ModuleNotFoundError: pandas is not installed.
+        """
+        return _pandas_frame(self._columns())
+
+    def to_polars(self) -> Any:
+        """Convert to a ``polars.DataFrame``.
+
+        Raises:
+            ModuleNotFoundError: Polars is not installed.
+        """
+        return _polars_frame(self._columns())
+
+    def to_arrow(self) -> Any:
+        """Convert to a ``pyarrow.Table``.
+
+        Raises:
+            ModuleNotFoundError: pyarrow is not installed.
+        """
+        return _arrow_table(self._columns())
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Export the rows as a capsule of the Arrow C stream interface."""
+        return _stream_of(self._columns(), requested_schema)
 
 
 def to_dicts(result: Result, *, metadata_columns: Iterable[str] | None = None) -> list[dict[str, Any]]:
@@ -68,9 +123,12 @@ def to_pandas(result: Result, *, metadata_columns: Iterable[str] | None = None) 
         ValidationError: ``metadata_columns`` is a bare ``str``.
         ModuleNotFoundError: pandas is not installed.
     """
+    return _pandas_frame(_columns(result, metadata_columns))
+
+
+def _pandas_frame(columns: list[Column]) -> Any:
     pandas = need("pandas", "pandas", "to_pandas()")
-    types = {"int64": "int64", "float64": "float64", "string": "string", "strings": "object"}
-    columns = _columns(result, metadata_columns)
+    types = {"int64": "int64", "places": "Int64", "float64": "float64", "string": "string", "strings": "object"}
     series = {column.name: pandas.Series(column.values, dtype=types[column.kind]) for column in columns}
     return pandas.DataFrame(series)
 
@@ -86,14 +144,18 @@ def to_polars(result: Result, *, metadata_columns: Iterable[str] | None = None) 
         ValidationError: ``metadata_columns`` is a bare ``str``.
         ModuleNotFoundError: Polars is not installed.
     """
+    return _polars_frame(_columns(result, metadata_columns))
+
+
+def _polars_frame(columns: list[Column]) -> Any:
     polars = need("polars", "polars", "to_polars()")
     types = {
         "int64": polars.Int64,
+        "places": polars.Int64,
         "float64": polars.Float64,
         "string": polars.String,
         "strings": polars.List(polars.String),
     }
-    columns = _columns(result, metadata_columns)
     series = [polars.Series(column.name, column.values, types[column.kind]) for column in columns]
     return polars.DataFrame(series)
 
@@ -109,14 +171,18 @@ def to_arrow(result: Result, *, metadata_columns: Iterable[str] | None = None) -
         ValidationError: ``metadata_columns`` is a bare ``str``.
         ModuleNotFoundError: pyarrow is not installed.
     """
+    return _arrow_table(_columns(result, metadata_columns))
+
+
+def _arrow_table(columns: list[Column]) -> Any:
     arrow = need("pyarrow", "arrow", "to_arrow()")
     types = {
         "int64": arrow.int64(),
+        "places": arrow.int64(),
         "float64": arrow.float64(),
         "string": arrow.string(),
         "strings": arrow.list_(arrow.string()),
     }
-    columns = _columns(result, metadata_columns)
     return arrow.table({column.name: arrow.array(column.values, types[column.kind]) for column in columns})
 
 
@@ -132,10 +198,14 @@ def arrow_stream(result: Result, requested_schema: object | None = None) -> obje
     Raises:
         ModuleNotFoundError: Neither pyarrow nor Polars is installed.
     """
+    return _stream_of(_columns(result, None), requested_schema)
+
+
+def _stream_of(columns: list[Column], requested_schema: object | None) -> object:
     if not installed("pyarrow") and installed("polars"):
-        return to_polars(result).__arrow_c_stream__(requested_schema)
+        return _polars_frame(columns).__arrow_c_stream__(requested_schema)
     need("pyarrow", "arrow", "Reading a result as Arrow data")
-    return to_arrow(result).__arrow_c_stream__(requested_schema)
+    return _arrow_table(columns).__arrow_c_stream__(requested_schema)
 
 
 def metadata_names(result: Ranking | Recommendations) -> list[str]:
@@ -149,27 +219,27 @@ def metadata_names(result: Ranking | Recommendations) -> list[str]:
     return sorted(names)
 
 
-def _columns(result: Result, metadata_columns: Iterable[str] | None) -> list[_Column]:
+def _columns(result: Result, metadata_columns: Iterable[str] | None) -> list[Column]:
     asked = _asked(metadata_columns)
-    positions = _Column("position", "int64", list(range(len(result))))
-    scores = _Column("score", "float64", list(result.scores))
+    positions = Column("position", "int64", list(range(len(result))))
+    scores = Column("score", "float64", list(result.scores))
     if isinstance(result, ActionRecommendations):
-        return [positions, _Column("action_id", "string", list(result.action_ids)), scores]
+        return [positions, Column("action_id", "string", list(result.action_ids)), scores]
     rows = list(result)
     columns = [
         positions,
-        _Column("item_id", "string", list(result.item_ids)),
+        Column("item_id", "string", list(result.item_ids)),
         scores,
-        _Column("promotion_name", "string", [row.promotion_name for row in rows]),
-        _Column("reason", "strings", [list(row.reason) for row in rows]),
+        Column("promotion_name", "string", [row.promotion_name for row in rows]),
+        Column("reason", "strings", [list(row.reason) for row in rows]),
     ]
     for name in metadata_names(result) if asked is None else asked:
         values = [row.metadata.get(name) for row in rows]
-        columns.append(_Column(_free(name, columns), "string", values))
+        columns.append(Column(_free(name, columns), "string", values))
     return columns
 
 
-def _free(name: str, columns: list[_Column]) -> str:
+def _free(name: str, columns: list[Column]) -> str:
     # In lower case, since SQL engines ignore the case of column names.
     taken = {column.name.lower() for column in columns}
     while name.lower() in taken:

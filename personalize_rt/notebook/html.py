@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from personalize_rt.notebook.catalogue import Catalogue, read_catalogue
+from personalize_rt.notebook.catalogue import Catalogue, read_catalogue, title_column
 from personalize_rt.notebook.compare import Comparison, Move, check_answer
 from personalize_rt.notebook.frames import Result
 from personalize_rt.notebook.markup import Html, escaped, page, tag
@@ -19,7 +19,6 @@ from personalize_rt.notebook.view import (
     measure_names,
     movement,
     score_text,
-    title_column,
     view_of,
 )
 from personalize_rt.results import ActionRecommendations
@@ -37,7 +36,7 @@ def show(result: Result | Comparison, *, items: object = None) -> Shown:
         result: The answer or comparison.
         items: Titles and other columns: a mapping of id to title or to a mapping of columns; a pandas, Polars or Arrow
             frame with a column ``ITEM_ID`` (or ``ACTION_ID``, ``ID``); or an object with an attribute ``items``, like
-            ``LocalPersonalize``.
+            ``LocalPersonalize``. By default, a comparison shows the titles that it has.
 
     Raises:
         ValidationError: ``result`` is not an answer; ``items`` is something else, or a frame without an id column.
@@ -45,7 +44,12 @@ def show(result: Result | Comparison, *, items: object = None) -> Shown:
     """
     if not isinstance(result, Comparison):
         check_answer(result, "result")
-    ids = [move.item_id for move in result.moves] if isinstance(result, Comparison) else _ids(result)
+    if isinstance(result, Comparison):
+        if items is None:
+            return Shown(result, result.catalogue)
+        ids: Sequence[str] = [move.item_id for move in result.moves]
+    else:
+        ids = _ids(result)
     return Shown(result, read_catalogue(items, ids[:MOST_ROWS]))
 
 
@@ -151,7 +155,7 @@ def _ids(result: Result) -> Sequence[str]:
 
 def comparison_html(comparison: Comparison, catalogue: Catalogue | None = None) -> str:
     """Render a comparison as HTML: the measures, and a table of the moves; at most 50 rows."""
-    known = catalogue or Catalogue()
+    known = comparison.catalogue if catalogue is None else catalogue
     before, after = comparison.labels
     total, shared = len(comparison.moves), len(comparison.shared)
     counts = [

@@ -1,5 +1,7 @@
 """Plots of answers, with matplotlib. Each function draws on ``ax``, or on a new figure, and returns the Axes.
 
+A new figure has the style that you have chosen; without one, no ground, and colours for light and dark pages.
+
 Signatures say ``Any`` for ``matplotlib.axes.Axes``, since matplotlib's types are not complete.
 """
 
@@ -13,16 +15,29 @@ from typing import Any
 from personalize_rt import checks
 from personalize_rt.errors import ValidationError
 from personalize_rt.extras import need
-from personalize_rt.notebook.catalogue import Catalogue, read_catalogue
+from personalize_rt.notebook.catalogue import Catalogue, read_catalogue, title_column
 from personalize_rt.notebook.compare import Comparison, Move, compare
 from personalize_rt.notebook.frames import Result, metadata_names
-from personalize_rt.notebook.view import title_column
 from personalize_rt.results import ActionRecommendations, Metadata, Ranking, Recommendations
 
 __all__ = ["draw_slopes", "filter_effect", "metadata_distribution", "score_curve", "slope_chart"]
 
 _BLUE, _GREEN, _RED, _AMBER, _GREY = "#4c7fc4", "#2e9e63", "#cf5a48", "#d99a1c", "#9aa3b2"
 _LONGEST_LABEL = 40
+# Read on pages of a light and of a dark theme: grey text, with contrasts of 4:1 to both, on no ground of its own.
+_INK = "#7b7b7b"
+_ON_ANY = {
+    "figure.facecolor": "none",
+    "savefig.facecolor": "auto",
+    "axes.facecolor": "none",
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "text.color": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+}
+# Whoever has chosen a style (``plt.style.use("dark_background")``) has that.
+_OF_MATPLOTLIB = {"figure.facecolor": "white", "axes.facecolor": "white", "text.color": "black"}
 
 
 def score_curve(result: Result, *, ax: Any = None) -> Any:
@@ -45,7 +60,7 @@ def score_curve(result: Result, *, ax: Any = None) -> Any:
         if promoted:
             x, y = zip(*promoted, strict=True)
             axes.scatter(x, y, color=_AMBER, s=60, zorder=3, label="promoted")
-            axes.legend(frameon=False)
+            axes.legend(frameon=False, labelcolor=_ink(axes))
     axes.set_xlabel("place")
     axes.set_ylabel("score")
     axes.set_ylim(bottom=0)
@@ -68,7 +83,8 @@ def slope_chart(
     Args:
         first: The answer on the left.
         second: The answer on the right.
-        items: Titles to write instead of ids, as :func:`~personalize_rt.notebook.show` takes them.
+        items: Titles to write instead of ids, as :func:`~personalize_rt.notebook.show` takes them; by default those of
+            the metadata.
         labels: The names of the two answers.
         rows: The number of places to show, from the top.
         ax: The Axes to draw on; by default those of a new figure.
@@ -88,7 +104,8 @@ def draw_slopes(comparison: Comparison, *, items: object = None, rows: int = 25,
         return place is not None and place < rows
 
     moves = [move for move in comparison.moves if seen(move.before) or seen(move.after)]
-    catalogue = read_catalogue(items, [move.item_id for move in moves])
+    ids = [move.item_id for move in moves]
+    catalogue = comparison.catalogue if items is None else read_catalogue(items, ids)
     lowest = max((place + 1 for move in moves for place in (move.before, move.after) if place is not None), default=1)
     height = min(lowest, rows)
     # Make room for the titles beside the lines.
@@ -112,7 +129,7 @@ def draw_slopes(comparison: Comparison, *, items: object = None, rows: int = 25,
                 textcoords="offset points",
                 ha="left" if side else "right",
                 va="center",
-                color=color if move.places is None else None,
+                color=color if move.places is None else _ink(axes),
                 annotation_clip=False,
                 parse_math=False,  # a title may hold two dollar signs
             )
@@ -164,7 +181,7 @@ def metadata_distribution(
     axes.set_yticks(range(len(shown)), [_short(value) for value, _ in shown], parse_math=False)
     axes.invert_yaxis()
     axes.set_xlabel("items")
-    axes.set_title(column, loc="left", parse_math=False)
+    axes.set_title(column, loc="left", parse_math=False, color=_ink(axes))
     axes.xaxis.get_major_locator().set_params(integer=True)
     return _calm(axes)
 
@@ -235,7 +252,7 @@ def filter_effect(
     else:
         axes.set_xticks([])
     if shown:
-        axes.legend(frameon=False, loc="lower right")
+        axes.legend(frameon=False, loc="lower right", labelcolor=_ink(axes))
     return _calm(axes)
 
 
@@ -246,8 +263,16 @@ def _axes(ax: Any, figsize: tuple[float, float] | None = None) -> Any:
     if ax is not None:
         return ax
     pyplot = need("matplotlib.pyplot", "plot", "Plotting")
-    _, axes = pyplot.subplots(figsize=figsize, layout="constrained")
+    settings: dict[str, Any] = pyplot.rcParams
+    own = _ON_ANY if all(settings[name] == default for name, default in _OF_MATPLOTLIB.items()) else {}
+    with pyplot.rc_context(own):
+        _, axes = pyplot.subplots(figsize=figsize, layout="constrained")
     return axes
+
+
+def _ink(axes: Any) -> Any:
+    """The colour of text: that of the axes' labels, which have it from the style that the axes were made with."""
+    return axes.xaxis.label.get_color()
 
 
 def _calm(axes: Any, sides: Sequence[str] = ("top", "right")) -> Any:

@@ -15,7 +15,7 @@ from rich.console import ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from personalize_rt.notebook.catalogue import Catalogue
+from personalize_rt.notebook.catalogue import Catalogue, title_column
 from personalize_rt.notebook.compare import Comparison, Move
 from personalize_rt.notebook.frames import Result
 from personalize_rt.notebook.view import (
@@ -27,7 +27,6 @@ from personalize_rt.notebook.view import (
     movement,
     score_text,
     steps,
-    title_column,
     view_of,
 )
 
@@ -87,7 +86,7 @@ def comparison_lines(comparison: Comparison, options: Any, catalogue: Catalogue 
     for name, value in measure_names(comparison):
         yield writer.text(f"{name}: ") + writer.text("undefined" if value is None else f"{value:.3f}", "bold")
     if comparison.moves:
-        yield writer.moves(comparison.moves[:MOST_ROWS], comparison.labels, catalogue or Catalogue())
+        yield writer.moves(comparison.moves[:MOST_ROWS], comparison.labels, catalogue or comparison.catalogue)
     hidden = len(comparison.moves) - MOST_ROWS
     if hidden > 0:
         yield writer.text(f"{count(hidden, 'more row')} not shown; to_dicts() holds all.", "dim")

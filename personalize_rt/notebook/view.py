@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from personalize_rt.notebook.catalogue import Catalogue
+from personalize_rt.notebook.catalogue import Catalogue, title_column
 from personalize_rt.notebook.compare import Comparison, Move
 from personalize_rt.notebook.frames import Result, metadata_names
 from personalize_rt.results import ActionRecommendations, PredictedItem, Ranking
@@ -20,13 +20,10 @@ __all__ = [
     "movement",
     "score_text",
     "steps",
-    "title_column",
     "view_of",
 ]
 
 MOST_ROWS = 50
-
-_TITLES = frozenset({"name", "title"})
 
 
 @attrs.frozen(repr=False)
@@ -162,11 +159,6 @@ def view_of(result: Result, catalogue: Catalogue, *, most: int | None = MOST_ROW
         unscored=len(result) - known,
         missing=result.missing if isinstance(result, Ranking) else (),
     )
-
-
-def title_column(columns: Sequence[str]) -> str | None:
-    """The first column called title or name, or ``None``."""
-    return next((name for name in columns if name.lower() in _TITLES), None)
 
 
 def _end_of_scored(result: Result) -> int:

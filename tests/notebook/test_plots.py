@@ -165,3 +165,27 @@ def test_a_missing_matplotlib_is_named_with_the_command_that_installs_it(monkeyp
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ModuleNotFoundError, match=r'Plotting needs matplotlib: pip install "personalize-rt\[plot\]"'):
         plots.score_curve(RANKING)
+
+
+def test_a_new_figure_has_no_ground_and_texts_that_light_and_dark_pages_show() -> None:
+    axes = drawn(RANKING.compare(OTHER).plot())
+    assert axes.figure.get_facecolor()[3] == axes.get_facecolor()[3] == 0
+
+    def luminance(color: Any) -> float:
+        parts = matplotlib.colors.to_rgb(color)
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    inks = {text.get_color() for text in (*axes.texts, *axes.get_xticklabels()) if text.get_text() in ("a", "before")}
+    assert inks
+    for ink in inks:
+        assert 1.05 / (luminance(ink) + 0.05) > 3.5
+        assert (luminance(ink) + 0.05) / (luminance("#1e1e1e") + 0.05) > 3.5
+
+
+def test_a_style_that_was_chosen_is_kept() -> None:
+    with matplotlib.style.context("dark_background"):
+        axes = drawn(RANKING.compare(OTHER).plot())
+    assert axes.figure.get_facecolor()[:3] == (0, 0, 0)
+    (label,) = (text for text in axes.texts if text.get_text() == "a" and text.get_ha() == "left")
+    assert matplotlib.colors.to_rgb(label.get_color()) == (1, 1, 1)

@@ -6,11 +6,25 @@ from functools import cache
 
 from django.conf import settings
 
-from personalize_rt import Campaign, InputOrderFallback, PersonalizeRuntime
+from personalize_rt import (
+    Campaign,
+    CircuitBreaker,
+    Hedge,
+    InputOrderFallback,
+    PersonalizeRuntime,
+    RetryPolicy,
+    StaleFallback,
+)
 
 
 @cache
 def movies() -> Campaign:
     """The ranking of films; in a forked worker its connections are made anew."""
-    runtime = PersonalizeRuntime(deadline=0.3, fallback=InputOrderFallback())
+    runtime = PersonalizeRuntime(
+        deadline=0.15,
+        retry=RetryPolicy(attempts=2, base=0.01, min_attempt=0.04),
+        hedge=Hedge(),
+        breaker=CircuitBreaker(),
+        fallback=StaleFallback() | InputOrderFallback(),
+    )
     return runtime.campaign(settings.PERSONALIZE_CAMPAIGN_ARN)

@@ -27,7 +27,7 @@ from personalize_rt.metrics import (
     solution_metrics,
     temporal_split,
 )
-from personalize_rt.notebook import Comparison, Move, Shown, compare, plots, show
+from personalize_rt.notebook import Comparison, Comparisons, Move, Shown, compare, compare_users, plots, show
 
 
 def turned_into_frames(ranking: Ranking, actions: ActionRecommendations) -> None:
@@ -46,6 +46,11 @@ def compared(ranking: Ranking, other: Recommendations) -> None:
     comparison = ranking.compare(other, k=5, labels=("before", "after"))
     assert_type(comparison, Comparison)
     assert_type(compare(ranking, other), Comparison)
+    assert_type(comparison.to_pandas(), Any)
+    both = compare_users(lambda user: ranking, lambda user: other, ["u"], items={"a": "Alien"})
+    assert_type(both, Comparisons)
+    assert_type(both["u"], Comparison)
+    assert_type(both.measures(), dict[str, float | None])
     assert_type(comparison.moves, tuple[Move, ...])
     assert_type(comparison.moves[0].places, int | None)
     assert_type(comparison.kendall_tau, float | None)
