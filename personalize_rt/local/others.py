@@ -31,7 +31,7 @@ _Headers = Sequence[tuple[bytes, bytes]]
 # key/date/region/service/aws4_request, of Signature Version 4 and its variant for several regions, which has no region.
 _SCOPE = re.compile(rb"Credential=[^,;&]*/\d{8}(?:/[^/,;&]*)?/([^/,;&]+)/aws4_request")
 _PRESIGNED = re.compile(r"(?:^|&)X-Amz-Credential=([^&]*)", re.IGNORECASE)
-# Headers of one connection (RFC 9110, section 7.6.1), which do not pass through.
+# Headers of one connection (RFC 9110, "Connection"), which do not pass through.
 _OF_THE_CONNECTION = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade")
 )
