@@ -101,8 +101,9 @@ def _columns_once(values: Iterable[str] | None) -> Sequence[str] | None:
 
 def _shown_promotions(values: object) -> str:
     """Promotions for a ``repr``; a dict in the service's form may hold filter values."""
-    listed = cast("tuple[object, ...]", values if isinstance(values, list | tuple) else ())
-    return describe(values) if any(isinstance(value, Mapping) for value in listed) else repr(values)
+    shown = repr(values)
+    listed: list[object] = [*cast("Any", values)] if isinstance(values, list | tuple) else []
+    return describe(values) if any(isinstance(value, Mapping) for value in listed) else shown
 
 
 _USER = "The user."

@@ -152,7 +152,7 @@ class ConfigurationError(PersonalizeError, BotoCoreError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
-        self.kwargs: dict[str, Any] = {}
+        self.kwargs: Any = {}
 
 
 class ServiceError(PersonalizeError, ClientError):

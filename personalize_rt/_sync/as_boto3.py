@@ -57,8 +57,8 @@ class Boto3Client:
 
     def _ask(self, operation: Operation[Any], members: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            request = request_of(operation, members, self._runtime._limits)
-            return as_reply(self._runtime._call(request))
+            request = request_of(operation, members, self._runtime._limits)  # pyright: ignore[reportPrivateUsage]
+            return as_reply(self._runtime._call(request))  # pyright: ignore[reportPrivateUsage] - it is its face
         except PersonalizeError as error:
             failed = as_raised(error)
         try:

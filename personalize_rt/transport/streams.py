@@ -193,9 +193,14 @@ class _Connection(asyncio.Protocol):
             self._reading = self._whole = self._timer = None
         # Bytes after the answer, or of the request that nobody has read, would be taken for the next ones.
         transport = self._transport
-        is_open = transport is not None and self._end is None and not transport.is_closing()
-        clean = is_open and not self._unread and not transport.get_write_buffer_size()
-        self.reusable = answer.reusable and clean
+        self.reusable = (
+            answer.reusable
+            and transport is not None
+            and self._end is None
+            and not transport.is_closing()
+            and not self._unread
+            and not transport.get_write_buffer_size()
+        )
         return answer
 
     def is_usable(self) -> bool:
