@@ -140,9 +140,15 @@ def test_the_journal_is_bounded_in_rows_and_in_bytes() -> None:
         ({"userId": f"{PREFIX}campaign/4711"}, None),
         ({"campaignArn": "user-4711"}, None),
         ({"campaignArn": f"{PREFIX}campaign/a b"}, None),
+        ({"context": {"ownerArn": f"{PREFIX}campaign/4711"}, "userId": "4711"}, None),
+        ({"filterValues": {"campaignArn": f"{PREFIX}campaign/4711"}, "userId": "}"}, None),
+        (
+            {"context": {"campaignArn": f"{PREFIX}campaign/4711"}, "campaignArn": f"{PREFIX}campaign/c"},
+            f"{PREFIX}campaign/c",
+        ),
     ],
 )
-def test_a_resource_is_an_arn_and_never_a_value_of_the_user(members: dict[str, str], expected: str | None) -> None:
+def test_a_resource_is_an_arn_and_never_a_value_of_the_user(members: dict[str, Any], expected: str | None) -> None:
     assert resource_of(json.dumps(members).encode()) == expected
 
 

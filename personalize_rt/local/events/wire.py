@@ -95,7 +95,7 @@ class EventsWire:
             if arn in others:
                 message = f"datasetArn is that of the {others[arn]} dataset; {operation.name} takes {expected}"
                 raise RefusedError("InvalidInputException", message)
-            raise RefusedError(operation.not_found, f"datasetArn: there is no dataset {arn}; this one is {expected}")
-        if getattr(self._engine.datasets, dataset) is None:
-            message = f"datasetArn: there is no dataset {arn}, since there is no {DATASETS[dataset].file}"
-            raise RefusedError(operation.not_found, message)
+        missing = getattr(self._engine.datasets, dataset) is None
+        if missing or arn != expected:
+            why = f", since there is no {DATASETS[dataset].file}" if missing else f"; this one is {expected}"
+            raise RefusedError(operation.not_found, f"datasetArn: there is no dataset {arn}{why}")
