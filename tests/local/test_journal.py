@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import time
+import urllib.request
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -81,6 +82,15 @@ def test_what_faults_answered_is_noted_with_their_delays(local: LocalPersonalize
     with pytest.raises(ReadTimeoutError):
         local.boto3_client().get_recommendations(campaignArn=local.campaign_arn("popular"))
     assert local.requests[-1].status is None
+
+
+def test_requests_with_any_text_can_be_asked_for(local: LocalPersonalize) -> None:
+    pytest.importorskip("uvicorn")
+    with local.serve(credentials=()) as url:
+        post(url, "/recommendations", {"userId": "\ud800", "numResults": 5})
+        with urllib.request.urlopen(f"{url}/_local/requests", timeout=20) as reply:
+            [row] = json.loads(reply.read())["requests"]
+    assert row["members"] == {"userId": "\ud800", "numResults": 5}
 
 
 def test_requests_over_http_are_noted_too_and_can_be_asked_for(local: LocalPersonalize) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from personalize_rt.errors import ValidationError
-from personalize_rt.local.apis import EVENTS, Replies, asked_of, read_object
+from personalize_rt.local.apis import EVENTS, MALFORMED, Replies, asked_of, read_object
 from personalize_rt.local.engine import Engine, RefusedError
 from personalize_rt.local.events.intake import Intake
 from personalize_rt.local.events.model import OPERATIONS, Operation
@@ -58,7 +58,7 @@ class EventsWire:
     def _take(self, operation: Operation, body: bytes) -> None:
         members = read_object(body)
         if members is None:
-            raise RefusedError("MalformedHttpRequestException", "the body is not a JSON object")
+            raise RefusedError("MalformedHttpRequestException", MALFORMED)
         operation.check(members)
         dataset = _DATASET.get(operation.name)
         if dataset is not None:
