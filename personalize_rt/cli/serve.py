@@ -160,4 +160,9 @@ def _lines_on_standard_error() -> Generator[Callable[[str], None], None, None]:
 
 def _resources(local: LocalPersonalize | LocalGroups) -> list[str]:
     kinds = {"campaign": local.campaigns, "recommender": local.recommenders, "filter": local.filters}
-    return [f"  {kind} {arn}" for kind, arns in kinds.items() for arn in arns.values()]
+    lines = [f"  {kind} {arn}" for kind, arns in kinds.items() for arn in arns.values()]
+    # What CreateFilter and PutEvents need first.
+    for group in local.values() if isinstance(local, LocalGroups) else [local]:
+        lines.append(f"  dataset-group {group.dataset_group_arn}")
+        lines += [f"  tracking-id {id}" for id in group.event_trackers.values()]
+    return lines

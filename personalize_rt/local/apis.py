@@ -19,6 +19,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from email.utils import formatdate
+from math import isinf
 from types import MappingProxyType
 from typing import Any, Protocol, cast
 
@@ -32,6 +33,7 @@ __all__ = [
     "APIS",
     "CONTROL",
     "EVENTS",
+    "MALFORMED",
     "RUNTIME",
     "Answerer",
     "Api",
@@ -40,6 +42,7 @@ __all__ = [
     "Router",
     "api_named",
     "asked_of",
+    "decode_json",
     "read_object",
     "takes_long",
 ]
@@ -176,10 +179,10 @@ def takes_long(request: HttpRequest) -> bool:
 
 
 def read_object(body: bytes) -> dict[str, Any] | None:
-    """Parse a body, which must be a JSON object in UTF-8 or empty; ``None`` if it is not."""
+    """Parse a body, which must be a JSON object in UTF-8 or empty; ``None`` if it is not, as of :func:`decode_json`."""
     try:
         # Decoded first, since json.loads() of bytes accepts UTF-16 and lone surrogates.
-        content: Any = _decode(str(body, "utf-8") or "{}")
+        content: Any = decode_json(str(body, "utf-8") or "{}")
     except (ValueError, RecursionError):
         return None
     return cast("dict[str, Any]", content) if isinstance(content, dict) else None
@@ -189,8 +192,37 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-# json.loads() with an argument would make a decoder for each body.
-_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+def _finite(text: str) -> float:
+    number = float(text)
+    if isinf(number):
+        raise ValueError("a number is too large for 64 bits")
+    return number
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        # All but the last would be ignored.
+        raise ValueError("a member comes twice")
+    return members
+
+
+# json.loads() with an argument would make a decoder for each text.
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_once_each)
+
+
+def decode_json(text: str) -> Any:
+    """Parse JSON that a caller wrote.
+
+    Raises:
+        ValueError: It is none, a member comes twice in an object, or a number is too large to be kept.
+        RecursionError: It is too deep.
+    """
+    return _decoder.decode(text)
+
+
+MALFORMED = "the body is not a JSON object, or has a member twice, or a number that is too large"
+"""The message on a body that :func:`read_object` does not take."""
 
 
 class Answerer(Protocol):

@@ -615,21 +615,21 @@ class Application:
     # Beside the operations.
 
     async def _health(self, request: Request) -> Response:
-        return JSONResponse({"status": "ok"})
+        return _Json({"status": "ok"})
 
     async def _rules(self, request: Request) -> Response:
         if request.method == "DELETE":
             self._faults.clear()
         if request.method != "POST":
-            return JSONResponse({"faults": [rule.to_dict() for rule in self._faults.rules]})
+            return _Json({"faults": [rule.to_dict() for rule in self._faults.rules]})
         try:
             document: object = json.loads(await request.body())
         except (ValueError, RecursionError):
             document = None
         try:
-            return JSONResponse(self._faults.add(document).to_dict(), 201)
+            return _Json(self._faults.add(document).to_dict(), 201)
         except ValidationError as error:
-            return JSONResponse({"message": error.message}, 400)
+            return _Json({"message": error.message}, 400)
 
     async def _rule(self, request: Request) -> Response:
         id: str = request.path_params["id"]
@@ -637,23 +637,31 @@ class Application:
             # Ids have at most nine digits; longer numbers take long to convert.
             self._faults.remove(int(id) if id.isascii() and id.isdecimal() and len(id) < 10 else -1)
         except ValidationError as error:
-            return JSONResponse({"message": error.message}, 404)
-        return JSONResponse({"faults": [rule.to_dict() for rule in self._faults.rules]})
+            return _Json({"message": error.message}, 404)
+        return _Json({"faults": [rule.to_dict() for rule in self._faults.rules]})
 
     async def _requests(self, request: Request) -> Response:
         if request.method == "DELETE":
             self._journal.clear()
-        return JSONResponse({"requests": [_as_json(row) for row in self._journal]})
+        return _Json({"requests": [_as_json(row) for row in self._journal]})
 
     async def _reload(self, request: Request) -> Response:
         try:
             await asyncio.to_thread(self._read_again)
         except PersonalizeError as error:
-            return JSONResponse({"message": error.message}, 422)
+            return _Json({"message": error.message}, 422)
         except Exception as error:
             _log_defect(error)
-            return JSONResponse({"message": _DEFECT}, 500)
-        return JSONResponse({"status": "ok"})
+            return _Json({"message": _DEFECT}, 500)
+        return _Json({"status": "ok"})
+
+
+class _Json(JSONResponse):
+    """A reply in ASCII: Starlette's cannot be encoded if a text has half of a surrogate pair, which JSON may have."""
+
+    def render(self, content: Any) -> bytes:
+        """Write the reply."""
+        return json.dumps(content, separators=(",", ":")).encode()
 
 
 _DEFECT = "a defect of the embedded service; its log says where"
@@ -681,7 +689,7 @@ def _log_defect(error: Exception) -> None:
 
 def _no_such_path(_: Request, error: Exception) -> Response:
     failure = cast("HTTPException", error)
-    return JSONResponse({"message": failure.detail}, failure.status_code, failure.headers)
+    return _Json({"message": failure.detail}, failure.status_code, failure.headers)
 
 
 def _once(body: bytes) -> Receive:

@@ -73,12 +73,14 @@ class ReceivedRequest:
 
 def resource_of(body: bytes) -> str | None:
     """The ARN of the campaign or recommender in a body; without one, the first ARN of a member."""
-    first = None
-    for found in _ARN.finditer(body):
-        if found[1] in _MAIN:
-            return found[2].decode()
-        first = first or found[2]
-    return first.decode() if first else None
+    found: list[tuple[bytes, bytes]] = _ARN.findall(body)
+    if found and body.count(b"{") > 1:
+        # Some may be of a context or of filter values, whose names and values are the caller's own.
+        members = read_object(body) or {}
+        found = [(name, arn) for name, arn in found if members.get(name.decode()) == arn.decode()]
+    first = found[0][1] if found else None
+    main = next((arn for name, arn in found if name in _MAIN), first)
+    return None if main is None else main.decode()
 
 
 @attrs.define(eq=False)

@@ -18,7 +18,7 @@ import attrs
 
 from personalize_rt.errors import ValidationError
 from personalize_rt.limits import Limits
-from personalize_rt.local.apis import APIS, CONTROL, RUNTIME, Replies, read_object
+from personalize_rt.local.apis import APIS, CONTROL, MALFORMED, RUNTIME, Replies, read_object
 from personalize_rt.local.engine import Engine, RefusedError, ReplyRow
 from personalize_rt.local.messages import HttpRequest, HttpResponse
 from personalize_rt.local.shown import Answers
@@ -102,7 +102,7 @@ def _read(body: bytes) -> dict[str, Any]:
     """The members of a request. Null counts as absent, as the AWS SDKs have it, and so does an empty map."""
     members = read_object(body)
     if members is None:
-        raise RefusedError("MalformedHttpRequestException", "the body is not a JSON object")
+        raise RefusedError("MalformedHttpRequestException", MALFORMED)
     return {name: value for name, value in members.items() if value is not None and not (name in _MAPS and value == {})}
 
 

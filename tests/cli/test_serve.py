@@ -41,8 +41,9 @@ def test_it_answers_a_client_until_it_is_stopped(monkeypatch: Any) -> None:
         said = process.stdout.readline()
         url = re.search(r"http://127\.0\.0\.1:\d+", said)
         assert url, said
-        lines = [process.stdout.readline().split() for _ in range(7)]
-        assert [kind for kind, _ in lines] == ["campaign"] * 5 + ["recommender", "filter"]
+        lines = [process.stdout.readline().split() for _ in range(9)]
+        kinds = ["campaign"] * 5 + ["recommender", "filter", "dataset-group", "tracking-id"]
+        assert [kind for kind, _ in lines] == kinds
         assert ["campaign", "arn:aws:personalize:eu-west-1:000000000000:campaign/popular-movies"] in lines
         assert urllib.request.urlopen(f"{url[0]}/healthz", timeout=10).status == 200
         with PersonalizeRuntime(endpoint_url=url[0]) as runtime:

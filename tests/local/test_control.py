@@ -421,6 +421,7 @@ def test_update_of_a_recommender(local: LocalPersonalize) -> None:
         ({"campaignConfig": {"syncWithLatestSolutionVersion": True}}, "$LATEST"),
         ({"solutionVersionArn": f"{ACCOUNT}:solution/ranking/00000000"}, "one version"),
         ({"minProvisionedTPS": 0}, "at least 1"),
+        ({"minProvisionedTPS": 2**31}, "at most 2,147,483,647"),
         ({"minProvisionedTPS": "2"}, "whole number"),
         ({"minProvisionedTPS": True}, "whole number"),
         ({"campaignConfig": {"other": 1}}, "campaignConfig.other: there is no such member"),
@@ -496,6 +497,18 @@ def test_event_tracker_takes_its_time_too(load: Load, clock: Clock) -> None:
     assert status(local, "EventTracker", arn) == "CREATE IN_PROGRESS"
     clock.now += 30
     assert status(local, "EventTracker", arn) == "ACTIVE"
+
+
+def test_what_takes_the_place_of_a_deleted_resource_has_only_its_own_tags(load: Load, clock: Clock) -> None:
+    local = load(pace=60.0)
+    created = {"name": "old", "datasetGroupArn": GROUP, "filterExpression": "EXCLUDE ItemID WHERE Items.YEAR < 1970"}
+    arn = told(local, "CreateFilter", **created)["filterArn"]
+    clock.now += 60
+    told(local, "DeleteFilter", filterArn=arn)
+    told(local, "TagResource", resourceArn=arn, tags=[{"tagKey": "team", "tagValue": "before"}])
+    clock.now += 60
+    told(local, "CreateFilter", **created)
+    assert told(local, "ListTagsForResource", resourceArn=arn)["tags"] == []
 
 
 def test_until_an_update_is_complete_the_previous_configuration_answers(load: Load, clock: Clock) -> None:

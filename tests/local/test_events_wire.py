@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from personalize_rt.errors import ValidationError
 from personalize_rt.local import HttpRequest, LocalPersonalize
+from personalize_rt.local.apis import MALFORMED
 from personalize_rt.local.server import serving
 from personalize_rt.tracking import TrackedEvent
 
@@ -528,6 +529,8 @@ def with_properties(**properties: Any) -> dict[str, Any]:
         ),
         ({**GIVEN, "eventList": [{**EVENT, "properties": "[1]"}]}, "eventList[0].properties: expected a string that"),
         ({**GIVEN, "eventList": [{**EVENT, "properties": '{"a": NaN}'}]}, "eventList[0].properties: expected a"),
+        ({**GIVEN, "eventList": [{**EVENT, "properties": '{"device": "a", "device": "b"}'}]}, "each name once"),
+        (with_properties(numRatings=1, NUM_RATINGS=2), "eventList[1].properties: NUM_RATINGS comes twice"),
         (with_properties(numRatings="many"), "eventList[1].properties: NUM_RATINGS: expected a whole number, found a"),
         (with_properties(numRatings=1.5), "eventList[1].properties: NUM_RATINGS: expected a whole number"),
         (with_properties(numRatings=True), "eventList[1].properties: NUM_RATINGS: expected a value of the type long"),
@@ -553,10 +556,17 @@ def test_request_that_the_model_or_the_dataset_does_not_allow_is_refused_as_a_wh
     assert shop.state() == before
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b"null", b'"x"', b"\xff", b'{"a": NaN}', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"{", b"[]", b"null", b'"x"', b"\xff", b'{"a": NaN}', b"[" * 100_000),
+        *(b'{"a": 1e400}', b'{"a": %s}' % (b"9" * 5000)),
+        *(b'{"a": 1, "a": 1}', b'{"a": [{"b": 1, "c": 2, "b": 3}]}'),
+    ],
+)
 @pytest.mark.parametrize("path", ["/events", "/items", "/users", "/actions", "/action-interactions"])
 def test_body_that_is_no_json_object_is_malformed(shop: Shop, path: str, body: bytes) -> None:
-    assert shop.post(path, body) == (400, "MalformedHttpRequestException", "the body is not a JSON object")
+    assert shop.post(path, body) == (400, "MalformedHttpRequestException", MALFORMED)
 
 
 def test_unknown_tracker_is_not_found_where_the_model_has_that_error(either: Shop) -> None:

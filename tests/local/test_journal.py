@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import time
+import urllib.request
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -83,6 +84,15 @@ def test_what_faults_answered_is_noted_with_their_delays(local: LocalPersonalize
     assert local.requests[-1].status is None
 
 
+def test_requests_with_any_text_can_be_asked_for(local: LocalPersonalize) -> None:
+    pytest.importorskip("uvicorn")
+    with local.serve(credentials=()) as url:
+        post(url, "/recommendations", {"userId": "\ud800", "numResults": 5})
+        with urllib.request.urlopen(f"{url}/_local/requests", timeout=20) as reply:
+            [row] = json.loads(reply.read())["requests"]
+    assert row["members"] == {"userId": "\ud800", "numResults": 5}
+
+
 def test_requests_over_http_are_noted_too_and_can_be_asked_for(local: LocalPersonalize) -> None:
     pytest.importorskip("uvicorn")
     arn = local.campaign_arn("popular")
@@ -140,9 +150,15 @@ def test_the_journal_is_bounded_in_rows_and_in_bytes() -> None:
         ({"userId": f"{PREFIX}campaign/4711"}, None),
         ({"campaignArn": "user-4711"}, None),
         ({"campaignArn": f"{PREFIX}campaign/a b"}, None),
+        ({"context": {"ownerArn": f"{PREFIX}campaign/4711"}, "userId": "4711"}, None),
+        ({"filterValues": {"campaignArn": f"{PREFIX}campaign/4711"}, "userId": "}"}, None),
+        (
+            {"context": {"campaignArn": f"{PREFIX}campaign/4711"}, "campaignArn": f"{PREFIX}campaign/c"},
+            f"{PREFIX}campaign/c",
+        ),
     ],
 )
-def test_a_resource_is_an_arn_and_never_a_value_of_the_user(members: dict[str, str], expected: str | None) -> None:
+def test_a_resource_is_an_arn_and_never_a_value_of_the_user(members: dict[str, Any], expected: str | None) -> None:
     assert resource_of(json.dumps(members).encode()) == expected
 
 

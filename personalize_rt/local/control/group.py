@@ -293,8 +293,13 @@ class DatasetGroup:
 
     # Changing.
 
-    def create_filter(self, name: str, text: str) -> str:
+    def create_filter(self, name: str, text: str, tags: Mapping[str, str]) -> str:
         """Create a filter, all of it or nothing.
+
+        Args:
+            name: Its name.
+            text: Its expression.
+            tags: Its tags, and no others: one of the same name may have had some while it was being deleted.
 
         Returns:
             Its ARN.
@@ -318,11 +323,13 @@ class DatasetGroup:
                 if sum(not one.life.active(now) for one in filters) >= _IN_PROGRESS:
                     raise _exceeded(f"more than {_IN_PROGRESS} resources with PENDING or IN_PROGRESS status")
             try:
-                return filters.add(name, expression, text, Life(now, self._pace))
+                filters.add(name, expression, text, Life(now, self._pace))
             except ValidationError as error:
                 # Without a limit, the name was taken in this moment by add_filter().
                 code = "ResourceAlreadyExistsException" if error.limit is None else "LimitExceededException"
                 raise RefusedError(code, error.message) from None
+            self._tags[arn] = dict(tags)
+            return arn
 
     def delete_filter(self, arn: str) -> None:
         """Delete a filter. A request that uses it at this moment is answered with it.
@@ -338,14 +345,16 @@ class DatasetGroup:
             self.engine.filters.delete(arn, self._pace)
             self._tags.pop(arn, None)
 
-    def create_tracker(self, name: str) -> Tracker:
-        """Create an event tracker.
+    def create_tracker(self, name: str, tags: Mapping[str, str]) -> Tracker:
+        """Create an event tracker, which has these tags and no others.
 
         Raises:
             RefusedError: ``ResourceAlreadyExistsException`` for the name, or if the dataset group has one.
         """
         with self._lock:
-            return self.trackers.create(name, self.arn, pace=self._pace)
+            tracker = self.trackers.create(name, self.arn, pace=self._pace)
+            self._tags[tracker.arn] = dict(tags)
+            return tracker
 
     def delete_tracker(self, arn: str) -> None:
         """Delete an event tracker.

@@ -141,8 +141,7 @@ def _create_filter(plane: ControlPlane, members: Members) -> Reply:
     tags = _tags_of(members)
     with plane.lock:
         _must_be_free(plane, KINDS["Filter"], members["name"], within=group.arn)
-        arn = group.create_filter(members["name"], members["filterExpression"])
-        group.tag(arn, tags, _TAGS)
+        arn = group.create_filter(members["name"], members["filterExpression"], tags)
     return {"filterArn": arn}
 
 
@@ -156,8 +155,7 @@ def _create_tracker(plane: ControlPlane, members: Members) -> Reply:
     tags = _tags_of(members)
     with plane.lock:
         _must_be_free(plane, KINDS["EventTracker"], members["name"], within=group.arn)
-        tracker = group.create_tracker(members["name"])
-        group.tag(tracker.arn, tags, _TAGS)
+        tracker = group.create_tracker(members["name"], tags)
     return {"eventTrackerArn": tracker.arn, "trackingId": tracker.tracking_id}
 
 

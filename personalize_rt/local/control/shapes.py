@@ -19,6 +19,10 @@ from personalize_rt.local.engine import RefusedError
 __all__ = ["Entries", "Flag", "Items", "Number", "Shape", "Structure", "Text", "Whole", "invalid"]
 
 
+# A client of another language could not read a greater one in a reply ("integer" of Smithy).
+_GREATEST = 2**31 - 1
+
+
 def invalid(message: str) -> RefusedError:
     """An ``InvalidInputException``."""
     return RefusedError("InvalidInputException", message)
@@ -89,11 +93,11 @@ class Text(Shape):
 
 @attrs.frozen
 class Whole(Shape):
-    """A whole number.
+    """A whole number of 32 bits, as those of the model are.
 
     Attributes:
         least: The least.
-        most: The greatest, or ``None``.
+        most: The greatest, or ``None`` for the greatest of 32 bits.
     """
 
     least: int
@@ -105,8 +109,9 @@ class Whole(Shape):
             raise invalid(f"{path}: expected a whole number")
         if value < self.least:
             raise invalid(f"{path}: expected at least {self.least}")
-        if self.most is not None and value > self.most:
-            raise invalid(f"{path}: expected at most {self.most}")
+        most = _GREATEST if self.most is None else self.most
+        if value > most:
+            raise invalid(f"{path}: expected at most {most:,}")
 
 
 @attrs.frozen

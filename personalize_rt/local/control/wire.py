@@ -6,7 +6,7 @@ import json
 import random
 from collections.abc import Callable, Sequence
 
-from personalize_rt.local.apis import CONTROL, Replies, asked_of, read_object
+from personalize_rt.local.apis import CONTROL, MALFORMED, Replies, asked_of, read_object
 from personalize_rt.local.control.group import DatasetGroup
 from personalize_rt.local.control.operations import OPERATIONS, REFUSED
 from personalize_rt.local.control.plane import ControlPlane
@@ -39,7 +39,7 @@ class ControlWire:
             return self._replies.refuse_operation(name, sorted(OPERATIONS), REFUSED.get(name or "", ""))
         members = read_object(request.body)
         if members is None:
-            return self._replies.refuse("MalformedHttpRequestException", "the body is not a JSON object")
+            return self._replies.refuse("MalformedHttpRequestException", MALFORMED)
         try:
             reply = operation.answer(self._plane, operation.takes.read(members))
         except RefusedError as refusal:

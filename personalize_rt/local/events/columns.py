@@ -7,12 +7,12 @@ section 7.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, cast
 
 from personalize_rt.errors import ValidationError
 from personalize_rt.filters.diagnostics import near
+from personalize_rt.local.apis import decode_json
 from personalize_rt.local.schemas import DatasetType, Field, Value, parse
 from personalize_rt.names import canonical
 from personalize_rt.redaction import describe_json
@@ -56,6 +56,8 @@ class Columns:
         for name, value in properties.items():
             field = self._field(name)
             if field is not None:
+                if field.name in values:
+                    raise _error(f"{field.name} comes twice, in two spellings")
                 values[field.name] = self._value(field, value)
             elif value is None or isinstance(value, str | int | float):
                 values[name] = value
@@ -136,17 +138,9 @@ def read_properties(text: str) -> dict[str, Any]:
         ValidationError: The string holds something else.
     """
     try:
-        content: Any = _decode(text)
+        content: Any = decode_json(text)
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
-        raise _error('expected a string that holds a JSON object, as "{\\"numRatings\\": 13}"')
+        raise _error('expected a string that holds a JSON object, each name once, as "{\\"numRatings\\": 13}"')
     return cast("dict[str, Any]", content)
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
-
-
-# json.loads() with an argument would make a decoder for each text.
-_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode

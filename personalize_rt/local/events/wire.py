@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from personalize_rt.errors import ValidationError
-from personalize_rt.local.apis import EVENTS, Replies, asked_of, read_object
+from personalize_rt.local.apis import EVENTS, MALFORMED, Replies, asked_of, read_object
 from personalize_rt.local.engine import Engine, RefusedError
 from personalize_rt.local.events.intake import Intake
 from personalize_rt.local.events.model import OPERATIONS, Operation
@@ -58,7 +58,7 @@ class EventsWire:
     def _take(self, operation: Operation, body: bytes) -> None:
         members = read_object(body)
         if members is None:
-            raise RefusedError("MalformedHttpRequestException", "the body is not a JSON object")
+            raise RefusedError("MalformedHttpRequestException", MALFORMED)
         operation.check(members)
         dataset = _DATASET.get(operation.name)
         if dataset is not None:
@@ -95,7 +95,7 @@ class EventsWire:
             if arn in others:
                 message = f"datasetArn is that of the {others[arn]} dataset; {operation.name} takes {expected}"
                 raise RefusedError("InvalidInputException", message)
-            raise RefusedError(operation.not_found, f"datasetArn: there is no dataset {arn}; this one is {expected}")
-        if getattr(self._engine.datasets, dataset) is None:
-            message = f"datasetArn: there is no dataset {arn}, since there is no {DATASETS[dataset].file}"
-            raise RefusedError(operation.not_found, message)
+        missing = getattr(self._engine.datasets, dataset) is None
+        if missing or arn != expected:
+            why = f", since there is no {DATASETS[dataset].file}" if missing else f"; this one is {expected}"
+            raise RefusedError(operation.not_found, f"datasetArn: there is no dataset {arn}{why}")
