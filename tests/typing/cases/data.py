@@ -47,7 +47,14 @@ def compared(ranking: Ranking, other: Recommendations) -> None:
     assert_type(comparison, Comparison)
     assert_type(compare(ranking, other), Comparison)
     assert_type(comparison.to_pandas(), Any)
-    both = compare_users(lambda user: ranking, lambda user: other, ["u"], items={"a": "Alien"})
+
+    def before(user_id: str) -> Ranking:
+        return ranking
+
+    def after(user_id: str) -> Recommendations:
+        return other
+
+    both = compare_users(before, after, ["u"], items={"a": "Alien"})
     assert_type(both, Comparisons)
     assert_type(both["u"], Comparison)
     assert_type(both.measures(), dict[str, float | None])
