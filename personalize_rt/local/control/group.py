@@ -96,9 +96,9 @@ class DatasetGroup:
         quotas: bool = False,
         created: float | None = None,
     ) -> None:
-        self.name = settings.dataset_group
-        self.arn = settings.arn("dataset-group", self.name)
-        self.created = engine.clock() if created is None else created
+        self.name: str = settings.dataset_group
+        self.arn: str = settings.arn("dataset-group", self.name)
+        self.created: float = engine.clock() if created is None else created
         self.engine = engine
         self.trackers = trackers
         self._settings = settings

@@ -26,7 +26,7 @@ class ControlPlane:
         lock: To be held while something is created, since names are unique over all dataset groups.
     """
 
-    lock = forks.PerProcess(lambda: threading.RLock())
+    lock: forks.PerProcess[threading.RLock] = forks.PerProcess(lambda: threading.RLock())
 
     def __init__(self, groups: Callable[[], Sequence[DatasetGroup]]) -> None:
         self._groups = groups
