@@ -342,10 +342,11 @@ def lowest(session: nox.Session, extra: str) -> None:
     pytest(session, *TESTS_OF_EXTRAS[extra], cwd=elsewhere)
 
 
-@nox.session(python=False, default=False)
+@nox.session(python=OLDEST_PYTHON, default=False)
 def resolve(session: nox.Session) -> None:
-    """The package can be installed beside its users' others, at the newest and the oldest versions. Needs uv."""
-    session.run("python", "tests/release/resolve.py", *NEIGHBOURS, external=True)
+    """The package can be installed beside its users' others, at the newest and the oldest versions."""
+    session.install("uv")
+    session.run("python", "tests/release/resolve.py", *NEIGHBOURS)
 
 
 @nox.session(python=OLDEST_PYTHON, default=False)

@@ -504,11 +504,11 @@ ONLY_IN_SOME = {
 
 
 def test_deciding_that_nobody_watches_costs_no_more_than_a_hundred_calls_of_an_empty_function(built: Any) -> None:
-    """Which are about 2 µs."""
+    """Which are about 2 µs; newer Pythons call a function in three quarters of the time, and all else as fast."""
     runtime = built()
     assert way(runtime) == "direct"
     verdict = runtime._transport._ways._watching.verdict
     empty, asked = (
         min(timeit.repeat(work, timer=time.process_time, number=10_000, repeat=15)) for work in (lambda: None, verdict)
     )
-    assert asked < 100 * empty
+    assert asked < (100 if sys.version_info < (3, 12) else 133) * empty
