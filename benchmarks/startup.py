@@ -14,7 +14,7 @@ reply["personalizedRanking"][0]["score"]
 """
 _FIRST_ANSWER_OURS = """
 from personalize_rt import PersonalizeRuntime
-runtime = PersonalizeRuntime(endpoint_url={url!r})
+runtime = PersonalizeRuntime(endpoint_url={url!r}, deadline=60)
 runtime.get_personalized_ranking(campaign_arn={arn!r}, user_id="u", input_list={items!r})[0].score
 """
 _CONSTRUCTION = {
