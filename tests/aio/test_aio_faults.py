@@ -34,7 +34,7 @@ from personalize_rt import (
     TransportError,
 )
 from personalize_rt.aio import AsyncPersonalizeRuntime
-from personalize_rt.local import LocalPersonalize
+from personalize_rt.local import Journal, LocalPersonalize
 from personalize_rt.local.faults import Faults
 from personalize_rt.resilience.breaker import CircuitBreaker
 from personalize_rt.resilience.cache import Cache
@@ -247,6 +247,7 @@ class Served:
 
     local: LocalPersonalize
     faults: Faults = attrs.field(factory=Faults)
+    requests: Journal = attrs.field(factory=Journal)
 
     def handle(self, request: Any) -> Any:
         return self.local.handle(request)
