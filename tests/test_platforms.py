@@ -21,7 +21,7 @@ import tempfile, threading
 import boto3, botocore.session, urllib3
 
 for module, names in {
-    os: "fork register_at_fork geteuid getuid fdatasync fchmod O_DIRECTORY O_NOFOLLOW sched_getaffinity",
+    os: "fork register_at_fork geteuid getuid fdatasync fchmod O_DIRECTORY O_NOFOLLOW",
     select: "poll epoll",
     signal: "SIGHUP SIGPIPE SIGALRM pthread_sigmask sigwait",
     socket: "MSG_DONTWAIT SO_REUSEPORT",
