@@ -14,7 +14,7 @@ import sys
 from functools import cache
 from math import isfinite
 from types import NoneType
-from typing import Any, NamedTuple
+from typing import Any
 
 __all__ = ["LARGE", "Columns", "decoded", "decoded_in_background", "has_more_containers"]
 
@@ -23,7 +23,7 @@ LARGE = 131072
 nested lists."""
 
 
-class Columns(NamedTuple):
+class Columns:
     """The columns that replace a list of rows with only an id and a score.
 
     Attributes:
@@ -31,8 +31,9 @@ class Columns(NamedTuple):
         scores: A finite float for each row, or ``None`` for ``null``.
     """
 
-    ids: list[str]
-    scores: list[float | None]
+    def __init__(self, ids: list[str], scores: list[float | None]) -> None:
+        self.ids: list[str] = ids
+        self.scores: list[float | None] = scores
 
 
 def decoded(body: bytes) -> Any:

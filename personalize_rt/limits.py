@@ -21,9 +21,9 @@ DEFAULT_NUM_ACTIONS = 5
 """Actions of GetActionRecommendations, likewise."""
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Limits:
-    """The limits on one request. ``None`` means that a limit is not checked.
+    """The limits on one request. ``None`` means that a limit is not checked. ``repr`` shows those that were changed.
 
     If the service has relaxed a limit, pass ``Limits(input_list=1000)`` to follow it, or ``Limits.off()`` to leave
     every check to the service.
@@ -88,6 +88,10 @@ class Limits:
                     )
             elif value is not None:
                 checks.whole(value, field.name, least=0, note=", or None for no limit")
+
+    def __repr__(self) -> str:
+        changed = (field.name for field in attrs.fields(type(self)) if getattr(self, field.name) != field.default)
+        return f"Limits({', '.join(f'{name}={getattr(self, name)!r}' for name in changed)})"
 
     @classmethod
     def off(cls) -> Limits:

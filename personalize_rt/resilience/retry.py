@@ -188,10 +188,11 @@ class Decisions:
             state.actions.clear()
 
 
-class Testing(NamedTuple):
+class Testing:
     """The mode that ``personalize_rt.testing.set_testing`` switches on."""
 
-    attempts: int | None = None
+    def __init__(self, attempts: int | None = None) -> None:
+        self.attempts: int | None = attempts
 
 
 _testing: Testing | None = None

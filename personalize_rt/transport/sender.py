@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Sequence
 from contextlib import suppress
 from math import ceil
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from personalize_rt.transport.attempt import Attempt
 from personalize_rt.transport.connections import Connection, Connections
 from personalize_rt.transport.http_answer import Answer, BrokenOffError, Counted, Reading, counted
 from personalize_rt.transport.untyped import untyped
 
-__all__ = ["KEPT_URLS", "Sender", "Settings", "left_by"]
+if TYPE_CHECKING:
+    from personalize_rt.transport.settings import Settings
+
+__all__ = ["KEPT_URLS", "Sender", "left_by"]
 
 KEPT_URLS = 64
 """Addresses that are remembered: there are three, but a handler may give each request one of its own."""
@@ -30,30 +32,6 @@ _CHUNK = 65536
 _PIECE = 4096
 _MOST_PARTS = 16  # of an answer that is no more than read in passing: a refusal is short
 _AT_ONCE: int = getattr(socket, "MSG_DONTWAIT", 0)
-
-
-class Settings(NamedTuple):
-    """The settings of a client's own session for connections to its endpoint.
-
-    Attributes:
-        url: The endpoint.
-        host: Its host, without brackets.
-        port: Its port.
-        tls: The TLS context with CA bundle and client certificate, or ``None`` for plain HTTP.
-        connect_timeout: Seconds for connecting to one address, or ``None``.
-        read_timeout: Seconds without a byte after which an answer is given up, or ``None``.
-        socket_options: What ``setsockopt`` is called with.
-        pool_size: Idle connections to keep at the most.
-    """
-
-    url: str
-    host: str
-    port: int
-    tls: ssl.SSLContext | None
-    connect_timeout: float | None
-    read_timeout: float | None
-    socket_options: Sequence[tuple[Any, ...]]
-    pool_size: int
 
 
 class Sender:
@@ -152,6 +130,8 @@ class Sender:
         Raises:
             OSError: A file with certificates cannot be read.
         """
+        from personalize_rt.transport.settings import Settings  # which only event loops ask for
+
         pool = self._pool(url)
         return Settings(
             url=url,

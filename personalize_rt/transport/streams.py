@@ -1,7 +1,7 @@
 """Our own connections on an event loop, kept open, with one request at a time on each.
 
 TLS context, CA bundle, client certificate, socket options and time-outs are those of the client's own session
-(:class:`personalize_rt.transport.sender.Settings`).
+(:class:`personalize_rt.transport.settings.Settings`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from collections.abc import Callable
 from typing import Any
 
 from personalize_rt.transport.http_answer import Answer, BrokenOffError, Counted, Reading, counted
-from personalize_rt.transport.sender import Settings, left_by
+from personalize_rt.transport.sender import left_by
+from personalize_rt.transport.settings import Settings
 from personalize_rt.transport.untyped import untyped
 
 __all__ = ["Streams"]

@@ -52,12 +52,11 @@ def unknown(error: Exception) -> Verdict:
     return Verdict(Way.PLAIN, f"botocore is not as it is known here ({type(error).__name__}: {error})")
 
 
-class _Place(NamedTuple):
+class _Place:
     """Names of a module, or of a class in it, that a tool may patch."""
 
-    module: str
-    owner: str | None
-    names: tuple[str, ...]
+    def __init__(self, module: str, owner: str | None, names: tuple[str, ...]) -> None:
+        self.module, self.owner, self.names = module, owner, names
 
 
 # What a call of botocore goes through: who patches one of these sees the call, or answers it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from personalize_rt.errors import ConfigurationError
 from personalize_rt.operations import Request
@@ -13,11 +13,14 @@ from personalize_rt.transport.direct import Direct
 from personalize_rt.transport.given import no_such_operation
 from personalize_rt.transport.plan import NoPlanError
 from personalize_rt.transport.replies import Reply, reply_of
-from personalize_rt.transport.sender import Sender, Settings
+from personalize_rt.transport.sender import Sender
 from personalize_rt.transport.through import through
 from personalize_rt.transport.untyped import untyped
 from personalize_rt.transport.watching import Verdict, Watching, Way, unknown
 from personalize_rt.transport.workers import Workers
+
+if TYPE_CHECKING:
+    from personalize_rt.transport.settings import Settings
 
 __all__ = ["VARIABLE", "Ways", "forced_way"]
 

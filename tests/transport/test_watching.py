@@ -504,7 +504,10 @@ ONLY_IN_SOME = {
 
 
 def test_deciding_that_nobody_watches_costs_no_more_than_a_hundred_calls_of_an_empty_function(built: Any) -> None:
-    """Which are about 2 µs; newer Pythons call a function in three quarters of the time, and all else as fast."""
+    """Which are about 2 µs. Python 3.12 and later call an empty function a fifth faster, and all else as fast.
+
+    It is 75 calls on Python 3.11, and 98 on 3.12: either limit leaves a third.
+    """
     runtime = built()
     assert way(runtime) == "direct"
     verdict = runtime._transport._ways._watching.verdict
