@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Unpack
 
 from personalize_rt import forks
+from personalize_rt.errors import ValidationError
 from personalize_rt.local.apis import APIS, RUNTIME, api_named
 from personalize_rt.local.faults import Faults, Seen, as_seen_by_client
 from personalize_rt.local.journal import Journal
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from personalize_rt.resilience.fallback import Fallback
     from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
 
-__all__ = ["Doors"]
+__all__ = ["Doors", "named"]
 
 
 class Doors(ABC):
@@ -60,13 +61,29 @@ class Doors(ABC):
     def filters(self) -> Mapping[str, str]:
         """The ARN of each filter, by name."""
 
-    @abstractmethod
     def campaign_arn(self, name: str) -> str:
-        """The ARN of a campaign."""
+        """The ARN of a campaign.
 
-    @abstractmethod
+        Raises:
+            ValidationError: There is no such campaign; the message names the existing ones.
+        """
+        return named(self.campaigns, name, "campaign")
+
     def recommender_arn(self, name: str) -> str:
-        """The ARN of a recommender."""
+        """The ARN of a recommender.
+
+        Raises:
+            ValidationError: There is no such recommender; the message names the existing ones.
+        """
+        return named(self.recommenders, name, "recommender")
+
+    def filter_arn(self, name: str) -> str:
+        """The ARN of a filter.
+
+        Raises:
+            ValidationError: There is no such filter; the message names the existing ones.
+        """
+        return named(self.filters, name, "filter")
 
     @abstractmethod
     def reload(self) -> None:
@@ -282,3 +299,21 @@ class Doors(ABC):
         from personalize_rt.local.fallback import substitute
 
         return substitute(self, request)
+
+
+def named(arns: Mapping[str, str], name: str, kind: str) -> str:
+    """The ARN of a resource.
+
+    Args:
+        arns: The ARNs of its kind, by name.
+        name: Its name.
+        kind: Its kind, for the message.
+
+    Raises:
+        ValidationError: There is none of that name.
+    """
+    arn = arns.get(name)
+    if arn is None:
+        known = ", ".join(arns) or "none"
+        raise ValidationError(f"there is no {kind} {name!r}; the {kind}s are: {known}", parameter="name")
+    return arn

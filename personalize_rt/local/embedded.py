@@ -23,7 +23,7 @@ from personalize_rt.interactions import Interaction
 from personalize_rt.local.apis import Router
 from personalize_rt.local.control import ControlWire, DatasetGroup
 from personalize_rt.local.datasets import EventLog, Table, load
-from personalize_rt.local.doors import Doors
+from personalize_rt.local.doors import Doors, named
 from personalize_rt.local.engine import Engine, Resource
 from personalize_rt.local.events import EventsWire, Intake, RecordedEvent
 from personalize_rt.local.filtering import StoredFilter, parse, why_unfit
@@ -270,30 +270,6 @@ class LocalPersonalize(Doors):
 
     def _arns(self, kind: str) -> Mapping[str, str]:
         return MappingProxyType({one.name: one.arn for one in self._resources if one.recipe.resource == kind})
-
-    def campaign_arn(self, name: str) -> str:
-        """The ARN of a campaign.
-
-        Raises:
-            ValidationError: There is no such campaign; the message names the existing ones.
-        """
-        return named(self.campaigns, name, "campaign")
-
-    def recommender_arn(self, name: str) -> str:
-        """The ARN of a recommender.
-
-        Raises:
-            ValidationError: There is no such recommender; the message names the existing ones.
-        """
-        return named(self.recommenders, name, "recommender")
-
-    def filter_arn(self, name: str) -> str:
-        """The ARN of a filter.
-
-        Raises:
-            ValidationError: There is no such filter; the message names the existing ones.
-        """
-        return named(self.filters, name, "filter")
 
     def add_filter(self, name: str, expression: str | FilterExpression) -> str:
         """Create a filter, like CreateFilter. Requests may use it at once.
@@ -553,21 +529,3 @@ def inside(local: LocalPersonalize) -> Inside:
     """The parts of an embedded Personalize."""
     # The module of the class; a public attribute would be one more name for everybody.
     return Inside(local._group, local._rng, local._anew, local._take)  # pyright: ignore[reportPrivateUsage]
-
-
-def named(arns: Mapping[str, str], name: str, kind: str) -> str:
-    """The ARN of a resource.
-
-    Args:
-        arns: The ARNs of its kind, by name.
-        name: Its name.
-        kind: Its kind, for the message.
-
-    Raises:
-        ValidationError: There is none of that name.
-    """
-    arn = arns.get(name)
-    if arn is None:
-        known = ", ".join(arns) or "none"
-        raise ValidationError(f"there is no {kind} {name!r}; the {kind}s are: {known}", parameter="name")
-    return arn

@@ -13,7 +13,7 @@ from personalize_rt.errors import ValidationError
 from personalize_rt.local.apis import CONTROL, asked_of, read_object
 from personalize_rt.local.control import ControlWire, DatasetGroup
 from personalize_rt.local.doors import Doors
-from personalize_rt.local.embedded import Inside, LocalPersonalize, inside, named
+from personalize_rt.local.embedded import Inside, LocalPersonalize, inside
 from personalize_rt.local.messages import HttpRequest, HttpResponse
 
 __all__ = ["LocalGroups"]
@@ -149,30 +149,6 @@ class LocalGroups(Doors, Mapping[str, LocalPersonalize]):
     def filters(self) -> Mapping[str, str]:
         """The ARN of each filter, by name."""
         return _together(one.filters for one in self._services.values())
-
-    def campaign_arn(self, name: str) -> str:
-        """The ARN of a campaign.
-
-        Raises:
-            ValidationError: There is no such campaign; the message names the existing ones.
-        """
-        return named(self.campaigns, name, "campaign")
-
-    def recommender_arn(self, name: str) -> str:
-        """The ARN of a recommender.
-
-        Raises:
-            ValidationError: There is no such recommender; the message names the existing ones.
-        """
-        return named(self.recommenders, name, "recommender")
-
-    def filter_arn(self, name: str) -> str:
-        """The ARN of a filter.
-
-        Raises:
-            ValidationError: There is no such filter; the message names the existing ones.
-        """
-        return named(self.filters, name, "filter")
 
     def _stands_for(self, arn: str) -> str:
         resolved = (part.group.engine.resolve(arn) for part in self._parts())

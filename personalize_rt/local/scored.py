@@ -6,7 +6,6 @@ import random
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from personalize_rt.errors import ValidationError
 from personalize_rt.local.apis import CONTROL, EVENTS, NothingThere, Replies, Router
 from personalize_rt.local.datasets import Datasets
 from personalize_rt.local.doors import Doors
@@ -71,24 +70,6 @@ class ScoredPersonalize(Doors):
     def filters(self) -> Mapping[str, str]:
         """An empty mapping, since there are no filters."""
         return MappingProxyType({})
-
-    def campaign_arn(self, name: str) -> str:
-        """The ARN of the campaign.
-
-        Raises:
-            ValidationError: The name is not ``ranking``.
-        """
-        if name != "ranking":
-            raise ValidationError(f"there is no campaign {name!r}; the campaign is ranking", parameter="name")
-        return _ARN
-
-    def recommender_arn(self, name: str) -> str:
-        """Refuse, since there are no recommenders.
-
-        Raises:
-            ValidationError: Always.
-        """
-        raise ValidationError(f"there is no recommender {name!r}, and no other one", parameter="name")
 
     def reload(self) -> None:
         """Do nothing, since there are no data files."""
