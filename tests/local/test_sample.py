@@ -121,19 +121,20 @@ def test_sample_answers_its_first_request_within_2_seconds(campaign: str) -> Non
         "movies-for-you": f"campaign.recommend('{USER}')",
         "offers": f"campaign.actions('{USER}')",
     }
-    code = (
-        "import time\n"
+    client = "import boto3\nboto3.Session('any', 'any', region_name='eu-west-1').client('personalize-runtime')\n"
+    first_answer = (
         "from personalize_rt.local import LocalPersonalize\n"
         "local = LocalPersonalize.sample()\n"
         f"campaign = local.runtime(deadline=None).campaign(local.campaign_arn('{campaign}'))\n"
         f"assert {asks[campaign]}\n"
-        "print(time.process_time())\n"
     )
 
-    def taken() -> float:
-        return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout)
+    def taken(code: str) -> float:
+        timed = f"import time\n{code}print(time.process_time())\n"
+        return float(subprocess.run([sys.executable, "-c", timed], check=True, capture_output=True).stdout)
 
-    assert taken() < 2 or taken() < 2  # the second time, the files are in the cache of the disk
+    # The second time, the files are in the cache of the disk; 10 clients of boto3 take 2 seconds on a slow machine.
+    assert taken(first_answer) < 2 or taken(first_answer) < max(2, 10 * taken(client))
 
 
 def test_importing_the_embedded_service_does_not_import_boto3() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from itertools import pairwise
 from typing import Any
 
@@ -20,6 +19,7 @@ from personalize_rt.transport.http_answer import (
     counted,
     request_message,
 )
+from tests.growth import seconds
 
 BODY = b'{"itemList": [{"itemId": "i1", "score": 0.5}], "recommendationId": "RID-1"}'
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(BODY), BODY)
@@ -277,14 +277,12 @@ LONG = {
 
 
 def cost(sent: bytes, piece: int) -> float:
-    """Seconds of this process, the best of three."""
-    best = 1e9
-    for _ in range(3):
-        reading, start = Reading(), time.process_time()
+    def read() -> None:
+        reading = Reading()
         for at in range(0, len(sent), piece):
             reading.feed(sent[at : at + piece])
-        best = min(best, time.process_time() - start)
-    return best
+
+    return seconds(read)
 
 
 @pytest.mark.parametrize("form", LONG)
