@@ -34,7 +34,6 @@ from typing import Any
 import attrs
 
 from personalize_rt.results import (
-    COLUMNS,
     ActionRecommendations,
     Metadata,
     PredictedAction,
@@ -48,8 +47,8 @@ __all__ = ["default", "members", "to_json"]
 
 _RESULTS = (Ranking, Recommendations, ActionRecommendations)
 _ROWS = (PredictedItem, PredictedAction)
-# Errors, which JSON cannot hold.
-_LEFT_OUT = COLUMNS - {"recommendation_ids"} | {"stopped_by"}
+# The ids are in the rows; an error is nothing that JSON can hold.
+_LEFT_OUT = frozenset({"item_ids", "action_ids", "stopped_by"})
 
 
 def default(value: object) -> Any:
@@ -59,7 +58,7 @@ def default(value: object) -> Any:
         value: The object; see the table of this module.
 
     Raises:
-        TypeError: Any other object, as :func:`json.dumps` says it.
+        TypeError: The object is another one.
     """
     if isinstance(value, Metadata):
         return dict(value)
@@ -83,7 +82,11 @@ def members(value: object) -> dict[str, Any]:
     if isinstance(value, ResponseInfo):
         return attrs.asdict(value)
     if not isinstance(value, _RESULTS):
-        raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+        # As json.dumps() begins, but to_json() may be given a list, which that could write.
+        raise TypeError(
+            f"Object of type {type(value).__name__} is not JSON serializable by personalize_rt.encode: it writes "
+            "results, rows, Metadata and ResponseInfo"
+        )
     written = {rows_name(type(value)): tuple(value)}
     written |= {name: getattr(value, name) for name in facts(type(value))}
     return written | {"missing": value.missing} if isinstance(value, Ranking) else written

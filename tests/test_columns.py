@@ -14,11 +14,12 @@ from personalize_rt.columns import as_ids, as_interactions, interactions_from_fr
 from personalize_rt.errors import ValidationError
 from personalize_rt.interactions import Interaction
 from personalize_rt.rerank import EnsembleScorer
+from tests.optional import optional
 
 pytest.importorskip("narwhals")
 pandas: Any = pytest.importorskip("pandas")
 polars: Any = pytest.importorskip("polars")
-arrow: Any = pytest.importorskip("pyarrow")
+arrow: Any = optional("pyarrow")
 
 Make = Callable[[dict[str, Any]], Any]
 FRAMES: dict[str, Make] = {

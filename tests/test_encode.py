@@ -22,6 +22,7 @@ from personalize_rt import (
     encode,
 )
 from personalize_rt.rerank import LongRanking
+from tests.optional import optional
 
 ROW = PredictedItem("tt1", 0.5, "sale", Metadata({"brandName": "B"}), ("Exploration",))
 OF_ROW = {
@@ -119,13 +120,13 @@ def test_json_alone_refuses_a_result(result: Any) -> None:
 
 @each_object
 def test_orjson_writes_what_we_write(value: Any, written: Any) -> None:
-    orjson = pytest.importorskip("orjson")
+    orjson = optional("orjson")
     assert orjson.loads(orjson.dumps({"page": [value]}, default=encode.default)) == {"page": [written]}
 
 
 @each_object
 def test_msgspec_writes_what_we_write(value: Any, written: Any) -> None:
-    msgspec = pytest.importorskip("msgspec")
+    msgspec = optional("msgspec")
     for codec in (msgspec.json, msgspec.msgpack):
         assert codec.decode(codec.encode({"page": [value]}, enc_hook=encode.default)) == {"page": [written]}
     assert json.loads(json.dumps(msgspec.to_builtins(value, enc_hook=encode.default))) == written
@@ -134,19 +135,19 @@ def test_msgspec_writes_what_we_write(value: Any, written: Any) -> None:
 @each_result
 def test_without_the_hook_orjson_and_msgspec_refuse_a_result(result: Any) -> None:
     with pytest.raises(TypeError, match="not JSON serializable"):
-        pytest.importorskip("orjson").dumps(result)
+        optional("orjson").dumps(result)
     with pytest.raises(TypeError, match="unsupported"):
-        pytest.importorskip("msgspec").json.encode(result)
+        optional("msgspec").json.encode(result)
 
 
 def test_rows_need_no_hook() -> None:
-    orjson, msgspec = pytest.importorskip("orjson"), pytest.importorskip("msgspec")
+    orjson, msgspec = optional("orjson"), optional("msgspec")
     for write in (orjson.dumps, msgspec.json.encode):
         assert json.loads(write([ROW, ACTION])) == [OF_ROW, {"action_id": "mail", "score": 0.9}]
 
 
 def test_msgspec_reads_an_action_whole_and_refuses_metadata_that_it_cannot_read() -> None:
-    msgspec = pytest.importorskip("msgspec")
+    msgspec = optional("msgspec")
     read = msgspec.json.decode(ACTION.to_json(), type=PredictedAction)
     assert (read, read.rules) == (ACTION, ())
     with pytest.raises(msgspec.ValidationError, match="Metadata"):
@@ -166,7 +167,7 @@ def test_a_row_as_a_dict_is_plain(as_dict: Callable[[Any], Any]) -> None:
 
 @each_object
 def test_pydantic_reads_what_was_written_to_an_equal_object(value: Any, written: Any) -> None:
-    adapter = pytest.importorskip("pydantic").TypeAdapter(type(value))
+    adapter = optional("pydantic").TypeAdapter(type(value))
     assert adapter.dump_python(value, mode="json") == json.loads(adapter.dump_json(value)) == written
     for read in (
         adapter.validate_json(encode.to_json(value)),
@@ -181,7 +182,7 @@ def test_pydantic_reads_what_was_written_to_an_equal_object(value: Any, written:
 
 @each_object
 def test_the_json_schema_has_the_members_that_are_written(value: Any, written: Any) -> None:
-    adapter = pytest.importorskip("pydantic").TypeAdapter(type(value))
+    adapter = optional("pydantic").TypeAdapter(type(value))
     schema = adapter.json_schema(mode="serialization")
     if isinstance(value, Metadata):
         assert (schema["type"], schema["additionalProperties"]) == ("object", {"type": "string"})
@@ -192,7 +193,7 @@ def test_the_json_schema_has_the_members_that_are_written(value: Any, written: A
 
 
 def test_pydantic_says_what_is_wrong_and_where() -> None:
-    pydantic = pytest.importorskip("pydantic")
+    pydantic = optional("pydantic")
     with pytest.raises(pydantic.ValidationError) as caught:
         pydantic.TypeAdapter(Ranking).validate_python({"items": [{"item_id": "a"}, {"score": "high"}]})
     assert [error["loc"] for error in caught.value.errors()] == [("items", 1, "item_id"), ("items", 1, "score")]
@@ -200,7 +201,7 @@ def test_pydantic_says_what_is_wrong_and_where() -> None:
 
 
 def test_a_model_has_fields_of_our_types() -> None:
-    pydantic = pytest.importorskip("pydantic")
+    pydantic = optional("pydantic")
     page_type = pydantic.create_model("Page", best=PredictedItem, all=(Ranking | None), offers=list[PredictedAction])
     page = page_type(best=ROW, all=results[1], offers=[ACTION])
     assert page_type.model_validate_json(page.model_dump_json()) == page
@@ -214,7 +215,7 @@ def test_a_model_has_fields_of_our_types() -> None:
 
 
 def test_pydantic_excludes_members_and_says_that_it_can_exclude_no_parts_of_them() -> None:
-    pydantic = pytest.importorskip("pydantic")
+    pydantic = optional("pydantic")
     adapter = pydantic.TypeAdapter(Ranking)
     assert adapter.dump_python(results[1], exclude={"info", "items"}).keys() == FACTS.keys() - {"info"} | {"missing"}
     assert adapter.dump_python(results[1], include={"degraded"}) == {"degraded": True}
@@ -228,8 +229,8 @@ def test_pydantic_excludes_members_and_says_that_it_can_exclude_no_parts_of_them
 
 @pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient`")
 def test_fastapi_serves_a_ranking_and_its_page_has_the_fields() -> None:
-    fastapi = pytest.importorskip("fastapi")
-    client_of = pytest.importorskip("fastapi.testclient").TestClient
+    fastapi = optional("fastapi")
+    client_of = optional("fastapi.testclient").TestClient
     ranking = results[1]
     app = fastapi.FastAPI()
 
@@ -263,8 +264,8 @@ def test_fastapi_serves_a_ranking_and_its_page_has_the_fields() -> None:
 
 
 def test_flask_sends_what_we_write() -> None:
-    flask = pytest.importorskip("flask")
-    provider = pytest.importorskip("flask.json.provider")
+    flask = optional("flask")
+    provider = optional("flask.json.provider")
     app = flask.Flask("shop")
     app.json.default = encode.default
     assert isinstance(app.json, provider.DefaultJSONProvider)
@@ -275,25 +276,25 @@ def test_flask_sends_what_we_write() -> None:
 
 
 def test_rest_framework_renders_what_we_write_and_refuses_a_result_itself() -> None:
-    pytest.importorskip("rest_framework")
-    conf = pytest.importorskip("django.conf").settings
+    optional("rest_framework")
+    conf = optional("django.conf").settings
     if not conf.configured:
         conf.configure()
-    renderer = pytest.importorskip("rest_framework.renderers").JSONRenderer()
+    renderer = optional("rest_framework.renderers").JSONRenderer()
     assert json.loads(renderer.render({"films": encode.default(results[1])})) == {"films": encode.default(results[1])}
     with pytest.raises(TypeError, match="not JSON serializable"):
         renderer.render({"films": results[1]})
 
 
 def test_the_cache_of_django_gives_back_an_equal_result() -> None:
-    cache = pytest.importorskip("django.core.cache.backends.locmem").LocMemCache("films", {})
+    cache = optional("django.core.cache.backends.locmem").LocMemCache("films", {})
     cache.set("1", results[1])
     again = cache.get("1")
     assert (again, again.info, again.missing) == (results[1], INFO, ("tt3",))
 
 
 def test_frames_are_made_of_a_slice_as_of_the_whole() -> None:
-    polars, pandas = pytest.importorskip("polars"), pytest.importorskip("pandas")
+    polars, pandas = optional("polars"), optional("pandas")
     for frame in (polars.DataFrame(results[1][:1]), pandas.DataFrame(results[1][:1])):
         assert list(frame.columns) == ["item_id", "score", "promotion_name", "metadata", "reason"]
         assert list(frame["metadata"]) == [{"brandName": "B"}]

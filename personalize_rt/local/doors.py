@@ -224,7 +224,7 @@ class Doors(ABC):
                 entry.elapsed = self.time() - started
                 raise UnansweredError(seen.outcome)
             response = seen.outcome
-        entry.response, entry.elapsed = response, self.time() - started
+        entry.answered(response, self.time() - started)
         return response.status, response.headers, response.body
 
     # Over HTTP.

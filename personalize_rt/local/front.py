@@ -569,17 +569,19 @@ class Application:
             else:
                 answer = self._answer(request)
             # Before it is sent: who has the answer finds it in the journal.
-            entry.response, entry.elapsed = answer, time.perf_counter() - started
+            entry.answered(answer, time.perf_counter() - started)
             return await _send(send, answer)
         line, over = self.lines.of(scope), True
         if line is not None:
-            over = await self._befall(decision, line, call, entry, send)
+            over = await self._befall(decision, line, call, request, entry, send)
         # Until asyncio has told uvicorn that the connection is closed.
         while over and (await receive())["type"] != "http.disconnect":
             pass
-        return None if entry.response is None else entry.response.status
+        return entry.status
 
-    async def _befall(self, decision: Decision, line: Line, call: _Call, entry: Entry, send: Send) -> bool:
+    async def _befall(
+        self, decision: Decision, line: Line, call: _Call, request: HttpRequest, entry: Entry, send: Send
+    ) -> bool:
         """Carry out a decision on faults. Returns whether the connection has ended."""
         if isinstance(decision.answer, NoAnswer):
             await line.pause(None)
@@ -590,16 +592,17 @@ class Application:
             await line.pause(decision.delay)
             if line.closed:
                 return True
-        response, delivery = _dated(decision.respond(lambda: self._answer(entry.request))), decision.delivery
+        response, delivery = _dated(decision.respond(lambda: self._answer(request))), decision.delivery
         entry.elapsed = time.perf_counter() - started
         match delivery:
             case None | Damage():
-                entry.response = response
+                entry.answered(response, entry.elapsed)
                 await _send(send, response)
                 return False
             case Transmission():
                 sent = delivery.sent(_closing(attrs.evolve(response, headers={**response.headers, **call.cors})))
-                entry.response = None if sent.end == "reset" else response
+                if sent.end != "reset":
+                    entry.answered(response, entry.elapsed)
                 await line.transmit(sent)
                 return True
             case _:

@@ -9,7 +9,7 @@ import json
 import re
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, overload
 
@@ -87,32 +87,46 @@ def resource_of(body: bytes) -> str | None:
 class Entry:
     """A request, which becomes a row only when somebody looks. What becomes of it is noted before it is sent.
 
+    It keeps neither the headers, which hold a signature, nor the answer's body, which may be far longer than the
+    request: what a thousand of them hold is slow to free, and the bound of the journal would not be one.
+
     Attributes:
         time: The Unix time in seconds at which it was received.
-        request: The request.
-        response: The answer; ``None`` until there is one, and if none is sent whole.
+        service: The API, in boto3's words.
+        operation: What the request names as its operation.
+        body: Its body.
+        status: The HTTP status of the answer; ``None`` until there is one, and if none is sent whole.
+        error: The error code of the answer, if it is an error.
+        request_id: The id of the request, as the answer has it.
         elapsed: The seconds that the answer took.
     """
 
     time: float
-    request: HttpRequest
-    response: HttpResponse | None = None
+    service: str
+    operation: str | None
+    body: bytes
+    status: int | None = None
+    error: str | None = None
+    request_id: str | None = None
     elapsed: float = 0.0
+
+    def answered(self, response: HttpResponse, elapsed: float) -> None:
+        """Note the answer, and the seconds that it took."""
+        self.status, self.elapsed = response.status, elapsed
+        self.error = None if response.status < 400 else code_of(response)
+        self.request_id = response.headers.get("x-amzn-requestid")
 
     def row(self) -> ReceivedRequest:
         """The row, as it is now."""
-        api, operation = asked_of(self.request)
-        response = self.response
-        headers: Mapping[str, str] = {} if response is None else response.headers
         return ReceivedRequest(
             self.time,
-            api.service,
-            named(operation),
-            None if response is None else response.status,
+            self.service,
+            named(self.operation),
+            self.status,
             self.elapsed,
-            None if response is None or response.status < 400 else code_of(response),
-            headers.get("x-amzn-requestid"),
-            self.request.body,
+            self.error,
+            self.request_id,
+            self.body,
         )
 
 
@@ -131,12 +145,13 @@ class Journal(Sequence[ReceivedRequest]):
 
     def begin(self, request: HttpRequest) -> Entry:
         """Add a request that was just received."""
-        entry = Entry(time.time(), request)
+        api, operation = asked_of(request)
+        entry = Entry(time.time(), api.service, operation, request.body)
         with self._lock:
             self._entries.append(entry)
             self._bytes += len(request.body)
             while len(self._entries) > _KEPT or self._bytes > _KEPT_BYTES:
-                self._bytes -= len(self._entries.popleft().request.body)
+                self._bytes -= len(self._entries.popleft().body)
         return entry
 
     def clear(self) -> None:

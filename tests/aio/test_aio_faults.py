@@ -20,6 +20,8 @@ from typing import Any
 import attrs
 import pytest
 
+from tests.optional import optional
+
 pytest.importorskip("aiobotocore", reason='aiobotocore is not installed: pip install "personalize-rt[aio]"')
 from aiobotocore.config import AioConfig
 
@@ -258,8 +260,8 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served() -> Any:
-    pytest.importorskip("uvicorn")
-    pytest.importorskip("starlette")
+    optional("uvicorn")
+    optional("starlette")
     from personalize_rt.local.server import serving
 
     embedded = Served(LocalPersonalize.sample(rng=random.Random(1)))

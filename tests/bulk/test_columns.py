@@ -10,6 +10,7 @@ import pytest
 
 from personalize_rt import PersonalizeRuntime, ValidationError, bulk
 from personalize_rt.bulk.layout import Columns
+from tests.optional import optional
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/c"
 FILTER = ARN.replace("campaign/c", "filter/f")
@@ -42,8 +43,8 @@ def ask(input: Path, output: Path, **options: Any) -> tuple[list[dict[str, Any]]
 
 
 def parquet_of(path: Path, **columns: Any) -> Path:
-    pyarrow = pytest.importorskip("pyarrow")
-    parquet: Any = pytest.importorskip("pyarrow.parquet")
+    pyarrow = optional("pyarrow")
+    parquet: Any = optional("pyarrow.parquet")
     parquet.write_table(pyarrow.table(columns), path)
     return path
 
@@ -87,7 +88,7 @@ def test_columns_of_parquet_keep_their_types(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["int64", "uint8", "int32"])
 def test_whole_numbers_of_parquet_are_ids_as_text(tmp_path: Path, kind: str) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
+    pyarrow = optional("pyarrow")
     ids = pyarrow.array([7, 12], getattr(pyarrow, kind)())
     input = parquet_of(tmp_path / "in.parquet", USER_ID=ids, ITEM_ID=ids.dictionary_encode())
     sent, _ = ask(input, tmp_path / "out.jsonl", columns=None, filter_arn=None)
@@ -118,7 +119,7 @@ def test_lists_of_whole_numbers_are_lists_of_ids(tmp_path: Path) -> None:
     ],
 )
 def test_ids_of_a_type_without_one_spelling_are_refused_with_advice(tmp_path: Path, make: Any, problem: str) -> None:
-    input = parquet_of(tmp_path / "in.parquet", USER_ID=make(pytest.importorskip("pyarrow")))
+    input = parquet_of(tmp_path / "in.parquet", USER_ID=make(optional("pyarrow")))
     with pytest.raises(ValidationError, match=problem):
         ask(input, tmp_path / "out.jsonl", columns=None)
     assert not (tmp_path / "out.jsonl.parts").exists()

@@ -16,6 +16,7 @@ from personalize_rt.bulk import parts
 from personalize_rt.errors import AccessDeniedError, PersonalizeError, ValidationError
 from personalize_rt.local import LocalPersonalize
 from tests.bulk.conftest import ARN, Client, service_error
+from tests.optional import optional
 
 PERSON = "person-4711"
 
@@ -288,8 +289,8 @@ def test_a_wrong_header_is_named_and_nothing_is_sent(
 
 
 def test_parquet_in_and_out(runtime: PersonalizeRuntime, tmp_path: Path) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
+    pyarrow = optional("pyarrow")
+    parquet = optional("pyarrow.parquet")
     users = [f"u{n}" for n in range(1_100)]  # more than one batch
     lists = [["a", "b"] for _ in users]
     users[7], lists[8] = "u" * 300, None  # type: ignore[call-overload]
@@ -315,15 +316,15 @@ def test_parquet_in_and_out(runtime: PersonalizeRuntime, tmp_path: Path) -> None
 
 
 def test_lists_of_parquet_may_be_texts_with_bars(runtime: PersonalizeRuntime, tmp_path: Path) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
+    pyarrow = optional("pyarrow")
+    parquet = optional("pyarrow.parquet")
     parquet.write_table(pyarrow.table({"USER_ID": ["u"], "ITEM_LIST": ["a|b"]}), tmp_path / "in.parquet")
     rank(runtime, tmp_path / "in.parquet", tmp_path / "out.jsonl")
     assert lines_of(tmp_path / "out.jsonl")[0]["input"] == {"userId": "u", "itemList": ["a", "b"]}
 
 
 def test_a_parquet_file_that_is_none_is_refused(runtime: PersonalizeRuntime, tmp_path: Path) -> None:
-    pytest.importorskip("pyarrow")
+    optional("pyarrow")
     (tmp_path / "in.parquet").write_text("hello")
     with pytest.raises(ValidationError, match=r"cannot read .*in.parquet: it is no Parquet file"):
         rank(runtime, tmp_path / "in.parquet", tmp_path / "out.jsonl")
@@ -448,7 +449,7 @@ def test_the_rows_that_failed_can_be_had_when_the_job_is_done(
     runtime: PersonalizeRuntime, client: Client, tmp_path: Path, end: str
 ) -> None:
     if end == "parquet":
-        pytest.importorskip("pyarrow")
+        optional("pyarrow")
     good, bad = {"userId": "u", "itemList": ["a"]}, {"userId": PERSON * 30, "itemList": ["a"]}
     write_lines(tmp_path / "in.jsonl", [good, "{bad", "", bad, good])
     names = tmp_path / "in.jsonl", tmp_path / f"out.{end}"

@@ -12,6 +12,7 @@ from personalize_rt import PersonalizeRuntime, bulk
 from personalize_rt.bulk import finished
 from personalize_rt.errors import ValidationError
 from tests.bulk.conftest import ARN, Client, service_error
+from tests.optional import optional
 
 PARTS = [
     *(b"", b"\n", b"[]\n", b"[" * 20_000, b"9" * 5_000, b"\xff"),
@@ -24,7 +25,7 @@ def test_an_output_that_was_tampered_with_is_refused_or_counted(
     runtime: PersonalizeRuntime, client: Client, tmp_path: Path, end: str
 ) -> None:
     if end == "parquet":
-        pytest.importorskip("pyarrow")
+        optional("pyarrow")
     source, output = tmp_path / "in.jsonl", tmp_path / f"out.{end}"
     source.write_text("".join(json.dumps({"userId": str(n), "itemList": ["a", "b"]}) + "\n" for n in range(20)))
     client.outcome = lambda user: service_error("InvalidInputException") if user == "3" else None

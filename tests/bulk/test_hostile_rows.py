@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from personalize_rt import Limits, PersonalizeRuntime, bulk
 from personalize_rt.errors import ValidationError
 from tests.bulk.conftest import ARN, Client, service_error
+from tests.optional import optional
 
 
 def refuse(value: str) -> Any:
@@ -92,7 +93,7 @@ HOSTILE: dict[str, bytes] = {
 
 @pytest.mark.parametrize("what", HOSTILE)
 def test_a_hostile_line_is_an_error_with_its_number_and_the_others_go_on(tmp_path: Path, what: str) -> None:
-    pytest.importorskip("pyarrow")
+    optional("pyarrow")
     import pyarrow.parquet
 
     good = b'{"userId":"u","itemList":["a"]}\n'
@@ -141,7 +142,7 @@ def test_a_carriage_return_between_members_does_not_end_a_line(tmp_path: Path) -
 
 def test_what_others_say_in_half_pairs_is_in_the_line_with_question_marks(tmp_path: Path) -> None:
     """The name of a file, the text of an error and the items of an answer need not be Unicode either."""
-    pyarrow = pytest.importorskip("pyarrow")
+    pyarrow = optional("pyarrow")
     from pyarrow import parquet
 
     class Odd(Client):
@@ -181,7 +182,7 @@ def test_hostile_rows_of_csv_are_errors_and_come_back_as_they_were(tmp_path: Pat
     (tmp_path / "in.csv").write_bytes(text)
     for output in ("out.jsonl", "out.parquet"):
         if output == "out.parquet":
-            pytest.importorskip("pyarrow")
+            optional("pyarrow")
         wrong = tmp_path / f"{output}.wrong.csv"
         summary = ask(tmp_path / "in.csv", tmp_path / output, kind="recommend", errors=wrong)
         assert (summary.done, summary.failed) == (3, {"ValidationError": len(hostile) + 1})
@@ -213,7 +214,7 @@ def test_a_wrong_row_of_csv_whose_cells_have_line_ends_comes_back_as_one_row(tmp
 
 
 def test_hostile_cells_of_parquet_are_errors_in_lines_that_are_json(tmp_path: Path) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
+    pyarrow = optional("pyarrow")
     from pyarrow import parquet
 
     bytes_of = pyarrow.array([b"a", b"\xff\xfe", b"b", b"c", b"d"])
@@ -239,7 +240,7 @@ def test_hostile_cells_of_parquet_are_errors_in_lines_that_are_json(tmp_path: Pa
 
 @pytest.mark.parametrize("column", ["struct", "list of lists", "map"])
 def test_a_column_of_nested_type_is_refused_and_nothing_is_sent(tmp_path: Path, column: str) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
+    pyarrow = optional("pyarrow")
     from pyarrow import parquet
 
     values = {
@@ -348,7 +349,7 @@ def test_whatever_the_rows_of_csv_are_the_job_ends(cells: list[tuple[bytes, ...]
 @SLOWLY
 @given(data=st.data())
 def test_whatever_the_cells_of_parquet_are_the_job_ends(data: st.DataObject) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
+    pyarrow = optional("pyarrow")
     from pyarrow import parquet
 
     kinds = {

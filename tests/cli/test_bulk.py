@@ -12,6 +12,7 @@ import pytest
 from personalize_rt.cli import app
 from personalize_rt.cli import bulk as bulk_command
 from personalize_rt.local import LocalPersonalize
+from tests.optional import optional
 
 PERSON = "person-4711"
 
@@ -45,8 +46,8 @@ FOR_YOU = ("--local", "sample", "--campaign-arn", "movies-for-you", "--num-resul
 
 
 def parquet_of(path: Path, **columns: Any) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
-    parquet: Any = pytest.importorskip("pyarrow.parquet")
+    pyarrow = optional("pyarrow")
+    parquet: Any = optional("pyarrow.parquet")
     parquet.write_table(pyarrow.table(columns), path)
 
 
@@ -154,7 +155,7 @@ def test_promotions_and_metadata_are_members_of_each_line(cli: Callable[..., Any
     assert line["output"]["promotionNames"] == [row.get("promotionName") for row in single]
     assert line["output"]["metadata"] == [row["metadata"] for row in single]
     assert line["output"]["promotionNames"].count("sale") == 2
-    parquet: Any = pytest.importorskip("pyarrow.parquet")
+    parquet: Any = optional("pyarrow.parquet")
     assert cli("bulk", command[0], "users.csv", "out.parquet", *command[1:]).status == 0
     (row,) = parquet.read_table(lists / "out.parquet").to_pylist()
     assert row["promotion_names"] == line["output"]["promotionNames"]

@@ -23,6 +23,7 @@ from moto import mock_aws
 from personalize_rt.local import LocalPersonalize
 from personalize_rt.local.moto import mock_personalize
 from tests.model import faults_of
+from tests.optional import optional
 
 NOW = 1590530575.0
 DATE = "Tue, 26 May 2020 22:02:55 GMT"
@@ -196,7 +197,7 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
 @pytest.fixture(scope="module")
 def doors(load: Load) -> Iterator[list[Door]]:
     """In process, over HTTP, and under moto."""
-    pytest.importorskip("uvicorn")
+    optional("uvicorn")
 
     def clients(**where: Any) -> list[Any]:
         return [session.client(service, config=config, **where) for service, config in CLIENTS]

@@ -19,8 +19,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from personalize_rt.local.sigv4 import Credentials
+from tests.optional import optional
 
-pytest.importorskip("uvicorn")
+optional("uvicorn")
 
 PREFIX = "arn:aws:personalize:eu-west-1:000000000000:"
 KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG"

@@ -16,6 +16,7 @@ import pytest
 from personalize_rt.local import HttpRequest, LocalGroups, LocalPersonalize
 from tests.local.conftest import INTERACTIONS, ITEMS, Files
 from tests.local.control_requests import asked, told
+from tests.optional import optional
 
 GROUP = "arn:aws:personalize:eu-west-1:000000000000:dataset-group/local"
 POPULAR = "arn:aws:personalize:eu-west-1:000000000000:campaign/popular"
@@ -180,7 +181,7 @@ def test_of_1000_filters_and_100_campaigns_list_and_describe_take_under_5_ms(
 
 
 def test_metrics_that_take_long_do_not_stop_a_server(local: LocalPersonalize, monkeypatch: Any) -> None:
-    pytest.importorskip("uvicorn")
+    optional("uvicorn")
     measuring, finish = threading.Event(), threading.Event()
 
     def metrics_of(*_: Any) -> dict[str, float]:

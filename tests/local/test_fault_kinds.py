@@ -21,6 +21,7 @@ from personalize_rt.local.faults import FaultRule, Faults, Seen, as_seen_by_clie
 from personalize_rt.local.faults.effects import WHERE, Fault
 from personalize_rt.local.faults.kinds import KINDS
 from personalize_rt.local.wire import HttpRequest, HttpResponse
+from tests.optional import optional
 
 # A new kind needs a line here if it has a parameter without a default. A delay is longer than DEADLINE, which ends a
 # call over HTTP, and shorter than the read time-out in process.
@@ -131,8 +132,8 @@ def local() -> LocalPersonalize:
 
 @pytest.fixture(scope="module")
 def url(local: LocalPersonalize) -> Iterator[str]:
-    pytest.importorskip("uvicorn")
-    pytest.importorskip("starlette")
+    optional("uvicorn")
+    optional("starlette")
     with local.serve() as url:
         yield url
 

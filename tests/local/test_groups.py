@@ -14,6 +14,7 @@ from personalize_rt import ThrottlingError, ValidationError
 from personalize_rt.local import LocalDataError, LocalGroups, LocalPersonalize
 from tests.local.conftest import INTERACTIONS, ITEMS, Files
 from tests.local.control_requests import refused, told
+from tests.optional import optional
 
 OLD = "INCLUDE ItemID WHERE Items.YEAR < 2000"
 PREFIX = "arn:aws:personalize:eu-west-1:000000000000"
@@ -181,7 +182,7 @@ def test_reset_forgets_requests_faults_and_given_answers(groups: LocalGroups) ->
 
 
 def test_over_http_too(groups: LocalGroups) -> None:
-    pytest.importorskip("uvicorn")
+    optional("uvicorn")
     with groups.serve() as url:
         made = {"endpoint_url": url, "region_name": "us-west-2"}
         session: Any = boto3.Session(aws_access_key_id="any", aws_secret_access_key="any")

@@ -17,6 +17,7 @@ from personalize_rt.errors import ValidationError
 from personalize_rt.local import HttpRequest, LocalPersonalize
 from personalize_rt.local.journal import Journal, resource_of
 from personalize_rt.local.server import serving
+from tests.optional import optional
 
 PREFIX = "arn:aws:personalize:eu-west-1:000000000000:"
 
@@ -85,7 +86,7 @@ def test_what_faults_answered_is_noted_with_their_delays(local: LocalPersonalize
 
 
 def test_requests_with_any_text_can_be_asked_for(local: LocalPersonalize) -> None:
-    pytest.importorskip("uvicorn")
+    optional("uvicorn")
     with local.serve(credentials=()) as url:
         post(url, "/recommendations", {"userId": "\ud800", "numResults": 5})
         with urllib.request.urlopen(f"{url}/_local/requests", timeout=20) as reply:
@@ -94,7 +95,7 @@ def test_requests_with_any_text_can_be_asked_for(local: LocalPersonalize) -> Non
 
 
 def test_requests_over_http_are_noted_too_and_can_be_asked_for(local: LocalPersonalize) -> None:
-    pytest.importorskip("uvicorn")
+    optional("uvicorn")
     arn = local.campaign_arn("popular")
     with local.serve(credentials=()) as url:
         assert post(url, "/recommendations", {"campaignArn": arn, "userId": "ann"}) == 200
@@ -114,7 +115,7 @@ def test_requests_over_http_are_noted_too_and_can_be_asked_for(local: LocalPerso
 
 
 def test_a_request_stands_in_the_journal_before_its_answer_comes(local: LocalPersonalize) -> None:
-    pytest.importorskip("uvicorn")
+    optional("uvicorn")
     with local.serve(credentials=()) as url:
         for number in range(20):
             assert post(url, "/recommendations", {"campaignArn": local.campaign_arn("popular")}) == 200
@@ -182,7 +183,7 @@ def logged(local: LocalPersonalize, form: Any) -> list[str]:
 
 
 def test_each_request_is_one_line_of_the_log_without_personal_values(local: LocalPersonalize) -> None:
-    pytest.importorskip("uvicorn")
+    optional("uvicorn")
     lines = logged(local, "text")
     assert not [line for line in lines if "4711" in line or "\x1b" in line or "\n" in line]
     told = [line.split(" ", 1)[1].rpartition(" ")[0].rpartition(" ")[0] for line in lines]
@@ -199,7 +200,7 @@ def test_each_request_is_one_line_of_the_log_without_personal_values(local: Loca
 
 
 def test_a_line_may_be_json(local: LocalPersonalize) -> None:
-    pytest.importorskip("uvicorn")
+    optional("uvicorn")
     lines = logged(local, "json")
     first = json.loads(lines[0])
     assert list(first) == ["time", "operation", "resource", "status", "milliseconds"]

@@ -20,8 +20,9 @@ from personalize_rt.errors import ValidationError
 from personalize_rt.local import LocalPersonalize
 from personalize_rt.local.server import serving
 from personalize_rt.local.sigv4 import Credentials
+from tests.optional import optional
 
-pytest.importorskip("uvicorn")
+pytest.importorskip("uvicorn", reason="the extra [server] is not installed")
 from personalize_rt.local.others import Others, is_for_others
 
 ONCE = Config(retries={"total_max_attempts": 1, "mode": "standard"}, s3={"addressing_style": "path"})
@@ -85,8 +86,8 @@ def test_signatures_that_cannot_be_checked_are_not_handed_on(service: Callable[.
 
 @pytest.fixture(scope="module")
 def moto_url() -> Iterator[str]:
-    pytest.importorskip("flask_cors")
-    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0, verbose=False)
+    optional("flask_cors")
+    server = optional("moto.server").ThreadedMotoServer(port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     yield f"http://127.0.0.1:{port}" if host == "0.0.0.0" else f"http://{host}:{port}"

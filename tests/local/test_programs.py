@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 
 from personalize_rt.local import LocalPersonalize
 from tests.local.conftest import INTERACTIONS, ITEMS
+from tests.optional import optional
 
 SETTINGS = """\
 [campaigns]
@@ -78,7 +79,7 @@ def client(request: Any, local: LocalPersonalize, monkeypatch: Any) -> Iterator[
     if request.param == "in process":
         yield local.boto3_client
         return
-    pytest.importorskip("uvicorn")
+    optional("uvicorn")
     with local.serve() as url:
         for name, value in local.env(url).items():
             monkeypatch.setenv(name, value)

@@ -26,8 +26,8 @@ from personalize_rt.local.server import Server
 from personalize_rt.local.sigv4 import Credentials
 from personalize_rt.local.wire import HttpRequest, HttpResponse
 
-pytest.importorskip("uvicorn")
-pytest.importorskip("starlette")
+pytest.importorskip("uvicorn", reason="the extra [server] is not installed")
+pytest.importorskip("starlette", reason="the extra [server] is not installed")
 from personalize_rt.local import front
 
 KEYS = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")

@@ -12,8 +12,9 @@ import pytest
 
 from personalize_rt.local import LocalPersonalize
 from personalize_rt.local.sigv4 import Credentials
+from tests.optional import optional
 
-pytest.importorskip("uvicorn")
+optional("uvicorn")
 
 PAGE = "http://localhost:3000"
 # What the AWS SDK for JavaScript asks leave for.

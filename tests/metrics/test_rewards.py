@@ -24,6 +24,7 @@ from personalize_rt.metrics import (
     trend_prediction_accuracy,
 )
 from personalize_rt.results import Recommendations
+from tests.optional import optional
 
 weighted = normalized_discounted_cumulative_gain_with_event_weights
 LETTERS = "abcdefgh"
@@ -76,7 +77,7 @@ def test_equal_weights_are_the_plain_gain(ranked: list[str], relevant: set[str],
 def test_the_gain_with_all_in_the_ideal_is_that_of_trec_eval(
     ranked: list[str], rewards: dict[str, int], k: int
 ) -> None:
-    pytrec_eval: Any = pytest.importorskip("pytrec_eval")
+    pytrec_eval: Any = optional("pytrec_eval")
     evaluator = pytrec_eval.RelevanceEvaluator({"q": rewards}, {f"ndcg_cut.{k}"})
     run = {item: float(len(ranked) - place) for place, item in enumerate(ranked)} or {"nothing": 1.0}
     (found,) = evaluator.evaluate({"q": run})["q"].values()

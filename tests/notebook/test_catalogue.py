@@ -10,6 +10,7 @@ import pytest
 
 from personalize_rt.errors import ValidationError
 from personalize_rt.notebook.catalogue import Catalogue, read_catalogue, text_of
+from tests.optional import optional
 
 ROWS = {"ITEM_ID": ["a", "b"], "TITLE": ["Alien", None], "YEAR": [1979, 1986]}
 
@@ -25,7 +26,7 @@ def frames() -> dict[str, Callable[[], Any]]:
         return pytest.importorskip("polars").LazyFrame(ROWS)
 
     def of_arrow() -> Any:
-        return pytest.importorskip("pyarrow").table(ROWS)
+        return optional("pyarrow").table(ROWS)
 
     return {"pandas": of_pandas, "polars": of_polars, "polars lazy": of_polars_lazy, "arrow": of_arrow}
 

@@ -12,6 +12,7 @@ from personalize_rt.notebook.frames import to_arrow, to_dicts, to_pandas, to_pol
 from personalize_rt.notebook.html import html_of
 from personalize_rt.rerank.blend import blend
 from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
+from tests.optional import optional
 
 RANKING = Ranking(["a", "b"], scores=[0.6, None], metadata=[{"YEAR": "1979"}, None], input_list=["b", "a"])
 RESULTS = [RANKING, Recommendations(["a"], scores=[0.5]), ActionRecommendations(["x"], scores=[0.5])]
@@ -30,7 +31,7 @@ def test_every_result_becomes_a_frame(result: Any) -> None:
     pandas.testing.assert_frame_equal(result.to_pandas(), to_pandas(result))
     pytest.importorskip("polars")
     assert result.to_polars().equals(to_polars(result))
-    arrow = pytest.importorskip("pyarrow")
+    arrow = optional("pyarrow")
     assert result.to_arrow() == to_arrow(result) == arrow.table(result)
 
 
@@ -39,7 +40,7 @@ def test_metadata_columns_can_be_asked_for() -> None:
 
 
 def test_polars_and_duckdb_read_a_result_directly() -> None:
-    pytest.importorskip("pyarrow")
+    optional("pyarrow")
     polars = pytest.importorskip("polars")
     assert polars.from_dataframe(RANKING).equals(to_polars(RANKING))
     duckdb = pytest.importorskip("duckdb")

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from personalize_rt.errors import ValidationError
 from personalize_rt.notebook.frames import Result, arrow_stream, to_arrow, to_dicts, to_pandas, to_polars
 from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
+from tests.optional import optional
 
 ANSWER = Recommendations(
     ["a", "b", "c"],
@@ -173,7 +174,7 @@ def test_an_empty_answer_has_the_same_polars_types() -> None:
 
 
 def test_arrow_keeps_types_and_nulls() -> None:
-    arrow = pytest.importorskip("pyarrow")
+    arrow = optional("pyarrow")
     table = to_arrow(ANSWER)
     assert table.schema == arrow.schema(
         {
@@ -191,7 +192,7 @@ def test_arrow_keeps_types_and_nulls() -> None:
 
 
 def test_the_arrow_stream_is_read_by_arrow_polars_pandas_and_duckdb() -> None:
-    arrow = pytest.importorskip("pyarrow")
+    arrow = optional("pyarrow")
     door = Door(ANSWER)
     assert arrow.table(door).to_pylist() == ROWS
 

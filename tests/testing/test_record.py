@@ -24,6 +24,7 @@ from personalize_rt.errors import ConfigurationError, TransportError, Validation
 from personalize_rt.local import HttpRequest, HttpResponse, LocalPersonalize
 from personalize_rt.local.moto import mock_personalize
 from personalize_rt.testing.record import Cassette, CassetteError, Exchange, Recorder, UnrecordedRequestError, record
+from tests.optional import optional
 
 PREFIX = "arn:aws:personalize:eu-west-1:000000000000:campaign/"
 RANKING, FOR_YOU, POPULAR = (PREFIX + name for name in ("ranking", "for-you", "popular"))
@@ -256,7 +257,7 @@ def test_users_can_be_asked_for_in_any_order(tmp_path: Path, load: Load) -> None
 
 
 def test_every_door_replays_the_same_bytes(tmp_path: Path, load: Load) -> None:
-    pytest.importorskip("uvicorn")
+    optional("uvicorn")
     with record(tmp_path / "c.json", client=load(1).boto3_client()) as recorder:
         recorder.boto3_client().get_recommendations(campaignArn=POPULAR)
     replies = []
@@ -285,7 +286,7 @@ def test_every_door_replays_the_same_bytes(tmp_path: Path, load: Load) -> None:
 
 
 def test_other_languages_can_be_recorded_over_http(tmp_path: Path, load: Load) -> None:
-    pytest.importorskip("uvicorn")
+    optional("uvicorn")
     with record(tmp_path / "c.json", client=load(1).boto3_client()) as recorder, recorder.serve() as url:
         connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=5)
         for path, body in (("/recommendations", {"campaignArn": POPULAR, "userId": None}), ("/other", {})):

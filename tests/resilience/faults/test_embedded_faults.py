@@ -26,9 +26,10 @@ from personalize_rt import (
 from personalize_rt.local import LocalPersonalize
 from personalize_rt.local.faults import Faults
 from personalize_rt.local.faults.kinds import KINDS
+from tests.optional import optional
 
-pytest.importorskip("uvicorn")
-pytest.importorskip("starlette")
+optional("uvicorn")
+optional("starlette")
 
 DEADLINE = 0.2  # seconds
 GUARD = 5.0  # seconds beyond it, for a busy machine
