@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import re
+from pathlib import Path
 from typing import Any
 
-import personalize_rt
 from personalize_rt._version import __version__
 
-project = "personalize-rt"
+project, package = "personalize-rt", "personalize_rt"
 author = copyright = "The personalize-rt contributors"
 release = version = __version__
 
@@ -43,6 +45,7 @@ nitpick_ignore_regex = [
     ("py:class", "Decimal"),
     ("py:class", r"personalize_rt\.\w+(\.\w+)*T"),  # type variables
     # What users never build themselves.
+    ("py:class", r"Param|Allowed|personalize_rt\.verify\.(requests|judges)\.\w+"),
     ("py:class", r"personalize_rt\.handles\.Bound|personalize_rt\.testing\.(waiting\.)?_\w+"),
     ("py:class", r"personalize_rt\.(operations\.Request|transport\.\w+\.\w+|filters\.\w+\.\w+|notebook\.\w+\.\w+)"),
     (
@@ -60,13 +63,38 @@ nitpick_ignore_regex = [
 ]
 
 
+def public_paths() -> dict[str, str]:
+    """Where users import each public name from, by the place where it is written."""
+    paths: dict[str, str] = {}
+    for page in sorted((Path(__file__).parent / "reference").glob("*.md"), key=lambda page: page.stem != package):
+        name = page.stem if page.stem == package else f"{package}.{page.stem}"
+        if importlib.util.find_spec(name) is None:  # no page of a module
+            continue
+        module = importlib.import_module(name)
+        for public in module.__all__:
+            value = getattr(module, public)
+            home = f"{getattr(value, '__module__', name)}.{getattr(value, '__qualname__', public)}"
+            path = paths.setdefault(home, f"{name}.{public}")
+            paths |= {f"{name}.{public}": path, public: paths.get(public, path)}
+    return paths
+
+
+PUBLIC = public_paths()
+
+
 def link_public_name(app: Any, env: Any, node: Any, text: Any) -> Any:
-    """Lead a reference such as ``:class:`Limits``` to the module where the public name lives."""
-    name, dot, member = node.get("reftarget", "").removeprefix("personalize_rt.").partition(".")
-    if node.get("refdomain") != "py" or name not in personalize_rt.__all__:
+    """Lead a reference such as ``:class:`Limits``` or ``personalize_rt.limits.Limits`` to the public name."""
+    if node.get("refdomain") != "py":
         return None
-    full = f"{getattr(personalize_rt, name).__module__}.{name}{dot}{member}"
-    return env.domains["py"].resolve_xref(env, node["refdoc"], app.builder, node["reftype"], full, node, text)
+    name, rest = node.get("reftarget", ""), ""
+    while name not in PUBLIC:
+        name, dot, member = name.rpartition(".")
+        if not dot:
+            return None
+        rest = f".{member}{rest}"
+    return env.domains["py"].resolve_xref(
+        env, node["refdoc"], app.builder, node["reftype"], PUBLIC[name] + rest, node, text
+    )
 
 
 def keep_as_prose(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:

@@ -20,6 +20,7 @@ import pytest
 
 griffe: Any = pytest.importorskip("griffe")
 
+ROOT = Path(__file__).parents[2]
 SNAPSHOT = Path(__file__).with_name("public_api.txt")
 # Where users import from. Any other module may change from one version to the next.
 MODULES = (
@@ -177,6 +178,19 @@ def test_the_page_on_versions_names_the_public_modules() -> None:
         for name in re.findall(r"`((?:personalize_rt)?\.[\w.]+)`", page.read_text("utf-8"))
     }
     assert {module.removeprefix("personalize_rt") for module in MODULES} - {""} <= named
+
+
+def test_each_public_module_has_a_page_of_the_reference_and_each_public_name_stands_there() -> None:
+    import personalize_rt
+
+    pages = {page.stem: page.read_text("utf-8") for page in (ROOT / "docs" / "reference").glob("*.md")}
+    names = {module: module.removeprefix("personalize_rt.") for module in MODULES}
+    assert not [module for module, page in names.items() if f"{module}\n" not in pages.get(page, "")]
+    # Elsewhere autodoc takes all names of a module.
+    listed = set(re.findall(r"^\.\. auto(?:class|data):: personalize_rt\.(\w+)$", pages["personalize_rt"], re.M))
+    assert listed == set(personalize_rt.__all__) - {"__version__"}
+    in_index = pages["index"].split()
+    assert not [page for page in pages if page not in {*in_index, "index", "service"}]
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 """Fault injection by a list of rules, each of one kind, which are checked once for each request.
 
 ``Faults.decide(request)`` decides what happens to a request, without sending or waiting. The doors of the embedded
-service carry the decision out. A kind is one class in :mod:`~personalize_rt.local.faults.kinds`, and does one of four
-things:
+service carry the decision out. A kind is one class in ``faults.kinds``, and does one of four things:
 
 =================  ===============================  ============================================================
-base of the kind   over HTTP                        in process (see :func:`as_seen_by_client`)
+base of the kind   over HTTP                        in process (``as_seen_by_client``)
 =================  ===============================  ============================================================
 ``Substitute``     sends another answer than the    the same; ``read_timeout`` for ``NoAnswer``
                    engine's, or nothing
