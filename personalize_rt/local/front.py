@@ -1,10 +1,4 @@
-"""The HTTP server on its event loop: an ASGI application, and access to the connections below HTTP.
-
-uvicorn sends only valid HTTP: it cannot send a reset, a wrong length, or a slow head. A proxy before it could, but
-would have to parse HTTP a second time to know the request, at the cost of every healthy request. Instead, the two
-methods that asyncio calls on any protocol keep track of the transport of each client. Requests without a fault do not
-use it. For a fault below HTTP, the answer is written to the transport, bypassing uvicorn, and the transport is closed;
-to uvicorn, this looks like a client that disconnected.
+"""The HTTP server on its event loop: an ASGI application. Faults below HTTP are carried out in ``connections.py``.
 
 The engine runs on the event loop itself: it computes and never waits, so a thread for each request would only add the
 cost of thread switches.
@@ -18,13 +12,9 @@ import asyncio
 import json
 import logging
 import socket
-import struct
-import sys
 import time
 import traceback
-import uuid
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
-from email.utils import formatdate
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, assert_never, cast
 
@@ -36,13 +26,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from personalize_rt.errors import PersonalizeError, ValidationError
 from personalize_rt.local.apis import Api, asked_of, takes_long
+from personalize_rt.local.connections import Line, Lines, RequestLog, closing, dated, refuse
 from personalize_rt.local.faults import Decision
-from personalize_rt.local.faults.answers import error_answer, head_of
-from personalize_rt.local.faults.effects import Damage, NoAnswer, Piece, Sent, Transmission
+from personalize_rt.local.faults.effects import Damage, NoAnswer, Transmission
 from personalize_rt.local.hosts import ForeignError, HostRule
 from personalize_rt.local.journal import Entry, ReceivedRequest, named, resource_of
 from personalize_rt.local.messages import HttpRequest, HttpResponse
@@ -52,7 +41,7 @@ from personalize_rt.local.sigv4 import Claim, SignatureError, SignedRequest, Ver
 if TYPE_CHECKING:
     from personalize_rt.local.server import Embedded
 
-__all__ = ["Application", "Lines", "RequestLog", "build"]
+__all__ = ["Application", "build"]
 
 _log = logging.getLogger(__name__)
 
@@ -64,222 +53,9 @@ _METHODS = ("GET", "POST", "DELETE")
 # Without it, a page's SDK would see neither code nor id of an error.
 _EXPOSED = "x-amzn-errortype, x-amzn-requestid, retry-after, x-amz-retry-after, date"
 
-RequestLog = Callable[[str | None, str | None, int | None, float], None]
-"""Is told operation, resource, status and seconds of a request."""
-
 # The body of a refused request is read to its end, up to so many times the limit: a client that is still sending when
 # the connection is closed may never see the answer.
 _PATIENCE = 32
-# The most bytes of a head, a usual value of servers.
-_LONGEST_HEAD = 1 << 16
-_READ_AT_ONCE = 1 << 16
-# Seconds between two checks whether the bytes before a reset were sent.
-_FLUSH_TICK = 0.001
-# SO_LINGER of 0 seconds, which discards the buffer and sends RST: two ints, on Windows two shorts.
-_RESET_ON_CLOSE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
-
-
-# Connections, with operations that HTTP does not have.
-
-
-class Line:
-    """One TCP connection."""
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        # Set when the client has disconnected or the server is stopping, so that waits end.
-        self.over: asyncio.Event = asyncio.Event()
-
-    async def pause(self, seconds: float | None) -> None:
-        """Wait for so many seconds (``None``: for ever), or until the client disconnects or the server stops."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self.over.wait()
-        except TimeoutError:
-            pass
-
-    @property
-    def closed(self) -> bool:
-        """``True`` if nothing can be sent any more."""
-        return self._transport.is_closing()
-
-    def write(self, content: bytes) -> None:
-        """Send bytes."""
-        if not self.closed:
-            self._transport.write(content)
-
-    async def transmit(self, sent: Sent) -> None:
-        """Send the bytes of a ``Transmission``, and end the connection."""
-        for piece in sent.pieces:
-            await self._write_piece(piece)
-        match sent.end:
-            case "close":
-                self.close()
-            case "reset":
-                await self.reset()
-            case _:
-                assert_never(sent.end)
-
-    async def _write_piece(self, piece: Piece) -> None:
-        step = 1 if piece.interval else max(1, len(piece.content))
-        for at in range(0, len(piece.content), step):
-            if at:
-                await self.pause(piece.interval)
-            self.write(piece.content[at : at + step])
-
-    async def reset(self) -> None:
-        """Flush, then reset the connection."""
-        connection: socket.socket = self._transport.get_extra_info("socket")
-        # Once the client has disconnected, the socket is closed and cannot be checked.
-        while not self.over.is_set() and (self._transport.get_write_buffer_size() or _unsent(connection)):
-            await asyncio.sleep(_FLUSH_TICK)
-        if connection.fileno() >= 0:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-            self._transport.abort()
-
-    def close(self) -> None:
-        """Flush, then close the connection."""
-        self._transport.close()
-
-    def drop(self) -> None:
-        """Close the connection at once, without flushing."""
-        self._transport.abort()
-
-
-def _unsent(connection: socket.socket) -> int:
-    """The number of bytes in the socket's send buffer (on Linux), which a reset would discard."""
-    if sys.platform != "linux":
-        return 0
-    from fcntl import ioctl
-    from termios import TIOCOUTQ
-
-    return int.from_bytes(ioctl(connection.fileno(), TIOCOUTQ, bytes(4)), sys.byteorder)
-
-
-class Lines:
-    """The connections of one server, by the addresses of both ends. For use on its event loop only."""
-
-    def __init__(self) -> None:
-        self._lines: dict[tuple[Any, Any], Line] = {}
-
-    def of(self, scope: Scope) -> Line | None:
-        """The connection of a request, or ``None`` if it is closed."""
-        # A client that disconnected at once has no address any more.
-        return self._lines.get((tuple(scope["client"] or ()), tuple(scope["server"] or ())))
-
-    def stop(self) -> None:
-        """End all deliberate waits, since the server is stopping."""
-        for line in self._lines.values():
-            line.over.set()
-
-    def opened(self, transport: asyncio.Transport) -> None:
-        """Add a new connection."""
-        self._lines[_ends(transport)] = Line(transport)
-
-    def lost(self, transport: asyncio.Transport) -> None:
-        """Remove a closed connection."""
-        line = self._lines.pop(_ends(transport), None)
-        if line is not None:  # clients that disconnected at once have no address, and so share one entry
-            line.over.set()
-
-    def protocol(self, head_timeout: float) -> type[asyncio.Protocol]:
-        """Make a uvicorn protocol that reports connections here and waits so long for heads."""
-        return type("WatchedProtocol", (_Watched, AutoHTTPProtocol), {"lines": self, "head_timeout": head_timeout})
-
-
-def _ends(transport: asyncio.Transport) -> tuple[Any, Any]:
-    # An address of IPv6 has four parts, of which ASGI has two.
-    client, server = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-    return tuple((client or ())[:2]), tuple((server or ())[:2])
-
-
-class _Watched(asyncio.Protocol):
-    """Mixin for a protocol class of uvicorn that reports connections, and bounds the length and time of a request head.
-
-    uvicorn waits for the rest of a head for ever, and with httptools accepts any length. The application is only called
-    when a head is complete, so it cannot bound it.
-    """
-
-    lines: Lines
-    head_timeout: float
-
-    # An attribute of both protocol classes of uvicorn.
-    cycle: Any = None
-    flow: Any
-    transport: asyncio.Transport
-
-    _waiting: asyncio.TimerHandle | None = None
-    # Bytes received since a head was complete, or a body grew.
-    _unread: int = 0
-
-    def send_400_response(self, msg: str) -> None:
-        """Refuse malformed HTTP like the service; uvicorn would answer in plain text, without an error code."""
-        self._refuse(400, "MalformedHttpRequestException", "this is not HTTP")
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.lines.opened(cast("asyncio.Transport", transport))
-        super().connection_made(transport)
-        if hasattr(transport, "max_size"):
-            # The default is 256 KiB, of which each connection may hold several copies.
-            cast("Any", transport).max_size = _READ_AT_ONCE
-        self._wait()
-
-    def data_received(self, data: bytes) -> None:
-        before = self._progress()
-        super().data_received(data)
-        if self.transport.is_closing():
-            return
-        if self._progress() != before:
-            self._unread = 0
-        elif not self.flow.read_paused:  # a paused connection receives only a bounded number of bytes
-            self._unread += len(data)
-        if self._unread > _LONGEST_HEAD:
-            message = f"a head of a request has at most {_LONGEST_HEAD:,} bytes"
-            self._refuse(400, "MalformedHttpRequestException", message)
-        elif self.cycle is None or self.cycle.response_complete:
-            self._wait()
-        else:
-            self._wait_no_more()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._wait_no_more()
-        self.lines.lost(self.transport)
-        super().connection_lost(exc)
-
-    def on_url(self, url: bytes) -> None:
-        """Refuse targets in absolute form, which are for proxies (httptools only: h11 reports them as the path)."""
-        if not getattr(self, "url", b"") and not url.startswith(b"/"):
-            raise ValueError("not in origin form")
-        cast("Any", super()).on_url(url)
-
-    def _progress(self) -> tuple[Any, ...]:
-        """A value that changes when a head is complete, or a body has grown or ended."""
-        return (None,) if self.cycle is None else (self.cycle, len(self.cycle.body), self.cycle.more_body)
-
-    def _wait(self) -> None:
-        """Start the timer for a head, unless it is running."""
-        if self._waiting is None:
-            self._waiting = asyncio.get_running_loop().call_later(self.head_timeout, self._late)
-
-    def _wait_no_more(self) -> None:
-        if self._waiting is not None:
-            self._waiting.cancel()
-            self._waiting = None
-
-    def _late(self) -> None:
-        if self._unread:
-            message = f"the head of the request did not come within {self.head_timeout:g} seconds"
-            self._refuse(408, "RequestTimeoutException", message)
-        else:
-            # Without an answer, which an idle client would take for that to its next request.
-            self.transport.close()
-
-    def _refuse(self, status: int, code: str, message: str) -> None:
-        refusal = _dated(_refuse(status, code, message, connection="close"))
-        if not self.transport.is_closing():
-            self.transport.write(head_of(refusal) + refusal.body)
-            self.transport.close()
-
 
 # The application.
 
@@ -289,7 +65,7 @@ class _RefusedError(Exception):
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
-        self.answer = _refuse(status, code, message)
+        self.answer = refuse(status, code, message)
 
 
 @attrs.define
@@ -401,7 +177,7 @@ class Application:
         max_bodies: int,
         body_timeout: float,
     ) -> None:
-        self.lines: Lines = Lines()
+        self.lines: Lines = Lines(log)
         self._handle = local.handle
         self._faults = local.faults
         self._journal = local.requests
@@ -457,7 +233,7 @@ class Application:
                 upload.refusal = _refusal_of(claim, body)
             if upload.refusal is not None:
                 refusal = call.api.worded(upload.refusal)
-                return await _send(send, refusal if upload.ended else _closing(refusal))
+                return await _send(send, refusal if upload.ended else closing(refusal))
             if path.startswith(ADMIN):
                 return await self._beside(scope, _once(body), send)
             return await self._operation(call, body, receive, send)
@@ -532,17 +308,17 @@ class Application:
         except TimeoutError:
             if upload.refusal is None:
                 why = f"the body did not come within {self._body_timeout:g} seconds"
-                upload.refusal = _refuse(408, "RequestTimeoutException", why)
+                upload.refusal = refuse(408, "RequestTimeoutException", why)
         except asyncio.CancelledError:
             # The server is stopping, and the body was late. Every client retries on this error.
-            upload.refusal = _refuse(503, "ServiceUnavailable", "the server is stopping")
+            upload.refusal = refuse(503, "ServiceUnavailable", "the server is stopping")
 
     def _keep(self, upload: _Upload, chunk: bytes, size: int) -> None:
         if size > self._max_body:
             upload.refusal = self._too_long().answer
         elif len(chunk) > self._room:
             message = "the bodies of the requests under way are too much together: try again"
-            upload.refusal = _refuse(503, "ServiceUnavailable", message)
+            upload.refusal = refuse(503, "ServiceUnavailable", message)
         else:
             upload.chunks.append(chunk)
             self._room -= len(chunk)
@@ -592,7 +368,7 @@ class Application:
             await line.pause(decision.delay)
             if line.closed:
                 return True
-        response, delivery = _dated(decision.respond(lambda: self._answer(request))), decision.delivery
+        response, delivery = dated(decision.respond(lambda: self._answer(request))), decision.delivery
         entry.elapsed = time.perf_counter() - started
         match delivery:
             case None | Damage():
@@ -600,7 +376,7 @@ class Application:
                 await _send(send, response)
                 return False
             case Transmission():
-                sent = delivery.sent(_closing(attrs.evolve(response, headers={**response.headers, **call.cors})))
+                sent = delivery.sent(closing(attrs.evolve(response, headers={**response.headers, **call.cors})))
                 if sent.end != "reset":
                     entry.answered(response, entry.elapsed)
                 await line.transmit(sent)
@@ -613,7 +389,7 @@ class Application:
             return self._handle(request)
         except Exception as error:
             _log_defect(error)
-        return _refuse(500, "InternalFailure", _DEFECT)
+        return refuse(500, "InternalFailure", _DEFECT)
 
     # Beside the operations.
 
@@ -716,22 +492,8 @@ def _refusal_of(claim: Claim, body: bytes) -> HttpResponse | None:
     try:
         claim.verify(body)
     except SignatureError as error:
-        return _refuse(403, error.code, error.message)
+        return refuse(403, error.code, error.message)
     return None
-
-
-def _closing(response: HttpResponse) -> HttpResponse:
-    return attrs.evolve(response, headers={**response.headers, "connection": "close"})
-
-
-def _refuse(status: int, code: str, message: str, **headers: str) -> HttpResponse:
-    return error_answer(status, code, message, {"x-amzn-requestid": str(uuid.uuid4()), **headers})
-
-
-def _dated(response: HttpResponse) -> HttpResponse:
-    if "date" in response.headers:
-        return response
-    return attrs.evolve(response, headers={**response.headers, "date": formatdate(usegmt=True)})
 
 
 def _with_headers(send: Send, more: Mapping[str, str]) -> Send:
@@ -747,7 +509,7 @@ def _with_headers(send: Send, more: Mapping[str, str]) -> Send:
 
 
 async def _send(send: Send, response: HttpResponse) -> int:
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in _dated(response).headers.items()]
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in dated(response).headers.items()]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": response.body})
     return response.status

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -157,15 +158,20 @@ def test_a_script_waits_for_the_ready_file_and_reads_the_address(tmp_path: Path)
             time.sleep(0.05)
         url = ready.read_text().strip()
         assert ask(url) == 200
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=10) as connection:
+            connection.sendall(b"this is not HTTP\r\n\r\n")
+            assert connection.recv(1 << 16).startswith(b"HTTP/1.1 400")
         process.send_signal(signal.SIGTERM)
         _, logged = process.communicate(timeout=20)
     finally:
         process.kill()
     assert process.returncode == 0
     assert not ready.exists()
-    [line] = logged.splitlines()
-    told = json.loads(line)
-    assert (told["operation"], told["resource"], told["status"]) == ("GetRecommendations", POPULAR, 200)
+    told = [json.loads(line) for line in logged.splitlines()]
+    assert [(line["operation"], line["resource"], line["status"]) for line in told] == [
+        ("GetRecommendations", POPULAR, 200),
+        (None, None, 400),
+    ]
 
 
 @pytest.mark.timeout(200)

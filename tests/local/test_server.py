@@ -40,7 +40,7 @@ from personalize_rt.local.wire import HttpRequest, HttpResponse
 
 pytest.importorskip("uvicorn", reason="the extra [server] is not installed")
 pytest.importorskip("starlette", reason="the extra [server] is not installed")
-from personalize_rt.local import front
+from personalize_rt.local import connections
 
 CAMPAIGN = "arn:aws:personalize:eu-west-1:000000000000:campaign/movies-ranking"
 ITEMS = [{"itemId": f"tt{number:07}", "score": 0.0123456} for number in range(5)]
@@ -120,7 +120,7 @@ def one_server(request: pytest.FixtureRequest) -> Iterator[tuple[Embedded, str]]
     protocol = getattr(module, {"h11": "H11Protocol", "httptools": "HttpToolsProtocol"}[request.param])
     embedded = Embedded()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(front, "AutoHTTPProtocol", protocol)
+        patch.setattr(connections, "AutoHTTPProtocol", protocol)
         with serving(embedded, credentials=(), max_body=LIMIT) as url:
             yield embedded, url
 

@@ -28,7 +28,7 @@ from personalize_rt.local.wire import HttpRequest, HttpResponse
 
 pytest.importorskip("uvicorn", reason="the extra [server] is not installed")
 pytest.importorskip("starlette", reason="the extra [server] is not installed")
-from personalize_rt.local import front
+from personalize_rt.local import connections
 
 KEYS = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
 CAMPAIGN = "arn:aws:personalize:eu-west-1:000000000000:campaign/popular-movies"
@@ -60,7 +60,7 @@ def protocol(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
         pytest.importorskip("httptools")
     name = {"h11": "H11Protocol", "httptools": "HttpToolsProtocol"}[request.param]
     module = import_module(f"uvicorn.protocols.http.{request.param}_impl")
-    monkeypatch.setattr(front, "AutoHTTPProtocol", getattr(module, name))
+    monkeypatch.setattr(connections, "AutoHTTPProtocol", getattr(module, name))
     return str(request.param)
 
 
@@ -428,13 +428,13 @@ def test_unsigned_bodies_take_no_memory(
 
 def test_no_connection_is_read_in_large_pieces(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
     pieces: list[int] = []
-    read = front._Watched.data_received
+    read = connections._Watched.data_received
 
     def watch(connection: Any, data: bytes) -> None:
         pieces.append(len(data))
         read(connection, data)
 
-    monkeypatch.setattr(front._Watched, "data_received", watch)
+    monkeypatch.setattr(connections._Watched, "data_received", watch)
     assert asked(serve(), "host: localhost", body=b"x" * MEGABYTE)[0] == 200
     assert sum(pieces) > MEGABYTE
     assert max(pieces) <= 1 << 16
