@@ -166,8 +166,9 @@ def _record(id: Any, columns: Any, where: str, id_member: str, longest: int, sou
     parameter = where.partition("[")[0]
     check_id(id, where, PYTHON)
     if not isinstance(columns, Mapping):
-        raise ValidationError(f"{where} is {describe(columns)}, not a mapping of columns to values", parameter=parameter)
-    written: str | None = None
+        raise ValidationError(
+            f"{where} is {describe(columns)}, not a mapping of columns to values", parameter=parameter
+        )
     named: dict[str, Any] = {}
     for column, value in cast("Mapping[Any, Any]", columns).items():
         if not isinstance(column, str):
@@ -178,7 +179,7 @@ def _record(id: Any, columns: Any, where: str, id_member: str, longest: int, sou
     try:
         written = json.dumps(named, allow_nan=False)
     except (TypeError, ValueError):
-        pass
+        written = None
     if written is None:
         raise ValidationError(f"{where} holds a value that JSON does not have", parameter=parameter)
     if len(written) > longest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any, cast
 
 from personalize_rt.errors import ValidationError
@@ -66,33 +66,39 @@ class Impressions:
         Raises:
             ValidationError: It is none of these.
         """
-        rows = list(_rows(answer))
-        ids = {id for id, _ in rows}
-        if item_id is None:
-            of_item = {came_with for _, came_with in rows}
-            recommendation_id = of_item.pop() if len(of_item) == 1 else None
+        ids = getattr(answer, "item_ids", None)
+        came_with = None if ids is None else answer.came_with()
+        if isinstance(came_with, repeat):  # nearly always: all rows came with one answer
+            of_item = shared = next(came_with)
+            if item_id is not None and item_id not in ids:
+                of_item = None
+            told = None if shared is None else self._told.get(shared)
+            shown: dict[str, Any] = (
+                {} if shared is None else dict.fromkeys((id for id in ids if id not in told) if told else ids, shared)
+            )
         else:
-            recommendation_id = next((came_with for id, came_with in rows if id == item_id and came_with), None)
-        shown: dict[str, str] = {}
-        for id, came_with in rows:
-            if came_with is not None and id not in self._told.get(came_with, ()):
-                shown.setdefault(id, came_with)
+            rows = list(_rows(answer))
+            found = {each for id, each in rows if item_id is None or id == item_id} - {None}
+            # Rows of several answers: an event without an item is of none of them.
+            of_item = found.pop() if len(found) == 1 or (found and item_id is not None) else None
+            shown = {id: each for id, each in reversed(rows) if each and id not in self._told.get(each, ())}
+            shown = dict(reversed(shown.items()))
         impression = list(islice(shown, IMPRESSION))
-        if item_id in shown and item_id in ids and item_id not in impression:
+        if item_id in shown and item_id not in impression:
             impression[-1] = cast("str", item_id)
-        for id in impression:
-            self._remember(shown[id], id)
-        return recommendation_id, tuple(impression)
+        self._remember(shown, impression)
+        return of_item, tuple(impression)
 
-    def _remember(self, recommendation_id: str, id: str) -> None:
-        told = self._told.get(recommendation_id)
-        if told is None:
-            told = self._told[recommendation_id] = set()
-            if len(self._told) > _REMEMBERED:
-                self._told.popitem(last=False)
-        else:
-            self._told.move_to_end(recommendation_id)
-        told.add(id)
+    def _remember(self, shown: Mapping[str, str], impression: Iterable[str]) -> None:
+        for id in impression:
+            told = self._told.get(shown[id])
+            if told is None:
+                told = self._told[shown[id]] = set()
+                if len(self._told) > _REMEMBERED:
+                    self._told.popitem(last=False)
+            told.add(id)
+        for answer in {shown[id] for id in impression}:
+            self._told.move_to_end(answer)
 
 
 def _rows(answer: Any) -> Iterator[tuple[str, str | None]]:
@@ -101,9 +107,8 @@ def _rows(answer: Any) -> Iterator[tuple[str, str | None]]:
         raise ValidationError(f"of is {describe(answer)}, neither an answer nor rows of one", parameter="of")
     if hasattr(answer, "action_ids"):
         raise _about_actions("of")
-    if hasattr(answer, "_came_with"):
-        # A result: without making its rows.
-        yield from zip(answer.item_ids, answer._came_with(slice(None)), strict=False)  # noqa: SLF001
+    if hasattr(answer, "came_with"):  # a result: without making its rows
+        yield from zip(answer.item_ids, answer.came_with(), strict=False)
         return
     each: Any
     for each in answer.values() if isinstance(answer, Mapping) else answer:

@@ -395,8 +395,14 @@ class _Answer(Sequence[RowT]):
             object.__setattr__(self, "_scores", scores)
         return scores
 
+    def came_with(self) -> Iterable[str | None]:
+        """For each row, the ``recommendation_id`` of the answer that it came with: of many rows without making them.
+
+        Without an end where all rows came with one answer.
+        """
+        return self._came_with(slice(None))
+
     def _came_with(self, part: slice) -> Iterable[str | None]:
-        """For each row, the id of the service's answer that it came with, or ``None``."""
         if self._row_ids is not None:
             return self._row_ids[part]
         return repeat(self.recommendation_id if self.info.source in _OF_THE_SERVICE else None)

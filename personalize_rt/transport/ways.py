@@ -131,7 +131,9 @@ class Ways:
         client = self._double if way is Way.THROUGH else self._client
         call = getattr(client, request.operation.method, None)
         if call is None:
-            raise no_such_operation(client, request.operation, f"what boto3.client({request.operation.service!r}) returns")
+            raise no_such_operation(
+                client, request.operation, f"what boto3.client({request.operation.service!r}) returns"
+            )
         return reply_of(call(**request.members), request)
 
     def settings(self) -> Settings | None:
