@@ -77,7 +77,8 @@ class _Request(Request[Taken]):
     @property
     def resource_arn(self) -> str:
         """The tracking id, or the dataset's ARN."""
-        return self.members.get("trackingId") or self.members["datasetArn"]
+        arn: str = self.members.get("trackingId") or self.members["datasetArn"]
+        return arn
 
     def shown(self) -> Iterator[str]:
         """Every value that messages may show: tracker or dataset, and what each event is of."""
@@ -154,7 +155,7 @@ def _requests(
     # All are checked before anything is sent.
     records = [
         _record(id, columns, f"{name}[{place}]", id_member, longest, source)
-        for place, (id, columns) in enumerate(cast("Mapping[Any, Any]", rows).items())
+        for place, (id, columns) in enumerate(rows.items())
     ]
     waiting, requests = iter(records), list[Request[Taken]]()
     while batch := list(islice(waiting, BATCH)):
@@ -170,7 +171,7 @@ def _record(id: Any, columns: Any, where: str, id_member: str, longest: int, sou
             f"{where} is {describe(columns)}, not a mapping of columns to values", parameter=parameter
         )
     named: dict[str, Any] = {}
-    for column, value in cast("Mapping[Any, Any]", columns).items():
+    for column, value in columns.items():
         if not isinstance(column, str):
             raise ValidationError(f"{where} has a column that is {describe(column)}, not a str", parameter=parameter)
         if camel_case(column) == id_member:

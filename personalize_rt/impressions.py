@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, repeat
-from typing import Any, cast
+from typing import Any
 
 from personalize_rt.errors import ValidationError
 from personalize_rt.redaction import describe
@@ -66,44 +66,53 @@ class Impressions:
         Raises:
             ValidationError: It is none of these.
         """
-        ids = getattr(answer, "item_ids", None)
-        came_with = None if ids is None else answer.came_with()
+        came_with = answer.came_with() if hasattr(answer, "came_with") and hasattr(answer, "item_ids") else None
         if isinstance(came_with, repeat):  # nearly always: all rows came with one answer
-            of_item = shared = next(came_with)
-            if item_id is not None and item_id not in ids:
-                of_item = None
-            told = None if shared is None else self._told.get(shared)
-            shown: dict[str, Any] = (
-                {} if shared is None else dict.fromkeys((id for id in ids if id not in told) if told else ids, shared)
-            )
-        else:
-            rows = list(_rows(answer))
-            found = {each for id, each in rows if item_id is None or id == item_id} - {None}
+            return self._of_one(answer.item_ids, next(came_with), item_id)
+        rows = list(_rows(answer))
+        if item_id is None:
             # Rows of several answers: an event without an item is of none of them.
-            of_item = found.pop() if len(found) == 1 or (found and item_id is not None) else None
-            shown = {id: each for id, each in reversed(rows) if each and id not in self._told.get(each, ())}
-            shown = dict(reversed(shown.items()))
-        impression = list(islice(shown, IMPRESSION))
-        if item_id in shown and item_id not in impression:
-            impression[-1] = cast("str", item_id)
-        self._remember(shown, impression)
+            answers = {came_with for _, came_with in rows}
+            of_item = answers.pop() if len(answers) == 1 else None
+        else:
+            of_item = next((came_with for id, came_with in rows if id == item_id and came_with), None)
+        fresh: dict[str, str] = {}
+        for id, came_with in rows:
+            if came_with is not None and id not in self._told.get(came_with, ()):
+                fresh.setdefault(id, came_with)
+        impression = list(islice(fresh, IMPRESSION))
+        if item_id in fresh and item_id not in impression:
+            impression[-1] = item_id
+        for came_with in {fresh[id] for id in impression}:
+            self._tell(came_with, [id for id in impression if fresh[id] == came_with])
         return of_item, tuple(impression)
 
-    def _remember(self, shown: Mapping[str, str], impression: Iterable[str]) -> None:
-        for id in impression:
-            told = self._told.get(shown[id])
-            if told is None:
-                told = self._told[shown[id]] = set()
-                if len(self._told) > _REMEMBERED:
-                    self._told.popitem(last=False)
-            told.add(id)
-        for answer in {shown[id] for id in impression}:
-            self._told.move_to_end(answer)
+    def _of_one(
+        self, ids: Sequence[str], came_with: str | None, item_id: str | None
+    ) -> tuple[str | None, tuple[str, ...]]:
+        if came_with is None:
+            return None, ()
+        told = self._told.get(came_with, ())
+        fresh = (id for id in ids if id not in told) if told else ids
+        impression = list(dict.fromkeys(islice(fresh, IMPRESSION)))
+        is_shown = item_id is None or item_id in ids
+        if item_id is not None and is_shown and item_id not in told and item_id not in impression:
+            impression[-1] = item_id
+        if impression:
+            self._tell(came_with, impression)
+        return came_with if is_shown else None, tuple(impression)
+
+    def _tell(self, came_with: str, ids: Iterable[str]) -> None:
+        self._told.setdefault(came_with, set()).update(ids)
+        self._told.move_to_end(came_with)
+        if len(self._told) > _REMEMBERED:
+            self._told.popitem(last=False)
 
 
 def _rows(answer: Any) -> Iterator[tuple[str, str | None]]:
     """The ids of rows, each with the id of the answer that it came with."""
-    if isinstance(answer, str | bytes) or not isinstance(answer, Iterable):
+    given: Any = answer
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
         raise ValidationError(f"of is {describe(answer)}, neither an answer nor rows of one", parameter="of")
     if hasattr(answer, "action_ids"):
         raise _about_actions("of")

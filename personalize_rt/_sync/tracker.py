@@ -26,7 +26,15 @@ from personalize_rt.resilience.call import Hook, Policies
 from personalize_rt.resilience.event_queue import Batch, EventQueue, OnFull, Pending, Who
 from personalize_rt.resilience.retry import RetryPolicy
 from personalize_rt.resilience.threads.senders import Signal, alive, at_exit, current, start, stop
-from personalize_rt.resilience.tracked import FailedEvent, TrackerCounts, record_of, size_of, unrecorded
+from personalize_rt.resilience.tracked import (
+    FailedEvent,
+    Spool,
+    TrackerCounts,
+    open_spool,
+    record_of,
+    size_of,
+    unrecorded,
+)
 from personalize_rt.tracking import PYTHON, TrackedEvent, check_id
 from personalize_rt.transport.sending import Transport
 
@@ -35,7 +43,6 @@ if TYPE_CHECKING:  # imported when they are used
 
     from personalize_rt.files import StrPath
     from personalize_rt.resilience.breaker import CircuitBreaker
-    from personalize_rt.spool import Spool
 
 __all__ = ["EventTracker"]
 
@@ -150,9 +157,7 @@ class EventTracker:
         self._spool: Spool | None = None
         self._left: Iterator[tuple[Any, bytes]] | None = None  # what other processes left in the spool
         if spool is not None:
-            from personalize_rt.spool import Spool
-
-            self._spool = Spool(spool)
+            self._spool = open_spool(spool)
             self._left = self._spool.recovered()
         self._begin()
         forks.in_child(self, EventTracker._begin_in_child)

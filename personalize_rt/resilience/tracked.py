@@ -5,14 +5,17 @@ from __future__ import annotations
 import copy
 import json
 import logging
-from typing import Any
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+from typing import Any, Protocol
 
 import attrs
 
+from personalize_rt.files import StrPath
 from personalize_rt.resilience.event_queue import Pending, Who
 from personalize_rt.tracking import TrackedEvent, event_members, event_of
 
-__all__ = ["FailedEvent", "TrackerCounts", "record_of", "size_of", "unrecorded"]
+__all__ = ["FailedEvent", "Spool", "TrackerCounts", "open_spool", "record_of", "size_of", "unrecorded"]
 
 _log = logging.getLogger("personalize_rt")
 
@@ -56,6 +59,37 @@ class FailedEvent:
     def of(cls, pending: Pending, error: BaseException) -> FailedEvent:
         """Make it of an event of the queue, with a copy of the error, which holds no frames."""
         return cls(pending.event, pending.who.session_id, pending.who.user_id, copy.copy(error))
+
+
+class Spool(Protocol):
+    """Keeps records on the disk until they are done: what a tracker needs of :class:`personalize_rt.spool.Spool`."""
+
+    def append(self, record: bytes, /) -> Any:
+        """Keep a record; return its mark."""
+        ...
+
+    def done(self, marks: Iterable[Any], /) -> None:
+        """Forget records."""
+        ...
+
+    def recovered(self) -> Iterator[tuple[Any, bytes]]:
+        """The records that processes left which are gone, each with its mark."""
+        ...
+
+    def close(self) -> None:
+        """Close its files."""
+        ...
+
+
+def open_spool(directory: StrPath) -> Spool:
+    """Open the spool of a directory.
+
+    Raises:
+        ValidationError: The directory cannot be used.
+        PersonalizeError: No file can be created in it.
+    """
+    opened: Spool = import_module("personalize_rt.spool").Spool(directory)
+    return opened
 
 
 def size_of(event: TrackedEvent) -> int:
