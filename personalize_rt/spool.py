@@ -189,7 +189,7 @@ def _is_torn(rest: bytes) -> bool:
     if len(rest) < _FRAME.size:
         return rest[1:4] == _MARK[: len(rest[1:4])] or not rest.strip(b"\0")
     _, mark, size, _ = _FRAME.unpack_from(rest)
-    return (mark == _MARK and _FRAME.size + size > len(rest)) or not rest.strip(b"\0")
+    return (mark == _MARK and len(rest) - _FRAME.size < size <= LONGEST) or not rest.strip(b"\0")
 
 
 class Spool:
@@ -234,9 +234,13 @@ class Spool:
         try:
             self._folder = self._open_folder()
             forks.in_child(self, Spool._leave)
-            # Now, so that a directory that cannot be used is found at the start of a program.
-            with contextlib.suppress(SpoolFullError):
-                self._current = self._create()
+            # A segment now, so that a directory that cannot be used is found at the start of a program.
+            try:
+                with contextlib.suppress(SpoolFullError):
+                    self._current = self._create()
+            except BaseException:
+                self._folder.close()
+                raise
         except OSError as error:
             raise self._error(error) from None
 
@@ -350,8 +354,9 @@ class Spool:
             marks: Records of :meth:`append` or :meth:`recovered`. Those of a parent process are passed over.
         """
         done: dict[_Segment, list[int]] = {}
+        given = tuple(marks)  # before the lock, which an iterator of recovered() takes too
         with self._lock:
-            for segment, position in marks:
+            for segment, position in given:
                 if position in segment.pending:
                     segment.pending.remove(position)
                     done.setdefault(segment, []).append(position)
@@ -419,17 +424,17 @@ class Spool:
         if status.st_size > self._total_bytes:
             self._set_aside(name, "is larger than the whole spool may be, and was left alone")
             return None
+        with self._folder.open(name, "rb") as there:  # which leaves the permissions as they are
+            problem = _problem_of(there.read(_BEGIN))
+        if problem is not None:
+            self._set_aside(name, problem)
+            return None
         file = self._folder.open(name, "r+b", buffering=0)
         try:
             if not self._take_lock(file, name):
                 file.close()
                 return None
             header = os.pread(file.fileno(), _BEGIN, 0)
-            problem = _problem_of(header)
-            if problem is not None:
-                file.close()
-                self._set_aside(name, problem)
-                return None
             if len(header) < _BEGIN:  # its process was killed before the first record
                 self._folder.unlink(name)
                 file.close()
