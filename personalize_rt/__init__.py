@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         FilterValuesError,
         InvalidInputError,
         PersonalizeError,
+        QueueFullError,
         ResourceNotFoundError,
         ResponseError,
         ServerError,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
         Recommendations,
         ResponseInfo,
     )
+    from personalize_rt.tracker import EventTracker
     from personalize_rt.tracking import TrackedEvent
 else:
     _HOMES = {
@@ -69,8 +71,8 @@ else:
         "arguments": "Promotion",
         "client": "Campaign PersonalizeRuntime Recommender",
         "errors": "AccessDeniedError CircuitOpenError ConfigurationError DeadlineExceededError FilterSyntaxError "
-        "FilterValuesError InvalidInputError PersonalizeError ResourceNotFoundError ResponseError ServerError "
-        "ServiceError ThrottlingError TransportError ValidationError",
+        "FilterValuesError InvalidInputError PersonalizeError QueueFullError ResourceNotFoundError ResponseError "
+        "ServerError ServiceError ThrottlingError TransportError ValidationError",
         "filters.expression": "BoundFilter Filter FilterExpression",
         "filters.values": "FilterValue RawFilterValue RawFilterValues",
         "interactions": "Interaction",
@@ -84,12 +86,13 @@ else:
         "resilience.hedge": "Hedge",
         "resilience.retry": "RetryPolicy",
         "results": "ActionRecommendations Metadata PredictedAction PredictedItem Ranking Recommendations ResponseInfo",
+        "tracker": "EventTracker",
         "tracking": "TrackedEvent",
     }
     _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
     # Names of subpackages, which need an extra or are separate features.
-    _ELSEWHERE = {"AsyncPersonalizeRuntime": "aio", "LocalPersonalize": "local"}
+    _ELSEWHERE = {"AsyncEventTracker": "aio", "AsyncPersonalizeRuntime": "aio", "LocalPersonalize": "local"}
 
     def __getattr__(name):
         home = _HOME_OF.get(name)
@@ -122,6 +125,7 @@ __all__ = [
     "DeadlineExceededError",
     "EmbeddingScorer",
     "EnsembleScorer",
+    "EventTracker",
     "Fallback",
     "Filter",
     "FilterData",
@@ -145,6 +149,7 @@ __all__ = [
     "PredictedAction",
     "PredictedItem",
     "Promotion",
+    "QueueFullError",
     "Ranking",
     "RawFilterValue",
     "RawFilterValues",

@@ -6,7 +6,23 @@
 from personalize_rt._async.client import AsyncPersonalizeRuntime
 from personalize_rt._async.handles import AsyncCampaign, AsyncRecommender
 
-__all__ = ["AsyncCampaign", "AsyncPersonalizeRuntime", "AsyncRecommender"]
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from personalize_rt._async.tracker import AsyncEventTracker
+else:
+
+    def __getattr__(name):
+        if name != "AsyncEventTracker":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from personalize_rt._async.tracker import AsyncEventTracker  # most programs need none
+
+        AsyncEventTracker.__module__ = __name__
+        globals()[name] = AsyncEventTracker
+        return AsyncEventTracker
+
+
+__all__ = ["AsyncCampaign", "AsyncEventTracker", "AsyncPersonalizeRuntime", "AsyncRecommender"]
 
 # The names that pickles, messages and documentation show are those that users import.
 for _public in (AsyncCampaign, AsyncPersonalizeRuntime, AsyncRecommender):

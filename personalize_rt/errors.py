@@ -16,6 +16,7 @@
     ├── TransportError (also HTTPClientError)          no answer: resolve, connect, tls, send, read
     ├── DeadlineExceededError (also TimeoutError)      the caller's deadline has passed
     ├── CircuitOpenError                               not sent: this campaign failed too often recently
+    ├── QueueFullError                                 not queued: an event tracker's queue has no room
     └── ResponseError                                  an answer could not be understood
 
 ``except botocore.exceptions.ClientError`` still catches the errors of the service.
@@ -40,6 +41,7 @@ __all__ = [
     "FilterValuesError",
     "InvalidInputError",
     "PersonalizeError",
+    "QueueFullError",
     "ResourceNotFoundError",
     "ResponseError",
     "ServerError",
@@ -295,6 +297,14 @@ class CircuitOpenError(PersonalizeError):
     def __init__(self, message: str, *, retry_after: float) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class QueueFullError(PersonalizeError):
+    """An event was not queued: the queue of its tracker is full.
+
+    Args:
+        message: How many events wait, and what to do.
+    """
 
 
 class ResponseError(PersonalizeError):

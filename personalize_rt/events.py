@@ -19,6 +19,10 @@ __all__ = [
     "CallEnded",
     "CallStarted",
     "Event",
+    "EventsDropped",
+    "EventsFailed",
+    "EventsQueued",
+    "EventsSent",
     "FallbackAnswered",
     "HedgeStarted",
     "RetryPlanned",
@@ -31,7 +35,7 @@ class Event:
 
     Attributes:
         operation: The operation, as the service spells it (``"GetRecommendations"``).
-        resource_arn: The campaign or recommender of the call.
+        resource_arn: The campaign or recommender of the call; of an event tracker its tracking id, or the dataset.
     """
 
     operation: str
@@ -136,3 +140,48 @@ class CallEnded(Event):
     error: str | None
     items: int
     request_id: str | None
+
+
+# Those of event trackers. None tells of a user, a session or what an event holds.
+
+
+@attrs.frozen
+class EventsQueued(Event):
+    """A tracker took an event into its queue.
+
+    Attributes:
+        events: The number of events.
+        pending: The number of events that are in the queue now.
+    """
+
+    events: int
+    pending: int
+
+
+@attrs.frozen
+class EventsSent(Event):
+    """The service took events. ``events`` is their number."""
+
+    events: int
+
+
+@attrs.frozen
+class EventsDropped(Event):
+    """A tracker gave events up that it could not send.
+
+    Attributes:
+        events: The number of events.
+        reason: ``"full"`` (the queue had no room), ``"closed"`` (they were left when the tracker was closed, or came
+            after that) or ``"interrupted"`` (closing it was broken off).
+    """
+
+    events: int
+    reason: Literal["full", "closed", "interrupted"]
+
+
+@attrs.frozen
+class EventsFailed(Event):
+    """Events were refused, each alone, and are set aside. ``error`` is the class of the error."""
+
+    events: int
+    error: str

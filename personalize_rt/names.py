@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["ARN", "PARAMETER_NAME", "RESOURCE_NAME", "canonical", "is_resource_name"]
+__all__ = ["ARN", "PARAMETER_NAME", "RESOURCE_NAME", "camel_case", "canonical", "is_resource_name"]
 
 ARN = re.compile(r"arn:([a-z0-9-]+):personalize:.*:.*:.+")
 """Model: Arn. Compiled, since every call is checked."""
@@ -25,6 +25,17 @@ def canonical(name: str) -> str:
     The service answers a request for the one with the other (service.md section 3.8).
     """
     return name.replace("_", "").lower()
+
+
+def camel_case(name: str) -> str:
+    """A column's name as properties of events, items and users have it: ``NUM_RATINGS`` is ``numRatings``.
+
+    The guide writes names so (service.md section 7). A name that is not all upper case is taken as it is.
+    """
+    if not name.isupper():
+        return name
+    first, *others = name.lower().split("_")
+    return first + "".join(map(str.capitalize, others))
 
 
 def is_resource_name(name: str) -> bool:

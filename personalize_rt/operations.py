@@ -142,6 +142,7 @@ class Operation(Generic[ResultT]):
         checks: For each member of the request, what it must be.
         read: Makes the result from a reply's members.
         target: What a filter of a request has to be about.
+        service: The name in boto3 of the API that has it.
         required: Members without which the service can do nothing, whatever the recipe.
     """
 
@@ -152,6 +153,7 @@ class Operation(Generic[ResultT]):
     checks: Mapping[str, Check]
     read: Callable[[Mapping[str, Any], Request[ResultT], ResponseInfo], ResultT]
     target: Target = "ItemID"
+    service: str = "personalize-runtime"
     required: tuple[str, ...] = attrs.field(
         init=False, default=attrs.Factory(lambda self: _required(self.arguments), takes_self=True)
     )

@@ -163,6 +163,14 @@ class _Row:
     def __post_init__(self) -> None:
         # msgspec fills a row as it does a dataclass, without calling it, and then calls this.
         object.__setattr__(self, "rules", ())
+        object.__setattr__(self, "recommendation_id", None)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            if name == "recommendation_id":
+                return None  # of a row pickled by version 0.1
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: object, handler: Any) -> Any:
@@ -219,6 +227,8 @@ class PredictedItem(_Row):
             texts.
         rules: The reasons for which rules of the caller moved the row here, in the order of the rules; see
             :mod:`personalize_rt.rerank.rules`. Not part of equality, and not in the ``repr``.
+        recommendation_id: The id of the service's answer that the item came with, which an event about it sends back;
+            ``None`` for a row of a fallback or of the local re-ranker. Not part of equality, and not in the ``repr``.
     """
 
     item_id: str
@@ -227,6 +237,7 @@ class PredictedItem(_Row):
     metadata: Metadata = attrs.field(default=_NO_METADATA, converter=_as_metadata)
     reason: tuple[str, ...] = attrs.field(default=(), converter=_strings, repr=_known_reasons)
     rules: tuple[str, ...] = attrs.field(default=(), converter=_strings, repr=False, eq=False)
+    recommendation_id: str | None = attrs.field(default=None, repr=False, eq=False)
 
     __dataclass_fields__: ClassVar[Any] = _OfDataclass("__dataclass_fields__")
     __dataclass_params__: ClassVar[Any] = _OfDataclass("__dataclass_params__")
@@ -242,11 +253,13 @@ class PredictedAction(_Row):
             independent and do not sum to 1. ``None`` if the service sent none.
         rules: The reasons for which rules of the caller moved the row here; not part of equality, and not in the
             ``repr``.
+        recommendation_id: The id of the service's answer that the action came with, or ``None``; likewise.
     """
 
     action_id: str
     score: float | None = None
     rules: tuple[str, ...] = attrs.field(default=(), converter=_strings, repr=False, eq=False)
+    recommendation_id: str | None = attrs.field(default=None, repr=False, eq=False)
 
     __dataclass_fields__: ClassVar[Any] = _OfDataclass("__dataclass_fields__")
     __dataclass_params__: ClassVar[Any] = _OfDataclass("__dataclass_params__")
@@ -305,15 +318,24 @@ def _reason_column(values: Iterable[Iterable[str]] | None) -> tuple[tuple[str, .
     return _column(None if values is None else map(_strings, values), ())
 
 
+def _id_column(values: Iterable[str | None] | None) -> tuple[str | None, ...] | None:
+    return None if values is None else tuple(values)
+
+
 def _score_column(values: Iterable[float | None] | Callable[[], Scores]) -> Scores | Callable[[], Scores]:
     return values if callable(values) else tuple(values)
 
 
 RowT = TypeVar("RowT")
 
+# A cached answer keeps its id. Those of a fallback (a stale answer, too) and of the local re-ranker are none that the
+# service should learn from, nor count.
+_OF_THE_SERVICE = ("service", "cache")
+
 # The fields of results that have a value for each row.
 COLUMNS = frozenset(
-    {"item_ids", "action_ids", "_scores", "_promotion_names", "_metadata", "_reasons", "_rules", "recommendation_ids"}
+    {"item_ids", "action_ids", "_scores", "_promotion_names", "_metadata", "_reasons", "_rules", "_row_ids"}
+    | {"recommendation_ids"}  # of long rankings
 )
 
 # service.md section 3.10, and the ids of the embedded service
@@ -335,6 +357,17 @@ class _Answer(Sequence[RowT]):
     _rules: tuple[tuple[str, ...], ...] | None = attrs.field(
         default=None, kw_only=True, alias="rules", converter=_reason_column
     )
+    # Where not all rows came with the answer: for each, the id of the answer that it came with, or None.
+    _row_ids: tuple[str | None, ...] | None = attrs.field(
+        default=None, kw_only=True, alias="row_ids", converter=_id_column
+    )
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            if name == "_row_ids":
+                return None  # of an answer pickled by version 0.1
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
     def cause(self) -> PersonalizeError | None:
@@ -361,6 +394,18 @@ class _Answer(Sequence[RowT]):
             self._check_columns(scores=scores)
             object.__setattr__(self, "_scores", scores)
         return scores
+
+    def came_with(self) -> Iterable[str | None]:
+        """For each row, the ``recommendation_id`` of the answer that it came with: of many rows without making them.
+
+        Without an end where all rows came with one answer.
+        """
+        return self._came_with(slice(None))
+
+    def _came_with(self, part: slice) -> Iterable[str | None]:
+        if self._row_ids is not None:
+            return self._row_ids[part]
+        return repeat(self.recommendation_id if self.info.source in _OF_THE_SERVICE else None)
 
     def _check_columns(self, **columns: tuple[Any, ...] | None) -> None:
         for name, column in columns.items():
@@ -554,6 +599,7 @@ class _Items(_Answer[PredictedItem]):
             metadata=self._metadata,
             reasons=self._reasons,
             rules=self._rules,
+            row_ids=self._row_ids,
         )
 
     @property
@@ -561,25 +607,25 @@ class _Items(_Answer[PredictedItem]):
         return self.item_ids
 
     def _row(self, index: int) -> PredictedItem:
+        id, part = self.item_ids[index], slice(index, index + 1 or None)
         return PredictedItem(
-            self.item_ids[index],
+            id,
             self.scores[index],
             None if self._promotion_names is None else self._promotion_names[index],
             _NO_METADATA if self._metadata is None else self._metadata[index],
             () if self._reasons is None else self._reasons[index],
             () if self._rules is None else self._rules[index],
+            next(iter(self._came_with(part))),
         )
 
     def _rows(self, part: slice) -> Iterator[PredictedItem]:
         # Column by column, which makes many rows quickly.
         ids, scores = self.item_ids[part], self.scores[part]
-        if self._promotion_names is self._metadata is self._reasons is self._rules is None:
-            return map(PredictedItem, ids, scores)
         names = repeat(None) if self._promotion_names is None else self._promotion_names[part]
         metadata = repeat(_NO_METADATA) if self._metadata is None else self._metadata[part]
         reasons = repeat(()) if self._reasons is None else self._reasons[part]
         rules = repeat(()) if self._rules is None else self._rules[part]
-        return map(PredictedItem, ids, scores, names, metadata, reasons, rules)
+        return map(PredictedItem, ids, scores, names, metadata, reasons, rules, self._came_with(part))
 
     def _answered(self) -> tuple[object, ...]:
         return *super()._answered(), self._promotion_names, self._metadata, self._reasons
@@ -726,7 +772,8 @@ class _Actions(_Answer[PredictedAction]):
     action_ids: tuple[str, ...] = attrs.field(converter=_strings)
 
     def __attrs_post_init__(self) -> None:
-        self._check_columns(scores=None if callable(self._scores) else self._scores, rules=self._rules)
+        scores = None if callable(self._scores) else self._scores
+        self._check_columns(scores=scores, rules=self._rules, row_ids=self._row_ids)
 
     @property
     def _ids(self) -> tuple[str, ...]:
@@ -754,7 +801,7 @@ class ActionRecommendations(_Actions):
 
     def _rows(self, part: slice) -> Iterator[PredictedAction]:
         rules = repeat(()) if self._rules is None else self._rules[part]
-        return map(PredictedAction, self.action_ids[part], self.scores[part], rules)
+        return map(PredictedAction, self.action_ids[part], self.scores[part], rules, self._came_with(part))
 
     @classmethod
     def from_response(cls, response: Mapping[str, Any], *, info: ResponseInfo | None = None) -> ActionRecommendations:

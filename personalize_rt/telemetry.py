@@ -29,6 +29,10 @@ from personalize_rt.events import (
     CallEnded,
     CallStarted,
     Event,
+    EventsDropped,
+    EventsFailed,
+    EventsQueued,
+    EventsSent,
     FallbackAnswered,
     HedgeStarted,
     RetryPlanned,
@@ -53,6 +57,10 @@ LEVELS: Mapping[type[Event], int] = MappingProxyType(
         BreakerChanged: logging.WARNING,
         FallbackAnswered: logging.WARNING,
         CallEnded: logging.DEBUG,
+        EventsQueued: logging.DEBUG,
+        EventsSent: logging.DEBUG,
+        EventsDropped: logging.WARNING,
+        EventsFailed: logging.WARNING,
     }
 )
 """The level of each event. There is none for failed calls, which raise an exception."""
@@ -188,6 +196,10 @@ _EVENT_NAMES: Mapping[type[Event], str] = {
     CacheAnswered: "cache answered",
     BreakerChanged: "breaker changed",
     FallbackAnswered: "fallback answered",
+    EventsQueued: "events queued",
+    EventsSent: "events sent",
+    EventsDropped: "events dropped",
+    EventsFailed: "events failed",
 }
 
 
@@ -276,6 +288,7 @@ class _Meters:
             "cache.answers": "Calls that the cache answered.",
             "fallback.answers": "Calls that a fallback answered.",
             "breaker.changes": "Changes of a breaker's state.",
+            "events": "Events of users that a tracker queued, sent, dropped, or was refused.",
         }
         self._counters = {
             name: meter.create_counter(f"personalize_rt.{name}", unit="1", description=description)
@@ -303,6 +316,9 @@ class _Meters:
                 self._counters["fallback.answers"].add(1, {**attributes, "error.type": event.error})
             case BreakerChanged():
                 self._counters["breaker.changes"].add(1, {**attributes, "personalize_rt.state": event.state})
+            case EventsQueued() | EventsSent() | EventsDropped() | EventsFailed():
+                outcome = type(event).__name__.removeprefix("Events").lower()
+                self._counters["events"].add(event.events, {**attributes, "personalize_rt.outcome": outcome})
             case _:
                 pass
 

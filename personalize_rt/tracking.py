@@ -15,6 +15,7 @@ import attrs
 
 from personalize_rt.errors import ValidationError
 from personalize_rt.limits import Limits
+from personalize_rt.names import camel_case
 from personalize_rt.redaction import describe, describe_json
 
 __all__ = ["TrackedEvent"]
@@ -24,6 +25,8 @@ _RECOMMENDATION_ID_LENGTH = 40
 _IMPRESSION = 25
 _PROPERTIES_LENGTH = 1024
 _SOURCE_LENGTH = 1024
+# Guide, limits: 10 events of 10 kB in a call (service.md section 6).
+_EVENT_SIZE = 10_000
 # A count of milliseconds would pass for a second of the year 50,000.
 _LATEST = 99_999_999_999
 _HUGE = sys.float_info.max
@@ -178,8 +181,8 @@ class TrackedEvent:
         impression: The items that were shown, at most 25. Where both are given, it wins over ``recommendation_id``.
         event_value: A number that goes with the event, such as a rating.
         source: Where the event comes from, for metric attribution: 1 to 1,024 printable ASCII characters.
-        properties: Columns of the Interactions dataset that are metadata, by name in camel case (``numRatings``): at
-            most 1,024 characters of JSON.
+        properties: Columns of the Interactions dataset that are metadata, by name in camel case (``numRatings``) or as
+            the schema has it (``NUM_RATINGS``): at most 1,024 characters of JSON.
 
     Raises:
         ValidationError: The service would refuse the event. The message shows no value.
@@ -203,6 +206,14 @@ class TrackedEvent:
                 EVENT_CHECKS[member](value, argument, PYTHON)
         if self.properties is not None:
             _check_properties(self.properties)
+        # Nearly always there is no need to write the event: a character takes at most six bytes of JSON.
+        if 6 * self._characters() > _EVENT_SIZE:
+            _check_size(self)
+
+    def _characters(self) -> int:
+        texts = (self.event_type, self.item_id, self.event_id, self.recommendation_id, self.source)
+        properties = 0 if self.properties is None else _PROPERTIES_LENGTH
+        return 100 + sum(len(text) for text in texts if text) + sum(map(len, self.impression)) + properties
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A read-only mapping does not pickle.
@@ -219,14 +230,68 @@ def _rebuild(members: dict[str, Any]) -> TrackedEvent:
 
 def _check_properties(properties: Mapping[str, Any]) -> None:
     for name in properties:
-        if name in _ARGUMENT_OF:
-            raise _error("properties", f"has the name {name!r}, which stands elsewhere: give {_ARGUMENT_OF[name]}")
+        known = camel_case(name) if isinstance(name, str) else name  # pyright: ignore[reportUnnecessaryIsInstance]
+        if known in _ARGUMENT_OF:
+            raise _error("properties", f"has the name {name!r}, which stands elsewhere: give {_ARGUMENT_OF[known]}")
     try:
-        length = len(json.dumps(dict(properties), allow_nan=False))
-    except (TypeError, ValueError):
+        length = len(properties_text(properties))
+    except (AttributeError, TypeError, ValueError):
         length = None
     if length is None:
         raise _error("properties", "holds a value that JSON does not have")
     if length > _PROPERTIES_LENGTH:
         problem = f"takes {length:,} characters of JSON; the service takes {_PROPERTIES_LENGTH:,} (model: properties)"
         raise _error("properties", problem, _PROPERTIES_LENGTH)
+
+
+def properties_text(properties: Mapping[str, Any]) -> str:
+    """Properties as the service takes them: JSON in a text, with names in camel case."""
+    return json.dumps({camel_case(name): value for name, value in properties.items()}, allow_nan=False)
+
+
+def event_members(event: TrackedEvent) -> dict[str, Any]:
+    """An event as a member of PutEvents, by the service's names (service.md section 7)."""
+    members: dict[str, Any] = {"eventType": event.event_type, "sentAt": event.sent_at}
+    for name, value in (
+        ("itemId", event.item_id),
+        ("eventId", event.event_id),
+        ("recommendationId", event.recommendation_id),
+    ):
+        if value is not None:
+            members[name] = value
+    if event.impression:
+        members["impression"] = list(event.impression)
+    if event.event_value is not None:
+        members["eventValue"] = float(event.event_value)
+    if event.properties is not None:
+        members["properties"] = properties_text(event.properties)
+    if event.source is not None:
+        members["metricAttribution"] = {"eventAttributionSource": event.source}
+    return members
+
+
+def event_of(members: Mapping[str, Any]) -> TrackedEvent:
+    """The event of members: the inverse of :func:`event_members`."""
+    properties = members.get("properties")
+    return TrackedEvent(
+        event_type=members["eventType"],
+        item_id=members.get("itemId"),
+        sent_at=members.get("sentAt"),
+        event_id=members.get("eventId"),
+        recommendation_id=members.get("recommendationId"),
+        impression=members.get("impression") or (),
+        event_value=members.get("eventValue"),
+        source=(members.get("metricAttribution") or {}).get("eventAttributionSource"),
+        properties=None if properties is None else json.loads(properties),
+    )
+
+
+def _check_size(event: TrackedEvent) -> None:
+    size = len(json.dumps(event_members(event)))
+    if size > _EVENT_SIZE:
+        raise ValidationError(
+            f"the event takes {size:,} bytes of JSON; the service takes {_EVENT_SIZE:,} (guide, limits): send fewer "
+            "items of the impression, or shorter properties",
+            parameter="impression",
+            limit=_EVENT_SIZE,
+        )

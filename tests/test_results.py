@@ -555,6 +555,8 @@ def test_pickles_of_version_0_1_are_read() -> None:
         ["tt1"], scores=[0.5], metadata=[{"brandName": "B"}], recommendation_id="RID-1"
     )
     assert actions == ActionRecommendations(["mail"], scores=[0.9], recommendation_id="RID-1")
+    assert (row.recommendation_id, action.recommendation_id) == (None, None)
+    assert [each[0].recommendation_id for each in (ranking, recommendations, actions)] == ["RID-1"] * 3
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -768,3 +770,67 @@ def test_rows_are_taken_by_place_and_an_id_is_told_where_to_ask(kind: Any) -> No
     answer = kind(["tt0133093"], scores=[None])
     with pytest.raises(TypeError, match=rf"a {kind.__name__} gives rows by place.*\.get\(id\).*\.position\(id\)"):
         answer["tt0133093"]
+
+
+SERVED = (
+    Recommendations(["tt1", "tt2", "tt3"], scores=[0.5, 0.3, 0.2], recommendation_id="RID-1"),
+    Ranking(
+        ["tt1", "tt2", "tt3"], scores=[0.5, 0.3, None], recommendation_id="RID-1", input_list=["tt1", "tt2", "tt3"]
+    ),
+    ActionRecommendations(["tt1", "tt2", "tt3"], scores=[0.5, 0.3, 0.2], recommendation_id="RID-1"),
+)
+of_a_service = pytest.mark.parametrize("answer", SERVED, ids=lambda answer: type(answer).__name__)
+
+
+def ids_of_rows(rows: Any) -> list[str | None]:
+    return [row.recommendation_id for row in rows]
+
+
+@of_a_service
+def test_a_row_knows_the_answer_that_it_came_with(answer: Any) -> None:
+    assert ids_of_rows(answer) == ["RID-1"] * 3
+    assert answer[-1].recommendation_id == answer.get("tt2").recommendation_id == "RID-1"
+    for again in (
+        answer[1:],
+        answer.without(["tt2"]),
+        answer.pin({"tt3": 0}),
+        pickle.loads(pickle.dumps(answer)),
+        attrs.evolve(answer, info=ResponseInfo(source="cache")),
+    ):
+        assert ids_of_rows(again) == ["RID-1"] * len(again)
+    row = pickle.loads(pickle.dumps(answer[0]))
+    assert row.recommendation_id == "RID-1"
+
+
+@of_a_service
+@pytest.mark.parametrize("source", ["fallback", "local"])
+def test_a_row_of_no_answer_of_the_service_has_no_recommendation_id(answer: Any, source: Any) -> None:
+    assert ids_of_rows(attrs.evolve(answer, info=ResponseInfo(source=source))) == [None] * 3
+
+
+def test_the_recommendation_id_of_a_row_makes_no_difference_to_equality_hash_and_text() -> None:
+    for kind in (PredictedItem, PredictedAction):
+        with_id, without = kind("tt1", 0.5, recommendation_id="RID-1"), kind("tt1", 0.5)
+        assert with_id == without
+        assert hash(with_id) == hash(without)
+        assert repr(with_id) == repr(without)
+
+
+@pytest.mark.parametrize("answer", SERVED[:2], ids=["Recommendations", "Ranking"])
+def test_a_row_that_a_blend_adds_has_no_recommendation_id(answer: Any) -> None:
+    blended = answer.blend(["new", "tt1"], 0.5)
+    for rows in (blended, blended[:3], blended.pin({"tt3": 0})):
+        assert {row.item_id: row.recommendation_id for row in rows} == {
+            row.item_id: None if row.item_id == "new" else "RID-1" for row in rows
+        }
+    assert blended.get("new").recommendation_id is None
+
+
+def test_each_row_of_a_long_ranking_has_the_id_of_its_own_answer() -> None:
+    ranking = LongRanking(
+        ["tt1", "tt2", "tt3"], scores=[0.5, 0.3, 0.2], recommendation_ids=["RID-1", "RID-2", None], requests=2
+    )
+    assert ids_of_rows(ranking) == ["RID-1", "RID-2", None]
+    assert ids_of_rows(ranking[1:]) == ["RID-2", None]
+    assert ids_of_rows(ranking.pin({"tt2": 0})) == ["RID-2", "RID-1", None]
+    assert ids_of_rows(ranking.blend(["new"], 0.0)) == [None]

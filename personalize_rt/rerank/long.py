@@ -111,6 +111,11 @@ class LongRanking(_Merged):
         left = set(shown.item_ids)
         return attrs.evolve(shown, unscaled=[id for id in self.unscaled if id in left])
 
+    def _came_with(self, part: slice) -> Iterable[str | None]:
+        return (
+            self.recommendation_ids[part] if self.recommendation_ids and not self.degraded else super()._came_with(part)
+        )
+
     @property
     def missing_mass(self) -> float:
         """1 minus the sum of the scores, each item once; 0.0 if that is no more than rounding.

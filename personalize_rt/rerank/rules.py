@@ -296,6 +296,9 @@ def rearranged(
         elif field.name == "_input_list" and not _column(answer, field.name):
             # Of a ranking that was read without its request, too, what is taken out stays out.
             changes.setdefault("input_list", ids)
+    if None in taken and "row_ids" not in changes and answer.recommendation_id is not None:
+        # A row that the caller added is of no answer of the service.
+        changes["row_ids"] = [None if row is None else answer.recommendation_id for row in taken]
     changes["action_ids" if isinstance(answer, ActionRecommendations) else "item_ids"] = news
     if any(told):
         old: Sequence[tuple[str, ...]] = changes.get("rules") or [()] * len(news)

@@ -95,7 +95,7 @@ class OfAiobotocore:
         """
         call = getattr(self.client, request.operation.method, None)
         if call is None:
-            wanted = "the client that 'async with session.create_client(\"personalize-runtime\")' opens"
+            wanted = f"the client that 'async with session.create_client(\"{request.operation.service}\")' opens"
             raise no_such_operation(self.client, request.operation, wanted)
         try:
             async with self._places:
@@ -118,7 +118,8 @@ async def opened(options: Mapping[str, Any], start: Start) -> OfAiobotocore:
     """Open a client that fetches its credentials beside its calls.
 
     Args:
-        options: ``region_name``, ``session``, ``endpoint_url``, ``config`` and ``verify``.
+        options: ``region_name``, ``session``, ``endpoint_url``, ``config`` and ``verify``; ``service`` for another API
+            than the runtime's.
         start: Runs something in the background, until the client is closed.
 
     Raises:
@@ -166,7 +167,7 @@ async def _create(session: Any, options: Mapping[str, Any], keys: Mapping[str, s
     # What aioboto3 and others put around an aiobotocore session names it client.
     create = getattr(session, "client", None) or session.create_client
     manager = create(
-        SERVICE,
+        options.get("service", SERVICE),
         region_name=options["region_name"],
         endpoint_url=options["endpoint_url"],
         config=config,

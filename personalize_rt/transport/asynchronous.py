@@ -24,6 +24,7 @@ from personalize_rt.errors import ConfigurationError, TransportError, Validation
 from personalize_rt.operations import Request
 from personalize_rt.transport.attempt import Attempt, under_way
 from personalize_rt.transport.clients import (
+    SERVICE,
     build_client,
     check_client_options,
     chosen_session,
@@ -78,15 +79,17 @@ class AsyncTransport:
     Args:
         client: An aiobotocore client of the caller, which is never changed; or ``None`` to build one.
         redact: Keep what a request carries out of botocore's debug log, for a client that we build.
+        service: The API's name in boto3.
         options: How to build it: ``region_name``, ``session``, ``endpoint_url``, ``config``, ``verify``.
     """
 
-    def __init__(self, client: Any = None, *, redact: bool = True, **options: Any) -> None:
+    def __init__(self, client: Any = None, *, redact: bool = True, service: str = SERVICE, **options: Any) -> None:
         self._client = client
         self._backend: Backend | None = None
         self._owned = client is None
         self._redact = redact and self._owned
         self._options = options
+        self._service = service
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = asyncio.Lock()
         self._background: set[asyncio.Task[None]] = set()
@@ -174,9 +177,9 @@ class AsyncTransport:
         if _is_of_aiobotocore(self._options["session"], self._options["config"]):
             from personalize_rt.transport.aio_clients import opened
 
-            return await opened(self._options, self.in_background)
+            return await opened({**self._options, "service": self._service}, self.in_background)
         # Off the loop: it reads files, and more than a megabyte of JSON.
-        return _OfBotocore(*await asyncio.to_thread(configured, partial(_built, self._options)))
+        return _OfBotocore(*await asyncio.to_thread(configured, partial(_built, self._options, self._service)))
 
     def _move_here(self) -> None:
         loop = asyncio.get_running_loop()
@@ -303,15 +306,15 @@ def _is_of_aiobotocore(session: Any, config: Any) -> bool:
     return ask is None or inspect.iscoroutinefunction(ask)
 
 
-def _built(options: dict[str, Any]) -> tuple[Any, Any]:
+def _built(options: dict[str, Any], service: str) -> tuple[Any, Any]:
     """A client of botocore that signs with credentials that are fetched beside its calls, and its ways to send."""
     from personalize_rt.transport.credentials import build_with
     from personalize_rt.transport.ways import Ways, forced_way
 
     forced = forced_way()
     options = {**options, "session": chosen_session(options["session"])}
-    client = build_with(partial(build_client, **options), options["session"])
-    return client, Ways(client, forced, is_stand_in=is_patched_boto3(options["session"]))
+    client = build_with(partial(build_client, service=service, **options), options["session"])
+    return client, Ways(client, forced, is_stand_in=is_patched_boto3(options["session"]), service=service)
 
 
 class _OfBotocore:

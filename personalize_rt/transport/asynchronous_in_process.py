@@ -55,7 +55,7 @@ class InProcessSession:
         return session.create_client(
             service,
             region_name=region_name,
-            endpoint_url=endpoint_url or f"https://{SERVICE}.{region_name}.amazonaws.com",
+            endpoint_url=endpoint_url or f"https://{service}.{region_name}.amazonaws.com",
             aws_access_key_id=IN_PROCESS_KEY,
             aws_secret_access_key=IN_PROCESS_KEY,
             config=aio_config() if config is None else config,

@@ -117,9 +117,16 @@ def _is_patched(boto3: Any) -> bool:
 
 
 def build_client(
-    *, region_name: Any, session: Any, endpoint_url: Any, config: Any, verify: Any = None, **keys: str
+    *,
+    region_name: Any,
+    session: Any,
+    endpoint_url: Any,
+    config: Any,
+    verify: Any = None,
+    service: str = SERVICE,
+    **keys: str,
 ) -> Any:
-    """Build a ``personalize-runtime`` client as ``boto3.client`` does, with our defaults.
+    """Build a client of one of Personalize's APIs as ``boto3.client`` does, with our defaults.
 
     Args:
         region_name: As ``boto3.client`` takes it.
@@ -127,6 +134,7 @@ def build_client(
         endpoint_url: As ``boto3.client`` takes it.
         config: The caller's ``botocore.config.Config``, or ``None``.
         verify: As ``boto3.client`` takes it.
+        service: The API's name in boto3.
         keys: Credentials instead of those of the session, as ``boto3.client`` takes them.
     """
     session = chosen_session(session)
@@ -135,7 +143,7 @@ def build_client(
     create = getattr(session, "client", None) or session.create_client
     # Our own validation runs before anything is sent.
     client = create(
-        SERVICE,
+        service,
         region_name=region_name,
         endpoint_url=endpoint_url,
         config=client_config(config, parameter_validation=False),

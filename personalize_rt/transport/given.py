@@ -9,7 +9,6 @@ from typing import Any
 from personalize_rt.arguments import LISTS, members_of
 from personalize_rt.errors import ConfigurationError, PersonalizeError, ValidationError
 from personalize_rt.operations import Operation, argument_name
-from personalize_rt.transport.clients import SERVICE
 from personalize_rt.transport.untyped import untyped
 
 __all__ = ["no_such_operation", "refuse_an_awaiting_client", "unknown_member"]
@@ -20,18 +19,25 @@ _SINCE = {"GetActionRecommendations": "1.32.7"} | {
 """The first botocore whose model has an operation or a member (its CHANGELOG, entries of ``personalize-runtime``)."""
 
 
-def refuse_an_awaiting_client(client: Any) -> None:
+def refuse_an_awaiting_client(
+    client: Any, *, method: str = "get_recommendations", instead: str = "personalize_rt.aio.AsyncPersonalizeRuntime"
+) -> None:
     """Refuse a client of aiobotocore or aioboto3, whose calls have to be awaited.
+
+    Args:
+        client: The client.
+        method: A method that it should have.
+        instead: The class that takes such a client.
 
     Raises:
         ValidationError: It is one, or the context manager that opens one.
     """
-    calls = (getattr(client, name, None) for name in ("_make_api_call", "get_recommendations"))
-    unopened = hasattr(client, "__aenter__") and not hasattr(client, "get_recommendations")
+    calls = (getattr(client, name, None) for name in ("_make_api_call", method))
+    unopened = hasattr(client, "__aenter__") and not hasattr(client, method)
     if unopened or any(map(inspect.iscoroutinefunction, calls)):
         raise ValidationError(
             "client is one of aiobotocore or aioboto3, whose calls have to be awaited: give one of boto3, "
-            "or use personalize_rt.aio.AsyncPersonalizeRuntime",
+            f"or use {instead}",
             parameter="client",
         )
 
@@ -45,7 +51,7 @@ def no_such_operation(client: Any, operation: Operation[Any], wanted: str) -> Pe
         wanted: What to give instead, if it is not a client of the service at all.
     """
     model = getattr(getattr(client, "meta", None), "service_model", None)
-    if getattr(model, "service_name", None) == SERVICE:
+    if getattr(model, "service_name", None) == operation.service:
         return ConfigurationError(_too_old(operation.name, operation.name))
     return ValidationError(f"client has no {operation.method}: give {wanted}", parameter="client")
 

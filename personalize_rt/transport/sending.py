@@ -12,6 +12,7 @@ from personalize_rt.errors import ConfigurationError
 from personalize_rt.operations import Request
 from personalize_rt.transport.attempt import Attempt, under_way
 from personalize_rt.transport.clients import (
+    SERVICE,
     build_client,
     check_client_options,
     chosen_session,
@@ -39,16 +40,18 @@ class Transport:
     Args:
         client: A client of the caller, which is never changed; or ``None`` to build one.
         redact: Keep what a request carries out of botocore's debug log, for a client that we build.
+        service: The API's name in boto3.
         options: How to build it: ``region_name``, ``session``, ``endpoint_url``, ``config``, ``verify``.
     """
 
     _lock = forks.lock()
 
-    def __init__(self, client: Any = None, *, redact: bool = True, **options: Any) -> None:
+    def __init__(self, client: Any = None, *, redact: bool = True, service: str = SERVICE, **options: Any) -> None:
         self._client = client
         self._owned = client is None
         self._redact = redact and self._owned
         self._options = options
+        self._service = service
         self._closed = False
         self._warned = False
         self._ways: Any = None
@@ -58,7 +61,10 @@ class Transport:
             forks.in_child(self, Transport._forget_client)
         else:
             refuse_options(client, options)
-            refuse_an_awaiting_client(client)
+            if service == SERVICE:
+                refuse_an_awaiting_client(client)
+            else:
+                refuse_an_awaiting_client(client, method="put_events", instead="personalize_rt.aio.AsyncEventTracker")
 
     @property
     def owned(self) -> bool:
@@ -113,8 +119,8 @@ class Transport:
 
         forced = forced_way()
         options = {**self._options, "session": chosen_session(self._options["session"])}
-        client = build_with(partial(build_client, **options), options["session"])
-        self._ways = Ways(client, forced, is_stand_in=is_patched_boto3(options["session"]))
+        client = build_with(partial(build_client, service=self._service, **options), options["session"])
+        self._ways = Ways(client, forced, is_stand_in=is_patched_boto3(options["session"]), service=self._service)
         return client
 
     def connect(self) -> None:
@@ -217,5 +223,5 @@ def _by_caller(client: Any, request: Request[Any]) -> Reply:
     """Send by the caller's client."""
     call = getattr(client, request.operation.method, None)
     if call is None:
-        raise no_such_operation(client, request.operation, "what boto3.client('personalize-runtime') returns")
+        raise no_such_operation(client, request.operation, f"what boto3.client({request.operation.service!r}) returns")
     return reply_of(call(**request.members), request)

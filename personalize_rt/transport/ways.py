@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from personalize_rt.errors import ConfigurationError
 from personalize_rt.operations import Request
 from personalize_rt.transport.attempt import Attempt
+from personalize_rt.transport.clients import SERVICE
 from personalize_rt.transport.direct import Direct
 from personalize_rt.transport.given import no_such_operation
 from personalize_rt.transport.plan import NoPlanError
@@ -53,9 +54,12 @@ class Ways:
         client: A client that we built. It stays as it is.
         forced: The way that the environment asks for, or ``None``.
         is_stand_in: Whether somebody patched ``boto3.client``, and the client is what that returned.
+        service: The client's API. The faster ways know the runtime's alone.
     """
 
-    def __init__(self, client: Any, forced: Way | None = None, *, is_stand_in: bool = False) -> None:
+    def __init__(
+        self, client: Any, forced: Way | None = None, *, is_stand_in: bool = False, service: str = SERVICE
+    ) -> None:
         self._client = client
         self.workers: Workers = Workers()
         self._told: Verdict | None = None
@@ -63,6 +67,9 @@ class Ways:
         self._url: str = str(getattr(getattr(client, "meta", None), "endpoint_url", ""))
         if is_stand_in:
             self._unknown = Verdict(Way.PLAIN, "boto3.client or boto3.Session is not boto3's own")
+            return
+        if service != SERVICE:
+            self._unknown = Verdict(Way.PLAIN, f"requests of {service} are sent by botocore's own call")
             return
         try:
             watching = Watching(client, forced)
@@ -124,7 +131,9 @@ class Ways:
         client = self._double if way is Way.THROUGH else self._client
         call = getattr(client, request.operation.method, None)
         if call is None:
-            raise no_such_operation(client, request.operation, "what boto3.client('personalize-runtime') returns")
+            raise no_such_operation(
+                client, request.operation, f"what boto3.client({request.operation.service!r}) returns"
+            )
         return reply_of(call(**request.members), request)
 
     def settings(self) -> Settings | None:

@@ -7,6 +7,7 @@ A new name or sentence of the async code goes here only when it has to be anothe
 NAMES = {
     "AsyncBoto3Client": "Boto3Client",
     "AsyncCampaign": "Campaign",
+    "AsyncEventTracker": "EventTracker",
     "AsyncPersonalizeRuntime": "PersonalizeRuntime",
     "AsyncRecommender": "Recommender",
     "AsyncRetrying": "Retrying",
@@ -102,6 +103,35 @@ Raises:
     (", through the runtime for asyncio.", ", through the runtime."),
     # handles.py
     ("The handles of the async client: ", "The handles of the client: "),
+    # tracker.py
+    ("The event tracker for asyncio: ", "The event tracker: "),
+    (
+        """\
+It belongs to one event loop at a time. Use it in ``async with``, or :meth:`aclose` it: that empties the queue. What
+is left when the interpreter exits is sent then, in an event loop of its own.""",
+        """\
+It may be shared by threads. Use it as a context manager, or :meth:`close` it: that empties the queue. What is left
+when the interpreter exits is sent then.""",
+    ),
+    (
+        """\
+client: An aiobotocore ``personalize-events`` client of yours. It is never modified and never closed. ``None``
+    builds one.""",
+        """\
+client: Any boto3 ``personalize-events`` client: yours, stubbed, under moto. It is never modified and never
+    closed. ``None`` builds one.""",
+    ),
+    (
+        """\
+config: A ``botocore.config.Config`` or ``aiobotocore.config.AioConfig``, merged over the settings of a runtime.
+    Its ``retries`` are refused.""",
+        """\
+config: A ``botocore.config.Config``, merged over the settings of a runtime. Its ``retries`` are refused.""",
+    ),
+    (
+        "ConfigurationError: No region, profile or credentials; aiobotocore is not installed.",
+        "ConfigurationError: No region, profile or credentials.",
+    ),
     # driver.py
     ("The driver of the async client: ", "The driver of the client: "),
     (

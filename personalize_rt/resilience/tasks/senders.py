@@ -1,0 +1,101 @@
+"""The senders of an event tracker: tasks that send beside the program, and the signal to wake them."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import weakref
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from types import TracebackType
+from typing import Any
+
+from personalize_rt.transport.asynchronous import keep_alive
+
+__all__ = ["Signal", "alive", "at_exit", "current", "start", "stop"]
+
+
+class Signal:
+    """A condition that tasks of one event loop wait for or signal.
+
+    There is no lock to hold: nothing else runs in the loop between two points at which a task waits.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        pass
+
+    async def wait(self, seconds: float | None) -> None:
+        """Wait until somebody notifies, for so many seconds at the most."""
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.add(woken)
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await woken
+        finally:
+            self._waiting.discard(woken)
+
+    def notify(self) -> None:
+        """Wake all who wait."""
+        here = asyncio.get_running_loop()
+        for woken in self._waiting:
+            # One of a loop that is over waits for nothing.
+            if woken.get_loop() is here and not woken.done():
+                woken.set_result(None)
+
+
+def start(work: Callable[[], Coroutine[Any, Any, None]], senders: set[Any]) -> bool:
+    """Start a sender.
+
+    Args:
+        work: What it does.
+        senders: Those that are alive.
+
+    Returns:
+        Whether it was started: always.
+    """
+    keep_alive(asyncio.get_running_loop().create_task(work()), senders)
+    return True
+
+
+def current() -> Any:
+    """The sender that runs here."""
+    return asyncio.current_task()
+
+
+def alive(senders: set[Any]) -> set[Any]:
+    """Those that can send: in this event loop, and not at an end."""
+    here = asyncio.get_running_loop()
+    return {sender for sender in senders if sender.get_loop() is here and not sender.done()}
+
+
+async def stop(senders: set[Any]) -> None:
+    """Cancel the senders, and wait until they are over."""
+    stopped = alive(senders) - {asyncio.current_task()}
+    for sender in stopped:
+        sender.cancel()
+    await asyncio.gather(*stopped, return_exceptions=True)
+
+
+_open: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def at_exit(tracker: Any) -> None:
+    """Close a tracker when the interpreter exits, if it is still in use then: in an event loop of its own."""
+    if not _open:
+        atexit.unregister(_close_all)
+        atexit.register(_close_all)
+    _open.add(tracker)
+
+
+def _close_all() -> None:
+    for tracker in list(_open):
+        asyncio.run(tracker.aclose())

@@ -1,0 +1,93 @@
+"""The senders of an event tracker: threads that send beside the program, and the signal to wake them."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import weakref
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from personalize_rt import forks
+
+__all__ = ["Signal", "alive", "at_exit", "current", "start", "stop"]
+
+
+class Signal:
+    """A lock, and a condition that its holder waits for or signals. A forked child has another one."""
+
+    _condition = forks.PerProcess(lambda: threading.Condition())
+
+    def __enter__(self) -> None:
+        self._condition.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._condition.release()
+
+    def wait(self, seconds: float | None) -> None:
+        """Let go of the lock until somebody notifies, for so many seconds at the most."""
+        self._condition.wait(seconds)
+
+    def notify(self) -> None:
+        """Wake all who wait."""
+        self._condition.notify_all()
+
+
+def start(work: Callable[[], None], senders: set[Any]) -> bool:
+    """Start a sender, which does not keep the process alive.
+
+    Args:
+        work: What it does.
+        senders: Those that are alive.
+
+    Returns:
+        Whether it was started; a system may refuse one more thread.
+    """
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            senders.discard(thread)
+
+    thread = threading.Thread(target=run, name="personalize-rt-tracker", daemon=True)
+    senders.add(thread)
+    try:
+        thread.start()
+    except RuntimeError:
+        senders.discard(thread)
+        return False
+    return True
+
+
+def current() -> Any:
+    """The sender that runs here."""
+    return threading.current_thread()
+
+
+def alive(senders: set[Any]) -> set[Any]:
+    """Those that can send."""
+    return senders
+
+
+def stop(senders: set[Any]) -> None:
+    """Leave senders behind whose requests are not over: nothing can end a thread."""
+
+
+_open: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def at_exit(tracker: Any) -> None:
+    """Close a tracker when the interpreter exits, if it is still in use then."""
+    if not _open:
+        atexit.unregister(_close_all)
+        atexit.register(_close_all)
+    _open.add(tracker)
+
+
+def _close_all() -> None:
+    for tracker in list(_open):
+        tracker.close()
