@@ -176,6 +176,24 @@ class Folder:
         """
         return os.stat(name, dir_fd=self.handle, follow_symlinks=False)
 
+    def is_mine(self, probe: str) -> bool:
+        """Tell whether the directory belongs to this user.
+
+        Some file systems give all files to one user (an access point of EFS, a share with squashed users): there, the
+        directory belongs to whom a new file belongs.
+
+        Args:
+            probe: The name of a file that may be created and removed.
+        """
+        owner = os.fstat(self.handle).st_uid
+        if owner == os.geteuid():
+            return True
+        self.write(probe, lambda file: None)
+        try:
+            return self.stat(probe).st_uid == owner
+        finally:
+            self.unlink(probe)
+
     def open(self, name: str, mode: str, *, buffering: int = -1) -> IO[Any]:
         """Open a file for its owner alone. Never follows a link.
 

@@ -53,7 +53,7 @@ def test_the_core_is_imported_without_names_of_posix() -> None:
         import personalize_rt
         for name in personalize_rt.__all__:
             getattr(personalize_rt, name)
-        for name in ("events", "filters", "rerank", "tracking", "resilience.cache", "resilience.hedge", "testing"):
+        for name in ("events", "filters", "rerank", "tracking", "resilience.cache", "resilience.hedge", "spool", "testing"):
             importlib.import_module(f"personalize_rt.{name}")
         print("all")
     """
@@ -117,3 +117,12 @@ def test_a_job_on_files_says_which_systems_it_needs(tmp_path: Path, monkeypatch:
     with pytest.raises(ValidationError, match=r"need Linux or macOS.*subsystem for Linux, or bulk.run\(\)"):
         bulk.rank_file(PersonalizeRuntime(region_name="eu-west-1"), rows, tmp_path / "out.jsonl", campaign_arn=arn)
     assert not (tmp_path / "out.jsonl.parts").exists()
+
+
+def test_a_spool_says_which_systems_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from personalize_rt.spool import Spool
+
+    monkeypatch.setattr(os, "supports_dir_fd", set[object]())
+    with pytest.raises(ValidationError, match=r"spool= needs Linux or macOS.*subsystem for Linux, or leave it out"):
+        Spool(tmp_path / "events")
+    assert not (tmp_path / "events").exists()

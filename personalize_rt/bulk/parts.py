@@ -150,7 +150,7 @@ class Parts:
                 "that directory"
             )
         self._take_lock()
-        if not _is_mine(self._there):
+        if not self._there.is_mine(_WHOLE):
             _refuse(f"{self.directory} belongs to another user: name another output")
         restrict(self._there.handle, 0o700)
         # Again under the lock, since another process may have finished meanwhile.
@@ -478,22 +478,6 @@ def _is_job(text: bytes | None, job: Mapping[str, Any]) -> bool:
     """Checks that a ``job.json`` has the form of ours; it may be of another job."""
     there = _members(text or b"")
     return there.keys() == job.keys() and isinstance(there["version"], int)
-
-
-def _is_mine(folder: Folder) -> bool:
-    """Checks that a directory belongs to this user.
-
-    Some file systems give all files to one user (an access point of EFS, a share with squashed users): there, the
-    directory belongs to whom a new file belongs.
-    """
-    owner = os.fstat(folder.handle).st_uid
-    if owner == os.geteuid():
-        return True
-    folder.write(_WHOLE, lambda file: None)
-    try:
-        return folder.stat(_WHOLE).st_uid == owner
-    finally:
-        folder.unlink(_WHOLE)
 
 
 def _known_by(status: os.stat_result) -> dict[str, int]:

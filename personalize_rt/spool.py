@@ -1,0 +1,507 @@
+"""A spool: records in files of one directory, which survive the process that wrote them.
+
+A directory may be shared by processes. Each writes segments of its own, ``TIME-RANDOM.spool``, and holds an exclusive
+lock (``flock``) on each for as long as it lives. A segment without a holder was left by a process that ended, and
+belongs to the first that locks it; if that one ends too, to the next. Nothing is waited for.
+
+A segment is a header (text with the version, then a random seed) and frames: a byte that says whether the record is
+done, three bytes that mark a frame, length and checksum (4 bytes each, little-endian), and the record. The checksum
+depends on the seed, so no record can contain something that passes for a frame. A record is done when its first byte is
+overwritten in place. When all of a segment are, it is emptied if it is the open one, otherwise removed.
+
+A record is passed to the operating system before :meth:`Spool.append` returns. It is not synced to the disk: a killed
+process loses nothing, a machine without power may. So may an acknowledgement, and its record comes back: what is sent
+twice has to count once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import re
+import stat
+import struct
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any, NamedTuple, Never
+from zlib import crc32
+
+from personalize_rt import forks
+from personalize_rt.errors import PersonalizeError, ValidationError
+from personalize_rt.files import Folder, StrPath, restrict
+
+__all__ = ["Mark", "Spool", "SpoolError", "SpoolFullError"]
+
+# Bytes of a segment, and of all files of a directory.
+SEGMENT = 1 << 20
+TOTAL = 64 << 20
+# The longest record in bytes. It bounds how much is read for each mark in a damaged segment.
+LONGEST = 64 << 10
+
+_NAME = re.compile(r"\d{20,}-[0-9a-f]{8}\.(spool|damaged)")
+_HEADER = b"personalize-rt spool 1\n"
+_ANY_HEADER = re.compile(rb"personalize-rt spool (\d{1,9})\n")
+_SEED = struct.Struct("<I")
+_BEGIN = len(_HEADER) + _SEED.size
+_FRAME = struct.Struct("<c3sII")
+# They differ in every bit, and so does no text.
+_PENDING, _DONE = b"\x5a", b"\xa5"
+_MARK = b"\xf5\xfa\xff"
+
+_log = logging.getLogger("personalize_rt")
+
+
+class SpoolError(PersonalizeError):
+    """A record that could not be written to the spool.
+
+    Args:
+        message: The directory, the reason, and what to do.
+    """
+
+
+class SpoolFullError(SpoolError):
+    """A record for which the spool, or the disk, has no room.
+
+    Args:
+        message: The directory, the reason, and what to do.
+    """
+
+
+class Mark(NamedTuple):
+    """A record of a spool in this process.
+
+    Attributes:
+        segment: Its segment.
+        position: Its place in the segment.
+    """
+
+    segment: _Segment
+    position: int
+
+
+class _Segment:
+    """A locked file with frames.
+
+    Attributes:
+        pending: Positions of the records that are not done. Positions go on after the segment is emptied, so that a
+            mark stays of one record.
+        is_damaged: Whether a part of it could not be read.
+    """
+
+    def __init__(self, name: str, file: IO[Any], seed: int) -> None:
+        self.name = name
+        self.file = file
+        self.pending: set[int] = set()
+        self.is_damaged = False
+        self._seed = seed
+        self._handle: int = file.fileno()
+        self._end = _BEGIN
+        self._base = 0  # a position, less its offset in the file
+
+    def has_room(self, size: int, most: int) -> bool:
+        """Tell whether a record fits, and the file has still a name: somebody may have removed it."""
+        return self._end - self._base + _FRAME.size + size <= most and os.fstat(self._handle).st_nlink > 0
+
+    def append(self, record: bytes) -> int:
+        """Append a record, and return its position."""
+        position = self._end
+        offset = position - self._base
+        size = len(record)
+        frame = _FRAME.pack(_PENDING, _MARK, size, crc32(record, self._seed ^ size)) + record
+        try:
+            written = os.pwrite(self._handle, frame, offset)
+            while written < len(frame):
+                written += os.pwrite(self._handle, frame[written:], offset + written)
+            self.pending.add(position)
+            self._end = position + written
+        except BaseException:  # a full disk, or Ctrl-C
+            self.pending.discard(position)
+            self._end = position
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._handle, offset)
+            raise
+        return position
+
+    def read(self) -> tuple[list[tuple[int, bytes]], bool]:
+        """Read the records that are not done, and whether the last one is torn."""
+        content = os.pread(self._handle, os.fstat(self._handle).st_size, 0)
+        found: list[tuple[int, bytes]] = []
+        position = _BEGIN
+        while position < len(content):
+            end = self._end_of(content, position)
+            if end is None:
+                after = self._next(content, position)
+                if after is None:
+                    break
+                self.is_damaged = True
+                position = after
+                continue
+            if content[position : position + 1] != _DONE:
+                found.append((position, content[position + _FRAME.size : end]))
+            position = end
+        self.pending.update(position for position, _ in found)
+        rest = content[position:]
+        if not _is_torn(rest):
+            self.is_damaged = True
+        return found, bool(rest) and not self.is_damaged
+
+    def _end_of(self, content: bytes, position: int) -> int | None:
+        """The end of a whole frame; ``None`` if there is none at that position."""
+        if position + _FRAME.size > len(content):
+            return None
+        _, mark, size, checksum = _FRAME.unpack_from(content, position)
+        begin = position + _FRAME.size
+        end = begin + size
+        if mark != _MARK or size > LONGEST or end > len(content):
+            return None
+        return end if crc32(memoryview(content)[begin:end], self._seed ^ size) == checksum else None
+
+    def _next(self, content: bytes, position: int) -> int | None:
+        """The position of the next whole frame."""
+        # After the first byte of a frame comes its mark.
+        while (found := content.find(_MARK, position + 2)) >= 0:
+            position = found - 1
+            if self._end_of(content, position) is not None:
+                return position
+        return None
+
+    def acknowledge(self, positions: Iterable[int]) -> None:
+        """Overwrite the first byte of frames."""
+        for position in positions:
+            os.pwrite(self._handle, _DONE, position - self._base)
+
+    def empty(self) -> None:
+        """Remove all frames from the file."""
+        os.ftruncate(self._handle, _BEGIN)
+        self._base = self._end - _BEGIN
+
+    def leave(self) -> None:
+        """Close the file and forget its records, which stay there. In a child, the lock remains the parent's."""
+        self.pending.clear()
+        self.file.close()
+
+
+def _is_torn(rest: bytes) -> bool:
+    """Tell whether the end of a file is a part of one frame, or was never written."""
+    if len(rest) < _FRAME.size:
+        return rest[1:4] == _MARK[: len(rest[1:4])] or not rest.strip(b"\0")
+    _, mark, size, _ = _FRAME.unpack_from(rest)
+    return (mark == _MARK and len(rest) - _FRAME.size < size <= LONGEST) or not rest.strip(b"\0")
+
+
+class Spool:
+    """Records on the disk until they are done, for the threads of one process; other processes may share the directory.
+
+    Files can be read by their owner only: they hold what the records hold. A forked child opens segments of its own,
+    and leaves the records of its parent to the parent.
+
+    Args:
+        directory: The directory of the files. It is created if its parent exists.
+        segment_bytes: Bytes of a segment.
+        total_bytes: Bytes of all files in the directory. Processes that share it may exceed it by one segment each.
+
+    Attributes:
+        directory: The directory.
+        torn: The number of segments whose last record was cut off when its process was killed; its ``append`` had not
+            returned. Such a record is dropped.
+        set_aside: Files that were left alone or renamed, by name, with the reason. Each was logged as a warning too.
+
+    Raises:
+        ValidationError: The directory is a link, no directory, of another user, or others may write in it; its parent
+            is not there; or the system has no such locks (Windows).
+        SpoolError: No file can be created in it.
+    """
+
+    _lock = forks.lock()
+
+    def __init__(self, directory: StrPath, *, segment_bytes: int = SEGMENT, total_bytes: int = TOTAL) -> None:
+        self.directory: Path = Path(directory)
+        self.torn: int = 0
+        self.set_aside: dict[str, str] = {}
+        self._segment_bytes = segment_bytes
+        self._total_bytes = total_bytes
+        self._segments: set[_Segment] = set()
+        self._current: _Segment | None = None
+        self._is_closed = False
+        if os.stat not in os.supports_dir_fd:
+            _refuse(
+                "spool= needs Linux or macOS, whose files can be locked: on Windows, use its subsystem for Linux, or "
+                "leave it out"
+            )
+        try:
+            self._folder = self._open_folder()
+            forks.in_child(self, Spool._leave)
+            # A segment now, so that a directory that cannot be used is found at the start of a program.
+            try:
+                with contextlib.suppress(SpoolFullError):
+                    self._current = self._create()
+            except BaseException:
+                self._folder.close()
+                raise
+        except OSError as error:
+            raise self._error(error) from None
+
+    def _open_folder(self) -> Folder:
+        is_new = False
+        try:
+            self.directory.mkdir(0o700)
+            is_new = True
+        except FileExistsError:
+            pass
+        except FileNotFoundError:
+            _refuse(f"there is no directory {self.directory.parent}: make it, or name another one as spool=")
+        try:
+            folder = Folder(self.directory)
+        except OSError as error:
+            if error.errno in (errno.ENOTDIR, errno.ELOOP):
+                _refuse(f"{self.directory} is a link or no directory: name another one as spool=")
+            raise
+        try:
+            if is_new:
+                restrict(folder.handle, 0o700)
+            elif not folder.is_mine(f".{os.urandom(4).hex()}.new"):
+                _refuse(f"{self.directory} belongs to another user: as spool=, name one in it, which is created")
+            elif os.fstat(folder.handle).st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                _refuse(
+                    f"others may write in {self.directory}: as spool=, name one in it, which is created, or take that "
+                    "permission away (chmod go-w)"
+                )
+        except BaseException:
+            folder.close()
+            raise
+        return folder
+
+    # Writing.
+
+    def append(self, record: bytes) -> Mark:
+        """Write a record. When this returns, it survives the end of the process.
+
+        Args:
+            record: At most 65,536 bytes.
+
+        Raises:
+            SpoolFullError: The directory has reached ``total_bytes``, or the disk is full. Nothing was written.
+            SpoolError: It cannot be written, is too long, or the spool is closed.
+        """
+        if len(record) > LONGEST:
+            raise SpoolError(f"a record of {len(record):,} bytes is too long for a spool, which takes {LONGEST:,}")
+        with self._lock:
+            try:
+                segment = self._current
+                if segment is None or not segment.has_room(len(record), self._segment_bytes):
+                    full, segment = segment, self._create()
+                    self._current = segment
+                    if full is not None and not full.pending:
+                        self._remove(full)
+                return Mark(segment, segment.append(record))
+            except OSError as error:
+                raise self._error(error) from None
+
+    def _create(self) -> _Segment:
+        if self._is_closed:
+            raise SpoolError(f"the spool in {self.directory} is closed")
+        used = sum(self._size(name) for name in self._folder.names() if _NAME.fullmatch(name))
+        if used + self._segment_bytes > self._total_bytes:
+            raise SpoolFullError(
+                f"{self.directory} holds {used:,} bytes, and has no room for another segment of "
+                f"{self._segment_bytes:,}: its limit is {self._total_bytes:,} bytes"
+            )
+        while True:
+            name = f"{time.time_ns():020}-{os.urandom(4).hex()}.spool"
+            file = self._folder.open(name, "x+b", buffering=0)
+            try:
+                # Until it is locked, another process takes it for an empty one that was left, and removes it.
+                if self._take_lock(file, name):
+                    seed = os.urandom(_SEED.size)
+                    file.write(_HEADER + seed)
+                    segment = _Segment(name, file, *_SEED.unpack(seed))
+                    self._segments.add(segment)
+                    return segment
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    self._folder.unlink(name)
+                file.close()
+                raise
+            file.close()
+
+    def _size(self, name: str) -> int:
+        try:
+            return self._folder.stat(name).st_size
+        except FileNotFoundError:  # done meanwhile
+            return 0
+
+    def _take_lock(self, file: IO[Any], name: str) -> bool:
+        """Lock a file, unless another process holds it or has removed it."""
+        import fcntl  # not available on every system
+
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return os.path.samestat(os.fstat(file.fileno()), self._folder.stat(name))
+        except (BlockingIOError, FileNotFoundError):
+            return False
+
+    # Done.
+
+    def done(self, marks: Iterable[Mark]) -> None:
+        """Acknowledge records, which are not recovered any more. A mark that was done before is passed over.
+
+        An acknowledgement that cannot be written is not an error: its record comes back in another process.
+
+        Args:
+            marks: Records of :meth:`append` or :meth:`recovered`. Those of a parent process are passed over.
+        """
+        done: dict[_Segment, list[int]] = {}
+        given = tuple(marks)  # before the lock, which an iterator of recovered() takes too
+        with self._lock:
+            for segment, position in given:
+                if position in segment.pending:
+                    segment.pending.remove(position)
+                    done.setdefault(segment, []).append(position)
+            for segment, positions in done.items():
+                with contextlib.suppress(OSError):
+                    if segment.pending:
+                        segment.acknowledge(positions)
+                    elif segment is self._current:
+                        segment.empty()
+                    else:
+                        self._remove(segment)
+
+    def _remove(self, segment: _Segment) -> None:
+        """Remove a segment without pending records; a damaged one gets another name, for a person to look at."""
+        self._segments.discard(segment)
+        try:
+            if segment.is_damaged:
+                self._folder.rename(segment.name, segment.name.replace(".spool", ".damaged"))
+            else:
+                self._folder.unlink(segment.name)
+        finally:
+            segment.leave()  # after that, so that nobody else takes it
+
+    # Recovery.
+
+    def recovered(self) -> Iterator[tuple[Mark, bytes]]:
+        """Claim and read what processes that ended have left, oldest segment first.
+
+        A segment is claimed when its first record is asked for. It may be called again, for what was left since.
+
+        Yields:
+            The mark of a record, to be given to :meth:`done`, and the record.
+
+        Raises:
+            SpoolError: The directory cannot be read. A file that cannot be is set aside.
+        """
+        try:
+            names = [] if self._is_closed else self._folder.names()
+        except OSError as error:
+            raise self._error(error) from None
+        for name in sorted(name for name in names if name.endswith(".spool") and _NAME.fullmatch(name)):
+            if self._is_closed:
+                return
+            try:
+                claimed = self._claim(name)
+            except FileNotFoundError:  # done meanwhile
+                continue
+            except OSError as error:
+                self._set_aside(name, f"cannot be read: {_why(error)}")
+                continue
+            if claimed is None:
+                continue
+            segment, records = claimed
+            for position, record in records:
+                if segment.file.closed:  # the spool was closed, or this is a child
+                    return
+                yield Mark(segment, position), record
+
+    def _claim(self, name: str) -> tuple[_Segment, list[tuple[int, bytes]]] | None:
+        """Lock and read a segment; ``None`` if another process has it, or there is nothing to be done with it."""
+        status = self._folder.stat(name)
+        if not stat.S_ISREG(status.st_mode):
+            self._set_aside(name, "is a link or no file, and was left alone")
+            return None
+        if status.st_size > self._total_bytes:
+            self._set_aside(name, "is larger than the whole spool may be, and was left alone")
+            return None
+        with self._folder.open(name, "rb") as there:  # which leaves the permissions as they are
+            problem = _problem_of(there.read(_BEGIN))
+        if problem is not None:
+            self._set_aside(name, problem)
+            return None
+        file = self._folder.open(name, "r+b", buffering=0)
+        try:
+            if not self._take_lock(file, name):
+                file.close()
+                return None
+            header = os.pread(file.fileno(), _BEGIN, 0)
+            if len(header) < _BEGIN:  # its process was killed before the first record
+                self._folder.unlink(name)
+                file.close()
+                return None
+            segment = _Segment(name, file, *_SEED.unpack_from(header, len(_HEADER)))
+            records, is_torn = segment.read()
+        except BaseException:
+            file.close()
+            raise
+        with self._lock:
+            self.torn += is_torn
+            self._segments.add(segment)
+            if segment.is_damaged:
+                self._set_aside(
+                    name, "is damaged: its whole records are taken, and it is kept under the name *.damaged after that"
+                )
+            if not records:
+                self._remove(segment)
+                return None
+        return segment, records
+
+    def _set_aside(self, name: str, reason: str) -> None:
+        if self.set_aside.get(name) != reason:
+            self.set_aside[name] = reason
+            _log.warning("The spool file %s %s", self.directory / name, reason)
+
+    # The end.
+
+    def close(self) -> None:
+        """Close all files; segments with records that are not done stay for another process. Safe to call twice."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            for segment in tuple(self._segments):
+                if not segment.pending:
+                    with contextlib.suppress(OSError):
+                        self._remove(segment)
+            self._leave()
+            self._folder.close()
+
+    def _leave(self) -> None:
+        # Without unlocking, in a child too: closing its copy of a descriptor leaves the lock to the parent.
+        segments, self._segments, self._current = self._segments, set(), None
+        for segment in segments:
+            segment.leave()
+
+    def _error(self, error: OSError) -> SpoolError:
+        kind = SpoolFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else SpoolError
+        return kind(f"cannot write in {self.directory}: {_why(error)}")
+
+
+def _problem_of(header: bytes) -> str | None:
+    if header[: len(_HEADER)] == _HEADER[: len(header)]:
+        return None
+    version = _ANY_HEADER.match(header)
+    if version is None:
+        return "was not written by a spool, and was left alone"
+    return (
+        f"is of version {int(version[1])}, which this release does not know, and was left alone: start the release "
+        "that wrote it, or remove it"
+    )
+
+
+def _refuse(problem: str) -> Never:
+    raise ValidationError(problem, parameter="spool")
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or type(error).__name__
