@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         FilterSyntaxError,
         FilterValuesError,
         InvalidInputError,
+        PageTokenError,
         PersonalizeError,
         ResourceNotFoundError,
         ResponseError,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from personalize_rt.filters.values import FilterValue, RawFilterValue, RawFilterValues
     from personalize_rt.interactions import Interaction
     from personalize_rt.limits import Limits
+    from personalize_rt.pages import Pages, PageStore
     from personalize_rt.rerank import (
         CoVisitationScorer,
         EmbeddingScorer,
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
         Recommendations,
         ResponseInfo,
     )
+    from personalize_rt.shelves import Shelf, Shelves
     from personalize_rt.tracking import TrackedEvent
 else:
     _HOMES = {
@@ -69,12 +72,13 @@ else:
         "arguments": "Promotion",
         "client": "Campaign PersonalizeRuntime Recommender",
         "errors": "AccessDeniedError CircuitOpenError ConfigurationError DeadlineExceededError FilterSyntaxError "
-        "FilterValuesError InvalidInputError PersonalizeError ResourceNotFoundError ResponseError ServerError "
-        "ServiceError ThrottlingError TransportError ValidationError",
+        "FilterValuesError InvalidInputError PageTokenError PersonalizeError ResourceNotFoundError ResponseError "
+        "ServerError ServiceError ThrottlingError TransportError ValidationError",
         "filters.expression": "BoundFilter Filter FilterExpression",
         "filters.values": "FilterValue RawFilterValue RawFilterValues",
         "interactions": "Interaction",
         "limits": "Limits",
+        "pages": "PageStore Pages",
         "rerank": "CoVisitationScorer EmbeddingScorer EnsembleScorer LocalReranker PopularityScorer Scorer "
         "ShadowScorer",
         "resilience.breaker": "CircuitBreaker",
@@ -84,6 +88,7 @@ else:
         "resilience.hedge": "Hedge",
         "resilience.retry": "RetryPolicy",
         "results": "ActionRecommendations Metadata PredictedAction PredictedItem Ranking Recommendations ResponseInfo",
+        "shelves": "Shelf Shelves",
         "tracking": "TrackedEvent",
     }
     _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
@@ -137,6 +142,9 @@ __all__ = [
     "LocalReranker",
     "MemoryStore",
     "Metadata",
+    "PageStore",
+    "PageTokenError",
+    "Pages",
     "PersonalizeError",
     "PersonalizeRuntime",
     "PopularActionsFallback",
@@ -159,6 +167,8 @@ __all__ = [
     "ServerError",
     "ServiceError",
     "ShadowScorer",
+    "Shelf",
+    "Shelves",
     "StaleFallback",
     "ThrottlingError",
     "TrackedEvent",
