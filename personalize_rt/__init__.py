@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         FilterSyntaxError,
         FilterValuesError,
         InvalidInputError,
+        PageTokenError,
         PersonalizeError,
         QueueFullError,
         ResourceNotFoundError,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from personalize_rt.filters.values import FilterValue, RawFilterValue, RawFilterValues
     from personalize_rt.interactions import Interaction
     from personalize_rt.limits import Limits
+    from personalize_rt.pages import Pages, PageStore
     from personalize_rt.rerank import (
         CoVisitationScorer,
         EmbeddingScorer,
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
         Recommendations,
         ResponseInfo,
     )
+    from personalize_rt.shelves import Shelf, Shelves
     from personalize_rt.tracker import EventTracker
     from personalize_rt.tracking import TrackedEvent
 else:
@@ -71,12 +74,13 @@ else:
         "arguments": "Promotion",
         "client": "Campaign PersonalizeRuntime Recommender",
         "errors": "AccessDeniedError CircuitOpenError ConfigurationError DeadlineExceededError FilterSyntaxError "
-        "FilterValuesError InvalidInputError PersonalizeError QueueFullError ResourceNotFoundError ResponseError "
-        "ServerError ServiceError ThrottlingError TransportError ValidationError",
+        "FilterValuesError InvalidInputError PageTokenError PersonalizeError QueueFullError ResourceNotFoundError "
+        "ResponseError ServerError ServiceError ThrottlingError TransportError ValidationError",
         "filters.expression": "BoundFilter Filter FilterExpression",
         "filters.values": "FilterValue RawFilterValue RawFilterValues",
         "interactions": "Interaction",
         "limits": "Limits",
+        "pages": "PageStore Pages",
         "rerank": "CoVisitationScorer EmbeddingScorer EnsembleScorer LocalReranker PopularityScorer Scorer "
         "ShadowScorer",
         "resilience.breaker": "CircuitBreaker",
@@ -86,6 +90,7 @@ else:
         "resilience.hedge": "Hedge",
         "resilience.retry": "RetryPolicy",
         "results": "ActionRecommendations Metadata PredictedAction PredictedItem Ranking Recommendations ResponseInfo",
+        "shelves": "Shelf Shelves",
         "tracker": "EventTracker",
         "tracking": "TrackedEvent",
     }
@@ -141,6 +146,9 @@ __all__ = [
     "LocalReranker",
     "MemoryStore",
     "Metadata",
+    "PageStore",
+    "PageTokenError",
+    "Pages",
     "PersonalizeError",
     "PersonalizeRuntime",
     "PopularActionsFallback",
@@ -164,6 +172,8 @@ __all__ = [
     "ServerError",
     "ServiceError",
     "ShadowScorer",
+    "Shelf",
+    "Shelves",
     "StaleFallback",
     "ThrottlingError",
     "TrackedEvent",

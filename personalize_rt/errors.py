@@ -5,7 +5,8 @@
     PersonalizeError
     ├── ValidationError (also ValueError)              nothing was sent
     │   ├── FilterSyntaxError                          a filter expression that does not parse
-    │   └── FilterValuesError                          a filter value that is missing, unknown or cannot be sent
+    │   ├── FilterValuesError                          a filter value that is missing, unknown or cannot be sent
+    │   └── PageTokenError                             a token whose pages cannot be had: ask for new ones
     ├── ConfigurationError (also BotoCoreError)        no region, no credentials, no profile, expired SSO
     ├── ServiceError (also ClientError)                the service answered with an error
     │   ├── InvalidInputError                          the request is wrong: do not repeat it
@@ -40,6 +41,7 @@ __all__ = [
     "FilterSyntaxError",
     "FilterValuesError",
     "InvalidInputError",
+    "PageTokenError",
     "PersonalizeError",
     "QueueFullError",
     "ResourceNotFoundError",
@@ -56,6 +58,7 @@ __all__ = [
 DOES_NOT_EXIST = "does not exist or is not active yet."
 
 Phase = Literal["resolve", "connect", "tls", "send", "read"]
+TokenProblem = Literal["malformed", "unknown", "expired", "unavailable"]
 
 
 def _rebuild(cls: type[PersonalizeError], args: tuple[Any, ...], state: dict[str, Any]) -> PersonalizeError:
@@ -144,6 +147,22 @@ class FilterValuesError(ValidationError):
 
     ``parameter`` is the name of the filter parameter (``"GENRE"``).
     """
+
+
+class PageTokenError(ValidationError):
+    """A token whose pages cannot be had; ask for new ones with ``pages()``.
+
+    Args:
+        message: The problem, and what to do; never the token.
+        reason: ``"malformed"`` for a text that is no token, or was changed; ``"unknown"`` if the store has no such
+            pages (any longer), or they are another user's or handle's; ``"expired"`` if they are older than the
+            store's ``ttl``; ``"unavailable"`` if the store failed, or did not answer in time.
+        parameter: The name of the argument that held the token.
+    """
+
+    def __init__(self, message: str, *, reason: TokenProblem, parameter: str | None = "token") -> None:
+        super().__init__(message, parameter=parameter)
+        self.reason: TokenProblem = reason
 
 
 class ConfigurationError(PersonalizeError, BotoCoreError):

@@ -12,7 +12,7 @@ from personalize_rt.errors import ValidationError
 from personalize_rt.names import ARN
 from personalize_rt.redaction import describe
 
-__all__ = ["Bound", "kind_of_resource", "no_paginators", "no_waiters"]
+__all__ = ["Bound", "kept", "kind_of_resource", "no_paginators", "no_waiters"]
 
 _KINDS = ("campaign", "recommender")
 
@@ -46,7 +46,7 @@ class Bound:
             raise ValidationError(
                 f"arn is that of a {given}: write {given}(arn), or resource(arn), which takes both", parameter="arn"
             )
-        return cls(arn, {name: _kept(value) for name, value in arguments.items() if value is not None})
+        return cls(arn, {name: kept(value) for name, value in arguments.items() if value is not None})
 
     def merged(self, method: str, **given: Any) -> dict[str, Any]:
         """The arguments of one call: what the call gives, then what is bound.
@@ -112,7 +112,8 @@ def no_waiters() -> ValidationError:
     )
 
 
-def _kept(value: Any) -> Any:
+def kept(value: Any) -> Any:
+    """A value that serves many calls: what an iterator gives only once is taken now."""
     if isinstance(value, Mapping):
         # A copy, and values that an iterator would give only once.
         items: Any = value.items()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]

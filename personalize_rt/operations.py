@@ -47,6 +47,7 @@ __all__ = [
     "Promotion",
     "Request",
     "argument_name",
+    "most_results",
     "request_for",
     "request_of",
 ]
@@ -273,12 +274,15 @@ def _is_digits(value: object) -> bool:
     return isinstance(value, str) and value.isdecimal()
 
 
+def most_results(limits: Limits, *, with_metadata: bool) -> int | None:
+    """The most items that one request of GetRecommendations gives; ``None`` for no limit."""
+    return limits.num_results_with_metadata if with_metadata else limits.num_results
+
+
 def _check_num_results(value: Any, where: _Where) -> None:
-    if "metadataColumns" in where.members:
-        limit = where.limits.num_results_with_metadata
-        _check_count(value, where, limit, "API reference: 50 with metadata columns")
-    else:
-        _check_count(value, where, where.limits.num_results, "API reference: numResults")
+    with_metadata = "metadataColumns" in where.members
+    source = "API reference: 50 with metadata columns" if with_metadata else "API reference: numResults"
+    _check_count(value, where, most_results(where.limits, with_metadata=with_metadata), source)
 
 
 def _check_num_actions(value: Any, where: _Where) -> None:

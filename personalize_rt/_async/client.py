@@ -28,6 +28,8 @@ if TYPE_CHECKING:  # imported when they are used
     from personalize_rt.resilience.cache import Cache
     from personalize_rt.resilience.fallback import Fallback
     from personalize_rt.resilience.hedge import Hedge
+    from personalize_rt.seen import Seen
+    from personalize_rt.shelves import Shelf, Shelves
 
 __all__ = ["AsyncPersonalizeRuntime"]
 
@@ -308,6 +310,35 @@ class AsyncPersonalizeRuntime:
             filter=filter,
         )
         return await self._call(operations.request_for(arguments, self._limits))
+
+    async def shelves(
+        self,
+        shelves: Iterable[Shelf[AsyncCampaign] | Shelf[AsyncRecommender]],
+        *,
+        deadline: float | None = _UNSET,
+        distinct: bool = True,
+        exclude: Seen = (),
+    ) -> Shelves:
+        """Ask several campaigns and recommenders at once, for the shelves of a page.
+
+        Each shelf is a call of its handle, with the policies of the handle's runtime and a fallback of its own. One
+        that fails does not break the others: it has the rows of its fallback, or none, and its ``cause`` is the error.
+
+        Args:
+            shelves: The shelves, in the order in which an item that several have is given to the first.
+            deadline: Seconds for all of them together; by default that of this runtime, ``None`` for no end. What is
+                not there by then counts as failed.
+            distinct: Show an item once, on the first shelf that has it. Each shelf asks for as many rows more as the
+                shelves before it show, up to 500, so that it can be refilled.
+            exclude: Items to show on no shelf: ids, rows or results. More rows are asked for, likewise.
+
+        Raises:
+            ValidationError: An argument was refused, that of a shelf too; nothing was sent.
+            ConfigurationError: The client of a shelf cannot be built.
+        """
+        from personalize_rt._async.shelves import filled
+
+        return await filled(self, shelves, deadline=deadline, distinct=distinct, exclude=exclude)
 
     async def _addressed(self, request: Request[ResultT]) -> Request[ResultT]:
         await self._transport.client()  # building it is not part of the call's time

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
-__all__ = ["together"]
+from personalize_rt.transport.asynchronous import keep_alive
+
+__all__ = ["in_time", "together"]
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -34,3 +36,37 @@ async def together(
     finally:
         for task in tasks:  # of a call that was cancelled, or of one that failed in a way that is not ours
             task.cancel()
+
+
+async def in_time(
+    work: Callable[[ItemT], Awaitable[ResultT]], items: Sequence[ItemT], seconds: float | None
+) -> list[ResultT | None]:
+    """Do the work for all items at the same time, and return what is done in time, in their order.
+
+    What is late is cancelled, and not waited for.
+
+    Args:
+        work: A coroutine function of an item.
+        items: The items.
+        seconds: How long to wait; ``None`` for any time.
+
+    Returns:
+        The results, ``None`` for those that are late.
+    """
+
+    async def one(item: ItemT) -> ResultT:
+        return await work(item)
+
+    tasks = [asyncio.create_task(one(item)) for item in items]
+    try:
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+        return [task.result() if task.done() and not task.cancelled() else None for task in tasks]
+    finally:
+        for task in tasks:
+            if not task.done():
+                task.cancel()
+                keep_alive(task, _late)
+
+
+_late: set[asyncio.Task[Any]] = set()

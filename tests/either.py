@@ -1,0 +1,58 @@
+"""Both clients, called alike: a test of what they share is written once."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from personalize_rt import PersonalizeRuntime
+from personalize_rt.aio import AsyncPersonalizeRuntime
+
+__all__ = ["ACCOUNT", "Either", "either"]
+
+ACCOUNT = "arn:aws:personalize:eu-west-1:123456789012"
+
+
+class Either:
+    """One of the two clients.
+
+    Attributes:
+        kind: Its class.
+    """
+
+    def __init__(self, kind: type[Any], runner: asyncio.Runner) -> None:
+        self.kind = kind
+        self._runner = runner
+        self._made: list[Any] = []
+
+    def runtime(self, **options: Any) -> Any:
+        """A runtime that builds its own client."""
+        self._made.append(self.kind(**{"region_name": "eu-west-1", **options}))
+        return self._made[-1]
+
+    def do(self, call: Any) -> Any:
+        """The result of a call, which has been made or has to be awaited."""
+        if not inspect.isawaitable(call):
+            return call
+
+        async def awaited() -> Any:
+            return await call
+
+        return self._runner.run(awaited())
+
+    def close(self) -> None:
+        """Close all runtimes."""
+        for made in self._made:
+            self.do(made.aclose() if hasattr(made, "aclose") else made.close())
+
+
+@pytest.fixture(params=[PersonalizeRuntime, AsyncPersonalizeRuntime], ids=["blocking", "asyncio"])
+def either(request: pytest.FixtureRequest) -> Iterator[Either]:
+    with asyncio.Runner() as runner:
+        made = Either(request.param, runner)
+        yield made
+        made.close()
