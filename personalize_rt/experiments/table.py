@@ -129,7 +129,7 @@ class InterleavingOutcomes(_Table):
         better = {a: f"{a} is better", b: f"{b} is better", None: "no difference shown"}[self.winner]
         return (
             f"{self.experiment}: {b} wins {_percent(self.win_rate)} of {_units(self.decided)} with a winner "
-            f"({_percent(self.confidence)} interval {_percent(self.low)} to {_percent(self.high)}, "
+            f"({self.confidence * 100:g} % interval {_percent(self.low)} to {_percent(self.high)}, "
             f"p = {_p(self.p_value)}): {better}"
         )
 
@@ -236,7 +236,7 @@ class SplitOutcomes(_Table):
         control = f"{_percent(self.control.rate)} of {self.control.group}"
         return f"{self.experiment}: " + "; ".join(
             f"{row.group} {_percent(row.rate)} against {control}, {_points(row.difference)} points "
-            f"({_percent(self.confidence)} interval {_points(row.low)} to {_points(row.high)}): "
+            f"({self.confidence * 100:g} % interval {_points(row.low)} to {_points(row.high)}): "
             f"{row.verdict or 'no difference shown'}"
             for row in self.groups[1:]
         )
@@ -445,12 +445,15 @@ def _only_experiment(exposures: Sequence[Any]) -> str:
     return names[0]
 
 
+_NO_EVENT = object()
+
+
 def _read(events: Iterable[Any]) -> Iterator[_Happened]:
     for place, event in enumerate(events):
         unit, what = (
             event if isinstance(event, tuple) and len(event) == 2 else (getattr(event, "session_id", None), event)
         )
-        item = what if isinstance(what, str) else getattr(what, "item_id", None)
+        item = what if what is None or isinstance(what, str) else getattr(what, "item_id", _NO_EVENT)
         if not isinstance(unit, str) or not (item is None or isinstance(item, str)):
             raise ValidationError(
                 f"events[{place}] is {describe(event)}: give pairs of unit and item id, pairs of unit and event, or "
@@ -475,7 +478,7 @@ def _units(number: int) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{share * 100:.4g} %" if share in (0, 1) or share * 1000 % 1 == 0 else f"{share * 100:.1f} %"
+    return f"{share * 100:.1f} %"
 
 
 def _points(difference: float | None) -> str:

@@ -113,7 +113,7 @@ def test_a_side_takes_its_best_item_that_is_left(a: list[str], b: list[str], rng
 
 @given(LISTS, LISTS, st.integers(1, 8))
 def test_balanced_lists_hold_as_much_of_the_top_of_both_rankings(a: list[str], b: list[str], k: int) -> None:
-    # Joachims, 2003: the first n of the list are the first of a and the first of b, of numbers that differ by 1 at most.
+    # Joachims, 2003: the first of the list are the first of a and the first of b, as many or one more or less.
     for _, shown in all_lists(a, b, k, "balanced"):
         for end in range(1, sum(side is not None for side in shown.sides) + 1):
             top = set(shown.item_ids[:end])
@@ -163,7 +163,9 @@ def test_items_that_a_model_does_not_know_stay_last_and_are_named() -> None:
 
 
 def test_rows_are_those_of_the_answers_with_their_recommendation_id() -> None:
-    a = Recommendations(["p"], scores=[0.5], promotion_names=["autumn"], metadata=[{"TITLE": "P"}], recommendation_id="R-a")
+    a = Recommendations(
+        ["p"], scores=[0.5], promotion_names=["autumn"], metadata=[{"TITLE": "P"}], recommendation_id="R-a"
+    )
     b = Recommendations(["q"], scores=[0.25], recommendation_id="R-b")
     shown = interleave(a, b, rng=Coins(()))
     assert shown[0] == InterleavedItem(
@@ -190,7 +192,7 @@ def test_a_list_is_a_sequence_that_does_not_change() -> None:
     shown = interleave([*"pqr"], [*"rqp"], rng=Random(3))
     assert len(shown) == 3
     assert list(shown) == [shown[0], shown[1], shown[2]]
-    assert list(reversed(shown))[0] == shown[-1]
+    assert next(reversed(shown)) == shown[-1]
     assert isinstance(shown[:2], Interleaved)
     assert shown[:2].item_ids == shown.item_ids[:2]
     assert shown.position(shown.item_ids[1]) == 1

@@ -48,7 +48,12 @@ def test_another_process_finds_the_same_groups() -> None:
         "print(''.join(s.group(f'u-{n}') for n in range(200)))"
     )
     told = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60, env={"PYTHONHASHSEED": "7"}
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        env={"PYTHONHASHSEED": "7"},
     )
     assert told.stdout.strip() == "".join(THREE.group(f"u-{n}") for n in range(200))
 
