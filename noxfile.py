@@ -36,7 +36,16 @@ FOUND = [python for python in PYTHONS if runs(python)] or PYTHONS[:1]
 OLDEST_PYTHON, SECOND_PYTHON, NEWEST_PYTHON = PYTHONS[0], [*FOUND, *FOUND][1], FOUND[-1]
 # What `between` runs on those in the middle. To save time, it leaves out pages, what starts many processes (tests/cli,
 # tests/congruence), and on the second one what `rooms` runs there.
-BETWEEN = ["tests/aio", "tests/bulk", "tests/local", "tests/metrics", "tests/notebook", "tests/testing", "tests/verify"]
+BETWEEN = [
+    "tests/aio",
+    "tests/bulk",
+    "tests/experiments",
+    "tests/local",
+    "tests/metrics",
+    "tests/notebook",
+    "tests/testing",
+    "tests/verify",
+]
 # The tests of the core, which need no other room.
 CORE_TESTS = ["tests/test_*.py", "tests/filters", "tests/rerank", "tests/resilience", "tests/transport"]
 # The ones in them that do.
@@ -51,6 +60,7 @@ ROOMS = [
     "personalize_rt/aio.py",
     "personalize_rt/bulk",
     "personalize_rt/cli",
+    "personalize_rt/experiments",
     "personalize_rt/local",
     "personalize_rt/metrics",
     "personalize_rt/notebook",

@@ -1,11 +1,16 @@
-"""The events of a call, which hooks receive as frozen values.
+"""The events of a call, and the exposures of an experiment, which hooks receive as frozen values.
 
 An event has the operation, the campaign or recommender, counts and durations. It has no user id, context, filter value
 or item metadata.
+
+An exposure is no event of a call: it tells hooks of its own (:mod:`personalize_rt.experiments`) who was shown which
+side of an experiment. Instead of a user id it has a ``unit``, by which outcomes are joined to it later, and which its
+``repr`` hides.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import attrs
@@ -23,9 +28,12 @@ __all__ = [
     "EventsFailed",
     "EventsQueued",
     "EventsSent",
+    "Exposure",
     "FallbackAnswered",
     "HedgeStarted",
+    "InterleavingExposure",
     "RetryPlanned",
+    "SplitExposure",
 ]
 
 
@@ -185,3 +193,71 @@ class EventsFailed(Event):
 
     events: int
     error: str
+
+
+# Exposures.
+
+
+def _hidden(_: str) -> str:
+    return "<hidden>"
+
+
+def _texts(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(values)
+
+
+def _sides(values: Iterable[Side | None]) -> tuple[Side | None, ...]:
+    return tuple(values)
+
+
+def _places(values: Iterable[Iterable[int | None]]) -> tuple[tuple[int | None, ...], ...]:
+    # From JSON, they come as lists.
+    return tuple(map(tuple, values))
+
+
+Side = Literal["a", "b"]
+"""The side of an interleaved list: the first or the second ranking."""
+
+
+@attrs.frozen(kw_only=True)
+class Exposure:
+    """Base of all exposures. ``attrs.asdict(exposure)`` holds what rebuilds one (``SplitExposure(**stored)``).
+
+    Attributes:
+        experiment: The name of the experiment.
+        unit: What outcomes are joined by: an id that the caller chose or can derive again, such as that of the session.
+            Hidden by ``repr``.
+    """
+
+    experiment: str
+    unit: str = attrs.field(repr=_hidden)
+
+
+@attrs.frozen(kw_only=True)
+class SplitExposure(Exposure):
+    """A unit was shown what its group is shown.
+
+    Attributes:
+        group: The group.
+    """
+
+    group: str
+
+
+@attrs.frozen(kw_only=True)
+class InterleavingExposure(Exposure):
+    """A unit was shown an interleaved list. The lists of attributes have one element for each item.
+
+    Attributes:
+        method: The method that made the list: ``"team-draft"`` or ``"balanced"``.
+        item_ids: The items as they were shown.
+        sides: The side of each; ``None`` for an item that counts for neither.
+        places: The places of each, from 0, in the first and in the second ranking; ``None`` where it is absent.
+        degraded: ``True`` if a fallback answered for one of the two.
+    """
+
+    method: Literal["team-draft", "balanced"]
+    item_ids: tuple[str, ...] = attrs.field(converter=_texts)
+    sides: tuple[Side | None, ...] = attrs.field(converter=_sides)
+    places: tuple[tuple[int | None, ...], ...] = attrs.field(converter=_places)
+    degraded: bool = False

@@ -20,7 +20,7 @@ from personalize_rt.notebook.compare import Comparison, Move, compare
 from personalize_rt.notebook.frames import Result, metadata_names
 from personalize_rt.results import ActionRecommendations, Metadata, Ranking, Recommendations
 
-__all__ = ["draw_slopes", "filter_effect", "metadata_distribution", "score_curve", "slope_chart"]
+__all__ = ["draw_slopes", "filter_effect", "intervals", "metadata_distribution", "score_curve", "slope_chart"]
 
 _BLUE, _GREEN, _RED, _AMBER, _GREY = "#4c7fc4", "#2e9e63", "#cf5a48", "#d99a1c", "#9aa3b2"
 _LONGEST_LABEL = 40
@@ -253,6 +253,44 @@ def filter_effect(
         axes.set_xticks([])
     if shown:
         axes.legend(frameon=False, loc="lower right", labelcolor=_ink(axes))
+    return _calm(axes)
+
+
+def intervals(
+    labels: Sequence[str],
+    values: Sequence[float],
+    lows: Sequence[float],
+    highs: Sequence[float],
+    *,
+    neutral: float = 0.0,
+    title: str = "",
+    ax: Any = None,
+) -> Any:
+    """Draw shares or their differences with their intervals, and the value that stands for no difference.
+
+    Green ones lie above that value as a whole, red ones below it, blue ones hold it.
+
+    Args:
+        labels: The name of each.
+        values: Each value: 0.05 is 5 percent.
+        lows: The lower end of each interval.
+        highs: The upper end of each.
+        neutral: The value that stands for no difference.
+        title: The name of the values.
+        ax: The Axes to draw on; by default those of a new figure.
+
+    Raises:
+        ModuleNotFoundError: matplotlib is not installed.
+    """
+    axes = _axes(ax, figsize=(6.4, max(1.6, 0.4 * len(labels) + 0.9)))
+    axes.axvline(100 * neutral, color=_GREY, linewidth=1, linestyle="--")
+    for row, (value, low, high) in enumerate(zip(values, lows, highs, strict=True)):
+        color = _GREEN if low > neutral else _RED if high < neutral else _BLUE
+        axes.plot([100 * low, 100 * high], [row, row], color=color, linewidth=2)
+        axes.scatter([100 * value], [row], color=color, s=36, zorder=3)
+    axes.set_yticks(range(len(labels)), list(map(_short, labels)), parse_math=False)
+    axes.set_ylim(max(len(labels), 1) - 0.4, -0.6)
+    axes.set_xlabel(f"{title}, percent".lstrip(", "), parse_math=False)
     return _calm(axes)
 
 

@@ -1,0 +1,241 @@
+"""How often experiments are wrong, and how many sessions they need: ``python -m benchmarks.experiments``.
+
+Sessions are simulated, and go through the real ``interleave``, ``Split`` and ``outcomes``. The click model:
+
+* A session has 30 candidates, whose relevance is drawn from a standard normal distribution.
+* A ranker sees ``quality * relevance`` plus standard normal noise, and orders by that. The control has quality 1.
+* 10 items are shown. The user looks at the place p, from 1, with probability 1 / p.
+* An item that is looked at is clicked with probability 1 / (1 + exp(2.5 - 1.5 * relevance)).
+
+A session of a split is a success if it has a click. **A/A**: two rankers of quality 1 with noise of their own, so that
+their lists differ, as do those of two models that are equally good. **Power**: a ranker of a higher quality, at 5
+percent, two-sided; how many sessions find it in 80 percent of experiments.
+
+Ends with status 1 when a promise of ``docs/how-to/experiments.md`` is broken. ``--runs 500`` makes fewer experiments,
+``--only aa`` or ``--only power`` a part, ``--method balanced`` the other method. Needs numpy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
+from random import Random
+from typing import Any
+
+import attrs
+import numpy as np
+
+from personalize_rt.experiments import Split, SplitExposure, interleave, outcomes
+from personalize_rt.experiments.inference import difference_interval, sign_test
+from personalize_rt.experiments.interleaving import Method
+
+CANDIDATES, SHOWN = 30, 10
+QUALITIES = (1.1, 1.2, 1.4)
+LEVEL, POWER = 0.05, 0.8
+SIZES = (20, 50, 100, 200, 500, 1000, 2000)
+
+Array = Any  # numpy's types are not complete in strict mode
+
+
+@attrs.frozen(eq=False)
+class Session:
+    """A session: the lists of two rankers, and what the user would do at each place."""
+
+    a: list[str]
+    b: list[str]
+    relevance: Array
+    looks: Array
+    wants: Array
+
+    def clicks(self, shown: list[str]) -> list[str]:
+        """The items that the user clicks in a list."""
+        items = np.array(list(map(int, shown)))
+        clicked = self.looks[: len(items)] & (self.wants[items] < 1 / (1 + np.exp(2.5 - 1.5 * self.relevance[items])))
+        return [shown[place] for place in np.flatnonzero(clicked)]
+
+
+def sessions(count: int, seed: int, quality: float = 1.0) -> Iterator[Session]:
+    """Sessions with a control, and a ranker of some quality."""
+    chance = np.random.default_rng([seed, round(1000 * quality)])
+    looked_at = 1 / np.arange(1, SHOWN + 1)
+    for _ in range(count):
+        relevance, noise_a, noise_b = chance.standard_normal((3, CANDIDATES))
+        a, b = (np.argsort(-score)[:SHOWN] for score in (relevance + noise_a, quality * relevance + noise_b))
+        looks, wants = chance.random(SHOWN) < looked_at, chance.random(CANDIDATES)
+        yield Session(list(map(str, a)), list(map(str, b)), relevance, looks, wants)
+
+
+def interleaved_runs(
+    runs: int, size: int, method: Method, seed: int = 1
+) -> Iterator[tuple[bool, tuple[int, int], int]]:
+    """Whole A/A experiments: whether each finds a difference, its wins, and its units without a winner."""
+    drawn, coins = sessions(runs * size, seed), Random(seed)
+    for _ in range(runs):
+        exposures, events = [], []
+        for unit in map(str, range(size)):
+            session = next(drawn)
+            shown = interleave(session.a, session.b, k=SHOWN, method=method, rng=coins)
+            exposures.append(shown.exposure("aa", unit=unit))
+            events += [(unit, item) for item in session.clicks(list(shown.item_ids))]
+        found = outcomes(exposures, events, rng=coins)
+        yield found.winner is not None, found.wins, found.units - found.decided
+
+
+def split_runs(runs: int, size: int, seed: int = 2) -> Iterator[tuple[bool, int]]:
+    """Whole A/A experiments of a split: whether each finds a difference, and the number of its successes."""
+    drawn = sessions(runs * size, seed)
+    for run in range(runs):
+        split = Split(f"aa {seed} {run}", {"control": 1, "ranker": 1})
+        exposures: list[SplitExposure] = []
+        events = []
+        for user in map(str, range(size)):
+            session, exposure = next(drawn), split.exposure(user)
+            exposures.append(exposure)
+            shown = session.a if exposure.group == "control" else session.b
+            events += [(exposure.unit, item) for item in session.clicks(shown)]
+        found = outcomes(exposures, events)
+        yield found["ranker"].verdict is not None, sum(row.successes for row in found.groups)
+
+
+@cache
+def differs(wins: int, losses: int) -> bool:
+    """Whether the sign test finds a difference."""
+    return sign_test(wins, losses) <= LEVEL
+
+
+def differ(successes: int, units: int, of_control: int, control: int) -> bool:
+    """Whether the interval of a difference leaves 0 out."""
+    low, high = difference_interval(successes, units, of_control, control, 1 - LEVEL)
+    return low > 0 or high < 0
+
+
+def chances(quality: float, count: int, method: Method, seed: int = 3) -> dict[str, float]:
+    """What a session gives, as a share of many: a win of either side, and a click in either's own list."""
+    coins, totals = Random(seed), dict.fromkeys(("win a", "win b", "click a", "click b"), 0)
+    for session in sessions(count, seed, quality):
+        shown = interleave(session.a, session.b, k=SHOWN, method=method, rng=coins)
+        clicked = session.clicks(list(shown.item_ids))
+        if clicked:
+            found = outcomes([shown.exposure("x", unit="s")], [("s", item) for item in clicked], rng=_NoChance())
+            totals["win a"] += found.wins[0]
+            totals["win b"] += found.wins[1]
+        totals["click a"] += bool(session.clicks(session.a))
+        totals["click b"] += bool(session.clicks(session.b))
+    return {name: total / count for name, total in totals.items()}
+
+
+class _NoChance:
+    def random(self) -> float:
+        return 0.5
+
+
+def power_of_lists(of: dict[str, float], size: int, runs: int, seed: int = 4) -> float:
+    """The share of experiments of so many sessions that find the better side."""
+    chance = np.random.default_rng([seed, size])
+    shares = [of["win a"], of["win b"], 1 - of["win a"] - of["win b"]]
+    drawn = chance.multinomial(size, shares, runs).tolist()
+    return sum(b > a and differs(*sorted((a, b))) for a, b, _ in drawn) / runs
+
+
+def power_of_split(of: dict[str, float], size: int, runs: int, seed: int = 5) -> float:
+    """The share of splits of so many sessions, half in each group, that find the better group."""
+    chance, each = np.random.default_rng([seed, size]), size // 2
+    a, b = (chance.binomial(each, of[name], runs).tolist() for name in ("click a", "click b"))
+    found = cache(lambda b, a: b > a and differ(b, each, a, each))
+    return sum(map(found, b, a)) / runs
+
+
+def sessions_needed(power: Callable[[int], float]) -> int:
+    """The fewest sessions, to one percent, with the wanted power."""
+    high = 16
+    while power(high) < POWER:
+        high *= 2
+    low = high // 2
+    while high - low > max(1, low // 100):
+        middle = (low + high) // 2
+        low, high = (low, middle) if power(middle) >= POWER else (middle, high)
+    return high
+
+
+def check_aa(runs: int, method: Method) -> bool:
+    """Print how often equal rankers are found to differ; whether that is as promised."""
+    begun, holds = time.perf_counter(), True
+    whole = list(interleaved_runs(runs, 200, method))
+    decided = sum(sum(wins) for _, wins, _ in whole) / (200 * runs)
+    print(f"A/A, {method}: {decided:.3f} of sessions have a winner")
+    # Other sizes: a session has a winner as often, and equal rankers are as likely to be it.
+    rates = {size: _rate_of_equals(decided, size, runs) for size in SIZES}
+    rates_of_whole = sum(wrong for wrong, _, _ in whole) / runs
+    for size, rate in [(200, rates_of_whole), *rates.items()]:
+        fine = rate <= 0.06 and (size < 200 or rate >= 0.04)
+        holds &= fine
+        how = "whole runs" if rate is rates_of_whole else "drawn"
+        print(f"  {size:5} sessions, {runs:,} {how}: {rate:.2%} reject{'' if fine else '  <- NOT as promised'}")
+    print(f"  {time.perf_counter() - begun:.0f} s", flush=True)
+    return holds
+
+
+def _rate_of_equals(decided: float, size: int, runs: int, seed: int = 6) -> float:
+    chance = np.random.default_rng([seed, size])
+    drawn = chance.multinomial(size, [decided / 2, decided / 2, 1 - decided], runs).tolist()
+    return sum(differs(*sorted((a, b))) for a, b, _ in drawn) / runs
+
+
+def check_split_aa(runs: int) -> bool:
+    """The same for a split."""
+    begun = time.perf_counter()
+    whole = list(split_runs(runs, 200))
+    clicked = sum(successes for _, successes in whole) / (200 * runs)
+    rates = [("whole runs", 200, sum(wrong for wrong, _ in whole) / runs)]
+    chance = np.random.default_rng(7)
+    for size in SIZES:
+        a, b = (chance.binomial(size // 2, clicked, runs).tolist() for _ in range(2))
+        found = cache(lambda b, a, each=size // 2: differ(b, each, a, each))
+        rates.append(("drawn", size, sum(map(found, b, a)) / runs))
+    print(f"A/A, split: {clicked:.3f} of sessions have a click")
+    for how, size, rate in rates:
+        print(f"  {size:5} sessions, {runs:,} {how}: {rate:.2%} reject{'' if rate <= 0.06 else '  <- NOT as promised'}")
+    print(f"  {time.perf_counter() - begun:.0f} s", flush=True)
+    return all(rate <= 0.06 for _, _, rate in rates)
+
+
+def check_power(count: int, runs: int, method: Method) -> bool:
+    """Print how many sessions each way needs; whether that is as promised."""
+    holds = True
+    print(f"Sessions for a power of {POWER}, from {count:,} simulated sessions, {method}:")
+    for quality in QUALITIES:
+        begun = time.perf_counter()
+        of = chances(quality, count, method)
+        lists = sessions_needed(lambda size, of=of: power_of_lists(of, size, runs))  # type: ignore[misc]
+        split = sessions_needed(lambda size, of=of: power_of_split(of, size, runs))  # type: ignore[misc]
+        fine = lists * 5 <= split
+        holds &= fine
+        shown = ", ".join(f"{name} {share:.3f}" for name, share in of.items())
+        print(
+            f"  quality {quality}: interleaving {lists:,}, split {split:,}: one in {split / lists:.1f}"
+            f"{'' if fine else '  <- NOT as promised'}  ({shown}; {time.perf_counter() - begun:.0f} s)",
+            flush=True,
+        )
+    return holds
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.experiments", description=__doc__)
+    parser.add_argument("--runs", type=int, default=10_000)
+    parser.add_argument("--sessions", type=int, default=200_000, help="simulated, for the power")
+    parser.add_argument("--only", choices=["aa", "split", "power"])
+    parser.add_argument("--method", choices=["team-draft", "balanced"], default="team-draft")
+    options = parser.parse_args()
+    parts: dict[str, Callable[[], bool]] = {
+        "aa": lambda: check_aa(options.runs, options.method),
+        "split": lambda: check_split_aa(options.runs),
+        "power": lambda: check_power(options.sessions, min(options.runs, 10_000), options.method),
+    }
+    return 0 if all([part() for name, part in parts.items() if options.only in {None, name}]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
