@@ -22,6 +22,6 @@ def sample() -> LocalPersonalize:
 
 @pytest.fixture
 def local(sample: LocalPersonalize) -> Iterator[LocalPersonalize]:
-    """The embedded Personalize, whose faults end with the test."""
+    """The embedded Personalize, whose faults and recorded events end with the test."""
     yield sample
-    sample.faults.clear()
+    sample.reset()

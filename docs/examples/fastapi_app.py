@@ -1,6 +1,6 @@
-"""A page of films, in the order that suits the person who looks at it.
+"""A page of films, in the order that suits the person who looks at it, and which learns from what they watch.
 
-Try it: ``CAMPAIGN_ARN=… uvicorn fastapi_app:app``
+Try it: ``CAMPAIGN_ARN=… TRACKING_ID=… uvicorn fastapi_app:app``
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from personalize_rt import (
     Campaign,
     CircuitBreaker,
+    EventTracker,
     Hedge,
     InputOrderFallback,
     PersonalizeError,
@@ -32,15 +33,18 @@ from personalize_rt import (
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
     # One runtime for the whole process. A page would rather be in the order of the search than late.
-    with PersonalizeRuntime(
+    runtime = PersonalizeRuntime(
         deadline=0.15,
         retry=RetryPolicy(attempts=2, base=0.01, min_attempt=0.04),
         hedge=Hedge(),
         breaker=CircuitBreaker(),
         fallback=StaleFallback() | InputOrderFallback(),
-    ) as runtime:
+    )
+    # At the end of the block, the tracker sends what is in its queue.
+    with runtime, EventTracker(os.environ["TRACKING_ID"]) as tracker:
         await run_in_threadpool(runtime.connect)  # so that no visitor waits for it
         app.state.movies = runtime.campaign(os.environ["CAMPAIGN_ARN"])
+        app.state.tracker = tracker
         yield
 
 
@@ -52,6 +56,11 @@ def movies(request: Request) -> Campaign:
     return campaign
 
 
+def tracker(request: Request) -> EventTracker:
+    tracker: EventTracker = request.app.state.tracker
+    return tracker
+
+
 class Search(BaseModel):
     user_id: str
     film_ids: list[str]
@@ -59,8 +68,15 @@ class Search(BaseModel):
 
 class Page(BaseModel):
     film_ids: tuple[str, ...]
-    recommendation_id: str | None  # to be sent back with PutEvents
+    recommendation_id: str | None  # comes back with what was watched
     personal: bool
+
+
+class Watched(BaseModel):
+    user_id: str
+    session_id: str  # the visit
+    film_id: str
+    recommendation_id: str | None  # that of the page
 
 
 # Not `async def`: FastAPI runs it on a thread, where the call may wait.
@@ -71,6 +87,18 @@ def page(search: Search, movies: Annotated[Campaign, Depends(movies)]) -> Page:
         film_ids=ranking.item_ids,
         recommendation_id=ranking.recommendation_id,
         personal=not ranking.degraded,
+    )
+
+
+@app.post("/watched", status_code=202)
+async def watched(what: Watched, tracker: Annotated[EventTracker, Depends(tracker)]) -> None:
+    # It puts the event into a queue, and waits for nothing.
+    tracker.track(
+        "Watch",
+        what.film_id,
+        session_id=what.session_id,
+        user_id=what.user_id,
+        recommendation_id=what.recommendation_id,
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import TYPE_CHECKING, Self, Unpack
 
 import attrs
 
@@ -35,6 +35,11 @@ from personalize_rt.local.settings import Settings, add_filters, aliases, read_s
 from personalize_rt.local.trackers import Trackers
 from personalize_rt.local.wire import Wire
 from personalize_rt.tracking import TrackedEvent
+
+if TYPE_CHECKING:
+    from personalize_rt.aio import AsyncEventTracker
+    from personalize_rt.options import TrackerOptions
+    from personalize_rt.tracker import EventTracker
 
 __all__ = ["Inside", "LocalPersonalize", "inside", "named"]
 
@@ -390,9 +395,13 @@ class LocalPersonalize(Doors):
         self._engine.canned[arn] = given
 
     def reset(self) -> None:
-        """Clear what a test leaves behind: faults, received requests, and answers that were given; not events."""
+        """Clear what a test leaves behind: faults, received requests, recorded events, and answers that were given.
+
+        What events have changed stays: filters and recommendations count them until :meth:`reload`.
+        """
         super().reset()
         self._engine.canned.clear()
+        self._intake.forget()
 
     # Events.
 
@@ -438,9 +447,42 @@ class LocalPersonalize(Doors):
     def recorded_events(self) -> tuple[RecordedEvent, ...]:
         """The latest events that were put, over the wire or by the methods above, for the assertions of tests.
 
-        At most 10,000, in order of arrival. An event that came twice is there once. :meth:`reload` drops them.
+        Each has the answer that it belongs to, by its recommendation id. At most 10,000, in order of arrival. An event
+        that came twice is there once. :meth:`reset` and :meth:`reload` drop them.
         """
         return self._intake.recorded
+
+    def event_tracker(self, **options: Unpack[TrackerOptions]) -> EventTracker:
+        """Make an :class:`~personalize_rt.EventTracker` that this service answers, without a socket.
+
+        Like :meth:`runtime`, it retries without waiting. ``flush()`` before looking at :attr:`recorded_events`.
+
+        Args:
+            options: What the tracker takes beside its id and a client: ``retry``, ``on_full``, ``spool``, …
+
+        Raises:
+            ValidationError: The data have no event tracker.
+        """
+        from personalize_rt.resilience.retry import RetryPolicy
+        from personalize_rt.tracker import EventTracker
+
+        options.setdefault("retry", RetryPolicy(clock=self.time, sleep=self.skip))
+        return EventTracker(self.tracking_id(), session=self._session(), **options)
+
+    def async_event_tracker(self, **options: Unpack[TrackerOptions]) -> AsyncEventTracker:
+        """Make an :class:`~personalize_rt.AsyncEventTracker` that this service answers, without a socket.
+
+        Args:
+            options: As in :meth:`event_tracker`.
+
+        Raises:
+            ValidationError: The data have no event tracker.
+        """
+        from personalize_rt.aio import AsyncEventTracker
+        from personalize_rt.resilience.retry import RetryPolicy
+
+        options.setdefault("retry", RetryPolicy(clock=self.time, sleep=self.skip))
+        return AsyncEventTracker(self.tracking_id(), session=self._session(), **options)
 
     @property
     def event_trackers(self) -> Mapping[str, str]:

@@ -1,8 +1,9 @@
 """pytest fixtures with the embedded Personalize, available once this package is installed.
 
 ``local_personalize``, ``personalize_client``, ``personalize_events_client``, ``personalize_control_client``,
-``personalize_runtime``, ``personalize_async_runtime``, ``personalize_endpoint``, ``personalize_data``,
-``personalize_cassette`` and ``personalize_cassette_options``; see the docstrings, or ``pytest --fixtures``.
+``personalize_runtime``, ``personalize_async_runtime``, ``personalize_tracker``, ``personalize_endpoint``,
+``personalize_data``, ``personalize_cassette`` and ``personalize_cassette_options``; see the docstrings, or
+``pytest --fixtures``.
 
 Every run of pytest loads this module, even if it does not need Personalize. So it imports only pytest at first, and
 everything else when a fixture is used.
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from personalize_rt.client import PersonalizeRuntime
     from personalize_rt.local import LocalPersonalize
     from personalize_rt.testing.record import Cassette, Recorder
+    from personalize_rt.tracker import EventTracker
 
 _LOCAL = pytest.StashKey["Any"]()
 _PASSED = pytest.StashKey[bool]()
@@ -58,8 +60,8 @@ def personalize_data(pytestconfig: pytest.Config) -> Path:
 def local_personalize(personalize_data: Path) -> LocalPersonalize:
     """The embedded Personalize of this session.
 
-    Its faults, its journal of requests and the answers that it was given are cleared after each test. Its events are
-    not: a test that puts events should make a service of its own with
+    Its faults, its journal of requests, its recorded events and the answers that it was given are cleared after each
+    test. What events have changed is not: a test that depends on that should make a service of its own with
     ``LocalPersonalize.from_directory(personalize_data)``.
     """
     from personalize_rt.local import LocalDataError, LocalPersonalize
@@ -105,6 +107,16 @@ def personalize_runtime(local_personalize: LocalPersonalize) -> PersonalizeRunti
 def personalize_async_runtime(local_personalize: LocalPersonalize) -> AsyncPersonalizeRuntime:
     """An ``AsyncPersonalizeRuntime`` that the embedded Personalize answers; for tests that are coroutine functions."""
     return local_personalize.async_runtime()
+
+
+@pytest.fixture
+def personalize_tracker(local_personalize: LocalPersonalize) -> Generator[EventTracker, None, None]:
+    """An ``EventTracker`` that the embedded Personalize answers; closed after the test.
+
+    After its ``flush()``, ``local_personalize.recorded_events`` has the events of the test, each with its answer.
+    """
+    with local_personalize.event_tracker() as tracker:
+        yield tracker
 
 
 @pytest.fixture(scope="session")
@@ -181,7 +193,7 @@ def pytest_fixture_setup(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
-    """Clear faults, received requests and given answers, after the test's own fixtures were torn down."""
+    """Clear faults, requests, recorded events and given answers, after the test's own fixtures were torn down."""
     try:
         return (yield)
     finally:

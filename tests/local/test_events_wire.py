@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -13,10 +15,12 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from personalize_rt import EventTracker
 from personalize_rt.errors import ValidationError
 from personalize_rt.local import HttpRequest, LocalPersonalize
 from personalize_rt.local.apis import MALFORMED
 from personalize_rt.local.server import serving
+from personalize_rt.options import TrackerOptions
 from personalize_rt.tracking import TrackedEvent
 
 INTERACTIONS = """\
@@ -335,6 +339,66 @@ def test_repr_shows_neither_user_nor_session(shop: Shop) -> None:
     shop.put({**EVENT, "itemId": "d", "recommendationId": answer["recommendationId"]}, userId="secret-user")
     assert "secret" not in repr(shop.local.recorded_events)
     assert "secret" not in repr(shop.local.recorded_events[1].answer)
+
+
+def test_repr_shows_the_answer_that_an_event_belongs_to(shop: Shop) -> None:
+    arn = shop.local.campaign_arn("for-you")
+    answer = shop.runtime.get_recommendations(campaignArn=arn, userId="u", numResults=3)
+    shop.put(EVENT, {**EVENT, "itemId": "d", "recommendationId": answer["recommendationId"]})
+    assert repr(shop.local.recorded_events) == (
+        "(RecordedEvent(event_type='Watch', item_id='c', answer=None), RecordedEvent(event_type='Watch', item_id='d', "
+        f"answer=RecordedAnswer(GetRecommendations of {arn}, 3 rows)))"
+    )
+
+
+def test_reset_forgets_recorded_events_and_not_what_they_have_changed(shop: Shop) -> None:
+    shop.put(EVENT)
+    shop.local.reset()
+    assert shop.local.recorded_events == ()
+    assert "c" not in shop.recommend("u", "unseen")
+
+
+# Trackers, which send these events
+
+
+def test_a_tracker_of_the_service_brings_events_with_their_answers(shop: Shop) -> None:
+    movies = shop.local.runtime().campaign(shop.local.campaign_arn("for-you"), num_results=3)
+    answer = movies.recommend("u")
+    with shop.local.event_tracker() as tracker:
+        sent = tracker.track("Watch", answer[1], of=answer, session_id="s", user_id="u")
+        assert tracker.flush(20)
+    (event,) = shop.local.recorded_events
+    assert (event.event_id, event.item_id, event.user_id) == (sent.event_id, answer[1].item_id, "u")
+    assert event.answer is not None
+    assert event.answer.recommendation_id == answer.recommendation_id
+    assert event.shown == answer.item_ids
+
+
+def test_a_tracker_of_the_service_retries_without_waiting(shop: Shop) -> None:
+    shop.local.faults.fail(status=503, times=2)
+    with shop.local.event_tracker(deadline=None) as tracker:
+        tracker.send("Watch", "c", session_id="s")
+    assert [event.item_id for event in shop.local.recorded_events] == ["c"]
+    assert [row.status for row in shop.local.requests] == [503, 503, 200]
+
+
+def test_an_asynchronous_tracker_of_the_service_does_the_same(shop: Shop) -> None:
+    pytest.importorskip("personalize_rt.aio", reason="the room was deleted")
+
+    async def visit() -> None:
+        async with shop.local.async_event_tracker() as tracker:
+            await tracker.send("Watch", "c", session_id="s")
+
+    asyncio.run(visit())
+    assert [event.item_id for event in shop.local.recorded_events] == ["c"]
+
+
+def test_the_options_of_a_tracker_are_those_of_its_class() -> None:
+    of_the_client = {"region_name", "session", "endpoint_url", "config", "verify", "redact"}
+    parameters = [
+        each for each in inspect.signature(EventTracker).parameters.values() if each.kind is each.KEYWORD_ONLY
+    ]
+    assert {each.name for each in parameters} - of_the_client == set(TrackerOptions.__annotations__)
 
 
 # Action interactions

@@ -354,12 +354,20 @@ def test_a_new_segment_that_another_process_took_for_an_old_one_is_made_again(
     other.close()
 
 
-def test_a_segment_that_another_process_finishes_meanwhile_is_passed_over(directory: Path) -> None:
+def test_a_segment_that_another_process_finishes_meanwhile_is_passed_over(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = written(directory, b"x")
     written(directory, b"y")
     there = Spool(directory)
-    names = there._folder.names
-    there._folder.names = lambda: (names(), path.unlink())[0]  # type: ignore[method-assign, func-returns-value] - a race
+    plain = there._folder.names
+
+    def names() -> list[str]:
+        found = plain()
+        path.unlink()
+        return found
+
+    monkeypatch.setattr(there._folder, "names", names)
     assert [record for _, record in there.recovered()] == [b"y"]
     assert there.set_aside == {}
     there.close()
@@ -585,6 +593,11 @@ def link_to_a_file(path: Path) -> None:
     path.symlink_to(path.parent.parent / "thesis")
 
 
+def huge_file(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 1 << 40)
+
+
 HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a link": (link_to_a_file, "is a link or no file, and was left alone"),
     "a link to nothing": (lambda path: path.symlink_to("absent"), "is a link or no file, and was left alone"),
@@ -597,7 +610,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
         "remove it",
     ),
     "a huge file": (
-        lambda path: (path.touch(), os.truncate(path, 1 << 40)),
+        huge_file,
         "is larger than the whole spool may be, and was left alone",
     ),
 }

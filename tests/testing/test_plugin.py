@@ -169,6 +169,19 @@ def test_that_what_a_test_left_is_cleared(personalize_client, local_personalize)
     assert "given" not in [item["itemId"] for item in reply["itemList"]]
 
 
+def test_events_are_recorded_with_their_answers(personalize_tracker, personalize_runtime, local_personalize):
+    arn = local_personalize.campaign_arn("popular")
+    shelf = personalize_runtime.get_recommendations(campaign_arn=arn)
+    personalize_tracker.track("Watch", shelf[0], of=shelf, session_id="s")
+    assert personalize_tracker.flush(20)
+    (event,) = local_personalize.recorded_events
+    assert (event.item_id, event.answer.resource_arn) == (shelf[0].item_id, arn)
+
+
+def test_that_recorded_events_are_cleared(local_personalize):
+    assert local_personalize.recorded_events == ()
+
+
 def test_clients_of_the_other_two_apis(personalize_events_client, personalize_control_client):
     assert personalize_events_client.meta.service_model.service_name == "personalize-events"
     assert personalize_control_client.meta.service_model.service_name == "personalize"
@@ -180,7 +193,9 @@ def test_a_project_may_have_a_service_of_its_own_and_the_option_counts_before_th
 ) -> None:
     (pytester.path / "pytest.ini").write_text("[pytest]\npersonalize_data = nowhere\n", encoding="utf-8")
     data.rename(pytester.path / "there")
-    run(OWN, "--personalize-data=there").assert_outcomes(passed=3)
+    settings = pytester.path / "there" / "personalize.toml"
+    settings.write_text(settings.read_text("utf-8") + '\n[event_trackers]\nshop = "t"\n', encoding="utf-8")
+    run(OWN, "--personalize-data=there").assert_outcomes(passed=5)
 
 
 SHELF = """

@@ -1,4 +1,4 @@
-"""The campaign, built when it is first asked for, and shared by the threads of the process."""
+"""The campaign and the event tracker, built when first asked for, and shared by the threads of the process."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.conf import settings
 from personalize_rt import (
     Campaign,
     CircuitBreaker,
+    EventTracker,
     Hedge,
     InputOrderFallback,
     PersonalizeRuntime,
@@ -28,3 +29,9 @@ def movies() -> Campaign:
         fallback=StaleFallback() | InputOrderFallback(),
     )
     return runtime.campaign(settings.PERSONALIZE_CAMPAIGN_ARN)
+
+
+@cache
+def tracker() -> EventTracker:
+    """The tracker of events. A forked worker sends its own; what is in the queue when a process exits is sent then."""
+    return EventTracker(settings.PERSONALIZE_TRACKING_ID)

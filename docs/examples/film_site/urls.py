@@ -4,4 +4,4 @@ from django.urls import path
 
 from . import views
 
-urlpatterns = [path("search", views.search)]
+urlpatterns = [path("search", views.search), path("watched", views.watched)]

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
-from django.http import HttpRequest, JsonResponse
-from django.views.decorators.http import require_GET
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_GET, require_POST
+
+from personalize_rt import ValidationError
 
 from . import personalization
 
@@ -15,3 +17,20 @@ def search(request: HttpRequest) -> JsonResponse:
         return JsonResponse({"films": found, "recommendation_id": None})
     ranking = personalization.movies().rank(visitor, found)
     return JsonResponse({"films": ranking.item_ids, "recommendation_id": ranking.recommendation_id})
+
+
+@require_POST
+def watched(request: HttpRequest) -> HttpResponse:
+    """A film that the visitor watches; the page sends its recommendation id along."""
+    try:
+        # It puts the event into a queue, and waits for nothing.
+        personalization.tracker().track(
+            "Watch",
+            request.POST.get("film"),
+            session_id=request.COOKIES.get("visit", ""),
+            user_id=request.COOKIES.get("visitor"),
+            recommendation_id=request.POST.get("recommendation_id") or None,
+        )
+    except ValidationError as error:  # its message shows no value of the request
+        return JsonResponse({"message": error.message}, status=422)
+    return HttpResponse(status=202)

@@ -53,6 +53,10 @@ class Intake:
         """The latest events that were taken in, at most 10,000, each once, in order of arrival."""
         return tuple(self._recorded)
 
+    def forget(self) -> None:
+        """Forget what was recorded; what it did to the data stays."""
+        self._recorded.clear()
+
     # Requests, whose members the model allows.
 
     def put_events(self, members: Mapping[str, Any]) -> None:

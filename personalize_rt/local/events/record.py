@@ -17,7 +17,7 @@ NOTHING: Mapping[str, Value] = MappingProxyType({})
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class RecordedEvent:
-    """One event that was put, by PutEvents or PutActionInteractions. ``repr`` shows type and item only.
+    """One event that was put, by PutEvents or PutActionInteractions. ``repr`` shows type, item and answer only.
 
     Attributes:
         operation: ``"PutEvents"`` or ``"PutActionInteractions"``.
@@ -57,4 +57,4 @@ class RecordedEvent:
         return self.impression or (() if self.answer is None else self.answer.item_ids)
 
     def __repr__(self) -> str:
-        return f"RecordedEvent(event_type={self.event_type!r}, item_id={self.item_id!r})"
+        return f"RecordedEvent(event_type={self.event_type!r}, item_id={self.item_id!r}, answer={self.answer!r})"

@@ -8,8 +8,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, assert_type
 
-from personalize_rt import FilterExpression, PersonalizeRuntime, Ranking, TrackedEvent
-from personalize_rt.aio import AsyncPersonalizeRuntime
+from personalize_rt import EventTracker, FilterExpression, PersonalizeRuntime, Ranking, TrackedEvent
+from personalize_rt.aio import AsyncEventTracker, AsyncPersonalizeRuntime
 from personalize_rt.local import (
     HttpRequest,
     HttpResponse,
@@ -61,6 +61,8 @@ assert_type(recorded[0].sent_at, float)
 assert_type(recorded[0].shown, tuple[str, ...])
 assert_type(recorded[0].answer, RecordedAnswer | None)
 assert_type(recorded[0].properties, Mapping[str, str | int | float | bool | None])
+assert_type(local.event_tracker(on_full="block", spool="events"), EventTracker)
+assert_type(local.async_event_tracker(), AsyncEventTracker)
 assert_type(local.event_trackers, Mapping[str, str])
 assert_type(local.tracking_id(), str)
 assert_type(local.dataset_arn("items"), str)
