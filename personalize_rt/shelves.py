@@ -34,9 +34,10 @@ __all__ = ["Part", "Shelf", "ShelfRequest", "Shelves", "ShelvesCall"]
 
 _log = logging.getLogger("personalize_rt")
 
-# Seconds after the deadline for calls to end by themselves, with their fallbacks; and for fallbacks of those that do
-# not, which hang where no deadline reaches, such as in the look-up of a host name.
+# Seconds after the deadline for calls to end by themselves, with their fallbacks.
 _GRACE = 0.1
+# Seconds for the fallbacks of calls that do not: they hang where no deadline reaches, as in the look-up of a host name.
+_FALLBACKS = 0.5
 
 _OF_REQUEST = members_of(RecommendationsArguments).keys() - {"campaign_arn", "recommender_arn", "num_results"}
 
@@ -295,6 +296,10 @@ class ShelvesCall:
         """Seconds to wait for all calls to end by themselves."""
         left = self._left()
         return None if left is None else max(left, 0.0) + _GRACE
+
+    def patience_with_fallbacks(self) -> float:
+        """Seconds to wait for the fallbacks of calls that have not ended by themselves."""
+        return _FALLBACKS
 
     def late(self, part: Part[Any]) -> Outcome[Recommendations]:
         """The outcome of a shelf whose call has not ended: its fallback's answer, or the error."""

@@ -231,6 +231,27 @@ def test_each_handle_takes_and_binds_every_argument(
     assert by_handle == default | given | resource, place_of_make
 
 
+@pytest.mark.parametrize(
+    ("runtime", "handle"),
+    [
+        (PersonalizeRuntime, Campaign),
+        (PersonalizeRuntime, Recommender),
+        (AsyncPersonalizeRuntime, AsyncCampaign),
+        (AsyncPersonalizeRuntime, AsyncRecommender),
+    ],
+)
+def test_pages_take_every_argument_and_choose_the_number_of_rows(runtime: Any, handle: Any, asked: Any) -> None:
+    place = f"{path_of(handle)}, {handle.__name__}.pages()"
+    own = {"self", "size", "total", "store", "exclude"}
+    taken = inspect.signature(handle.pages).parameters.keys() - own
+    compare(place, members_of(RecommendationsArguments).keys() - RESOURCES - {"num_results"}, taken)
+    make = "recommender" if "Recommender" in handle.__name__ else "campaign"
+    given = named(RecommendationsArguments, *RESOURCES, "num_results")
+    resources = {**dict.fromkeys(RESOURCES), f"{make}_arn": "arn"}
+    bound = getattr(runtime(), make)("arn", num_results=7)
+    assert asked(bound.pages, **given) == resources | given | {"num_results": 50}, place
+
+
 # Bulk: requests, files, Spark.
 
 

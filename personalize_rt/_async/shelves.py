@@ -74,7 +74,7 @@ async def filled(
 
     outcomes = await in_time(ask, parts, call.patience())
     late = [place for place, outcome in enumerate(outcomes) if outcome is None]
-    substitutes = await in_time(substitute, [parts[place] for place in late], call.patience())
+    substitutes = await in_time(substitute, [parts[place] for place in late], call.patience_with_fallbacks())
     for place, outcome in zip(late, substitutes, strict=True):
         outcomes[place] = outcome
     return call.result(parts, outcomes)

@@ -75,7 +75,7 @@ def filled(
 
     outcomes = in_time(ask, parts, call.patience())
     late = [place for place, outcome in enumerate(outcomes) if outcome is None]
-    substitutes = in_time(substitute, [parts[place] for place in late], call.patience())
+    substitutes = in_time(substitute, [parts[place] for place in late], call.patience_with_fallbacks())
     for place, outcome in zip(late, substitutes, strict=True):
         outcomes[place] = outcome
     return call.result(parts, outcomes)

@@ -381,7 +381,8 @@ def test_limits_that_the_service_relaxed_are_followed(either: Either, server: Sc
 
 def test_resuming_without_a_store_is_refused_with_advice(either: Either, movies: Any) -> None:
     token = Pages(Recommendations(["a"], scores=[None]), 1, secret=b"s" * 16).token(0)
-    for store in (None, MemoryStore(), {}):
+    stores: tuple[Any, ...] = (None, MemoryStore(), {})
+    for store in stores:
         with pytest.raises(ValidationError, match="make one for the program") as caught:
             either.do(movies.resume_pages("ada", token, store=store))
         assert caught.value.parameter == "store"

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import assert_type
 
-from personalize_rt import ActionRecommendations, Ranking, Recommendations, RetryPolicy
+from personalize_rt import (
+    ActionRecommendations,
+    Pages,
+    PageStore,
+    Ranking,
+    Recommendations,
+    RetryPolicy,
+    Shelf,
+    Shelves,
+)
 from personalize_rt.aio import AsyncCampaign, AsyncPersonalizeRuntime, AsyncRecommender
 from personalize_rt.rerank import LongRanking
 
@@ -29,6 +38,11 @@ async def every_call() -> None:
         picks = runtime.recommender("arn")
         assert_type(picks, AsyncRecommender)
         assert_type(await picks.recommend("u"), Recommendations)
+        store = PageStore()
+        pages = await movies.pages("u", size=10, store=store, exclude=["a"])
+        assert_type(pages, Pages)
+        assert_type(await picks.resume_pages("u", pages.next_token or "", store=store), Pages)
+        assert_type(await runtime.shelves([Shelf(movies, 5, user_id="u"), Shelf(picks)], exclude=pages), Shelves)
         assert_type(runtime.with_options(retry=RetryPolicy(attempts=1), deadline=None), AsyncPersonalizeRuntime)
     await runtime.aclose()
 

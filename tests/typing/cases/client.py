@@ -18,15 +18,21 @@ from personalize_rt import (
     InputOrderFallback,
     Limits,
     MemoryStore,
+    Pages,
+    PageStore,
+    PersonalizeError,
     PersonalizeRuntime,
     PopularActionsFallback,
     PopularItemsFallback,
+    PredictedItem,
     Promotion,
     Ranking,
     RawFilterValue,
     Recommendations,
     Recommender,
     RetryPolicy,
+    Shelf,
+    Shelves,
     StaleFallback,
 )
 from personalize_rt.events import CallEnded, Event
@@ -203,3 +209,28 @@ state: Literal["closed", "open", "half-open"] = CircuitBreaker().state("arn")
 # Hooks that come with the package.
 
 PersonalizeRuntime(hooks=[LoggingHook(), OpenTelemetryHook()])
+
+# Pages and shelves.
+
+films, top = runtime.campaign("arn"), runtime.recommender("arn")
+pages = films.pages("u", size=10, total=100, store=PageStore(MemoryStore(), ttl=60), exclude=["a"])
+assert_type(pages, Pages)
+assert_type(pages[0], Recommendations)
+assert_type(pages[1:], tuple[Recommendations, ...])
+assert_type(pages.current, Recommendations)
+assert_type(pages.next_token, str | None)
+assert_type(top.pages(exclude=pages.current), Pages)
+assert_type(top.resume_pages(None, "token", store=PageStore()), Pages)
+shelves = runtime.shelves(
+    [Shelf(films, 5, user_id="u", context={"DEVICE": "tv"}), Shelf(top, fallback=PopularItemsFallback(["a"]))],
+    deadline=0.5,
+    distinct=False,
+    exclude=pages,
+)
+assert_type(shelves, Shelves)
+assert_type(shelves[0], Recommendations)
+assert_type(shelves[:1], Shelves)
+assert_type(shelves.get("a"), PredictedItem | None)
+assert_type(shelves.errors, tuple[PersonalizeError | None, ...])
+assert_type(Shelf(films), Shelf[Campaign])
+assert_type(films.pages("u", exclude=[pages[0][0], "b", shelves[0]]), Pages)
