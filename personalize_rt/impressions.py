@@ -47,7 +47,7 @@ def _about_actions(parameter: str) -> ValidationError:
 
 
 class Impressions:
-    """What was shown of each answer, and told to the service so far. Not safe to share between threads.
+    """Memory of the items of each answer that the service was told as shown. Not safe to share between threads.
 
     An item of an answer counts as shown once: an answer of the cache is shown again and again, and most answers lead to
     several events. The latest 1,000 answers are remembered.

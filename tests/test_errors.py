@@ -21,6 +21,7 @@ from personalize_rt.errors import (
     FilterValuesError,
     InvalidInputError,
     PersonalizeError,
+    QueueFullError,
     ResourceNotFoundError,
     ResponseError,
     ServerError,
@@ -58,6 +59,7 @@ ATTRIBUTES: dict[type[PersonalizeError], dict[str, Any]] = {
     TransportError: {"phase": "connect", "attempts": 3},
     DeadlineExceededError: {"deadline": 2.5, "attempts": 3},
     CircuitOpenError: {"retry_after": 4.0},
+    QueueFullError: {},
     ResponseError: {},
 }
 PARENTS = {
@@ -74,6 +76,7 @@ PARENTS = {
     TransportError: (PersonalizeError, botocore.exceptions.HTTPClientError, botocore.exceptions.BotoCoreError),
     DeadlineExceededError: (PersonalizeError, TimeoutError),
     CircuitOpenError: (PersonalizeError,),
+    QueueFullError: (PersonalizeError,),
     ResponseError: (PersonalizeError,),
 }
 CLASSES = pytest.mark.parametrize("kind", list(ATTRIBUTES))

@@ -9,7 +9,7 @@ import random
 import time
 import warnings
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -122,7 +122,7 @@ class EventTracker:
         concurrency: int = 4,
         close_timeout: float = 5.0,
         spool: StrPath | None = None,
-        clock: Any = time.time,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         check_id(tracking_id, "tracking_id", PYTHON)
         checks.one_of(on_full, "on_full", "drop-oldest", "block", "raise")
@@ -645,8 +645,9 @@ class EventTracker:
             self._counts["dropped"] += len(left)
             self._signal.notify()
         if left:
-            where = "" if self._spool is None else "; they stay in the spool, and another process will send them"
-            _log.warning("%d events were not sent when their tracker was closed (%s)%s", len(left), reason, where)
+            where = "" if self._spool is None else "; what the spool holds is sent by another process"
+            said = "1 event was" if len(left) == 1 else f"{len(left):,} events were"
+            _log.warning("%s not sent when their tracker was closed (%s)%s", said, reason, where)
             self._tell("EventsDropped", len(left), reason)
 
     def __enter__(self) -> Self:

@@ -1,8 +1,11 @@
 """The cache of answers.
 
-By default only answers without a user are cached (popular items, similar items, trends). A personal answer that is
-shown again repeats its ``recommendation_id``, so that impressions and events with that id count twice.
+By default only answers without a user are cached (popular items, similar items, trends).
 ``Cache(personal=True)`` caches personal answers too; the user id is part of the key, so no other user gets them.
+
+A cached answer keeps its ``recommendation_id``, since an event about one of its items is still of that answer. What was
+shown of it must be told to the service once, however often it is shown: an :class:`~personalize_rt.EventTracker` sends
+each item of an answer in one impression. Events with the id that are sent in any other way count the impression again.
 
 The key is a digest of the whole canonical request, and of endpoint, region and principal of the client. So clients may
 share a cache, and none gets the answer of another endpoint, account or role. The keys do not reveal users or requests.

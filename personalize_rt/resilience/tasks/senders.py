@@ -72,7 +72,7 @@ def current() -> Any:
 
 
 def alive(senders: set[Any]) -> set[Any]:
-    """Those that can send: in this event loop, and not at an end."""
+    """The senders of this event loop that are not over."""
     here = asyncio.get_running_loop()
     return {sender for sender in senders if sender.get_loop() is here and not sender.done()}
 

@@ -69,7 +69,7 @@ def current() -> Any:
 
 
 def alive(senders: set[Any]) -> set[Any]:
-    """Those that can send."""
+    """The senders that are not over: all, since each takes itself out."""
     return senders
 
 

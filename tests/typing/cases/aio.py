@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import assert_type
 
-from personalize_rt import ActionRecommendations, Ranking, Recommendations, RetryPolicy
-from personalize_rt.aio import AsyncCampaign, AsyncPersonalizeRuntime, AsyncRecommender
+from personalize_rt import ActionRecommendations, Ranking, Recommendations, RetryPolicy, TrackedEvent
+from personalize_rt.aio import AsyncCampaign, AsyncEventTracker, AsyncPersonalizeRuntime, AsyncRecommender
 from personalize_rt.rerank import LongRanking
 
 
@@ -31,6 +31,16 @@ async def every_call() -> None:
         assert_type(await picks.recommend("u"), Recommendations)
         assert_type(runtime.with_options(retry=RetryPolicy(attempts=1), deadline=None), AsyncPersonalizeRuntime)
     await runtime.aclose()
+
+
+async def every_event() -> None:
+    async with AsyncEventTracker("t-1", region_name="eu-west-1", on_full="block") as tracker:
+        assert_type(tracker, AsyncEventTracker)
+        assert_type(await tracker.connect(), AsyncEventTracker)
+        assert_type(await tracker.track("Watch", "i1", session_id="s"), TrackedEvent)
+        assert_type(await tracker.send("Watch", session_id="s", properties={"A": 1}), TrackedEvent)
+        assert_type(await tracker.flush(1.0), bool)
+        await tracker.put_items({"i1": {"TITLE": "x"}}, dataset_arn="arn")
 
 
 class MyRuntime(AsyncPersonalizeRuntime):
