@@ -18,6 +18,7 @@ from personalize_rt.local.messages import HttpRequest, HttpResponse
 if TYPE_CHECKING:
     from personalize_rt.aio import AsyncPersonalizeRuntime
     from personalize_rt.client import PersonalizeRuntime
+    from personalize_rt.local.events import RecordedEvent
     from personalize_rt.local.sigv4 import Credentials
     from personalize_rt.operations import Request
     from personalize_rt.options import BuildOptions
@@ -104,6 +105,11 @@ class Doors(ABC):
             assert local.requests[-1].members["userId"] == "user-1"
         """
         return self._requests
+
+    @property
+    def recorded_events(self) -> tuple[RecordedEvent, ...]:
+        """The latest events that were put; empty for a service that takes none."""
+        return ()
 
     def reset(self) -> None:
         """Clear what a test leaves behind: faults, received requests, and answers that were given."""

@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 ADMIN = "/_local/"
 HEALTH = "/healthz"
-_ADMIN_PATHS = tuple(f"{ADMIN}{name}" for name in ("faults", "reload", "requests"))
+_ADMIN_PATHS = tuple(f"{ADMIN}{name}" for name in ("events", "faults", "reload", "requests"))
 # Those that the paths of this server have.
 _METHODS = ("GET", "POST", "DELETE")
 # Without it, a page's SDK would see neither code nor id of an error.
@@ -149,6 +149,7 @@ class Application:
     ``POST /_local/reload``       reloads the data directory; the old data stay until then, and if it fails
     ``GET /_local/requests``      lists the requests that were received, oldest first
     ``DELETE /_local/requests``   forgets them
+    ``GET /_local/events``        lists the events that were put, oldest first, each with its answer
     ============================  ==================================================================================
 
     The head of a request is checked before its body is read. The body of a refused request is discarded. A request that
@@ -189,12 +190,14 @@ class Application:
         self._max_body = max_body
         self._room = max_bodies
         self._body_timeout = body_timeout
+        self._local = local
         routes = [
             Route(HEALTH, self._health),
             Route(f"{ADMIN}faults", self._rules, methods=["GET", "POST", "DELETE"]),
             Route(f"{ADMIN}faults/{{id}}", self._rule, methods=["DELETE"]),
             Route(f"{ADMIN}reload", self._reload, methods=["POST"]),
             Route(f"{ADMIN}requests", self._requests, methods=["GET", "DELETE"]),
+            Route(f"{ADMIN}events", self._events, methods=["GET"]),
         ]
         self._admin = Starlette(routes=routes, exception_handlers={HTTPException: _no_such_path})
 
@@ -423,6 +426,10 @@ class Application:
         if request.method == "DELETE":
             self._journal.clear()
         return _Json({"requests": [_as_json(row) for row in self._journal]})
+
+    async def _events(self, request: Request) -> Response:
+        events = self._local.recorded_events
+        return _Json({"events": [attrs.asdict(event) | {"properties": dict(event.properties)} for event in events]})
 
     async def _reload(self, request: Request) -> Response:
         try:

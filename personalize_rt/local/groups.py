@@ -14,6 +14,7 @@ from personalize_rt.local.apis import CONTROL, asked_of, read_object
 from personalize_rt.local.control import ControlWire, DatasetGroup
 from personalize_rt.local.doors import Doors
 from personalize_rt.local.embedded import Inside, LocalPersonalize, inside
+from personalize_rt.local.events import RecordedEvent
 from personalize_rt.local.messages import HttpRequest, HttpResponse
 
 __all__ = ["LocalGroups"]
@@ -122,6 +123,11 @@ class LocalGroups(Doors, Mapping[str, LocalPersonalize]):
         super().reset()
         for one in self._services.values():
             one.reset()
+
+    @property
+    def recorded_events(self) -> tuple[RecordedEvent, ...]:
+        """The latest events that were put, service by service; see :attr:`LocalPersonalize.recorded_events`."""
+        return tuple(event for one in self._services.values() for event in one.recorded_events)
 
     def prepare(self) -> Self:
         """Train all models now; see :meth:`LocalPersonalize.prepare`.

@@ -16,7 +16,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from math import ceil
@@ -25,6 +25,7 @@ from typing import Any, Protocol, Self
 
 from personalize_rt.errors import ConfigurationError, PersonalizeError, ValidationError
 from personalize_rt.files import EVERYBODY, StrPath, replace_file
+from personalize_rt.local.events import RecordedEvent
 from personalize_rt.local.faults import Faults
 from personalize_rt.local.hosts import HostRule, is_loopback
 from personalize_rt.local.journal import Journal, LogFormat, line_of
@@ -57,6 +58,11 @@ class Embedded(Protocol):
     @property
     def requests(self) -> Journal:
         """Is given each request to an operation."""
+        ...
+
+    @property
+    def recorded_events(self) -> Sequence[RecordedEvent]:
+        """The events that were put, oldest first."""
         ...
 
     def handle(self, request: HttpRequest, /) -> HttpResponse:

@@ -127,6 +127,7 @@ class _Served:
         self.handle = endpoint.handle
         self.faults = Faults()
         self.requests = Journal()
+        self.recorded_events = ()
 
     def reload(self) -> None:
         """Do nothing, since there are no data files."""

@@ -164,6 +164,7 @@ def test_events_go_to_the_dataset_group_of_their_tracker(groups: LocalGroups) ->
     events.put_events(trackingId="track-films", userId="ann", sessionId="s", eventList=[one])
     assert len(groups["films"].recorded_events) == 1
     assert groups["shop"].recorded_events == ()
+    assert groups.recorded_events == groups["films"].recorded_events
     items = [{"itemId": "new", "properties": '{"title": "New", "year": 2024, "genres": "Drama"}'}]
     events.put_items(datasetArn=groups["shop"].dataset_arn("items"), items=items)
     with pytest.raises(ClientError, match="no active event tracker"):

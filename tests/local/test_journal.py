@@ -17,6 +17,7 @@ from personalize_rt.errors import ValidationError
 from personalize_rt.local import HttpRequest, LocalPersonalize
 from personalize_rt.local.journal import Journal, resource_of
 from personalize_rt.local.server import serving
+from personalize_rt.tracking import TrackedEvent
 from tests.optional import optional
 
 PREFIX = "arn:aws:personalize:eu-west-1:000000000000:"
@@ -92,6 +93,21 @@ def test_requests_with_any_text_can_be_asked_for(local: LocalPersonalize) -> Non
         with urllib.request.urlopen(f"{url}/_local/requests", timeout=20) as reply:
             [row] = json.loads(reply.read())["requests"]
     assert row["members"] == {"userId": "\ud800", "numResults": 5}
+
+
+def test_events_can_be_asked_for_with_their_answers(local: LocalPersonalize) -> None:
+    optional("uvicorn")
+    arn = local.campaign_arn("popular")
+    shown = local.boto3_client().get_recommendations(campaignArn=arn, userId="ann")
+    clicked = shown["itemList"][0]["itemId"]
+    event = TrackedEvent(event_type="Watch", item_id=clicked, recommendation_id=shown["recommendationId"])
+    local.put_events(session_id="s", user_id="ann", events=[event, TrackedEvent(event_type="Leave", sent_at=7)])
+    with local.serve(credentials=()) as url, urllib.request.urlopen(f"{url}/_local/events", timeout=20) as reply:
+        first, second = json.loads(reply.read())["events"]
+    assert (first["event_type"], first["item_id"], first["user_id"]) == ("Watch", clicked, "ann")
+    assert (first["answer"]["operation"], first["answer"]["resource_arn"]) == ("GetRecommendations", arn)
+    assert first["answer"]["item_ids"] == [item["itemId"] for item in shown["itemList"]]
+    assert (second["event_type"], second["answer"], second["properties"]) == ("Leave", None, {})
 
 
 def test_requests_over_http_are_noted_too_and_can_be_asked_for(local: LocalPersonalize) -> None:

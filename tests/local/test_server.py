@@ -32,6 +32,7 @@ from botocore.httpsession import URLLib3Session
 
 from personalize_rt.errors import ConfigurationError, PersonalizeError, ValidationError
 from personalize_rt.local import LocalPersonalize
+from personalize_rt.local.events import RecordedEvent
 from personalize_rt.local.faults import Faults
 from personalize_rt.local.journal import Journal
 from personalize_rt.local.server import Server, find_credentials, serving
@@ -56,6 +57,7 @@ class Embedded:
     answer: Callable[[HttpRequest], HttpResponse] | None = None
     reload: Callable[[], None] = lambda: None
     requests: Journal = attrs.field(factory=Journal)
+    recorded_events: tuple[RecordedEvent, ...] = ()
     asked: list[HttpRequest] = attrs.field(factory=list)
 
     def handle(self, request: HttpRequest) -> HttpResponse:
@@ -1033,6 +1035,7 @@ from personalize_rt.local.wire import HttpResponse
 class Embedded:
     faults = Faults()
     requests = Journal()
+    recorded_events = ()
     reads = 0
 
     def handle(self, request):

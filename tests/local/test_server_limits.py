@@ -20,6 +20,7 @@ import pytest
 
 from personalize_rt.errors import ValidationError
 from personalize_rt.local import LocalPersonalize
+from personalize_rt.local.events import RecordedEvent
 from personalize_rt.local.faults import Faults
 from personalize_rt.local.journal import Journal
 from personalize_rt.local.server import Server
@@ -43,6 +44,7 @@ class Embedded:
 
     faults: Faults = attrs.field(factory=Faults)
     requests: Journal = attrs.field(factory=Journal)
+    recorded_events: tuple[RecordedEvent, ...] = ()
     asked: list[HttpRequest] = attrs.field(factory=list)
 
     def handle(self, request: HttpRequest) -> HttpResponse:
