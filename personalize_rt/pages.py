@@ -50,7 +50,7 @@ _TOKEN = 40  # characters of a token
 
 
 class PageStore:
-    """Where the answers behind tokens lie. Safe to share between threads and runtimes; make one for a program.
+    """A place for the answers behind tokens. Safe to share between threads and runtimes; make one for a program.
 
     Args:
         store: A store that all processes share, such as one on Redis: a :class:`~personalize_rt.CacheStore`, or a
@@ -170,7 +170,7 @@ class Pages(Sequence[Recommendations]):
 
     @property
     def resumable(self) -> bool:
-        """Whether there are tokens: ``False`` without a store, or if the store failed."""
+        """``True`` if there are tokens; ``False`` without a store, or if the store failed."""
         return self._secret is not None
 
     def token(self, number: int) -> str | None:

@@ -52,7 +52,7 @@ TransportT = TypeVar("TransportT")
 
 
 class ShelfRequest(TypedDict, total=False):
-    """What a shelf asks with, as the types of ``**request``; see :meth:`personalize_rt.Campaign.recommend`."""
+    """The arguments of a shelf's request, as the types of ``**request``: those of a handle's ``recommend``."""
 
     user_id: str | None
     item_id: str | None
@@ -239,7 +239,7 @@ class ShelvesCall:
         self._start = self._clock()
 
     def request(self, place: int, bound: Bound, resource: str, limits: Limits) -> Request[Recommendations]:
-        """What a shelf asks.
+        """The request of a shelf.
 
         Args:
             place: The place of the shelf.
