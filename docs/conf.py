@@ -54,7 +54,7 @@ nitpick_ignore_regex = [
     ),
     ("py:class", r"Scalar|C|CurrentItemColumn|OfItems|TracerProvider|MeterProvider|Mode|AbstractContextManager"),
     ("py:class", r"personalize_rt\.metrics\.evaluation\.(Offers|Ranks|Recommends|Runtime)"),
-    ("py:class", r"personalize_rt\.bulk\.(course|threads|working)\.\w+"),
+    ("py:class", r"personalize_rt\.(bulk\.(course|threads|working)|experiments\.table)\.\w+"),
     # What as_boto3() gives, and the options that a local runtime takes.
     ("py:class", r"(Async)?Boto3Client|(Build|Call)Options"),
     ("py:class", r"AnswerT|AsyncPersonalizeRuntime|BaseContext|FilePath|OnError|Runtime"),

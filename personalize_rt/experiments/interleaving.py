@@ -201,11 +201,11 @@ def interleave(
         of_b.pop(gone, None)
     places_a, places_b = _places(of_a), _places(of_b)
     taken = _METHODS[method](list(of_a), list(of_b), k, SystemRandom() if rng is None else rng)
-    rows: list[InterleavedItem] = []
-    for id, side, taken_from in taken:
-        row = (of_a if taken_from == "a" else of_b)[id]
-        rows.append(attrs.evolve(row, side=side, place_a=places_a.get(id), place_b=places_b.get(id)))
-    unknown = {"a": set(getattr(a, "unscored", ())), "b": set(getattr(b, "unscored", ()))}
+    rows = [
+        _row((of_a if taken_from == "a" else of_b)[id], side, places_a.get(id), places_b.get(id))
+        for id, side, taken_from in taken
+    ]
+    unknown: dict[Side, set[str]] = {"a": set(getattr(a, "unscored", ())), "b": set(getattr(b, "unscored", ()))}
     return Interleaved(
         rows,
         method=method,
@@ -302,26 +302,35 @@ def _places(rows: Mapping[str, object]) -> dict[str, int]:
     return {id: place for place, id in enumerate(rows)}
 
 
-def _ranked(given: Any, parameter: str) -> dict[str, InterleavedItem]:
-    """The rows of a ranking by their ids, each at its first place."""
-    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+def _ranked(given: Any, parameter: str) -> dict[str, Mapping[str, Any]]:
+    """The items of a ranking, each at its first place, with what makes a row of each."""
+    answer: Iterable[Any] = given
+    if isinstance(answer, str | bytes | Mapping) or not isinstance(answer, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance] - from outside
         raise _not_items(given, parameter)
-    rows: dict[str, InterleavedItem] = {}
-    for place, row in enumerate(given):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    rows: dict[str, Mapping[str, Any]] = {}
+    for place, row in enumerate(answer):
         if isinstance(row, str):
-            row = InterleavedItem(row)
-        elif not isinstance(row, PredictedItem):
+            rows.setdefault(row, {"item_id": row})
+        elif isinstance(row, PredictedItem):
+            rows.setdefault(row.item_id, _known(row, answer, place))
+        else:
             raise _not_items(row, f"{parameter}[{place}]")
-        rows.setdefault(row.item_id, _interleaved(row, given, place))
     return rows
 
 
-def _interleaved(row: PredictedItem, answer: object, place: int) -> InterleavedItem:
-    known = {field.name: getattr(row, field.name) for field in attrs.fields(PredictedItem)}
+_FIELDS = tuple(field.name for field in attrs.fields(PredictedItem))
+
+
+def _known(row: PredictedItem, answer: object, place: int) -> Mapping[str, Any]:
+    known = {name: getattr(row, name) for name in _FIELDS}
     if "recommendation_id" not in known and isinstance(answer, Ranking | Recommendations):
         ids: Any = getattr(answer, "recommendation_ids", ()) or [answer.recommendation_id] * len(answer)
         known["recommendation_id"] = ids[place] if answer.info.source in {"service", "cache"} else None
-    return InterleavedItem(**known)
+    return known
+
+
+def _row(known: Mapping[str, Any], side: Side | None, place_a: int | None, place_b: int | None) -> InterleavedItem:
+    return InterleavedItem(**known, side=side, place_a=place_a, place_b=place_b)
 
 
 def _not_items(given: object, parameter: str) -> ValidationError:

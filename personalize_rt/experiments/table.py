@@ -130,7 +130,7 @@ class InterleavingOutcomes(_Table):
         return (
             f"{self.experiment}: {b} wins {_percent(self.win_rate)} of {_units(self.decided)} with a winner "
             f"({self.confidence * 100:g} % interval {_percent(self.low)} to {_percent(self.high)}, "
-            f"p = {_p(self.p_value)}): {better}"
+            f"{_p(self.p_value)}): {better}"
         )
 
     @property
@@ -448,11 +448,17 @@ def _only_experiment(exposures: Sequence[Any]) -> str:
 _NO_EVENT = object()
 
 
+def _pair(event: Any) -> tuple[Any, Any]:
+    match event:
+        case (unit, what):
+            return unit, what
+        case _:
+            return getattr(event, "session_id", None), event
+
+
 def _read(events: Iterable[Any]) -> Iterator[_Happened]:
     for place, event in enumerate(events):
-        unit, what = (
-            event if isinstance(event, tuple) and len(event) == 2 else (getattr(event, "session_id", None), event)
-        )
+        unit, what = _pair(event)
         item = what if what is None or isinstance(what, str) else getattr(what, "item_id", _NO_EVENT)
         if not isinstance(unit, str) or not (item is None or isinstance(item, str)):
             raise ValidationError(
@@ -486,4 +492,4 @@ def _points(difference: float | None) -> str:
 
 
 def _p(value: float) -> str:
-    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+    return "p < 0.0001" if value < 0.0001 else f"p = {value:.4f}"

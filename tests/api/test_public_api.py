@@ -30,6 +30,7 @@ MODULES = (
     "personalize_rt.bulk.spark",
     "personalize_rt.encode",
     "personalize_rt.events",
+    "personalize_rt.experiments",
     "personalize_rt.filters",
     "personalize_rt.filters.builder",
     "personalize_rt.local",

@@ -197,7 +197,8 @@ def test_a_list_is_a_sequence_that_does_not_change() -> None:
     assert shown[:2].item_ids == shown.item_ids[:2]
     assert shown.position(shown.item_ids[1]) == 1
     assert shown.get(shown.item_ids[1]) == shown[1]
-    assert shown.get("x") is shown.position("x") is None
+    assert shown.get("x") is None
+    assert shown.position("x") is None
     assert pickle.loads(pickle.dumps(shown)) == shown
     assert hash(shown[:]) == hash(shown)
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
@@ -230,7 +231,9 @@ def test_an_exposure_has_what_a_comparison_needs_and_comes_back_from_storage() -
     )
     assert "s-1" not in repr(exposure)
     stored = attrs.asdict(exposure)
-    as_json = {name: list(value) if isinstance(value, tuple) else value for name, value in stored.items()}
+    as_json: dict[str, Any] = {
+        name: list(value) if isinstance(value, tuple) else value for name, value in stored.items()
+    }
     assert InterleavingExposure(**as_json) == exposure
     assert shown[:1].exposure("new-ranker", unit="s-1").item_ids == ("p",)
 

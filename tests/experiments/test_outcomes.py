@@ -43,7 +43,8 @@ def grouped(unit: str, group: str) -> SplitExposure:
 
 
 def won(exposures: Any, events: Any) -> tuple[int, int]:
-    return outcomes(exposures, events).wins
+    found: InterleavingOutcomes = outcomes(exposures, events)
+    return found.wins
 
 
 def test_an_event_counts_for_the_side_that_took_the_item() -> None:
