@@ -455,7 +455,7 @@ class LocalPersonalize(Doors):
     def event_tracker(self, **options: Unpack[TrackerOptions]) -> EventTracker:
         """Make an :class:`~personalize_rt.EventTracker` that this service answers, without a socket.
 
-        Like :meth:`runtime`, it retries without waiting. ``flush()`` before looking at :attr:`recorded_events`.
+        Like ``runtime()``, it retries without waiting. ``flush()`` before looking at :attr:`recorded_events`.
 
         Args:
             options: What the tracker takes beside its id and a client: ``retry``, ``on_full``, ``spool``, …
@@ -470,7 +470,7 @@ class LocalPersonalize(Doors):
         return EventTracker(self.tracking_id(), session=self._session(), **options)
 
     def async_event_tracker(self, **options: Unpack[TrackerOptions]) -> AsyncEventTracker:
-        """Make an :class:`~personalize_rt.AsyncEventTracker` that this service answers, without a socket.
+        """Make an :class:`~personalize_rt.aio.AsyncEventTracker` that this service answers, without a socket.
 
         Args:
             options: As in :meth:`event_tracker`.
