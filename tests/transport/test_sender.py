@@ -8,6 +8,7 @@ import datetime
 import gc
 import importlib.util
 import ipaddress
+import itertools
 import json
 import socket
 import ssl
@@ -817,6 +818,19 @@ def test_the_clock_is_looked_at_between_small_pieces_of_what_came() -> None:
     reading.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
     with pytest.raises(TimeoutError):
         sender._fed(reading, b"1\r\na\r\n" * 10_000, Attempt(ends=time.monotonic() - 1))
+
+
+@pytest.mark.parametrize(("busy", "pauses"), [(0.001, 14), (0.0, 0)])
+def test_a_thread_that_is_busy_reading_lets_others_look_at_their_clocks(
+    busy: float, pauses: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spent, paused = itertools.count(), list[float]()
+    monkeypatch.setattr(sender.time, "thread_time", lambda: next(spent) * busy)
+    monkeypatch.setattr(sender.time, "sleep", paused.append)
+    reading = Reading()
+    reading.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    assert sender._fed(reading, b"1\r\na\r\n" * 9_500, Attempt()) is None
+    assert len(paused) == pauses
 
 
 @pytest.mark.parametrize("more", [b"", b"x", b"x" * 10_000], ids=len)
