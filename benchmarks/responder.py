@@ -1,7 +1,8 @@
 """A server that answers at once with canned bytes, so that a benchmark measures the client.
 
 Run as ``python -m benchmarks.responder``: it prints its port, and serves until its standard input closes. The size of
-an answer is that of the request's ``inputList``; metadata come when the request asks for ``metadataColumns``.
+an answer is that of the request's ``inputList``; metadata come when the request asks for ``metadataColumns``. That of
+PutEvents is empty.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ def _answer(size: int, *, metadata: bool) -> bytes:
     return _HEAD % len(body) + body
 
 
+_EMPTY = _HEAD % 0
 ANSWERS = {(size, metadata): _answer(size, metadata=metadata) for size in SIZES for metadata in (False, True)}
 
 
@@ -50,6 +52,9 @@ class _Connection(asyncio.Protocol):
             if len(self._buffer) < whole:
                 return
             body, self._buffer = self._buffer[end + 4 : whole], self._buffer[whole:]
+            if b'"eventList"' in body:
+                self._transport.write(_EMPTY)  # type: ignore[attr-defined]
+                continue
             size = body.count(b'"item-')
             self._transport.write(ANSWERS[size if size in SIZES else 25, b"metadataColumns" in body])  # type: ignore[attr-defined]
 

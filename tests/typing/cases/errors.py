@@ -31,6 +31,8 @@ except prt.TransportError as error:
 except prt.DeadlineExceededError as error:
     assert_type(error.deadline, float)
     assert_type(error.attempts, int)
+except prt.QueueFullError as error:
+    assert_type(error.message, str)
 except prt.CircuitOpenError as error:
     assert_type(error.retry_after, float)
 except prt.PersonalizeError as error:
