@@ -184,8 +184,9 @@ class AsyncEventTracker:
         self._failed: deque[FailedEvent] = deque(maxlen=_KEPT)
 
     def _begin_in_child(self) -> None:
-        # In a forked child: the parent sends what is in its queue.
-        self._left = None
+        # In a forked child: the parent sends what is in its queue. What killed processes have left is for whoever
+        # claims it first, which a parent that only forks would never do.
+        self._left = None if self._spool is None else self._spool.recovered()
         self._begin()
 
     # Events.

@@ -106,6 +106,55 @@ def test_each_event_that_a_killed_tracker_took_arrives_once(tmp_path: Path) -> N
     kill(tmp_path / "events", 6)
 
 
+PREFORKING = """
+import os, sys, time
+import boto3
+from personalize_rt import EventTracker
+
+url, tracking_id, directory = sys.argv[1:]
+session = boto3.Session("id", "key", region_name="eu-west-1")
+
+def tracker():
+    return EventTracker(tracking_id, session=session, endpoint_url=url, spool=directory, flush_after=30, deadline=20)
+
+def in_a_child(work):
+    child = os.fork()
+    if child == 0:
+        work()
+        os._exit(0)  # as a killed process: nothing is sent at its exit
+    assert os.waitpid(child, 0)[1] == 0
+
+in_a_child(lambda: print(tracker().track("Watch", "tt0468569", session_id="s").event_id, flush=True))
+of_the_parent = tracker()  # which sends nothing itself
+
+def worker():
+    of_the_parent.connect()
+    ends = time.monotonic() + 50
+    while of_the_parent.counts.pending == 0:
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+    of_the_parent.close()
+
+in_a_child(worker)
+of_the_parent.close()
+"""
+
+
+def test_a_worker_sends_what_was_left_though_its_tracker_was_made_before_the_fork(tmp_path: Path) -> None:
+    local = LocalPersonalize.sample()
+    with local.serve(port=0) as url:
+        done = subprocess.run(
+            [sys.executable, "-c", PREFORKING, url, local.tracking_id(), tmp_path / "events"],
+            capture_output=True,
+            text=True,
+            timeout=55,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert [event.event_id for event in local.recorded_events] == done.stdout.split()
+    assert os.listdir(tmp_path / "events") == []
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_at_a_hundred_moments_to_be_killed_at_no_event_is_lost(tmp_path: Path) -> None:
