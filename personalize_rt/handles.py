@@ -98,7 +98,8 @@ def no_paginators() -> ValidationError:
     """The error for who asks for a paginator."""
     return ValidationError(
         "Amazon Personalize Runtime has no paginators (boto3's page of the service lists none): ask once, with as many "
-        "num_results as all pages need (at most 500), and show slices of the answer, such as answer[20:40]",
+        "num_results as all pages need (at most 500), and show slices of the answer, such as answer[20:40]; pages() of "
+        "a campaign or recommender does that, with tokens",
         parameter="operation_name",
     )
 

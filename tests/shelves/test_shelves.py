@@ -303,7 +303,9 @@ def test_a_sick_server_holds_no_page_beyond_the_deadline(
 
 def test_a_client_of_the_callers_that_hangs_is_left_behind_at_the_deadline(plain_client: Any, service: Service) -> None:
     service.outcomes = {"b": "hang"}
-    runtime = PersonalizeRuntime(plain_client(read_timeout=30), retry=ONCE, fallback=PopularItemsFallback(ids(0, 40)))
+    told: list[Any] = []
+    fallback = PopularItemsFallback(ids(0, 40))
+    runtime = PersonalizeRuntime(plain_client(read_timeout=30), retry=ONCE, fallback=fallback, hooks=[told.append])
     handles = [runtime.campaign(arn(name)) for name in "ab"]
     handles[0].recommend(num_results=1)
     begun = time.monotonic()
@@ -311,6 +313,17 @@ def test_a_client_of_the_callers_that_hangs_is_left_behind_at_the_deadline(plain
     assert time.monotonic() - begun < 10
     assert [each.item_ids for each in shelves] == [ids(0, 5), ids(5, 5)]
     assert [each.degraded for each in shelves] == [False, True]
+    # The call itself has ended, as a single one does: its hooks and its breaker know.
+    assert [event.source for event in told if isinstance(event, CallEnded)] == ["service", "service", "fallback"]
+
+
+def test_neither_answers_nor_failures_are_left_in_circles(
+    service: Service, circles: Callable[[Callable[[], Any]], Counter[str]]
+) -> None:
+    service.outcomes = {"b": 503}
+    with PersonalizeRuntime(region_name="eu-west-1", endpoint_url=service.server.url, retry=ONCE) as runtime:
+        wanted = [Shelf(runtime.campaign(arn(name)), 5) for name in "ab"]
+        assert circles(lambda: runtime.shelves(wanted, deadline=20)) == {}
 
 
 def test_a_shelf_that_hangs_where_no_deadline_reaches_has_its_fallback_all_the_same(
