@@ -105,6 +105,7 @@ def test_shares_are_those_of_the_weights(split: Split) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("split", [HALVES, THREE], ids=["halves", "three"])
 def test_shares_of_a_million_ids_are_off_by_less_than_half_a_percent(split: Split) -> None:
     counts = Counter(split.group(f"{n}") for n in range(10**6))
