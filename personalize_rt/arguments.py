@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, T
 import attrs
 
 from personalize_rt.redaction import describe
-from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
+from personalize_rt.results import Ranking, Recommendations
 
 if TYPE_CHECKING:  # the language is not imported before a filter is given
+    from personalize_rt.actions import ActionRecommendations  # noqa: F401 - ruff does not see it within quotes
     from personalize_rt.filters.expression import BoundFilter, Filter
     from personalize_rt.filters.values import FilterValue
 
@@ -261,7 +262,7 @@ class RankingArguments(Arguments[Ranking]):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False, field_transformer=_hide_personal)
-class ActionsArguments(Arguments[ActionRecommendations]):
+class ActionsArguments(Arguments["ActionRecommendations"]):
     """The arguments of GetActionRecommendations."""
 
     operation: ClassVar[str] = "GetActionRecommendations"

@@ -32,11 +32,12 @@ from personalize_rt.errors import ValidationError
 from personalize_rt.limits import Limits
 from personalize_rt.names import ARN, PARAMETER_NAME, RESOURCE_NAME
 from personalize_rt.redaction import describe, describe_json
-from personalize_rt.results import ActionRecommendations, Ranking, Recommendations, ResponseInfo
+from personalize_rt.results import Ranking, Recommendations, ResponseInfo
 
 if TYPE_CHECKING:  # the language is not imported before a filter is given
     from personalize_rt.filters.expression import BoundFilter
     from personalize_rt.filters.terms import Target
+    from personalize_rt.results import ActionRecommendations
 
 __all__ = [
     "GET_ACTION_RECOMMENDATIONS",
@@ -421,6 +422,14 @@ def _read_ranking(reply: Mapping[str, Any], request: Request[Ranking], info: Res
     return Ranking.from_response(reply, input_list=request.members["inputList"], info=info)
 
 
+def _read_actions(
+    reply: Mapping[str, Any], _: Request[ActionRecommendations], info: ResponseInfo
+) -> ActionRecommendations:
+    from personalize_rt.actions import ActionRecommendations
+
+    return ActionRecommendations.from_response(reply, info=info)
+
+
 GET_RECOMMENDATIONS: Operation[Recommendations] = Operation(
     name="GetRecommendations",
     method="get_recommendations",
@@ -458,7 +467,7 @@ GET_ACTION_RECOMMENDATIONS: Operation[ActionRecommendations] = Operation(
     path="/action-recommendations",
     arguments=ActionsArguments,
     checks={**_COMMON, "numResults": _check_num_actions},
-    read=lambda reply, request, info: ActionRecommendations.from_response(reply, info=info),
+    read=_read_actions,
     target="ActionID",
 )
 

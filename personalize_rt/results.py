@@ -23,6 +23,7 @@ from personalize_rt.names import canonical
 from personalize_rt.redaction import MASK, describe
 
 if TYPE_CHECKING:
+    from personalize_rt.actions import ActionRecommendations, PredictedAction
     from personalize_rt.notebook.compare import Comparison
 
 __all__ = [
@@ -39,7 +40,7 @@ Source = Literal["service", "cache", "fallback", "local"]
 Scores = tuple[float | None, ...]
 
 
-def _strings(values: Iterable[str]) -> tuple[str, ...]:
+def strings(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(values)
 
 
@@ -149,7 +150,7 @@ def _as_metadata(value: Mapping[str, str] | None) -> Metadata:
     return value if isinstance(value, Metadata) else Metadata(value)
 
 
-class _Row:
+class BaseRow:
     """Base of the rows: how they are written, for libraries which do not know attrs."""
 
     __slots__ = ()
@@ -179,7 +180,7 @@ class _Row:
         return schemas.schema_of_object(cls, handler)
 
 
-class _OfDataclass:
+class OfDataclass:
     """An attribute that a dataclass with the fields of an attrs class has, made when it is asked for.
 
     ``polars.DataFrame(result)`` and ``pandas.DataFrame(result)`` take a result for a sequence of rows before they ask
@@ -213,7 +214,7 @@ _REASONS = ("Exploration", "Popular item", "Promoted item")
 
 
 @attrs.frozen
-class PredictedItem(_Row):
+class PredictedItem(BaseRow):
     """One item of an answer.
 
     Attributes:
@@ -235,34 +236,12 @@ class PredictedItem(_Row):
     score: float | None = None
     promotion_name: str | None = None
     metadata: Metadata = attrs.field(default=_NO_METADATA, converter=_as_metadata)
-    reason: tuple[str, ...] = attrs.field(default=(), converter=_strings, repr=_known_reasons)
-    rules: tuple[str, ...] = attrs.field(default=(), converter=_strings, repr=False, eq=False)
+    reason: tuple[str, ...] = attrs.field(default=(), converter=strings, repr=_known_reasons)
+    rules: tuple[str, ...] = attrs.field(default=(), converter=strings, repr=False, eq=False)
     recommendation_id: str | None = attrs.field(default=None, repr=False, eq=False)
 
-    __dataclass_fields__: ClassVar[Any] = _OfDataclass("__dataclass_fields__")
-    __dataclass_params__: ClassVar[Any] = _OfDataclass("__dataclass_params__")
-
-
-@attrs.frozen
-class PredictedAction(_Row):
-    """One action of an answer.
-
-    Attributes:
-        action_id: The action.
-        score: The propensity, from 0 to 1: the probability that the user takes the action. Propensities are
-            independent and do not sum to 1. ``None`` if the service sent none.
-        rules: The reasons for which rules of the caller moved the row here; not part of equality, and not in the
-            ``repr``.
-        recommendation_id: The id of the service's answer that the action came with, or ``None``; likewise.
-    """
-
-    action_id: str
-    score: float | None = None
-    rules: tuple[str, ...] = attrs.field(default=(), converter=_strings, repr=False, eq=False)
-    recommendation_id: str | None = attrs.field(default=None, repr=False, eq=False)
-
-    __dataclass_fields__: ClassVar[Any] = _OfDataclass("__dataclass_fields__")
-    __dataclass_params__: ClassVar[Any] = _OfDataclass("__dataclass_params__")
+    __dataclass_fields__: ClassVar[Any] = OfDataclass("__dataclass_fields__")
+    __dataclass_params__: ClassVar[Any] = OfDataclass("__dataclass_params__")
 
 
 @attrs.frozen
@@ -315,7 +294,7 @@ def _metadata_column(values: Iterable[Mapping[str, str] | None] | None) -> tuple
 
 
 def _reason_column(values: Iterable[Iterable[str]] | None) -> tuple[tuple[str, ...], ...] | None:
-    return _column(None if values is None else map(_strings, values), ())
+    return _column(None if values is None else map(strings, values), ())
 
 
 def _id_column(values: Iterable[str | None] | None) -> tuple[str | None, ...] | None:
@@ -346,7 +325,7 @@ _RECOMMENDATION_ID = "RID(?:-[0-9A-Za-z]+)*"
 
 
 @attrs.frozen(eq=False, repr=False)
-class _Answer(Sequence[RowT]):
+class BaseAnswer(Sequence[RowT]):
     """Base of the three results: a sequence of rows with an id and a score, and facts on the call."""
 
     _scores: Scores | Callable[[], Scores] = attrs.field(kw_only=True, alias="scores", converter=_score_column)
@@ -578,10 +557,10 @@ class _Answer(Sequence[RowT]):
 
 
 @attrs.frozen(eq=False, repr=False)
-class _Items(_Answer[PredictedItem]):
+class _Items(BaseAnswer[PredictedItem]):
     """Base of the two results whose rows are items."""
 
-    item_ids: tuple[str, ...] = attrs.field(converter=_strings)
+    item_ids: tuple[str, ...] = attrs.field(converter=strings)
     _promotion_names: tuple[str | None, ...] | None = attrs.field(
         default=None, kw_only=True, alias="promotion_names", converter=_promotion_column
     )
@@ -683,18 +662,18 @@ class Recommendations(_Items):
         Raises:
             ResponseError: A member does not conform to the service's model; the message names it.
         """
-        return cls(**_read_head(response, info), **_read_items(response, "itemList"))
+        return cls(**read_head(response, info), **_read_items(response, "itemList"))
 
     def to_response(self) -> dict[str, Any]:
         """Convert to the reply that boto3 would return: the inverse of :meth:`from_response`."""
-        return _write(self, "itemList", map(_write_item, self))
+        return written(self, "itemList", map(_write_item, self))
 
 
 @attrs.frozen(eq=False, repr=False)
 class _Ranked(_Items):
     """Base of :class:`Ranking`, with the fields of it."""
 
-    _input_list: tuple[str, ...] = attrs.field(default=(), kw_only=True, alias="input_list", converter=_strings)
+    _input_list: tuple[str, ...] = attrs.field(default=(), kw_only=True, alias="input_list", converter=strings)
 
 
 class Ranking(_Ranked):
@@ -757,69 +736,12 @@ class Ranking(_Ranked):
         Raises:
             ResponseError: A member does not conform to the service's model; the message names it.
         """
-        head = _read_head(response, info)
+        head = read_head(response, info)
         return cls(**head, **_read_items(response, "personalizedRanking"), input_list=input_list)
 
     def to_response(self) -> dict[str, Any]:
         """Convert to the reply that boto3 would return: the inverse of :meth:`from_response`."""
-        return _write(self, "personalizedRanking", map(_write_item, self))
-
-
-@attrs.frozen(eq=False, repr=False)
-class _Actions(_Answer[PredictedAction]):
-    """Base of :class:`ActionRecommendations`, with the fields of it."""
-
-    action_ids: tuple[str, ...] = attrs.field(converter=_strings)
-
-    def __attrs_post_init__(self) -> None:
-        scores = None if callable(self._scores) else self._scores
-        self._check_columns(scores=scores, rules=self._rules, row_ids=self._row_ids)
-
-    @property
-    def _ids(self) -> tuple[str, ...]:
-        return self.action_ids
-
-
-class ActionRecommendations(_Actions):
-    """The answer of GetActionRecommendations: actions by descending propensity.
-
-    An immutable sequence of :class:`PredictedAction`.
-
-    Args:
-        action_ids: The actions, in order.
-        scores: A propensity for each, or ``None``; or a function that returns them, called when they are first read.
-        recommendation_id: The id to send back with the events that the answer leads to.
-        info: Facts on the call.
-        degraded: ``True`` if a fallback answered.
-        cause: The error for which a fallback answered; kept without traceback.
-    """
-
-    __slots__ = ()
-
-    def _row(self, index: int) -> PredictedAction:
-        return next(self._rows(slice(index, index + 1 or None)))
-
-    def _rows(self, part: slice) -> Iterator[PredictedAction]:
-        rules = repeat(()) if self._rules is None else self._rules[part]
-        return map(PredictedAction, self.action_ids[part], self.scores[part], rules, self._came_with(part))
-
-    @classmethod
-    def from_response(cls, response: Mapping[str, Any], *, info: ResponseInfo | None = None) -> ActionRecommendations:
-        """Make a result from the reply of any boto3 client's ``get_action_recommendations(...)``.
-
-        ``null`` and unknown members are tolerated; a list that is ``null`` is an empty one.
-
-        Raises:
-            ResponseError: A member does not conform to the service's model; the message names it.
-        """
-        head = _read_head(response, info)
-        ids, scores, _ = _read_rows(response, "actionList", "actionId")
-        return cls(ids, scores=scores, **head)
-
-    def to_response(self) -> dict[str, Any]:
-        """Convert to the reply that boto3 would return: the inverse of :meth:`from_response`."""
-        rows = ({"actionId": id} | _optional(score=score) for id, score in zip(self._ids, self.scores, strict=True))
-        return _write(self, "actionList", rows)
+        return written(self, "personalizedRanking", map(_write_item, self))
 
 
 # Reading and writing the wire form (service.md sections 3.1 and 5.2).
@@ -829,7 +751,7 @@ def _kind(value: Any) -> str:
     return "null" if value is None else describe(value)
 
 
-def _read_head(response: Mapping[str, Any], info: ResponseInfo | None) -> dict[str, Any]:
+def read_head(response: Mapping[str, Any], info: ResponseInfo | None) -> dict[str, Any]:
     if not isinstance(response, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - it comes from outside
         raise ResponseError(f"the reply is {_kind(response)}, not an object")
     recommendation_id = response.get("recommendationId")
@@ -850,7 +772,7 @@ def _read_info(head: Any) -> ResponseInfo:
     )
 
 
-def _read_rows(
+def read_rows(
     response: Mapping[str, Any], member: str, id_member: str
 ) -> tuple[list[str], list[float | None], list[dict[str, Any]]]:
     rows: Any = response.get(member)
@@ -905,7 +827,7 @@ def _as_score(score: Any) -> float | None:
 
 
 def _read_items(response: Mapping[str, Any], member: str) -> dict[str, Any]:
-    ids, scores, rows = _read_rows(response, member, "itemId")
+    ids, scores, rows = read_rows(response, member, "itemId")
     columns: dict[str, Any] = {"item_ids": ids, "scores": scores}
     if not rows or (max(map(len, rows)) <= 2 and None not in scores):
         return columns  # the rows have no other members
@@ -952,12 +874,12 @@ def _read_reason(row: Mapping[str, Any], where: str) -> tuple[str, ...]:
     return tuple(cast("list[str]", reason))
 
 
-def _optional(**members: object) -> dict[str, Any]:
+def optional_members(**members: object) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value is not None}
 
 
 def _write_item(item: PredictedItem) -> dict[str, Any]:
-    return {"itemId": item.item_id} | _optional(
+    return {"itemId": item.item_id} | optional_members(
         score=item.score,
         promotionName=item.promotion_name,
         metadata=dict(item.metadata) or None,
@@ -965,5 +887,16 @@ def _write_item(item: PredictedItem) -> dict[str, Any]:
     )
 
 
-def _write(answer: _Answer[Any], member: str, rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    return {member: list(rows)} | _optional(recommendationId=answer.recommendation_id)
+def written(answer: BaseAnswer[Any], member: str, rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    return {member: list(rows)} | optional_members(recommendationId=answer.recommendation_id)
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        # Most programs ask for no actions, and need not pay for their classes.
+        if name in ("ActionRecommendations", "PredictedAction"):
+            from personalize_rt import actions
+
+            return getattr(actions, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,7 +17,7 @@ from personalize_rt.operations import Request
 from personalize_rt.resilience.call import UNSET as _UNSET
 from personalize_rt.resilience.call import Hook, Policies
 from personalize_rt.resilience.retry import RetryPolicy
-from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
+from personalize_rt.results import Ranking, Recommendations
 from personalize_rt.transport.sending import Transport
 
 if TYPE_CHECKING:  # imported when they are used
@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # imported when they are used
     from personalize_rt.resilience.cache import Cache
     from personalize_rt.resilience.fallback import Fallback
     from personalize_rt.resilience.hedge import Hedge
+    from personalize_rt.results import ActionRecommendations
     from personalize_rt.seen import Seen
     from personalize_rt.shelves import Shelf, Shelves
 

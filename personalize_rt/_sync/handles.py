@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from personalize_rt.arguments import Promotion
-from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
+from personalize_rt.results import Ranking, Recommendations
 
 if TYPE_CHECKING:  # imported when they are used
     from personalize_rt._sync.client import PersonalizeRuntime
@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # imported when they are used
     from personalize_rt.handles import Bound
     from personalize_rt.pages import Pages, PageStore
     from personalize_rt.rerank.long import LongRanking
+    from personalize_rt.results import ActionRecommendations
     from personalize_rt.seen import Seen
 
 __all__ = ["Campaign", "Recommender"]

@@ -13,6 +13,8 @@ try:
 except prt.FilterSyntaxError as error:
     assert_type(error.line, int)
     assert_type(error.column, int)
+except prt.PageTokenError as error:
+    assert_type(error.reason, Literal["malformed", "unknown", "expired", "unavailable"])
 except prt.ValidationError as error:
     assert_type(error.parameter, str | None)
     assert_type(error.limit, int | None)
