@@ -8,13 +8,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.config import Config
 
 from personalize_rt import PersonalizeRuntime
 from personalize_rt.aio import AsyncPersonalizeRuntime
 
-__all__ = ["ACCOUNT", "Either", "either"]
+__all__ = ["ACCOUNT", "PATIENT", "Either", "either"]
 
 ACCOUNT = "arn:aws:personalize:eu-west-1:123456789012"
+PATIENT: dict[str, Any] = {
+    "region_name": "eu-west-1",
+    "deadline": 20.0,
+    "config": Config(connect_timeout=20, read_timeout=20),
+}
+"""Options of a runtime on a busy machine: nothing is late, and nothing sent twice, but what a test makes so."""
 
 
 class Either:
@@ -30,8 +37,8 @@ class Either:
         self._made: list[Any] = []
 
     def runtime(self, **options: Any) -> Any:
-        """A runtime that builds its own client."""
-        self._made.append(self.kind(**{"region_name": "eu-west-1", **options}))
+        """A runtime that builds its own client, patient unless it is told otherwise."""
+        self._made.append(self.kind(**{**PATIENT, **options}))
         return self._made[-1]
 
     def do(self, call: Any) -> Any:

@@ -284,12 +284,13 @@ def test_a_store_that_hangs_holds_neither_pages_nor_a_resumed_page_beyond_the_de
         def set(self, key: str, entry: Entry) -> None:
             over.wait(60)
 
-    movies = either.runtime(endpoint_url=server.url, deadline=0.4).campaign(ARN)
-    pages = either.do(movies.pages("ada", store=PageStore(Hanging())))
+    runtime = either.runtime(endpoint_url=server.url)
+    pages = either.do(runtime.campaign(ARN).pages("ada", store=PageStore(Hanging())))
     assert pages.current.item_ids == tuple(CATALOGUE[:20])
     assert pages.resumable  # the store may have it in a moment
+    hasty = runtime.with_options(deadline=0.2).campaign(ARN)
     with pytest.raises(PageTokenError) as caught:
-        either.do(movies.resume_pages("ada", pages.next_token, store=PageStore(Hanging())))
+        either.do(hasty.resume_pages("ada", pages.next_token, store=PageStore(Hanging())))
     assert caught.value.reason == "unavailable"
     assert not over.is_set()
     over.set()

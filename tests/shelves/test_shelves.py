@@ -43,7 +43,7 @@ from personalize_rt.local import LocalPersonalize
 from personalize_rt.resilience.threads import racing
 from personalize_rt.shelves import ShelfRequest
 from personalize_rt.transport.in_process import in_process_client
-from tests.either import ACCOUNT, Either
+from tests.either import ACCOUNT, PATIENT, Either
 from tests.either import either as either
 from tests.servers import Received, ScriptedServer
 
@@ -115,8 +115,7 @@ def page(either: Either) -> Callable[..., Shelves]:
     return fill
 
 
-# Seconds in which a healthy shelf, whose client has been used, is there even on a busy machine. The read time-out is 1.
-LATE = 0.9
+LATE = 2.0  # seconds in which a healthy shelf, whose client has been used, is there even on a busy machine
 
 
 @pytest.fixture
@@ -270,10 +269,10 @@ def test_one_deadline_is_for_all_shelves_and_what_is_there_by_then_is_returned(
         shelf("d", 5, options={"deadline": 30.0}, fallback=StaleFallback()),
         deadline=LATE,
     )
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 20
     assert [each.item_ids for each in shelves] == [ids(0, 5), (), ids(5, 5), ()]
     assert [type(error) for error in shelves.errors] == [type(None), *[DeadlineExceededError] * 3]
-    assert shelves.errors[1].deadline == pytest.approx(LATE, abs=0.5)
+    assert shelves.errors[1].deadline == pytest.approx(LATE, abs=1.0)
 
 
 def test_the_deadline_is_that_of_the_runtime_unless_another_is_given(
@@ -296,7 +295,7 @@ def test_a_sick_server_holds_no_page_beyond_the_deadline(
     sick = either.runtime(endpoint_url=sick_server(kind).url, retry=ONCE, fallback=PopularItemsFallback(ids(0, 40)))
     begun = time.monotonic()
     shelves = page(healthy, Shelf(sick.campaign(arn("b")), 5, user_id="ada"), deadline=LATE)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 20
     assert [each.item_ids for each in shelves] == [ids(0, 5), ids(5, 5)]
     assert shelves[1].degraded
 
@@ -305,12 +304,14 @@ def test_a_client_of_the_callers_that_hangs_is_left_behind_at_the_deadline(plain
     service.outcomes = {"b": "hang"}
     told: list[Any] = []
     fallback = PopularItemsFallback(ids(0, 40))
-    runtime = PersonalizeRuntime(plain_client(read_timeout=30), retry=ONCE, fallback=fallback, hooks=[told.append])
+    runtime = PersonalizeRuntime(
+        plain_client(read_timeout=30), retry=ONCE, deadline=20.0, fallback=fallback, hooks=[told.append]
+    )
     handles = [runtime.campaign(arn(name)) for name in "ab"]
     handles[0].recommend(num_results=1)
     begun = time.monotonic()
     shelves = runtime.shelves([Shelf(handle, 5) for handle in handles], deadline=LATE)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 20
     assert [each.item_ids for each in shelves] == [ids(0, 5), ids(5, 5)]
     assert [each.degraded for each in shelves] == [False, True]
     # The call itself has ended, as a single one does: its hooks and its breaker know.
@@ -321,7 +322,7 @@ def test_neither_answers_nor_failures_are_left_in_circles(
     service: Service, circles: Callable[[Callable[[], Any]], Counter[str]]
 ) -> None:
     service.outcomes = {"b": 503}
-    with PersonalizeRuntime(region_name="eu-west-1", endpoint_url=service.server.url, retry=ONCE) as runtime:
+    with PersonalizeRuntime(**PATIENT, endpoint_url=service.server.url, retry=ONCE) as runtime:
         wanted = [Shelf(runtime.campaign(arn(name)), 5) for name in "ab"]
         assert circles(lambda: runtime.shelves(wanted, deadline=20)) == {}
 
@@ -340,13 +341,13 @@ def test_a_shelf_that_hangs_where_no_deadline_reaches_has_its_fallback_all_the_s
 
     fallback = PopularItemsFallback(ids(0, 40))
     with PersonalizeRuntime(
-        region_name="eu-west-1", endpoint_url=service.server.url, retry=ONCE, fallback=fallback, hooks=[hook]
+        **PATIENT, endpoint_url=service.server.url, retry=ONCE, fallback=fallback, hooks=[hook]
     ) as runtime:
         handles = [runtime.campaign(arn(name)) for name in "ab"]
         handles[0].recommend(num_results=1)
         begun = time.monotonic()
         shelves = runtime.shelves([Shelf(handle, 5) for handle in handles], deadline=LATE)
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 20
         over.set()
     assert [each.item_ids for each in shelves] == [ids(0, 5), ids(5, 5)]
     assert type(shelves.errors[1]) is DeadlineExceededError
@@ -361,12 +362,12 @@ def test_a_fallback_that_hangs_too_leaves_its_shelf_empty(service: Service) -> N
             over.wait(60)
 
     service.outcomes = {"b": 503}
-    with PersonalizeRuntime(region_name="eu-west-1", endpoint_url=service.server.url, retry=ONCE) as runtime:
+    with PersonalizeRuntime(**PATIENT, endpoint_url=service.server.url, retry=ONCE) as runtime:
         a, b = (runtime.campaign(arn(name)) for name in "ab")
         a.recommend(num_results=1)
         begun = time.monotonic()
         shelves = runtime.shelves([Shelf(a, 5), Shelf(b, 5, fallback=Hanging([]))], deadline=LATE)
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 20
         over.set()
     assert [each.item_ids for each in shelves] == [ids(0, 5), ()]
     assert type(shelves.errors[1]) is DeadlineExceededError
@@ -382,7 +383,7 @@ def test_without_threads_a_shelf_has_its_fallback(service: Service, monkeypatch:
         start(work)
 
     monkeypatch.setattr("personalize_rt.resilience.threads.together.on_a_thread", refuse_one)
-    with PersonalizeRuntime(region_name="eu-west-1", endpoint_url=service.server.url, retry=ONCE) as runtime:
+    with PersonalizeRuntime(**PATIENT, endpoint_url=service.server.url, retry=ONCE) as runtime:
         handles = [runtime.campaign(arn(name)) for name in "ab"]
         shelves = runtime.shelves([Shelf(handle, 5, fallback=PopularItemsFallback(ids(0, 40))) for handle in handles])
     assert [each.item_ids for each in shelves] == [ids(0, 5), ids(5, 5)]
@@ -395,9 +396,7 @@ def test_cancelling_shelves_cancels_their_requests(service: Service) -> None:
 
     async def cancelled() -> int:
         hooks = [told.append]
-        async with AsyncPersonalizeRuntime(
-            region_name="eu-west-1", endpoint_url=service.server.url, deadline=30, hooks=hooks
-        ) as runtime:
+        async with AsyncPersonalizeRuntime(**PATIENT, endpoint_url=service.server.url, hooks=hooks) as runtime:
             await runtime.connect()
             call = asyncio.create_task(runtime.shelves([Shelf(runtime.campaign(arn(name))) for name in "abc"]))
             while service.server.count < 3:
