@@ -94,7 +94,7 @@ def open_spool(directory: StrPath) -> Spool:
 
 # Of CPython on 64 bits: an event with its place in the queue, and a text beside its characters. At the worst, each
 # event is of a session of its own, which takes memory too.
-_OF_AN_EVENT = 1_900
+_OF_AN_EVENT = 2_400
 _OF_A_TEXT = 60
 
 
