@@ -23,8 +23,8 @@ def simulated() -> Any:
 
 @pytest.mark.parametrize("method", ["team-draft", "balanced"])
 def test_equal_rankers_are_seldom_found_to_differ(simulated: Any, method: Any) -> None:
-    runs = 300
-    whole = list(simulated.interleaved_runs(runs, 200, method))
+    runs = 400
+    whole = list(simulated.interleaved_runs(runs, 50, method))
     # 5 %, and four standard deviations of so few runs.
     assert sum(wrong for wrong, _, _ in whole) / runs < 0.05 + 4 * sqrt(0.05 * 0.95 / runs)
     a, b = (sum(wins[side] for _, wins, _ in whole) for side in (0, 1))
