@@ -56,6 +56,7 @@ def in_time(work: Callable[[ItemT], ResultT], items: Sequence[ItemT], seconds: f
             on_a_thread(partial(_settle, future, work, item))
         except RuntimeError:  # there can be no more threads
             future.cancel()
+            future.set_running_or_notify_cancel()  # until then, wait() would count it as pending
     wait(pending, seconds)
     return [future.result() if future.done() and not future.cancelled() else None for future in pending]
 
