@@ -470,7 +470,7 @@ class LocalPersonalize(Doors):
         return EventTracker(self.tracking_id(), session=self._session(), **options)
 
     def async_event_tracker(self, **options: Unpack[TrackerOptions]) -> AsyncEventTracker:
-        """Make an :class:`~personalize_rt.AsyncEventTracker` that this service answers, without a socket.
+        """Make an :class:`~personalize_rt.aio.AsyncEventTracker` that this service answers, without a socket.
 
         Args:
             options: As in :meth:`event_tracker`.
