@@ -3,11 +3,14 @@
 A server in a process of its own answers 60 % of the requests well; 30 % with an error (a 5xx, throttling, a reset, a
 broken or cut body), 10 % never. It is killed and started again at random. 32 threads, and 200 tasks of the async client
 where aiobotocore is installed, ask for rankings with every policy on, some with a filter. Every second the busy process
-forks, and the child asks for rankings too, through the runtimes that it was born with. What must hold:
+forks, and the child asks for rankings too, through the runtimes that it was born with. An event tracker takes 200
+events a second meanwhile, some in children. What must hold:
 
 * every call yields a permutation of its input, or of what the filter leaves of it, and no exception escapes;
 * no answer belongs to another request: items and users are unlike in all calls, and the id of each answer is a digest
   of its request;
+* every event of the tracker is sent, dropped or in its queue, which stays within its bounds; none is refused, and a
+  child begins with none;
 * every child has its answers and ends with status 0; one that is not done after 10 s hangs, and says where;
 * in the end threads and sockets are back where they were, and Python holds no more memory than after the first
   quarter, when caches and pools were full. (What the C library keeps of freed memory grows slowly with so many threads;
@@ -24,6 +27,7 @@ import asyncio
 import faulthandler
 import gc
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -53,6 +57,8 @@ DEADLINE = 0.2  # seconds
 MORE_BLOCKS = 0.1  # of the blocks that Python had allocated
 MORE_MEMORY = 100  # MB of the process
 CALLS_OF_A_CHILD = 5  # with each client
+TRACKED = 200  # events a second
+QUEUE = 1_000  # of them that may wait
 PATIENCE = 10.0  # seconds until a forked child is said to hang
 
 
@@ -87,13 +93,18 @@ class Connection(asyncio.Protocol):
             self._answer(json.loads(rest[:length]))
 
     def _answer(self, members: Mapping[str, Any]) -> None:
+        if "eventList" in members:
+            self._reply(b"{}")
+            return
         kept = [id for id in members["inputList"] if "filterArn" not in members or not id.endswith(HIDDEN)]
         self.chance.shuffle(kept)
         reply = {
             "personalizedRanking": [{"itemId": id, "score": 0.5} for id in kept],
             "recommendationId": answer_id(members["userId"], members["inputList"]),
         }
-        body = json.dumps(reply).encode()
+        self._reply(json.dumps(reply).encode())
+
+    def _reply(self, body: bytes) -> None:
         drawn = self.chance.random()
         if drawn < 0.6:
             self._send(200, body)
@@ -320,10 +331,34 @@ async def work_of_tasks(callers: list[Caller], made: list[Any], url: str, until:
                 group.create_task(work(caller))
 
 
+def track(tracker: Any, until: float, longest: list[float], wrong: list[str]) -> None:
+    """Have a tracker take events of some visits at a time, and look at its counts."""
+    for number in itertools.count():
+        start = time.monotonic()
+        if start >= until:
+            return
+        visit = f"visit-{number // 100}-{number % 10}"
+        tracker.track("Watch", f"item-{number}", session_id=visit, user_id=visit)
+        longest[0] = max(longest[0], time.monotonic() - start)
+        if number % 100 == 0:
+            wrong += wrong_counts(tracker)
+        time.sleep(1 / TRACKED)
+
+
+def wrong_counts(tracker: Any) -> list[str]:
+    """The errors in what a tracker says of its events."""
+    counts = tracker.counts
+    if counts.queued != counts.sent + counts.dropped + counts.failed + counts.pending:
+        return [f"events of the tracker are lost: {counts}"]
+    if counts.failed or counts.pending > QUEUE:
+        return [f"events of the tracker are refused, or too many: {counts}"]
+    return []
+
+
 # Forked children
 
 
-def calls_of_a_child(caller: Caller, made: list[Any], made_async: list[Any]) -> list[str]:
+def calls_of_a_child(caller: Caller, made: list[Any], made_async: list[Any], tracker: Any) -> list[str]:
     """Some calls of each client; returns what was wrong."""
 
     async def ask_all() -> None:
@@ -334,6 +369,10 @@ def calls_of_a_child(caller: Caller, made: list[Any], made_async: list[Any]) -> 
         ask(caller, made)
     if made_async:
         asyncio.run(ask_all())
+    tracker.track("Watch", "item", session_id="of a child")
+    counts = tracker.counts
+    if (counts.queued, counts.dropped) != (1, 0):
+        caller.tally.wrong.append(f"a child's tracker has events of its parent: {counts}")
     return caller.tally.wrong
 
 
@@ -451,7 +490,7 @@ def soak(
     import tenacity  # noqa: F401
 
     import personalize_rt.resilience.threads.flights  # what is imported later is no growth
-    from personalize_rt import PersonalizeRuntime
+    from personalize_rt import EventTracker, PersonalizeRuntime
 
     if tasks:
         import personalize_rt.resilience.tasks.flights  # noqa: F401
@@ -464,12 +503,15 @@ def soak(
         every, copies = policies()
         runtime = PersonalizeRuntime(endpoint_url=url, **every).connect()
         made, made_async = [runtime.with_options(**options) for options in copies], list[Any]()
-        forks = Forks(lambda number: calls_of_a_child(Caller(f"fork-{number}", seed), made, made_async))
+        tracker = EventTracker("t-1", endpoint_url=url, max_events=QUEUE, deadline=DEADLINE).connect()
+        longest_track, wrong_events = [0.0], list[str]()
+        forks = Forks(lambda number: calls_of_a_child(Caller(f"fork-{number}", seed), made, made_async, tracker))
         start = time.monotonic()
         until = start + seconds
         pool = [threading.Thread(target=work, args=(caller, made, until)) for caller in of_threads]
         if tasks:
             pool.append(threading.Thread(target=lambda: asyncio.run(work_of_tasks(of_tasks, made_async, url, until))))
+        pool.append(threading.Thread(target=track, args=(tracker, until, longest_track, wrong_events)))
         for thread in pool:
             thread.start()
         fork_until(start + min(30.0, seconds / 4), forks, forks_every)  # caches fill, pools open
@@ -482,11 +524,13 @@ def soak(
         gc.collect()
         end, end_blocks = memory(), sys.getallocatedblocks()
         runtime.close()
+        tracker.close()
+        wrong_events += wrong_counts(tracker)
     waited = time.monotonic() + 10
     while (open_files() > before_files or threads() - before_threads) and time.monotonic() < waited:
         time.sleep(0.05)
         gc.collect()
-    wrong = [text for tally in tallies for text in tally.wrong] + forks.wrong
+    wrong = [text for tally in tallies for text in tally.wrong] + forks.wrong + wrong_events
     if open_files() > before_files:
         wrong.append(f"{open_files() - before_files} descriptors are left open")
     if threads() - before_threads:
@@ -508,6 +552,8 @@ def soak(
         "sources": dict(sum((tally.sources for tally in tallies), Counter())),
         "causes": dict(sum((tally.causes for tally in tallies), Counter())),
         "longest_ms": round(max(tally.longest for tally in tallies) * 1000),
+        "events": attrs.asdict(tracker.counts),
+        "longest_track_ms": round(longest_track[0] * 1000),
         "blocks": {"after the first quarter": warm_blocks, "at the end": end_blocks},
         "memory_mb": {"after the first quarter": round(warm), "at the end": round(end)},
     }

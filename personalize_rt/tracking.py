@@ -97,6 +97,9 @@ def _check_impression(value: Any, name: str, words: Words) -> None:
     if not 1 <= len(value) <= _IMPRESSION:
         problem = f"holds {len(value)} items; an event takes 1 to {_IMPRESSION} (model: Impression)"
         raise _error(name, problem, _IMPRESSION)
+    lengths = [len(item) for item in value if type(item) is str]
+    if len(lengths) == len(value) and min(lengths) >= 1 and max(lengths) <= _ID_LENGTH:
+        return  # nearly always
     for position, item in enumerate(value):
         _check_item(item, f"{name}[{position}]", words)
 

@@ -48,6 +48,9 @@ __all__ = ["AsyncEventTracker"]
 _log = logging.getLogger("personalize_rt")
 
 _IDLE = 10.0  # seconds after which a sender without work ends
+_LOOKS = 0.05  # seconds between two looks of a sender at the inbox, while there is something to send
+_INBOX = 256  # events of which no sender knows yet
+_LARGEST = 16_384  # bytes of an event in memory
 _KEPT = 100  # refused events
 _RECOVERED = 100  # records of a spool that are taken into the queue at a time
 
@@ -83,7 +86,7 @@ class AsyncEventTracker:
         redact: Keep users, sessions and properties out of botocore's own DEBUG log, for a client that this tracker
             builds.
         max_events: The most events in the queue, those in flight included.
-        max_bytes: The most bytes of these events, about: as many as they take as JSON.
+        max_bytes: The most bytes of memory that these events take, about.
         flush_after: Seconds after which an event is sent, even in a batch that is not full.
         on_full: What :meth:`track` does when the queue is full: ``"drop-oldest"`` drops the oldest event that is not in
             flight; ``"block"`` waits for room, for ``deadline`` seconds at the most, and drops the new event after
@@ -98,6 +101,8 @@ class AsyncEventTracker:
     Raises:
         ValidationError: Arguments that the service would refuse, or that do not go together.
     """
+
+    _shown = forks.lock()  # pages alone take it, never for long
 
     def __init__(
         self,
@@ -154,6 +159,7 @@ class AsyncEventTracker:
         self._clock = clock
         self._signal = Signal()
         self._closed = False
+        self._is_over = False  # closed, and nothing is sent any longer
         self._spool: Spool | None = None
         self._left: Iterator[tuple[Any, bytes]] | None = None  # what other processes left in the spool
         if spool is not None:
@@ -167,7 +173,12 @@ class AsyncEventTracker:
         self._impressions = Impressions()
         self._ids = random.Random()  # of its own: a program may seed the shared one, and ids would repeat
         self._senders: set[Any] = set()
-        self._idle: dict[Any, float] = {}  # senders that wait, and when each looks at the queue again
+        # Events that the next sender puts into the queue. A page adds one without a lock, for which it might have to
+        # wait as long as the interpreter takes to switch threads: 5 ms.
+        self._inbox: deque[Pending] = deque()
+        self._watcher: Any = None  # the sender that dozes, and looks at the inbox at a certain time or when roused
+        self._looks_at = 0.0
+        self._reserve = 0  # senders that wait until nobody watches
         self._recovers = False
         self._counts = dict.fromkeys(("queued", "sent", "dropped", "failed"), 0)
         self._failed: deque[FailedEvent] = deque(maxlen=_KEPT)
@@ -237,9 +248,32 @@ class AsyncEventTracker:
             event_id=event_id,
         )
         pending = Pending(who, event, size_of(event))
+        queue = self._queue
+        if (
+            len(self._inbox) < _INBOX
+            and queue.pending + 2 * _INBOX <= self._bounds["max_events"]
+            and queue.bytes + 2 * _INBOX * _LARGEST <= self._bounds["max_bytes"]
+            and not self._closed
+        ):
+            if self._spool is not None:
+                self._keep(pending)
+            self._inbox.append(pending)
+            if self._policies.hooks:
+                self._tell("EventsQueued", 1, queue.pending + len(self._inbox))
+            if self._watcher is None or not -1.0 < self._looks_at - time.monotonic() <= _LOOKS:
+                self._rouse()
+            if self._is_over:  # meanwhile
+                self._give_up("closed")
+        else:
+            await self._add_with_care(pending)
+        return event
+
+    async def _add_with_care(self, pending: Pending) -> None:
+        """Add an event to a queue that may be full, or closed."""
         dropped: list[Pending] = []
         reason: Literal["full", "closed"] = "full"
         with self._signal:
+            self._empty_inbox()
             queue = self._queue
             if not self._closed and not queue.has_room(pending.size):
                 if self._on_full == "raise":
@@ -261,12 +295,10 @@ class AsyncEventTracker:
                 self._add(pending)
             now_pending = queue.pending
             self._counts["dropped"] += len(dropped)
-        if self._policies.hooks or dropped:
-            if dropped:
-                self._tell("EventsDropped", len(dropped), reason)
-            if not (dropped and dropped[-1] is pending):
-                self._tell("EventsQueued", 1, now_pending)
-        return event
+        if dropped:
+            self._tell("EventsDropped", len(dropped), reason)
+        if pending not in dropped[-1:]:
+            self._tell("EventsQueued", 1, now_pending)
 
     async def send(
         self,
@@ -336,7 +368,7 @@ class AsyncEventTracker:
             check_id(user_id, "user_id", PYTHON)
         item_id, came_with = item_of(item)
         if of is not None:
-            with self._signal:
+            with self._shown:
                 of_answer, shown = self._impressions.of(of, item_id)
             came_with = came_with or of_answer
             if impression is None:
@@ -370,7 +402,7 @@ class AsyncEventTracker:
             left = ends - time.monotonic()
             if left <= 0:
                 return
-            self._wake(0.0)
+            self._start_sender()
             await self._signal.wait(min(left, _IDLE))
 
     def _keep(self, pending: Pending) -> None:
@@ -382,21 +414,42 @@ class AsyncEventTracker:
 
     def _add(self, pending: Pending) -> None:
         self._counts["queued"] += 1
-        self._wake(self._queue.add(pending, time.monotonic()))
+        due = self._queue.add(pending, time.monotonic())
+        if not self._is_watched():
+            self._start_sender()
+        elif due < self._looks_at:
+            self._signal.rouse()
 
-    def _wake(self, due: float) -> None:
-        """Have a sender look at the queue when something is due."""
-        if not self._start_sender() and self._idle and due < min(self._idle.values()):
-            self._signal.notify()
+    def _empty_inbox(self) -> int:
+        """Put the events of the inbox into the queue, which has room for them; return their number."""
+        inbox, now = self._inbox, time.monotonic()
+        count = len(inbox)
+        for _ in range(count):
+            self._queue.add(inbox.popleft(), now)
+        self._counts["queued"] += count
+        return count
 
-    def _start_sender(self) -> bool:
-        """Start a sender if none is idle and there may be one more; return whether one was started."""
+    def _rouse(self) -> None:
+        """Have a sender look at the inbox soon."""
+        is_roused = self._watcher is not None and self._signal.rouse()
+        if not is_roused and not alive(self._senders):
+            with self._signal:
+                self._start_sender()
+
+    def _is_watched(self) -> bool:
+        return self._watcher is not None and self._watcher in alive(self._senders)
+
+    def _start_sender(self) -> None:
+        """Have a sender watch, if none does and there may be one more."""
         senders = alive(self._senders)
-        if len(senders) >= self._concurrency or not self._idle.keys().isdisjoint(senders):
-            return False
-        if not senders:
-            at_exit(self)
-        return start(self._work, self._senders)
+        if self._watcher is not None and self._watcher in senders:
+            return
+        if self._reserve:
+            self._signal.notify()
+        elif len(senders) < self._concurrency:
+            if not senders:
+                at_exit(self)
+            start(self._work, self._senders)
 
     # Sending.
 
@@ -404,40 +457,51 @@ class AsyncEventTracker:
         """Send batches until there has been nothing to send for a while."""
         me, worked = current(), time.monotonic()
         while True:
+            step: Batch | float | None = None
             with self._signal:
-                step, recovers = await self._next(me, worked)
-                if step is None and not recovers:
-                    return
+                now = time.monotonic()
+                came = self._empty_inbox()
+                recovers = self._has_to_recover()
+                if recovers:
+                    self._recovers = True
+                else:
+                    step = self._queue.next(now)
+                    if isinstance(step, Batch):
+                        self._start_sender()
+                    elif step is None and (self._closed or now - worked >= _IDLE):
+                        self._senders.discard(me)
+                        if not self._inbox:  # else a page has just seen this sender, and started no other
+                            return
+                        self._senders.add(me)
+                        continue
+                    elif self._is_watched():
+                        self._reserve += 1
+                        try:
+                            await self._signal.wait(_IDLE if step is None else min(step, _IDLE))
+                        finally:
+                            self._reserve -= 1
+                        continue
+                    else:
+                        # Others may follow at once, of which none rouses this sender.
+                        wait = _LOOKS if came else _IDLE
+                        wait = wait if step is None else min(step, wait)
+                        self._watcher, self._looks_at = me, now + wait
+                        step = wait
             if recovers:
                 self._recover()
             elif isinstance(step, Batch):
                 await self._deliver(step)
                 worked = time.monotonic()
+            else:
+                try:
+                    if not self._inbox or wait <= _LOOKS:
+                        await self._signal.doze(wait)
+                finally:
+                    self._watcher = None
 
-    async def _next(self, me: Any, worked: float) -> tuple[Batch | None, bool]:
-        """Wait for a batch, or for a place to recover events; neither if there is no more work."""
-        while True:
-            now = time.monotonic()
-            if (
-                self._left is not None
-                and not (self._recovers or self._closed)
-                and self._queue.pending < self._bounds["max_events"] // 2
-            ):
-                self._recovers = True
-                return None, True
-            step = self._queue.next(now)
-            if isinstance(step, Batch):
-                self._start_sender()
-                return step, False
-            if step is None and (self._closed or now - worked >= _IDLE):
-                self._senders.discard(me)
-                return None, False
-            wait = _IDLE if step is None else min(step, _IDLE)
-            self._idle[me] = now + wait
-            try:
-                await self._signal.wait(wait)
-            finally:
-                self._idle.pop(me, None)
+    def _has_to_recover(self) -> bool:
+        has_room = self._queue.pending < self._bounds["max_events"] // 2
+        return self._left is not None and has_room and not (self._recovers or self._closed)
 
     async def _deliver(self, batch: Batch) -> None:
         """Send a batch, and do with it what its outcome says."""
@@ -563,7 +627,9 @@ class AsyncEventTracker:
     @property
     def counts(self) -> TrackerCounts:
         """The numbers of events so far, in this process."""
-        return TrackerCounts(**self._counts, pending=self._queue.pending)
+        with self._signal:
+            self._empty_inbox()
+            return TrackerCounts(**self._counts, pending=self._queue.pending)
 
     @property
     def failed(self) -> tuple[FailedEvent, ...]:
@@ -603,8 +669,9 @@ class AsyncEventTracker:
     async def _drained(self, timeout: float | None) -> bool:
         queue = self._queue
         ends = math.inf if timeout is None else time.monotonic() + timeout
+        self._empty_inbox()
         queue.drain()
-        self._signal.notify()
+        self._signal.rouse()
         while queue.draining:
             left = ends - time.monotonic()
             if left <= 0:
@@ -642,9 +709,12 @@ class AsyncEventTracker:
 
     def _give_up(self, reason: str) -> None:
         with self._signal:
+            self._is_over = True
+            self._empty_inbox()
             left = self._queue.left()
             self._counts["dropped"] += len(left)
             self._signal.notify()
+            self._signal.rouse()
         if left:
             where = "" if self._spool is None else "; what the spool holds is sent by another process"
             said = "1 event was" if len(left) == 1 else f"{len(left):,} events were"
@@ -660,4 +730,4 @@ class AsyncEventTracker:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._tracking_id!r}, pending={self._queue.pending})"
+        return f"{type(self).__name__}({self._tracking_id!r}, pending={self._queue.pending + len(self._inbox)})"

@@ -87,7 +87,7 @@ class _Lane:
     def __init__(self, key: tuple[str, str]) -> None:
         self.key = key
         self.events: deque[Pending] = deque()
-        self.sizes: deque[int] = deque()  # of the next batches, where halves of a refused one are
+        self.sizes: list[int] = []  # of the next batches, where halves of a refused one are
         self.in_flight = False
         self.due = 0.0
 
@@ -139,7 +139,7 @@ class EventQueue:
             if lane.sizes:
                 lane.sizes[0] -= 1
                 if not lane.sizes[0]:
-                    lane.sizes.popleft()
+                    del lane.sizes[0]
             self._forget(lane)
             self._done(oldest)
             dropped.append(oldest)
@@ -246,7 +246,7 @@ class EventQueue:
         lane.in_flight = False
         if not sizes and lane.sizes:
             sizes = (len(batch.pending),)  # it was a half itself
-        lane.sizes.extendleft(reversed(list(sizes)))
+        lane.sizes[:0] = sizes
         lane.events.extendleft(reversed(batch.pending))
         for pending in reversed(batch.pending):
             self._waiting[pending.number] = pending
@@ -262,7 +262,7 @@ class EventQueue:
         return sorted(left, key=lambda pending: pending.number)
 
     def _taken(self, lane: _Lane) -> Batch:
-        most = lane.sizes.popleft() if lane.sizes else BATCH
+        most = lane.sizes.pop(0) if lane.sizes else BATCH
         pending = [lane.events.popleft()]
         user_id = pending[0].who.user_id
         while lane.events and len(pending) < most and lane.events[0].who.user_id == user_id:

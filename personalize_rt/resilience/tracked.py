@@ -92,15 +92,21 @@ def open_spool(directory: StrPath) -> Spool:
     return opened
 
 
+# Of CPython on 64 bits: an event with its place in the queue, and a text beside its characters. At the worst, each
+# event is of a session of its own, which takes memory too.
+_OF_AN_EVENT = 2_400
+_OF_A_TEXT = 60
+
+
 def size_of(event: TrackedEvent) -> int:
-    """The bytes of an event, about: those of its texts as ASCII, with what stands between them."""
-    size = 160 + len(event.event_type)
+    """The bytes of an event in memory, about."""
+    size = _OF_AN_EVENT + len(event.event_type)
     for text in (event.item_id, event.event_id, event.recommendation_id, event.source):
         if text is not None:
             size += len(text)
     if event.impression:
-        size += sum(map(len, event.impression)) + 4 * len(event.impression)
-    return size + 512 if event.properties is not None else size
+        size += sum(map(len, event.impression)) + _OF_A_TEXT * len(event.impression)
+    return size + 2_048 if event.properties is not None else size
 
 
 def record_of(pending: Pending) -> bytes:

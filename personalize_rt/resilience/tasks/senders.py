@@ -23,6 +23,7 @@ class Signal:
 
     def __init__(self) -> None:
         self._waiting: set[asyncio.Future[None]] = set()
+        self._dozing: asyncio.Future[None] | None = None
 
     def __enter__(self) -> None:
         pass
@@ -37,9 +38,7 @@ class Signal:
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.add(woken)
         try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await woken
+            await _within(seconds, woken)
         finally:
             self._waiting.discard(woken)
 
@@ -50,6 +49,26 @@ class Signal:
             # One of a loop that is over waits for nothing.
             if woken.get_loop() is here and not woken.done():
                 woken.set_result(None)
+
+    async def doze(self, seconds: float) -> None:
+        """Wait until somebody rouses, for so many seconds at the most; for one task."""
+        self._dozing = asyncio.get_running_loop().create_future()
+        await _within(seconds, self._dozing)
+
+    def rouse(self) -> bool:
+        """End the doze. Returns whether a task of this event loop dozes, or did."""
+        dozing = self._dozing
+        if dozing is None or dozing.get_loop() is not asyncio.get_running_loop():
+            return False
+        if not dozing.done():
+            dozing.set_result(None)
+        return True
+
+
+async def _within(seconds: float | None, woken: asyncio.Future[None]) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await woken
 
 
 def start(work: Callable[[], Coroutine[Any, Any, None]], senders: set[Any]) -> bool:

@@ -6,6 +6,7 @@ import atexit
 import threading
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -18,6 +19,7 @@ class Signal:
     """A lock, and a condition that its holder waits for or signals. A forked child has another one."""
 
     _condition = forks.PerProcess(lambda: threading.Condition())
+    _wake = forks.PerProcess(lambda: _held(threading.Lock()))
 
     def __enter__(self) -> None:
         self._condition.acquire()
@@ -34,6 +36,21 @@ class Signal:
     def notify(self) -> None:
         """Wake all who wait."""
         self._condition.notify_all()
+
+    def doze(self, seconds: float) -> None:
+        """Wait until somebody rouses, for so many seconds at the most; for one thread, which does not hold the lock."""
+        self._wake.acquire(timeout=seconds)
+
+    def rouse(self) -> bool:
+        """End the doze, or the next one; never waits, and needs no lock. Returns ``True``."""
+        with suppress(RuntimeError):  # it was roused before
+            self._wake.release()
+        return True
+
+
+def _held(lock: threading.Lock) -> threading.Lock:
+    lock.acquire()
+    return lock
 
 
 def start(work: Callable[[], None], senders: set[Any]) -> bool:
