@@ -455,7 +455,7 @@ class LocalPersonalize(Doors):
     def event_tracker(self, **options: Unpack[TrackerOptions]) -> EventTracker:
         """Make an :class:`~personalize_rt.EventTracker` that this service answers, without a socket.
 
-        Like :meth:`runtime`, it retries without waiting. ``flush()`` before looking at :attr:`recorded_events`.
+        Like ``runtime()``, it retries without waiting. ``flush()`` before looking at :attr:`recorded_events`.
 
         Args:
             options: What the tracker takes beside its id and a client: ``retry``, ``on_full``, ``spool``, …
