@@ -94,7 +94,7 @@ class EventTracker:
         concurrency: The most requests at a time.
         close_timeout: Seconds that :meth:`close` and the exit of the interpreter wait for the queue to become empty.
         spool: A directory in which events are kept until they are sent, so that a killed process loses none of those
-            that :meth:`track` took; see :mod:`personalize_rt.spool`. Those that another process left there are sent
+            that :meth:`track` took; see ``personalize_rt.spool``. Those that another process left there are sent
             too.
         clock: The Unix time in seconds, for events without ``sent_at``.
 
