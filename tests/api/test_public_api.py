@@ -47,7 +47,8 @@ MODULES = (
 )
 # Special methods that are nobody's to call, or that every class has.
 _UNSEEN = {"__attrs_init__", "__attrs_post_init__", "__reduce__", "__reduce_ex__", "__repr__"}
-_UNSEEN |= {"__getattr__", "__get_pydantic_core_schema__", "__missing__", "__post_init__", "__rich_console__", "__rich_repr__"}
+_UNSEEN |= {"__getattr__", "__get_pydantic_core_schema__", "__missing__", "__post_init__"}
+_UNSEEN |= {"__rich_console__", "__rich_repr__"}
 # What of attrs.field(...) a caller notices; converters and validators show in types and errors.
 _OF_FIELDS = ("default", "factory", "kw_only")
 
