@@ -142,11 +142,11 @@ def users_requests(users: Mapping[str, Mapping[str, Any]], dataset_arn: str) -> 
 
 
 def _requests(
-    operation: Operation[Taken], name: str, id_member: str, given: Any, dataset_arn: Any, longest: int, source: str
+    operation: Operation[Taken], name: str, id_member: str, rows: Any, dataset_arn: Any, longest: int, source: str
 ) -> list[Request[Taken]]:
+    given: Any = rows
     if not isinstance(given, Mapping):
         raise ValidationError(f"{name} is {describe(given)}, not a mapping of ids to columns", parameter=name)
-    rows: Mapping[Any, Any] = given
     if not isinstance(dataset_arn, str) or len(dataset_arn) > 256 or not ARN.fullmatch(dataset_arn):
         raise ValidationError(
             "dataset_arn is not an ARN of Personalize: it should look like "
@@ -164,12 +164,11 @@ def _requests(
     return requests
 
 
-def _record(id: Any, given: Any, where: str, id_member: str, longest: int, source: str) -> dict[str, Any]:
-    parameter = where.partition("[")[0]
+def _record(id: Any, columns: Any, where: str, id_member: str, longest: int, source: str) -> dict[str, Any]:
+    given, parameter = columns, where.partition("[")[0]
     check_id(id, where, PYTHON)
     if not isinstance(given, Mapping):
         raise ValidationError(f"{where} is {describe(given)}, not a mapping of columns to values", parameter=parameter)
-    columns: Mapping[Any, Any] = given
     named: dict[str, Any] = {}
     for column, value in columns.items():
         if not isinstance(column, str):

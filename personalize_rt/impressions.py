@@ -119,11 +119,7 @@ def _rows(answer: Any) -> Iterator[tuple[str, str | None]]:
     if hasattr(answer, "came_with"):  # a result: without making its rows
         yield from zip(answer.item_ids, answer.came_with(), strict=False)
         return
-    whole: Iterable[Any] = given
-    if isinstance(given, Mapping):
-        shelves: Mapping[Any, Any] = given
-        whole = shelves.values()
-    for each in whole:
+    for each in answer.values() if isinstance(given, Mapping) else answer:
         id = getattr(each, "item_id", None)
         if id is not None:
             yield id, getattr(each, "recommendation_id", None)
