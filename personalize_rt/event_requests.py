@@ -6,7 +6,7 @@ Shapes and bounds are those of the service model ``personalize-events`` 2018-03-
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from types import MappingProxyType
 from typing import Any, cast
@@ -144,8 +144,9 @@ def users_requests(users: Mapping[str, Mapping[str, Any]], dataset_arn: str) -> 
 def _requests(
     operation: Operation[Taken], name: str, id_member: str, rows: Any, dataset_arn: Any, longest: int, source: str
 ) -> list[Request[Taken]]:
-    if not isinstance(rows, Mapping):
-        raise ValidationError(f"{name} is {describe(rows)}, not a mapping of ids to columns", parameter=name)
+    given: Any = rows
+    if not isinstance(given, Mapping):
+        raise ValidationError(f"{name} is {describe(given)}, not a mapping of ids to columns", parameter=name)
     if not isinstance(dataset_arn, str) or len(dataset_arn) > 256 or not ARN.fullmatch(dataset_arn):
         raise ValidationError(
             "dataset_arn is not an ARN of Personalize: it should look like "
@@ -164,12 +165,10 @@ def _requests(
 
 
 def _record(id: Any, columns: Any, where: str, id_member: str, longest: int, source: str) -> dict[str, Any]:
-    parameter = where.partition("[")[0]
+    given, parameter = columns, where.partition("[")[0]
     check_id(id, where, PYTHON)
-    if not isinstance(columns, Mapping):
-        raise ValidationError(
-            f"{where} is {describe(columns)}, not a mapping of columns to values", parameter=parameter
-        )
+    if not isinstance(given, Mapping):
+        raise ValidationError(f"{where} is {describe(given)}, not a mapping of columns to values", parameter=parameter)
     named: dict[str, Any] = {}
     for column, value in columns.items():
         if not isinstance(column, str):
@@ -194,8 +193,9 @@ def _record(id: Any, columns: Any, where: str, id_member: str, longest: int, sou
 
 def _value(value: Any) -> Any:
     """A value as the service takes it: several categories are one text with ``|`` between them (guide, schemas)."""
-    if isinstance(value, list | tuple | set | frozenset):
-        parts: list[Any] = list(cast("Any", value))
-        if all(isinstance(part, str) for part in parts):
-            return "|".join(sorted(parts) if isinstance(value, set | frozenset) else parts)
-    return value
+    if not isinstance(value, list | tuple | set | frozenset):
+        return value
+    parts: list[Any] = list(cast("Iterable[Any]", value))
+    if not all(isinstance(part, str) for part in parts):
+        return parts
+    return "|".join(sorted(parts) if isinstance(value, set | frozenset) else parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, repeat
-from typing import Any
+from typing import Any, cast
 
 from personalize_rt.errors import ValidationError
 from personalize_rt.redaction import describe
@@ -66,9 +66,9 @@ class Impressions:
         Raises:
             ValidationError: It is none of these.
         """
-        came_with = answer.came_with() if hasattr(answer, "came_with") and hasattr(answer, "item_ids") else None
-        if isinstance(came_with, repeat):  # nearly always: all rows came with one answer
-            return self._of_one(answer.item_ids, next(came_with), item_id)
+        ids: Any = answer.came_with() if hasattr(answer, "came_with") and hasattr(answer, "item_ids") else None
+        if type(ids) is repeat:  # nearly always: all rows came with one answer
+            return self._of_one(answer.item_ids, cast("str | None", next(cast("Iterator[Any]", ids))), item_id)
         rows = list(_rows(answer))
         if item_id is None:
             # Rows of several answers: an event without an item is of none of them.
@@ -119,8 +119,7 @@ def _rows(answer: Any) -> Iterator[tuple[str, str | None]]:
     if hasattr(answer, "came_with"):  # a result: without making its rows
         yield from zip(answer.item_ids, answer.came_with(), strict=False)
         return
-    each: Any
-    for each in answer.values() if isinstance(answer, Mapping) else answer:
+    for each in answer.values() if isinstance(given, Mapping) else answer:
         id = getattr(each, "item_id", None)
         if id is not None:
             yield id, getattr(each, "recommendation_id", None)

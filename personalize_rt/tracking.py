@@ -275,7 +275,7 @@ def event_members(event: TrackedEvent) -> dict[str, Any]:
 
 def event_of(members: Mapping[str, Any]) -> TrackedEvent:
     """The event of members: the inverse of :func:`event_members`."""
-    properties = members.get("properties")
+    properties, attribution = members.get("properties"), cast("dict[str, Any]", members.get("metricAttribution") or {})
     return TrackedEvent(
         event_type=members["eventType"],
         item_id=members.get("itemId"),
@@ -284,7 +284,7 @@ def event_of(members: Mapping[str, Any]) -> TrackedEvent:
         recommendation_id=members.get("recommendationId"),
         impression=members.get("impression") or (),
         event_value=members.get("eventValue"),
-        source=(members.get("metricAttribution") or {}).get("eventAttributionSource"),
+        source=attribution.get("eventAttributionSource"),
         properties=None if properties is None else json.loads(properties),
     )
 

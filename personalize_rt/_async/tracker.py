@@ -20,7 +20,7 @@ from personalize_rt.event_requests import SERVICE, Taken, events_request, items_
 from personalize_rt.impressions import Impressions, item_of
 from personalize_rt.limits import Limits
 from personalize_rt.operations import Request
-from personalize_rt.outcome import Failed
+from personalize_rt.outcome import Failed, Outcome
 from personalize_rt.resilience.call import Hook, Policies
 from personalize_rt.resilience.event_queue import Batch, EventQueue, OnFull, Pending, Who
 from personalize_rt.resilience.retry import RetryPolicy
@@ -458,6 +458,7 @@ class AsyncEventTracker:
         me, worked = current(), time.monotonic()
         while True:
             step: Batch | float | None = None
+            wait = 0.0
             with self._signal:
                 now = time.monotonic()
                 came = self._empty_inbox()
@@ -486,7 +487,6 @@ class AsyncEventTracker:
                         wait = _LOOKS if came else _IDLE
                         wait = wait if step is None else min(step, wait)
                         self._watcher, self._looks_at = me, now + wait
-                        step = wait
             if recovers:
                 self._recover()
             elif isinstance(step, Batch):
@@ -569,7 +569,7 @@ class AsyncEventTracker:
                 if self._queue.has_room(pending.size) and not self._closed:  # else it stays in the spool
                     self._add(pending)
 
-    async def _outcome(self, request: Request[Taken]) -> Any:
+    async def _outcome(self, request: Request[Taken]) -> Outcome[Taken]:
         await self._transport.client()  # building it is not part of the call's time
         return await outcome_of(request, self._transport, self._policies)
 
