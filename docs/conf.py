@@ -51,7 +51,7 @@ nitpick_ignore_regex = [
     ),
     ("py:class", r"Scalar|C|CurrentItemColumn|OfItems|TracerProvider|MeterProvider|Mode|AbstractContextManager"),
     ("py:class", r"personalize_rt\.metrics\.evaluation\.(Offers|Ranks|Recommends|Runtime)"),
-    ("py:class", r"personalize_rt\.bulk\.(course|threads|working)\.\w+|personalize_rt\.resilience\.event_queue\.Pending"),
+    ("py:class", r"personalize_rt\.(bulk\.(course|threads|working)|resilience\.event_queue)\.\w+"),
     # What as_boto3() gives, and the options that a local runtime takes.
     ("py:class", r"(Async)?Boto3Client|(Build|Call|Tracker)Options"),
     ("py:class", r"AnswerT|AsyncPersonalizeRuntime|BaseContext|FilePath|OnError|OnFull|Runtime|StrPath"),
