@@ -47,7 +47,8 @@ def test_what_may_wait_is_a_coroutine_function(kind: type, name: str) -> None:
 
 
 def test_the_exported_names() -> None:
-    assert module.__all__ == sorted(module.__all__) == ["AsyncCampaign", "AsyncPersonalizeRuntime", "AsyncRecommender"]
+    names = ["AsyncCampaign", "AsyncEventTracker", "AsyncPersonalizeRuntime", "AsyncRecommender"]
+    assert module.__all__ == sorted(module.__all__) == names
 
 
 # aiobotocore is an extra

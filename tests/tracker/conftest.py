@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ class InALoop:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._of_tasks, name)
-        if not asyncio.iscoroutinefunction(found):
+        if not inspect.iscoroutinefunction(found):
             return found
 
         def call(*arguments: Any, **options: Any) -> Any:
