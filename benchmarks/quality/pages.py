@@ -6,10 +6,10 @@ events up to the start of a period (a fiftieth of all events), and reads the use
 * *kNN*: items near the user's latest ones, by the cosine of items; filled up with trending ones.
 * *trending*: the items with the most events, with a half-life of a week.
 
-Where items are had again (more than a tenth of the events), a list may hold what the user had before; elsewhere not. The
-user takes the items of the visit that starts with the event drawn: all within an hour. A list that holds none of them
-is left out. Time runs forward only: the newest tenth of the events is the test, lists of the two tenths before it are
-there to learn from.
+Where items are had again (more than a tenth of the events), a list may hold what the user had before; elsewhere not.
+The user takes the items of the visit that starts with the event drawn: all within an hour. A list that holds none of
+them is left out. Time runs forward only: the newest tenth of the events is the test, lists of the two tenths before it
+are there to learn from.
 """
 
 from __future__ import annotations

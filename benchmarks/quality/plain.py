@@ -74,13 +74,12 @@ class CosineNeighbours:
                 totals[place] += weight * near
         # Without neighbours, the count decides.
         return [
-            (total + 1e-9) * self.had.get(item, 0) ** self.power
-            for total, item in zip(totals, page.items, strict=True)
+            (total + 1e-9) * self.had.get(item, 0) ** self.power for total, item in zip(totals, page.items, strict=True)
         ]
 
 
 class SessionNeighbours:
-    """The 100 latest users with the most of the last items in common, and what they had (V-SkNN of Ludewig, Jannach)."""
+    """The 100 users with the most of the last items in common, and what they had (V-SkNN of Ludewig, Jannach)."""
 
     def __init__(self, decay: float) -> None:
         self.decay = decay
@@ -100,7 +99,7 @@ class SessionNeighbours:
 
     def scores(self, page: Page) -> list[float]:
         shared: dict[str, float] = {}
-        for age, item in enumerate(list(self.latest.get(page.user, ()))[: -21 : -1]):
+        for age, item in enumerate(list(self.latest.get(page.user, ()))[:-21:-1]):
             for other in dict.fromkeys(self.users[item]):
                 shared[other] = shared.get(other, 0.0) + self.decay**age
         shared.pop(page.user, None)

@@ -55,8 +55,8 @@ _FIRST: Mapping[str, float] = {
 
 _CHOICES = 5_000  # more take longer, and hardly change a weight
 _OTHERS = 20  # candidates of a choice beside the chosen one
-# Of the lists that pages showed: how many of the newest are learned from, beside how many choices; how many candidates of
-# each; and how many lists the weights that were learned without them count for.
+# Of the lists that pages showed: how many of the newest are learned from, beside how many choices; how many candidates
+# of each; and how many lists the weights that were learned without them count for.
 _LISTS, _CHOICES_BESIDE, _OF_A_LIST = 2_000, 2_000, 30
 _PRIOR = 100.0
 _TRUSTED = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -121,15 +121,21 @@ class EnsembleScorer:
     * *category*, *number*: how much more common the item's categories, or numbers near the item's, are in the user's
       history than in everybody's. They matter most for an item of few events.
     * *usual_count*, *usual_age*: whether the item is as well-known, or as new, as the user's items usually are.
-    * *again*, *again_lately*: whether the user had the item before, and how long ago.
+    * *again*, *again_lately*: whether the user had the item before, and how long ago. *times*: the logarithm of how
+      often. *returning*: how much more often than others the item is had again by those who had it. *early*, *late*: by
+      how much it is too early or too late for the usual gap between two events of the user with the item, as the
+      logarithm of a ratio.
+    * *alike_last*: like *alike*, with the user's latest item alone. *neighbours*: how much the users had the item who
+      lately had the same items as this user.
 
     :meth:`fit` learns the weights from up to 5,000 of the newest events. Each of these, before the scorer learns it, is
-    a choice between the user's item and 20 others drawn by popularity. So the weights never depend on an event that
-    was learned before, and yet all events are learned. With few events the weights stay near the package's defaults.
+    a choice between the user's item and 20 others drawn by popularity. With ``lists`` that pages really showed, it goes
+    on to learn from these, and does better on such pages. So the weights never depend on an event that was learned
+    before, and yet all events are learned. With few events the weights stay near the package's defaults.
 
     An item without events is unknown, unless it is in the catalogue: then it is scored like an item with a single
-    event, the oldest of all. A user without events is scored by the item's signals alone. Types and values of events
-    are ignored, and so is context.
+    event, at its ``CREATION_TIMESTAMP``, or as the oldest of all if it has none. A user without events is scored by the
+    item's signals alone. Types and values of events are ignored, and so is context.
 
     Age is measured from the newest event of all, never from the wall clock. Every event counts, duplicates too; but an
     event with the user's latest item makes no new pairs with others. Nor does an event that is older than its user's
@@ -146,9 +152,9 @@ class EnsembleScorer:
         categories: The columns that hold categories: a str with ``|`` between them, or a list of str.
         number: The column that holds a number; other values count as missing.
         neighbours: The number of other items with which an item's pairs are kept, those with the most weight.
-        lists: The kind of lists to be ranked: ``"popular"`` if popular items are in them more often (the results of a
-            search, a page of offers); ``"any"`` if they do not depend on popularity, such as a part of the catalogue.
-            For ``"any"``, ln of the item's number of events is added to its logit.
+        lists: The kind of lists to be ranked, when :meth:`fit` is given none to learn from: ``"any"``, which was better
+            on all lists that were measured; ``"popular"`` if their items were drawn by popularity, as the negatives of
+            many offline tests are. For ``"any"``, ln of the item's number of events is added to its logit.
         seed: Seed of the random choice of events and items that the weights are learned from. The same events,
             parameters and seed give the same scorer.
 
@@ -162,7 +168,7 @@ class EnsembleScorer:
     categories: Sequence[str] = attrs.field(default=("GENRES",), validator=_names, on_setattr=frozen)
     number: str | None = attrs.field(default="YEAR", validator=_name, on_setattr=frozen)
     neighbours: int = attrs.field(default=200, validator=whole, on_setattr=frozen)
-    lists: Literal["popular", "any"] = attrs.field(default="popular", validator=_lists, on_setattr=frozen)
+    lists: Literal["popular", "any"] = attrs.field(default="any", validator=_lists, on_setattr=frozen)
     seed: int = attrs.field(default=0, validator=_whole, on_setattr=frozen)
     _weights: list[float] = attrs.field(init=False, repr=False)
     # Whether the weights are those of lists that pages showed, which need no correction.
@@ -251,11 +257,11 @@ class EnsembleScorer:
         pages: list[Choice] = []
         taken: list[int] = []
         signals = self._signals
-        waiting = 0
+        waiting, candidates_of = 0, random.Random(self.seed)
         for n, event in enumerate(events):
             timestamp, user_id, item_id = event
             while waiting < len(shown) and shown[waiting].timestamp <= timestamp:
-                _add_page(signals, shown[waiting], chance, pages, taken)
+                _add_page(signals, shown[waiting], candidates_of, pages, taken)
                 waiting += 1
             if n in asked and signals.has(item_id):
                 candidates = {item_id: None}
@@ -267,7 +273,7 @@ class EnsembleScorer:
                     choices.append(signals.rows(user_id, list(candidates)))
             signals.add(event)
         for one in shown[waiting:]:
-            _add_page(signals, one, chance, pages, taken)
+            _add_page(signals, one, candidates_of, pages, taken)
         return choices, pages, taken
 
     def __call__(
@@ -336,7 +342,7 @@ class EnsembleScorer:
 
 
 def _add_page(signals: Signals, shown: ShownList, chance: random.Random, pages: list[Choice], taken: list[int]) -> None:
-    """Make a choice of a list: all that was taken of it, and some of the rest, each with its place as one more signal."""
+    """Make a choice of a list: all that was taken of it, and some of the rest. One more signal is the place."""
     places = {id: place for place, id in reversed(list(enumerate(shown.item_ids))) if signals.knows(id)}
     chosen = [id for id in dict.fromkeys(shown.taken) if id in places]
     others = [id for id in places if id not in chosen]

@@ -1,8 +1,8 @@
 """Learning the weights of signals from choices, by a conditional logit.
 
-A choice is a list of candidates with their signals, of which the first ones were chosen, mostly one. The weights maximise the likelihood
-of the choices under a softmax of the weighted signals (McFadden 1974; in ranking, the listwise loss of one relevant
-item).
+A choice is a list of candidates with their signals, of which the first ones were chosen, mostly one. The weights
+maximise the likelihood of the choices under a softmax of the weighted signals (McFadden 1974; in ranking, the listwise
+loss of one relevant item).
 """
 
 from __future__ import annotations

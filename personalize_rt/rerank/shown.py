@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from math import isfinite
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import attrs
 
@@ -16,8 +16,8 @@ __all__ = ["ShownEvent", "ShownList", "checked_lists", "shown_lists"]
 
 
 def _ids(value: Iterable[str]) -> tuple[str, ...]:
-    # A text is an iterable of texts; the validator refuses it.
-    return value if isinstance(value, str | bytes) else tuple(value)  # type: ignore[return-value]
+    # A text is an iterable of texts too; so that the validator refuses it, it becomes no tuple of texts.
+    return cast("tuple[str, ...]", value) if isinstance(value, str | bytes) else tuple(value)
 
 
 def _text(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -72,15 +72,29 @@ class ShownEvent(Protocol):
     """An event that tells what was shown: a ``TrackedEvent``, or one of ``LocalPersonalize.recorded_events``."""
 
     @property
-    def event_type(self) -> str: ...
+    def event_type(self) -> str:
+        """Its type, such as ``"click"``."""
+        ...
+
     @property
-    def item_id(self) -> str | None: ...
+    def item_id(self) -> str | None:
+        """The item that it is about, or ``None``."""
+        ...
+
     @property
-    def sent_at(self) -> float | None: ...
+    def sent_at(self) -> float | None:
+        """When it happened: Unix time in seconds."""
+        ...
+
     @property
-    def recommendation_id(self) -> str | None: ...
+    def recommendation_id(self) -> str | None:
+        """The id of the answer that the item was shown in, or ``None``."""
+        ...
+
     @property
-    def impression(self) -> tuple[str, ...]: ...
+    def impression(self) -> tuple[str, ...]:
+        """The items that it tells were shown."""
+        ...
 
 
 def shown_lists(
@@ -143,7 +157,7 @@ def checked_lists(lists: Any) -> list[ShownList]:
     Raises:
         ValidationError: Something else than lists.
     """
-    if isinstance(lists, ShownList) or isinstance(lists, str | bytes) or not isinstance(lists, Iterable):
+    if isinstance(lists, ShownList | str | bytes) or not isinstance(lists, Iterable):
         raise ValidationError(f"lists is {describe(lists)}; it takes ShownList objects", parameter="lists")
     given: list[Any] = list(lists)  # pyright: ignore[reportUnknownArgumentType]
     for n, one in enumerate(given):

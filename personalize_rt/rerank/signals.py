@@ -45,6 +45,8 @@ _USUAL_AGE = 13.9  # ln of ten days in seconds
 _GONE = 6.0  # longest absence, four months: ln of its seconds, minus 10
 _MOST = 50.0  # ln of the most events
 
+_GAP = 60.0  # seconds added to a gap before the logarithm is taken
+_FAR_OFF = 5.0  # most of *early* and *late*
 _DUE = 2.0  # weight of an item's usual gap beside the user's own gaps, and of everybody's beside the item's
 # The latest users of an item that are kept (up to twice as many between two prunings), the user's latest items by which
 # neighbours are found, with their weights, and how many of the nearest are asked.
@@ -114,8 +116,8 @@ class _PackedUsers:
             for id, count, first in zip(items, self.counts[start:end], self.firsts[start:end], strict=True)
             if count > 1
         }
-        habits = self.habits[3 * number : 3 * number + 3]
-        return _User(dict(zip(items, self.times[start:end], strict=True)), *habits, again or None)
+        events, count, age = self.habits[3 * number : 3 * number + 3]
+        return _User(dict(zip(items, self.times[start:end], strict=True)), events, count, age, again or None)
 
 
 @attrs.define(eq=False, repr=False)
@@ -217,7 +219,7 @@ class Signals:
         self.start = min(self.start, timestamp)
 
     def _came_again(self, user: _User, item_id: str, before: float, timestamp: float) -> None:
-        gap = log(timestamp - before + _AGE)
+        gap = log(timestamp - before + _GAP)
         count, total = self._returns.get(item_id, (0.0, 0.0))
         self._returns[item_id] = count + 1.0, total + gap
         count, total = self._all_returns
@@ -408,9 +410,9 @@ class Signals:
         last = user.items[item_id]
         usual = (gaps + _DUE * all_gaps / all_returns) / (returns + _DUE)
         if times > 1:
-            own = log((last - first) / (times - 1) + _AGE)
+            own = log((last - first) / (times - 1) + _GAP)
             usual = ((times - 1) * own + _DUE * usual) / (times - 1 + _DUE)
-        off = log(self.now - last + _AGE) - usual
+        off = max(-_FAR_OFF, min(_FAR_OFF, log(self.now - last + _GAP) - usual))
         return log(times), returning, max(0.0, -off), max(0.0, off)
 
     def _of_neighbours(self, user_id: str, latest: Sequence[str], places: Mapping[str, int]) -> dict[int, float]:
