@@ -18,6 +18,7 @@ from personalize_rt.rerank.scorers import (
     TrainableScorer,
 )
 from personalize_rt.rerank.shadow import ShadowScorer
+from personalize_rt.rerank.shown import ShownEvent, ShownList, shown_lists
 
 __all__ = [
     "CoVisitationScorer",
@@ -29,5 +30,8 @@ __all__ = [
     "Rules",
     "Scorer",
     "ShadowScorer",
+    "ShownEvent",
+    "ShownList",
     "TrainableScorer",
+    "shown_lists",
 ]

@@ -128,10 +128,17 @@ def _spread(near: list[float], bin: int, weight: float) -> None:
 
 @attrs.frozen(repr=False)
 class Catalogue:
-    """The columns of items that scorers use."""
+    """The columns of items that scorers use.
+
+    Attributes:
+        categories: The categories of items.
+        numbers: The number of items.
+        created: Item id to CREATION_TIMESTAMP, in Unix seconds.
+    """
 
     categories: Categories
     numbers: Numbers
+    created: Mapping[str, float] = attrs.field(factory=dict[str, float])
 
     @classmethod
     def of(
@@ -141,14 +148,18 @@ class Catalogue:
         sets: dict[tuple[str, ...], int] = {(): 0}
         of_sets: dict[str, int] = {}
         values: dict[str, float] = {}
+        created: dict[str, float] = {}
         for id, row in (items or {}).items():
             found = [f"{n}:{name}" for n, column in enumerate(categories) for name in _names(row.get(column))]
             of_sets[id] = sets.setdefault(tuple(dict.fromkeys(found)), len(sets))
             value = None if number is None else _number(row.get(number))
             if value is not None:
                 values[id] = value
+            time = _number(row.get("CREATION_TIMESTAMP"))
+            if time is not None:
+                created[id] = time
         bins, of_bins = _binned(values)
-        return cls(Categories(list(sets), of_sets), Numbers(bins, of_bins))
+        return cls(Categories(list(sets), of_sets), Numbers(bins, of_bins), created)
 
 
 def _names(value: Any) -> list[str]:

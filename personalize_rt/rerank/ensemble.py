@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
+from math import log
 from typing import Any, Literal, Self, cast
 
 import attrs
@@ -15,7 +16,8 @@ from personalize_rt.interactions import Interaction
 from personalize_rt.redaction import describe
 from personalize_rt.rerank import storage
 from personalize_rt.rerank.content import Catalogue
-from personalize_rt.rerank.mixing import Choice, learn
+from personalize_rt.rerank.mixing import Choice, learn, likelihood
+from personalize_rt.rerank.shown import ShownList, checked_lists
 from personalize_rt.rerank.signals import SIGNALS, Signals
 from personalize_rt.rerank.training import Event, events_in_order, whole
 
@@ -43,10 +45,21 @@ _FIRST: Mapping[str, float] = {
     "number": 0.7,
     "usual_count": 0.4,
     "usual_age": 0.2,
+    "times": 0.2,
+    "returning": 0.2,
+    "early": -0.2,
+    "late": -0.1,
+    "alike_last": 0.05,
+    "neighbours": 0.1,
 }
 
 _CHOICES = 5_000  # more take longer, and hardly change a weight
 _OTHERS = 20  # candidates of a choice beside the chosen one
+# Of the lists that pages showed: how many of the newest are learned from, beside how many choices; how many candidates
+# of each; and how many lists the weights that were learned without them count for.
+_LISTS, _CHOICES_BESIDE, _OF_A_LIST = 2_000, 2_000, 30
+_PRIOR = 100.0
+_TRUSTED = (0.0, 0.25, 0.5, 0.75, 1.0)
 _LARGEST = 1e6
 _COUNT = SIGNALS.index("count")
 
@@ -108,15 +121,21 @@ class EnsembleScorer:
     * *category*, *number*: how much more common the item's categories, or numbers near the item's, are in the user's
       history than in everybody's. They matter most for an item of few events.
     * *usual_count*, *usual_age*: whether the item is as well-known, or as new, as the user's items usually are.
-    * *again*, *again_lately*: whether the user had the item before, and how long ago.
+    * *again*, *again_lately*: whether the user had the item before, and how long ago. *times*: the logarithm of how
+      often. *returning*: how much more often than others the item is had again by those who had it. *early*, *late*: by
+      how much it is too early or too late for the usual gap between two events of the user with the item, as the
+      logarithm of a ratio.
+    * *alike_last*: like *alike*, with the user's latest item alone. *neighbours*: how much the users had the item who
+      lately had the same items as this user.
 
     :meth:`fit` learns the weights from up to 5,000 of the newest events. Each of these, before the scorer learns it, is
-    a choice between the user's item and 20 others drawn by popularity. So the weights never depend on an event that
-    was learned before, and yet all events are learned. With few events the weights stay near the package's defaults.
+    a choice between the user's item and 20 others drawn by popularity. With ``lists`` that pages really showed, it goes
+    on to learn from these, and does better on such pages. So the weights never depend on an event that was learned
+    before, and yet all events are learned. With few events the weights stay near the package's defaults.
 
     An item without events is unknown, unless it is in the catalogue: then it is scored like an item with a single
-    event, the oldest of all. A user without events is scored by the item's signals alone. Types and values of events
-    are ignored, and so is context.
+    event, at its ``CREATION_TIMESTAMP``, or as the oldest of all if it has none. A user without events is scored by the
+    item's signals alone. Types and values of events are ignored, and so is context.
 
     Age is measured from the newest event of all, never from the wall clock. Every event counts, duplicates too; but an
     event with the user's latest item makes no new pairs with others. Nor does an event that is older than its user's
@@ -133,9 +152,9 @@ class EnsembleScorer:
         categories: The columns that hold categories: a str with ``|`` between them, or a list of str.
         number: The column that holds a number; other values count as missing.
         neighbours: The number of other items with which an item's pairs are kept, those with the most weight.
-        lists: The kind of lists to be ranked: ``"popular"`` if popular items are in them more often (the results of a
-            search, a page of offers); ``"any"`` if they do not depend on popularity, such as a part of the catalogue.
-            For ``"any"``, ln of the item's number of events is added to its logit.
+        lists: The kind of lists to be ranked, when :meth:`fit` is given none to learn from: ``"any"``, which was better
+            on all lists that were measured; ``"popular"`` if their items were drawn by popularity, as the negatives of
+            many offline tests are. For ``"any"``, ln of the item's number of events is added to its logit.
         seed: Seed of the random choice of events and items that the weights are learned from. The same events,
             parameters and seed give the same scorer.
 
@@ -149,9 +168,11 @@ class EnsembleScorer:
     categories: Sequence[str] = attrs.field(default=("GENRES",), validator=_names, on_setattr=frozen)
     number: str | None = attrs.field(default="YEAR", validator=_name, on_setattr=frozen)
     neighbours: int = attrs.field(default=200, validator=whole, on_setattr=frozen)
-    lists: Literal["popular", "any"] = attrs.field(default="popular", validator=_lists, on_setattr=frozen)
+    lists: Literal["popular", "any"] = attrs.field(default="any", validator=_lists, on_setattr=frozen)
     seed: int = attrs.field(default=0, validator=_whole, on_setattr=frozen)
     _weights: list[float] = attrs.field(init=False, repr=False)
+    # Whether the weights are those of lists that pages showed, which need no correction.
+    _of_lists: bool = attrs.field(default=False, init=False, repr=False)
     _signals: Signals = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -170,24 +191,36 @@ class EnsembleScorer:
         """
         return dict(zip(SIGNALS, self._weights, strict=True))
 
-    def fit(self, interactions: Iterable[Interaction]) -> Self:
+    def fit(self, interactions: Iterable[Interaction], *, lists: Iterable[ShownList] | None = None) -> Self:
         """Learn from these events alone, the weights included. Forgets what was learned before.
 
         Args:
             interactions: The events, in any order; none is allowed, and leaves every item unknown.
+            lists: Lists that pages showed at earlier times, in any order, of which the newest 2,000 are used. The
+                weights are those of ``lists="any"``, corrected by as much of what the lists teach as holds on the
+                newest fifth of them. How much the place in a list counts is learned as well, and left out of the
+                weights: clicks that only follow the place teach nothing. What was taken of the lists should also be
+                among the interactions.
 
         Returns:
             The scorer itself.
 
         Raises:
             ValidationError: An event that is not an Interaction, has an id that is not a str, or a timestamp that
-                is not a finite number. What was learned before stays.
+                is not a finite number; or a list that is no ShownList. What was learned before stays.
         """
         events = events_in_order(interactions, "interactions")
+        shown = [] if lists is None else checked_lists(lists)[-_LISTS:]
         self._forget()
-        choices = self._learned(events)
+        choices, pages, taken = self._learned(events, shown)
+        self._of_lists = False
         if choices:
             self._weights = learn(choices, self._weights, seed=self.seed)
+        if pages:
+            weights = list(self._weights)
+            weights[_COUNT] += 1.0
+            self._weights = _corrected(weights, pages, taken, self.seed)
+            self._of_lists = True
         return self
 
     def update(self, events: Iterable[Interaction]) -> Self:
@@ -208,15 +241,28 @@ class EnsembleScorer:
             self._signals.add(event)
         return self
 
-    def _learned(self, events: Sequence[Event]) -> list[Choice]:
-        """Learn all events, and make some of the newest ones choices, each before it is learned."""
+    def _learned(
+        self, events: Sequence[Event], shown: Sequence[ShownList]
+    ) -> tuple[list[Choice], list[Choice], list[int]]:
+        """Learn all events, and make some of the newest ones choices, each before it is learned; lists, too.
+
+        Returns:
+            The choices, and those of lists, with the number of items that were taken of each.
+        """
         chance = random.Random(self.seed)
         newest = max(len(events) // 5, min(len(events) // 2, _CHOICES // 2))
-        asked = set(chance.sample(range(len(events) - newest, len(events)), min(newest, _CHOICES)))
+        most = _CHOICES_BESIDE if shown else _CHOICES
+        asked = set(chance.sample(range(len(events) - newest, len(events)), min(newest, most)))
         choices: list[Choice] = []
+        pages: list[Choice] = []
+        taken: list[int] = []
         signals = self._signals
+        waiting, candidates_of = 0, random.Random(self.seed)
         for n, event in enumerate(events):
-            _, user_id, item_id = event
+            timestamp, user_id, item_id = event
+            while waiting < len(shown) and shown[waiting].timestamp <= timestamp:
+                _add_page(signals, shown[waiting], candidates_of, pages, taken)
+                waiting += 1
             if n in asked and signals.has(item_id):
                 candidates = {item_id: None}
                 for _ in range(2 * _OTHERS):
@@ -226,14 +272,16 @@ class EnsembleScorer:
                 if len(candidates) > 1:
                     choices.append(signals.rows(user_id, list(candidates)))
             signals.add(event)
-        return choices
+        for one in shown[waiting:]:
+            _add_page(signals, one, candidates_of, pages, taken)
+        return choices, pages, taken
 
     def __call__(
         self, user_id: str, item_ids: Sequence[str], context: Mapping[str, str] | None = None, /
     ) -> Sequence[float | None]:
         """The logit of each item for the user; ``None`` for an item that has no events and is not in the catalogue."""
         weights = self._weights
-        if self.lists == "any":
+        if self.lists == "any" and not self._of_lists:
             # The other items of a choice were drawn by popularity, so the learned logits lack it
             # (Bengio, Senécal 2008: correction for sampled candidates).
             weights = list(weights)
@@ -259,7 +307,12 @@ class EnsembleScorer:
             "lists": self.lists,
             "seed": self.seed,
         }
-        content = {"parameters": parameters, "weights": self.weights, "learned": content}
+        content = {
+            "parameters": parameters,
+            "weights": self.weights,
+            "of_lists": self._of_lists,
+            "learned": content,
+        }
         storage.save(path, storage.Stored(type(self).__name__, content, columns))
 
     @classmethod
@@ -279,8 +332,39 @@ class EnsembleScorer:
     def _restored(cls, stored: storage.Stored) -> Self:
         scorer = cls(**stored.content["parameters"])
         weights = cast("Mapping[str, float]", stored.content["weights"])
-        scorer._weights = [float(weights[name]) for name in SIGNALS]
+        # Older files have no weights of newer signals.
+        scorer._weights = [float(weights.get(name, 0.0)) for name in SIGNALS]
+        scorer._of_lists = bool(stored.content.get("of_lists", False))
         if not all(abs(weight) <= _LARGEST for weight in scorer._weights):
             raise ValueError("a weight is out of bounds")
         scorer._signals = Signals.restored(scorer.neighbours, stored.content["learned"], stored.columns)
         return scorer
+
+
+def _add_page(signals: Signals, shown: ShownList, chance: random.Random, pages: list[Choice], taken: list[int]) -> None:
+    """Make a choice of a list: all that was taken of it, and some of the rest. One more signal is the place."""
+    places = {id: place for place, id in reversed(list(enumerate(shown.item_ids))) if signals.knows(id)}
+    chosen = [id for id in dict.fromkeys(shown.taken) if id in places]
+    others = [id for id in places if id not in chosen]
+    if not chosen or not others:
+        return
+    ids = [*chosen, *chance.sample(others, min(len(others), _OF_A_LIST))]
+    rows = signals.rows(shown.user_id, ids)
+    pages.append([(*row, -log(1.0 + places[id])) for row, id in zip(rows, ids, strict=True)])
+    taken.append(len(chosen))
+
+
+def _corrected(weights: Sequence[float], pages: list[Choice], taken: Sequence[int], seed: int) -> list[float]:
+    """Correct weights by lists, as far as the newest fifth of the lists agrees. The place has a weight during that."""
+    first = [*weights, 0.0]
+    held_out = len(pages) // 5
+    learning, testing = pages[: len(pages) - held_out], pages[len(pages) - held_out :]
+    learned = learn(learning, first, seed=seed, chosen=taken[: len(learning)], trust=_PRIOR)
+    if not testing:
+        return list(weights)
+    found: list[tuple[float, list[float]]] = []
+    for trust in _TRUSTED:
+        mixed = [before + trust * (after - before) for before, after in zip(first, learned, strict=True)]
+        mixed[-1] = learned[-1]
+        found.append((likelihood(testing, taken[len(learning) :], mixed), mixed))
+    return max(found, key=lambda one: one[0])[1][:-1]

@@ -1,21 +1,21 @@
 """Learning the weights of signals from choices, by a conditional logit.
 
-A choice is a list of candidates with their signals, of which the first was chosen. The weights maximise the likelihood
-of the choices under a softmax of the weighted signals (McFadden 1974; in ranking, the listwise loss of one relevant
-item).
+A choice is a list of candidates with their signals, of which the first ones were chosen, mostly one. The weights
+maximise the likelihood of the choices under a softmax of the weighted signals (McFadden 1974; in ranking, the listwise
+loss of one relevant item).
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from math import exp, fsum, sqrt
+from math import exp, fsum, log, sqrt
 from operator import add, mul
 
-__all__ = ["Choice", "learn"]
+__all__ = ["Choice", "learn", "likelihood"]
 
 Choice = list[tuple[float, ...]]
-"""The signals of each candidate; the first was chosen."""
+"""The signals of each candidate; the first was chosen, or as many of the first as is said."""
 
 _ROUNDS = 8
 _STEP = 0.1
@@ -24,20 +24,30 @@ _TRUST = 5.0
 _SAME = 1e-6
 
 
-def learn(choices: list[Choice], first: Sequence[float], *, seed: int) -> list[float]:
+def learn(
+    choices: list[Choice],
+    first: Sequence[float],
+    *,
+    seed: int,
+    chosen: Sequence[int] | None = None,
+    trust: float = _TRUST,
+) -> list[float]:
     """Learn weights by AdaGrad (Duchi, Hazan, Singer 2011); average them over the last half of the rounds.
 
     Args:
         choices: The choices, at least one. Scaled in place, to save memory.
         first: The initial weights, also the prior.
         seed: Seed of the order of the choices.
+        chosen: The number of candidates that were chosen, of each choice: its first ones, which share its weight.
+            ``None``: one of each.
+        trust: The strength of the prior, in choices.
     """
     size = len(first)
     scales = _scales(choices, size)
     start = [weight * scale for weight, scale in zip(first, scales, strict=True)]
     weights = list(start)
     squares = [1e-2] * size
-    pull = _TRUST / len(choices)
+    pull = trust / len(choices)
     chance = random.Random(seed)
     order = list(range(len(choices)))
     inverse = [1.0 / scale for scale in scales]
@@ -54,7 +64,12 @@ def learn(choices: list[Choice], first: Sequence[float], *, seed: int) -> list[f
             shares = [exp(logit - highest) for logit in logits]
             total = -sum(shares)
             shares = [share / total for share in shares]
-            shares[0] += 1.0
+            if chosen is None:
+                shares[0] += 1.0
+            else:
+                part = 1.0 / (taken := chosen[n])
+                for place in range(taken):
+                    shares[place] += part
             for f, column in enumerate(zip(*rows, strict=True)):
                 slope = sum(map(mul, shares, column)) - pull * (weights[f] - start[f])
                 squares[f] += slope * slope
@@ -63,6 +78,16 @@ def learn(choices: list[Choice], first: Sequence[float], *, seed: int) -> list[f
             averaged += 1
             summed = list(map(add, summed, weights))
     return [total / averaged / scale for total, scale in zip(summed, scales, strict=True)]
+
+
+def likelihood(choices: Sequence[Choice], chosen: Sequence[int], weights: Sequence[float]) -> float:
+    """The sum of the logarithms of the probabilities of what was chosen."""
+    total = 0.0
+    for rows, taken in zip(choices, chosen, strict=True):
+        logits = [sum(map(mul, weights, row)) for row in rows]
+        highest = max(logits)
+        total += fsum(logits[:taken]) / taken - highest - log(fsum([exp(logit - highest) for logit in logits]))
+    return total
 
 
 def _scales(choices: Sequence[Choice], size: int) -> list[float]:

@@ -49,17 +49,21 @@ class Pairs:
 
     def join(self, item_id: str, others: Iterable[tuple[str, float]]) -> None:
         """Add weights to the pairs of an item with others, in both directions."""
-        others = list(others)
+        rows, totals, most = self._rows, self.totals, 2 * self.neighbours
         row = self._open(item_id)
-        totals = self.totals
+        added = 0.0
         for other_id, weight in others:
             row[other_id] = row.get(other_id, 0.0) + weight
-            back = self._open(other_id)
+            back = rows.get(other_id)
+            if not isinstance(back, dict):
+                back = self._open(other_id)
             back[item_id] = back.get(item_id, 0.0) + weight
-            totals[item_id] = totals.get(item_id, 0.0) + weight
             totals[other_id] = totals.get(other_id, 0.0) + weight
-            self.total += 2.0 * weight
-            self._prune(other_id, back)
+            added += weight
+            if len(back) > most:
+                self._prune(other_id, back)
+        totals[item_id] = totals.get(item_id, 0.0) + added
+        self.total += 2.0 * added
         self._prune(item_id, row)
 
     def lead(self, others: Iterable[tuple[str, float]], item_id: str) -> None:
@@ -85,14 +89,15 @@ class Pairs:
 
     def kin(
         self, seeds: Iterable[tuple[str, float, float]], places: Mapping[str, int], smoothing: float
-    ) -> tuple[dict[int, float], dict[int, float]]:
-        """Measure the association of items with the seeds. Both measures leave out items where they are not above 0.
+    ) -> tuple[dict[int, float], dict[int, float], dict[int, float]]:
+        """Measure the association of items with the seeds. All measures leave out items where they are not above 0.
 
         * The *lift*, ``ln (observed + smoothing) / (expected + smoothing)``. *observed* is the weight of the pairs from
           the seeds to the item, times the seeds' own weights; *expected* is the same if the seeds led to the item as
           often as any item does. Values below 0 tell little, since most pairs were never seen.
         * The *likeness*, ``ln (1 + 30 · sum of weighted cosines)``. The cosine of two items is the weight of their pair
           divided by the geometric mean of the total weights of both.
+        * The same for the first seed alone.
 
         Args:
             seeds: Items, each with its weights for the lift and for the likeness.
@@ -103,9 +108,11 @@ class Pairs:
         cosines: dict[str, float] = {}
         wanted, totals = places.keys(), self.totals
         leaving = 0.0
+        first: dict[str, float] | None = None
         for seed, weight, alike in seeds:
             row = self.row(seed)
             if not row:
+                first = first or {}
                 continue
             both = row.keys() & wanted
             if weight:
@@ -116,14 +123,21 @@ class Pairs:
                 alike /= sqrt(totals.get(seed, 1.0))
                 for id in both:
                     cosines[id] = cosines.get(id, 0.0) + alike * row[id]
+            if first is None:
+                first = dict(cosines)
         share = leaving / self.total if observed else 0.0
         lifts = {
             places[id]: (seen + smoothing) / (share * totals.get(id, 0.0) + smoothing) for id, seen in observed.items()
         }
         return (
             {place: log(lift) for place, lift in lifts.items() if lift > 1.0},
-            {places[id]: log(1.0 + _SCALE * cosine / sqrt(totals.get(id, 1.0))) for id, cosine in cosines.items()},
+            self._likeness(cosines, places),
+            self._likeness(first or {}, places),
         )
+
+    def _likeness(self, cosines: Mapping[str, float], places: Mapping[str, int]) -> dict[int, float]:
+        totals = self.totals
+        return {places[id]: log(1.0 + _SCALE * cosine / sqrt(totals.get(id, 1.0))) for id, cosine in cosines.items()}
 
     def _unpacked(self, item_id: str, place: tuple[int, int]) -> Weights:
         start, end = place

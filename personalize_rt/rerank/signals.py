@@ -6,9 +6,11 @@ Signals for predicting an event are computed before the event is learned.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import nlargest
 from itertools import accumulate, islice
-from math import exp, exp2, inf, log
+from math import exp, exp2, inf, log, sqrt
+from operator import itemgetter
 from typing import Any, TypeAlias, cast
 
 import attrs
@@ -43,6 +45,14 @@ _USUAL_AGE = 13.9  # ln of ten days in seconds
 _GONE = 6.0  # longest absence, four months: ln of its seconds, minus 10
 _MOST = 50.0  # ln of the most events
 
+_GAP = 60.0  # seconds added to a gap before the logarithm is taken
+_FAR_OFF = 5.0  # most of *early* and *late*
+_DUE = 2.0  # weight of an item's usual gap beside the user's own gaps, and of everybody's beside the item's
+# The latest users of an item that are kept (up to twice as many between two prunings), the user's latest items by which
+# neighbours are found, with their weights, and how many of the nearest are asked.
+_TAKERS, _IN_COMMON, _NEAREST = 20, tuple(0.7**n for n in range(6)), 30
+_NEIGHBOURS_SCALE = 3.0
+
 _OF_ITEMS = ("trend", "season", "count", "idle", "age")
 _OF_PAIRS = ("joined", "alike", "followed")
 
@@ -58,9 +68,17 @@ SIGNALS = (
     "usual_age",
     "again",
     "again_lately",
+    "times",
+    "returning",
+    "early",
+    "late",
+    "alike_last",
+    "neighbours",
 )
 """The names of the signals. ``x:away`` is ``x`` times the user's absence (ln of seconds, minus 10: about -6 to 6), and
 ``x:history`` is ``x`` times ln of 1 + the number of items in the user's history."""
+
+_NEVER = (0.0, 0.0, 0.0, 0.0)
 
 _Item: TypeAlias = "tuple[float, float, float, float, float, int, int]"
 """Trend, season, count; times of the newest and the oldest event; index of the set of categories, bin of the number."""
@@ -74,6 +92,8 @@ class _User:
     events: float = 0.0
     usual_count: float = 0.0
     usual_age: float = 0.0
+    # Of an item that was had more than once: how often, and the time of the first event.
+    again: dict[str, tuple[int, float]] | None = None
 
 
 @attrs.define(eq=False, repr=False)
@@ -85,11 +105,19 @@ class _PackedUsers:
     items: Column
     times: Column
     habits: Column
+    counts: Column
+    firsts: Column
 
     def user(self, number: int) -> _User:
         start, end = self.ends[number - 1] if number else 0, self.ends[number]
-        items = map(self.ids.__getitem__, self.items[start:end])
-        return _User(dict(zip(items, self.times[start:end], strict=True)), *self.habits[3 * number : 3 * number + 3])
+        items = list(map(self.ids.__getitem__, self.items[start:end]))
+        again = {
+            id: (count, first)
+            for id, count, first in zip(items, self.counts[start:end], self.firsts[start:end], strict=True)
+            if count > 1
+        }
+        events, count, age = self.habits[3 * number : 3 * number + 3]
+        return _User(dict(zip(items, self.times[start:end], strict=True)), events, count, age, again or None)
 
 
 @attrs.define(eq=False, repr=False)
@@ -107,6 +135,9 @@ class _Moment:
     category: Mapping[int, float] | None
     number: Mapping[int, float] | None
     again: Mapping[int, float]
+    returns: Mapping[int, tuple[float, float, float, float]]
+    alike_last: Mapping[int, float]
+    neighbours: Mapping[int, float]
 
 
 @attrs.define(eq=False, repr=False)
@@ -128,6 +159,12 @@ class Signals:
     _packed: _PackedUsers | None = attrs.field(default=None, init=False)
     _joined: Pairs = attrs.field(init=False)
     _led: Pairs = attrs.field(init=False)
+    # Item to the number of its events with a user that had had it, and the sum of ln of the seconds in between.
+    _returns: dict[str, tuple[float, float]] = attrs.field(factory=dict[str, "tuple[float, float]"], init=False)
+    _all_returns: tuple[float, float] = attrs.field(default=(0.0, 0.0), init=False)
+    _events: float = attrs.field(default=0.0, init=False)
+    # Item to its latest users, newest last.
+    _takers: dict[str, list[str]] = attrs.field(factory=dict[str, "list[str]"], init=False)
 
     def __attrs_post_init__(self) -> None:
         self._joined, self._led = Pairs(self.neighbours), Pairs(self.neighbours)
@@ -146,7 +183,19 @@ class Signals:
             user = self._users[user_id] = _User({})
         history = user.items
         newest = next(reversed(history), None)
+        self._events += 1.0
         if newest is None or timestamp >= history[newest]:
+            before = history.get(item_id)
+            if before is None:
+                takers = self._takers.get(item_id)
+                if takers is None:
+                    self._takers[item_id] = [user_id]
+                else:
+                    takers.append(user_id)
+                    if len(takers) >= 2 * _TAKERS:
+                        del takers[:_TAKERS]
+            else:
+                self._came_again(user, item_id, before, timestamp)
             if newest is not None and newest != item_id:
                 latest = [id for id in islice(reversed(history), len(_JOIN)) if id != item_id]
                 self._joined.join(item_id, zip(latest, _JOIN, strict=False))
@@ -162,9 +211,23 @@ class Signals:
             history.clear()
             history.update(in_order)
         if len(history) > _KEPT:
-            del history[next(iter(history))]
+            oldest = next(iter(history))
+            del history[oldest]
+            if user.again:
+                user.again.pop(oldest, None)
         self.now = max(self.now, timestamp)
         self.start = min(self.start, timestamp)
+
+    def _came_again(self, user: _User, item_id: str, before: float, timestamp: float) -> None:
+        gap = log(timestamp - before + _GAP)
+        count, total = self._returns.get(item_id, (0.0, 0.0))
+        self._returns[item_id] = count + 1.0, total + gap
+        count, total = self._all_returns
+        self._all_returns = count + 1.0, total + gap
+        if user.again is None:
+            user.again = {}
+        times, first = user.again.get(item_id, (1, before))
+        user.again[item_id] = times + 1, first
 
     def _grown(self, item_id: str, timestamp: float) -> _Item:
         item = self._items.get(item_id)
@@ -195,14 +258,19 @@ class Signals:
         """Tell whether an item has had an event."""
         return item_id in self._items
 
+    def knows(self, item_id: str) -> bool:
+        """Tell whether an item can be scored: it has had an event, or is in the catalogue."""
+        return item_id in self._items or (bool(self._items) and item_id in self.catalogue.categories.of)
+
     def _found(self, item_ids: Sequence[str]) -> list[_Item | None]:
         """Look up items. One without events counts as having a single, oldest one if it is in the catalogue."""
         found = list(map(self._items.get, item_ids))
         if None in found and self._items:
-            kinds, numbers, start = self.catalogue.categories.of, self.catalogue.numbers.of, self.start
+            kinds, numbers, created = self.catalogue.categories.of, self.catalogue.numbers.of, self.catalogue.created
             for n, item in enumerate(found):
                 if item is None and (id := item_ids[n]) in kinds:
-                    found[n] = 0.0, 0.0, 0.0, start, start, kinds[id], numbers.get(id, 0)
+                    since = min(max(created.get(id, self.start), self.start), self.now)
+                    found[n] = 0.0, 0.0, 0.0, since, since, kinds[id], numbers.get(id, 0)
         return found
 
     def logits(self, user_id: str, item_ids: Sequence[str], weights: Sequence[float]) -> list[float | None]:
@@ -227,7 +295,7 @@ class Signals:
             )
         ]
         joined, alike, followed, joined_away, alike_away, followed_away, w_category, w_number, *rest = weights[3 * n :]
-        usual_count, usual_age, again, lately = rest
+        usual_count, usual_age, again, lately, times, returning, early, late, alike_last, neighbours = rest
         a += usual_age * at.usual_age
         off, usual = usual_count * at.trust, at.usual_count
         idle, age = self.now + _IDLE, self.now + _AGE
@@ -251,11 +319,16 @@ class Signals:
             (at.joined, joined + away * joined_away),
             (at.alike, alike + away * alike_away),
             (at.followed, followed + away * followed_away),
+            (at.alike_last, alike_last),
+            (at.neighbours, neighbours),
         ):
             for place, lift in lifts.items():
                 logits[place] += weight * lift
         for place, since in at.again.items():
-            logits[place] += again + lately * since
+            how_often, rate, too_early, too_late = at.returns[place]
+            logits[place] += (
+                again + lately * since + times * how_often + returning * rate + early * too_early + late * too_late
+            )
         return logits
 
     def rows(self, user_id: str, item_ids: Sequence[str]) -> list[tuple[float, ...]]:
@@ -286,6 +359,9 @@ class Signals:
                     at.usual_age * age,
                     1.0 if place in at.again else 0.0,
                     at.again.get(place, 0.0),
+                    *at.returns.get(place, _NEVER),
+                    at.alike_last.get(place, 0.0),
+                    at.neighbours.get(place, 0.0),
                 )
             )
         return rows
@@ -293,23 +369,70 @@ class Signals:
     def _moment(self, user_id: str, item_ids: Sequence[str], items: Sequence[_Item]) -> _Moment:
         user = self._user(user_id)
         if user is None:
-            return _Moment(_GONE, 0.0, 0.0, 0.0, 0.0, {}, {}, {}, None, None, {})
+            return _Moment(_GONE, 0.0, 0.0, 0.0, 0.0, {}, {}, {}, None, None, {}, {}, {}, {})
         now, history = self.now, user.items
         latest = list(islice(reversed(history), len(_TASTE)))
         places = dict(zip(item_ids, range(len(item_ids)), strict=True))
         trust = len(history) / (len(history) + _SHORT)
         habit = user.events or 1.0
+        lifts, likeness, to_the_last = self._joined.kin(
+            zip(latest, _JOINED, _ALIKE, strict=False), places, _JOIN_SMOOTHING
+        )
+        again = {places[id]: id for id in history.keys() & places.keys()}
         return _Moment(
             min(log(now - history[latest[0]] + 60.0) - 10.0, _GONE),
             log(1.0 + len(history)),
             trust,
             user.usual_count / habit,
             trust * (user.usual_age / habit - _USUAL_AGE),
-            *self._joined.kin(zip(latest, _JOINED, _ALIKE, strict=False), places, _JOIN_SMOOTHING),
+            lifts,
+            likeness,
             self._led.kin(zip(latest, _FOLLOWED, _NOT_ALIKE, strict=False), places, _LEAD_SMOOTHING)[0],
             *self._tastes(latest, items),
-            {places[id]: log(now - history[id] + _AGE) for id in history.keys() & places.keys()},
+            {place: log(now - history[id] + _AGE) for place, id in again.items()},
+            {place: self._return(user, id, items[place][2]) for place, id in again.items()},
+            to_the_last,
+            self._of_neighbours(user_id, latest, places),
         )
+
+    def _return(self, user: _User, item_id: str, count: float) -> tuple[float, float, float, float]:
+        """The signals *times*, *returning*, *early* and *late* of an item that the user had.
+
+        The usual gap is the user's own, held by that of the item, which is held by that of all.
+        """
+        times, first = (user.again or {}).get(item_id, (1, 0.0))
+        all_returns, all_gaps = self._all_returns
+        if not all_returns:
+            return _NEVER
+        returns, gaps = self._returns.get(item_id, (0.0, 0.0))
+        rate = all_returns / self._events
+        returning = log((returns + _DUE * rate) / (exp(count) + _DUE) / rate)
+        last = user.items[item_id]
+        usual = (gaps + _DUE * all_gaps / all_returns) / (returns + _DUE)
+        if times > 1:
+            own = log((last - first) / (times - 1) + _GAP)
+            usual = ((times - 1) * own + _DUE * usual) / (times - 1 + _DUE)
+        off = max(-_FAR_OFF, min(_FAR_OFF, log(self.now - last + _GAP) - usual))
+        return log(times), returning, max(0.0, -off), max(0.0, off)
+
+    def _of_neighbours(self, user_id: str, latest: Sequence[str], places: Mapping[str, int]) -> dict[int, float]:
+        """How much those had the items who share the user's latest items: ln (1 + 3 · sum of their weights)."""
+        shared: dict[str, float] = {}
+        for item_id, weight in zip(latest, _IN_COMMON, strict=False):
+            for other in self._takers.get(item_id, ()):
+                shared[other] = shared.get(other, 0.0) + weight
+        shared.pop(user_id, None)
+        nearest: Iterable[tuple[str, float]] = shared.items()
+        if len(shared) > _NEAREST:
+            nearest = nlargest(_NEAREST, nearest, key=itemgetter(1))
+        taken: dict[str, float] = {}
+        wanted = places.keys()
+        for other, weight in nearest:
+            items = cast("_User", self._user(other)).items
+            weight /= sqrt(len(items))
+            for id in items.keys() & wanted:
+                taken[id] = taken.get(id, 0.0) + weight
+        return {places[id]: log(1.0 + _NEIGHBOURS_SCALE * weight) for id, weight in taken.items()}
 
     def _tastes(
         self, latest: Sequence[str], items: Sequence[_Item]
@@ -336,12 +459,22 @@ class Signals:
         places = {id: place for place, id in enumerate(ids)}
         users = list(self._users)
         lengths, items, times, habits = array("I"), array("I"), array("d"), array("d")
+        again_counts, again_firsts = array("I"), array("d")
         for user_id in users:
             user = cast("_User", self._user(user_id))
             lengths.append(len(user.items))
             items.extend(map(places.__getitem__, user.items))
             times.extend(user.items.values())
             habits.extend((user.events, user.usual_count, user.usual_age))
+            again = user.again or {}
+            for id, time in user.items.items():
+                count, first = again.get(id, (1, time))
+                again_counts.append(count)
+                again_firsts.append(first)
+        numbered = dict(zip(users, range(len(users)), strict=True))
+        takers = [self._takers.get(id, ()) for id in ids]
+        returns = [self._returns.get(id, (0.0, 0.0)) for id in ids]
+        created = self.catalogue.created
         content: dict[str, object] = {
             "items": ids,
             "seen": len(self._items),
@@ -360,6 +493,14 @@ class Signals:
             "user.items": items,
             "user.times": times,
             "user.habits": habits,
+            "user.counts": again_counts,
+            "user.firsts": again_firsts,
+            "returns": array("d", [value for entry in returns for value in entry]),
+            "returns.all": array("d", [*self._all_returns, self._events]),
+            "takers.lengths": array("I", map(len, takers)),
+            "takers.users": array("I", [numbered[user_id] for row in takers for user_id in row]),
+            "created.items": array("I", [places[id] for id in created if id in places]),
+            "created.times": array("d", [time for id, time in created.items() if id in places]),
             **self._joined.columns("joined", places),
             **self._led.columns("led", places),
         }
@@ -392,7 +533,11 @@ class Signals:
         counts: dict[str, float] = content["counts"]
         nonnegative(array("d", counts.values()), len(counts))
         categories.counts = dict(zip(texts(list(counts)), map(float, counts.values()), strict=True))
-        signals = cls(Catalogue(categories, numbers), neighbours)
+        created: dict[str, float] = {}
+        if "created.items" in columns:
+            at = indexes(columns["created.items"], len(ids))
+            created = dict(zip(map(ids.__getitem__, at), finite(columns["created.times"], len(at)), strict=True))
+        signals = cls(Catalogue(categories, numbers, created), neighbours)
         if seen:
             signals.start, signals.now = finite(columns["span"], 2)
         signals._items = {
@@ -409,14 +554,41 @@ class Signals:
         lengths = rows_of(columns["user.lengths"], len(users), len(items))
         if users and not min(lengths):
             raise ValueError("a user without items")
+        # Older files lack these columns, and have no weights for the signals of them.
+        counts_again = columns.get("user.counts", array("I", [1]) * len(items))
+        firsts = finite(columns.get("user.firsts", columns["user.times"]), len(items))
+        rows_of(counts_again, len(items), sum(counts_again))
+        for first, time in zip(firsts, columns["user.times"], strict=True):
+            if not signals.start <= first <= time:
+                raise ValueError("a user had an item again before the first time")
         signals._packed = _PackedUsers(
             ids,
             list(accumulate(lengths)),
             items,
             within(finite(columns["user.times"], len(items)), signals.start, signals.now),
             finite(columns["user.habits"], 3 * len(users)),
+            counts_again,
+            firsts,
         )
         signals._users = {id: number for number, id in enumerate(users)}
+        if "returns" in columns:
+            signals._restore_returns(columns, ids, users)
         signals._joined.restore("joined", columns, ids)
         signals._led.restore("led", columns, ids)
         return signals
+
+    def _restore_returns(self, columns: Mapping[str, Column], ids: Sequence[str], users: Sequence[str]) -> None:
+        values = nonnegative(columns["returns"], 2 * len(ids))
+        pairs = zip(values[::2], values[1::2], strict=True)
+        self._returns = {id: pair for id, pair in zip(ids, pairs, strict=True) if pair[0]}
+        returns, gaps, self._events = nonnegative(columns["returns.all"], 3)
+        self._all_returns = returns, gaps
+        if returns > self._events:
+            raise ValueError("more returns than events")
+        takers = indexes(columns["takers.users"], len(users))
+        lengths = rows_of(columns["takers.lengths"], len(ids), len(takers))
+        names = list(map(users.__getitem__, takers))
+        ends = list(accumulate(lengths))
+        self._takers = {
+            id: names[end - length : end] for id, end, length in zip(ids, ends, lengths, strict=True) if length
+        }

@@ -20,9 +20,11 @@ from personalize_rt import (
     RerankFallback,
     Scorer,
     ShadowScorer,
+    TrackedEvent,
 )
 from personalize_rt.bulk import RankRequest
-from personalize_rt.rerank import LongRanking, Rules, TrainableScorer
+from personalize_rt.local import LocalPersonalize
+from personalize_rt.rerank import LongRanking, Rules, ShownList, TrainableScorer, shown_lists
 from personalize_rt.resilience.fallback import FallbackChain
 
 
@@ -31,6 +33,12 @@ def by_length(user_id: str, item_ids: Sequence[str], context: Mapping[str, str] 
 
 
 events = [Interaction("u", "i", 1_700_000_000, event_type="Watch", event_value=4.5)]
+
+
+def recorded(local: LocalPersonalize) -> None:
+    assert_type(shown_lists(local.recorded_events), list[ShownList])
+
+
 popularity = PopularityScorer(half_life_days=30).fit(events)
 assert_type(popularity, PopularityScorer)
 assert_type(popularity.update(iter(events)), PopularityScorer)
@@ -41,6 +49,12 @@ vectors = EmbeddingScorer({"u": [1.0, 0.0]}, {"i": (0.5, 0.5)}, default_user=[0.
 
 everything = EnsembleScorer(items={"i": {"GENRES": "Drama", "YEAR": 1990}}, lists="any").fit(events)
 assert_type(everything.update(iter(events)), EnsembleScorer)
+shown = ShownList("u", 2.0, ["i", "j"], ["i"])
+assert_type(shown.item_ids, tuple[str, ...])
+tracked = TrackedEvent(event_type="click", item_id="i", sent_at=2.0, impression=["i", "j"])
+assert_type(shown_lists([("u", tracked)], event_types={"click"}), list[ShownList])
+assert_type(everything.fit(events, lists=[shown]), EnsembleScorer)
+assert_type(popularity.used_half_life_days, float | None)
 assert_type(EnsembleScorer.load("scorer"), EnsembleScorer)
 assert_type(everything.weights, dict[str, float])
 trained: list[TrainableScorer] = [popularity, together, everything]
