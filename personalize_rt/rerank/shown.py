@@ -73,7 +73,7 @@ class ShownEvent(Protocol):
 
     @property
     def event_type(self) -> str:
-        """Its type, such as ``"click"``."""
+        """The type, such as ``"click"``."""
         ...
 
     @property
@@ -83,7 +83,7 @@ class ShownEvent(Protocol):
 
     @property
     def sent_at(self) -> float | None:
-        """When it happened: Unix time in seconds."""
+        """The Unix time in seconds at which it happened."""
         ...
 
     @property
@@ -140,7 +140,10 @@ def shown_lists(
 
 def _known(events: Iterable[Any]) -> Iterable[tuple[str, ShownEvent]]:
     for n, given in enumerate(events):
-        user_id, event = given if isinstance(given, tuple) else (getattr(given, "user_id", None), given)
+        user_id: Any = getattr(given, "user_id", None)
+        event: Any = given
+        if isinstance(given, tuple):
+            user_id, event = cast("tuple[Any, Any]", given)
         if not hasattr(event, "impression") or not hasattr(event, "sent_at"):
             raise ValidationError(
                 f"events[{n}] is {describe(event)}, not an event: give recorded_events, or pairs (user_id, "

@@ -416,7 +416,7 @@ class Signals:
         return log(times), returning, max(0.0, -off), max(0.0, off)
 
     def _of_neighbours(self, user_id: str, latest: Sequence[str], places: Mapping[str, int]) -> dict[int, float]:
-        """How much those had the items who share the user's latest items: ln (1 + 3 · sum of their weights)."""
+        """The weight of items with those who share the user's latest ones: ln (1 + 3 · sum of their weights)."""
         shared: dict[str, float] = {}
         for item_id, weight in zip(latest, _IN_COMMON, strict=False):
             for other in self._takers.get(item_id, ()):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import aiobotocore.session
 import pytest
+
+pytest.importorskip("aiobotocore", reason='aiobotocore is not installed: pip install "personalize-rt[aio]"')
+import aiobotocore.session
 from aiobotocore.config import AioConfig
 
 from personalize_rt import InvalidInputError
