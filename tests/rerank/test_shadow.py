@@ -275,8 +275,13 @@ def test_its_repr_names_nobody() -> None:
 
 def test_memory_is_bounded_and_the_least_recently_seen_is_forgotten_first() -> None:
     shadow = ShadowScorer(max_users=2, max_items=4)
-    for user, one, two in (("u", "a", "b"), ("v", "c", "d"), ("u", "a", "b"), ("w", "e", "f")):
-        shadow.observe(user, ranked(**{one: 0.7, two: 0.3}))
+    for user, one, two, score in (
+        ("u", "a", "b", 0.7),
+        ("v", "c", "d", 0.7),
+        ("u", "a", "b", 0.9),
+        ("w", "e", "f", 0.7),
+    ):
+        shadow.observe(user, ranked(**{one: score, two: 1.0 - score}))
     known = dict(zip("abcdef", shadow("u", ["a", "b", "c", "d", "e", "f"]), strict=True))
     assert {id for id, logit in known.items() if logit is not None} == {*"abef"}
     average = shadow("nobody", ["a"])
