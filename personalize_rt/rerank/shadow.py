@@ -5,10 +5,12 @@ whole answer. The model of the logit is that of the Developer Guide's formula, a
 
     logit(user, item) = bias(item) + user vector · item vector
 
-Each answer is one step. First the user's vector is fitted to the item vectors by least squares (a ridge regression
-towards the user's previous vector, or for a new user towards the average). Then each item moves by a normalised step
-that halves its remaining error. So the first answer for a user already tells a lot about the user, and items follow the
-average of many users. The scorer also follows a service that is trained anew.
+The bias is the running mean of the item's logits, so that items are known early, and to new users too. Vectors learn
+the remainder by alternating least squares, a little with each answer: the user's vector is fitted anew to the user's
+latest answers (a ridge regression towards 0, in which older answers count less, since tastes move), then each of their
+items moves by a normalised step. The same is repeated for another user, each in turn, so that answers are learned from
+many times. The strength of the ridge goes with the spread of logits: whatever the service's scale, vectors explain
+nothing until they have seen enough.
 
 Scores are rounded to 7 decimals, and differences that rounding explains are not errors. A score of 0 tells only that
 the logit is low: it can move an item down, never up.
@@ -18,37 +20,61 @@ from __future__ import annotations
 
 import random
 from array import array
+from bisect import bisect_left, bisect_right, insort
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
-from math import isfinite
+from itertools import accumulate, chain, pairwise
+from math import copysign, isfinite, sqrt
 from operator import mul
-from typing import Any, Self
+from statistics import fmean
+from sys import intern
+from typing import Any, NamedTuple, Self
 
 import attrs
 from attrs.setters import frozen
 
 from personalize_rt import forks
 from personalize_rt.rerank import storage
-from personalize_rt.rerank.scale import Part
+from personalize_rt.rerank.scale import HALF_UNIT, Part
 from personalize_rt.rerank.training import whole
 from personalize_rt.results import Ranking
 
 __all__ = ["ShadowScorer"]
 
 Vector = tuple[float, ...]
+# The items and scores of an answer. An item's id is one object everywhere, which keeps answers small.
+Kept = tuple[tuple[str, ...], "array[float]"]
 
+_VERSION = 2  # of the content of files
 # More items take longer to learn. Of longer answers, other items are learned each time.
 _MOST_ITEMS = 100
-_PULL = 1.0  # strength of the ridge towards the user's previous vector
-# The fit of a user's vector ends after so many steps, or when the squared gradient has fallen to this share.
-_ITERATIONS = 5
-_ENOUGH = 1e-4
+_KEPT = 200  # scores of a user
+_FADING = 0.8 ** (1 / 50)  # weight of a score for each newer one of the user
+# Strength of the ridge, in units of the spread. A vector is held back as much as one score of that size would move it.
+_PULL = 2.0
+_LEAST_SPREAD = 0.1
+_FEW = 5  # an item of fewer scores is held back no more, or its first vector would be lost
+_ITERATIONS = 2  # of conjugate gradients; they start from the user's previous vector
 _STEP = 0.5
-_BIAS_STEP = 0.1  # small, so that a bias holds only what users have in common
-_SPREAD = 0.3  # standard deviation of the numbers in the vector of a new item
-_AVERAGE_OF = 500  # answers, about
+_SIZE = 0.1  # standard deviation of the numbers in the vector of a new item
+_MEAN_OF = 200  # scores of an item, and answers for the spread; then older ones fade, since the service is trained anew
+_JUDGED, _ENOUGH = 100, 20  # answers that tell the quality
+# Assumed of files that do not tell.
+_OLD_COUNT, _OLD_SQUARE = 10, 4.0
+_NOTHING = 1e-12  # squared gradient
 # Larger numbers are not plausible, and their squares would soon overflow.
 _LARGEST = 1e6
+
+
+class _Item(NamedTuple):
+    bias: float
+    scores: int  # in the bias
+    vector: Vector
+
+
+class _User(NamedTuple):
+    vector: Vector
+    kept: tuple[Kept, ...]  # the latest answers, newest first
 
 
 @attrs.define(eq=False, kw_only=True, repr=False, slots=False)  # for the lock
@@ -56,10 +82,11 @@ class ShadowScorer:
     """Learns to rank like the service, from its answers.
 
     As a fallback, ``RerankFallback(ShadowScorer())``, it learns from each ranking of the service, and answers when the
-    service cannot. Programs that keep rankings may also pass them to :meth:`observe`.
+    service cannot. Programs that keep rankings may also pass them to :meth:`observe`. :attr:`quality` tells how like
+    the service it is by now; ``RerankFallback(ShadowScorer(), min_quality=0.6)`` answers only when it is that good.
 
-    An item that was never seen with a score is unknown. A user who was never seen gets the average vector. Context is
-    ignored.
+    An item that was never seen with a score is unknown. For a user who was never seen, items rank by their means over
+    all users. Context is ignored.
 
     Safe to share between threads. An answer is learned in the thread that got it, within some milliseconds, one at a
     time.
@@ -68,7 +95,8 @@ class ShadowScorer:
         factors: The length of a vector. Fewer factors take less time to learn, and too few learn less well; 32 are
             enough for a model of the service with up to about as many.
         max_users: The number of users to remember; the least recently seen ones are forgotten.
-        max_items: The number of items to remember, likewise. A user or item takes about 1.3 kB with 32 factors.
+        max_items: The number of items to remember, likewise. With 32 factors an item takes about 1.3 kB, and a user 4
+            kB, of which the latest 200 scores take the most.
 
     Raises:
         ValidationError: An argument is not an int of at least 1.
@@ -78,20 +106,29 @@ class ShadowScorer:
     max_users: int = attrs.field(default=10_000, validator=whole, on_setattr=frozen)
     max_items: int = attrs.field(default=20_000, validator=whole, on_setattr=frozen)
     _answers: int = attrs.field(default=0, init=False)
-    _users: dict[str, Vector] = attrs.field(factory=dict[str, Vector], init=False)  # least recently seen first
-    _items: dict[str, Vector] = attrs.field(factory=dict[str, Vector], init=False)
-    _biases: dict[str, float] = attrs.field(factory=dict[str, float], init=False)
-    _average: Vector = attrs.field(init=False)
+    _users: dict[str, _User] = attrs.field(factory=dict[str, _User], init=False)  # least recently seen first
+    _items: dict[str, _Item] = attrs.field(factory=dict[str, _Item], init=False)
+    _square: float = attrs.field(default=0.0, init=False)  # mean square of what the biases do not explain
+    _taus: deque[float] = attrs.field(factory=lambda: deque[float](maxlen=_JUDGED), init=False)
+    _waiting: list[str] = attrs.field(factory=list[str], init=False)  # users to learn again
     _chance: random.Random = attrs.field(factory=lambda: random.Random(0), init=False)
     _lock = forks.lock()
-
-    def __attrs_post_init__(self) -> None:
-        self._average = (0.0,) * self.factors
 
     @property
     def answers(self) -> int:
         """The number of rankings it has learned from."""
         return self._answers
+
+    @property
+    def quality(self) -> float | None:
+        """The likeness of its rankings to those of the service, as seen lately.
+
+        The mean of Kendall's tau over the latest 100 answers, each ranked by the scorer before it learned from it: 1
+        for the same order, 0 for one that has nothing to do with it. Pairs with an item that was unknown count as 0.
+        Users and lists are those that come: with many new ones it is low. ``None`` before 20 answers.
+        """
+        with self._lock:
+            return fmean(self._taus) if len(self._taus) >= _ENOUGH else None
 
     def observe(self, user_id: str, ranking: Ranking, context: Mapping[str, str] | None = None) -> None:
         """Learn from a ranking of the service.
@@ -112,57 +149,92 @@ class ShadowScorer:
         }
         with self._lock:
             ids = _some([*scores], self._answers)
-            part = Part(range(len(ids)), [scores[id] for id in ids])
-            firm = [place for place, low in enumerate(part.low) if isfinite(low)]
-            if len(firm) >= 2:
-                self._answers += 1
-                self._learn(user_id, ids, part, firm)
+            given = [scores[id] for id in ids]
+            if sum(score > HALF_UNIT for score in given) < 2:
+                return
+            self._taus.append(_tau(self._logits(user_id, ids)))
+            self._answers += 1
+            self._average(ids, given)
+            user = self._users.pop(user_id, None) or _User((0.0,) * self.factors, ())
+            answer = tuple([intern(str(id)) for id in ids]), array("f", given)
+            self._users[user_id] = _User(user.vector, _latest((answer, *user.kept)))
+            self._learn(user_id)
+            self._waiting = self._waiting or self._chance.sample([*self._users], len(self._users))
+            self._learn(self._waiting.pop())
+            while len(self._users) > self.max_users:
+                del self._users[next(iter(self._users))]
+            while len(self._items) > self.max_items:
+                del self._items[next(iter(self._items))]
 
-    def _learn(self, user_id: str, ids: Sequence[str], part: Part, firm: Sequence[int]) -> None:
-        vectors = [self._items.get(id) or self._new_vector() for id in ids]
-        biases = [self._biases.get(id, 0.0) for id in ids]
-        known = [(part.low[place] + part.high[place]) / 2 - biases[place] for place in firm]
-        before = self._users.pop(user_id, None) or self._average
-        user, level = _fitted(before, [vectors[place] for place in firm], known)
-        if not max(map(abs, user)) < _LARGEST:
-            user, level = before, sum(known) / len(known)
-        step = _STEP / (1.0 + _STEP * (sum(map(mul, user, user)) + _BIAS_STEP))
-        for id, vector, bias, low, high in zip(ids, vectors, biases, part.low, part.high, strict=True):
-            logit = level + bias + sum(map(mul, user, vector))
-            error = low - logit if logit < low else min(high - logit, 0.0)
-            if error:
-                move = step * error
-                vector = tuple([one + move * other for one, other in zip(vector, user, strict=True)])
-                bias += _BIAS_STEP * move
-            # First, so that a child forked between the steps has no item without a bias. Then the item is taken out and
-            # put back, so that the least recently seen one stands first.
-            self._biases[id] = bias
+    def _average(self, ids: Sequence[str], scores: Sequence[float]) -> None:
+        """Add the scores to the items' means."""
+        items = [self._items.get(id) or _Item(0.0, 0, self._new_vector()) for id in ids]
+        part = Part(range(len(ids)), scores)
+        errors = _centred(
+            [
+                ((low + high) / 2 if isfinite(low) else high) - item.bias
+                for item, low, high in zip(items, part.low, part.high, strict=True)
+            ],
+            (0, len(items)),
+        )
+        square = sum(map(mul, errors, errors)) / len(errors)
+        self._square += (square - self._square) / min(self._answers, _MEAN_OF)
+        for id, item, error in zip(ids, items, errors, strict=True):
+            count = min(item.scores + 1, _MEAN_OF)
+            # Taken out and put back, so that the least recently seen one stands first.
             self._items.pop(id, None)
-            self._items[id] = vector
-        self._users[user_id] = user
-        weight = 1.0 / min(self._answers, _AVERAGE_OF)
-        self._average = tuple([old + weight * (new - old) for old, new in zip(self._average, user, strict=True)])
-        while len(self._users) > self.max_users:
-            del self._users[next(iter(self._users))]
-        while len(self._items) > self.max_items:
-            oldest = next(iter(self._items))
-            del self._items[oldest], self._biases[oldest]
+            self._items[intern(str(id))] = _Item(item.bias + error / count, count, item.vector)
+
+    def _learn(self, user_id: str) -> None:
+        """Fit a user's vector to the kept answers, then move the vectors of their items."""
+        user = self._users.get(user_id)
+        if user is None:
+            return
+        known = [
+            [(id, self._items[id], score) for id, score in zip(*kept, strict=True) if id in self._items]
+            for kept in user.kept
+        ]
+        starts = [0, *accumulate(map(len, known))]
+        if not starts[-1]:
+            return
+        ids, items, scores = zip(*chain.from_iterable(known), strict=True)
+        part = Part(range(len(ids)), scores)
+        spread = max(sqrt(self._square), _LEAST_SPREAD)
+        left: list[float] = []
+        for start, end in pairwise(starts):
+            left += _left(user.vector, items[start:end], part.low[start:end], part.high[start:end])
+        vector, errors = _fitted(user.vector, [item.vector for item in items], left, starts, _PULL * spread)
+        step = _STEP / (spread + sum(map(mul, vector, vector)))
+        learned: set[str] = set()
+        for id, item, error, low, high in zip(ids, items, errors, part.low, part.high, strict=True):
+            if id in learned:  # in a newer answer
+                continue
+            learned.add(id)
+            move = step * (
+                error - copysign(min((high - low) / 2, abs(error)), error) if isfinite(low) else min(error, 0.0)
+            )
+            keep = 1.0 - step * _PULL * spread / max(item.scores, _FEW)
+            moved = tuple([keep * one + move * other for one, other in zip(item.vector, vector, strict=True)])
+            self._items[id] = _Item(item.bias, item.scores, moved)
+        self._users[user_id] = _User(vector, user.kept)
 
     def _new_vector(self) -> Vector:
         gauss = self._chance.gauss
-        return tuple([gauss(0.0, _SPREAD) for _ in range(self.factors)])
+        return tuple([gauss(0.0, _SIZE) for _ in range(self.factors)])
 
     def __call__(
         self, user_id: str, item_ids: Sequence[str], context: Mapping[str, str] | None = None, /
     ) -> Sequence[float | None]:
         """The logit of each item; ``None`` for an item that was never seen with a score."""
         with self._lock:
-            user = self._users.get(user_id, self._average)
-            vectors = [self._items.get(id) for id in item_ids]
-            biases = [self._biases.get(id, 0.0) for id in item_ids]
+            return self._logits(user_id, item_ids)
+
+    def _logits(self, user_id: str, item_ids: Sequence[str]) -> list[float | None]:
+        user = self._users.get(user_id)
+        vector = user.vector if user is not None else ()
         return [
-            None if vector is None else bias + sum(map(mul, user, vector))
-            for vector, bias in zip(vectors, biases, strict=True)
+            None if item is None else item.bias + sum(map(mul, vector, item.vector))
+            for item in map(self._items.get, item_ids)
         ]
 
     def save(self, path: storage.Path) -> None:
@@ -177,7 +249,15 @@ class ShadowScorer:
             OSError: The file cannot be written.
         """
         with self._lock:
+            users, items = self._users.values(), self._items.values()
+            places = {id: place for place, id in enumerate(self._items)}
+            answers = [
+                [(places[id], score) for id, score in zip(*kept, strict=True) if id in places]
+                for user in users
+                for kept in user.kept
+            ]
             content = {
+                "version": _VERSION,
                 "factors": self.factors,
                 "max_users": self.max_users,
                 "max_items": self.max_items,
@@ -185,17 +265,25 @@ class ShadowScorer:
                 "users": [*self._users],
                 "items": [*self._items],
             }
-            columns = {
-                "average": array("d", self._average),
-                "users": array("d", chain.from_iterable(self._users.values())),
-                "items": array("d", chain.from_iterable(self._items.values())),
-                "biases": array("d", (self._biases[id] for id in self._items)),
+            columns: dict[str, storage.Column] = {
+                "users": array("d", chain.from_iterable(user.vector for user in users)),
+                "items": array("d", chain.from_iterable(item.vector for item in items)),
+                "biases": array("d", [item.bias for item in items]),
+                "counts": array("I", [item.scores for item in items]),
+                "square": array("d", [self._square]),
+                "taus": array("d", self._taus),
+                "kept": array("I", [len(user.kept) for user in users]),
+                "kept.lengths": array("I", map(len, answers)),
+                "kept.items": array("I", [place for place, _ in chain.from_iterable(answers)]),
+                "kept.scores": array("f", [score for _, score in chain.from_iterable(answers)]),
             }
         storage.save(path, storage.Stored(type(self).__name__, content, columns))
 
     @classmethod
     def load(cls, path: storage.Path) -> Self:
         """Read a file that :meth:`save` wrote, to go on learning from there.
+
+        Files of earlier versions hold neither answers to learn from again nor a quality, which starts anew.
 
         Args:
             path: The file.
@@ -209,22 +297,36 @@ class ShadowScorer:
     @classmethod
     def _restored(cls, stored: storage.Stored) -> Self:
         content: dict[str, Any] = stored.content
+        columns = {**stored.columns}
         size: int = content["factors"]
-        columns = stored.columns
-        # Before the constructor, which makes as many numbers as the file says.
-        if len(columns["average"]) != size:
-            raise ValueError("not as many numbers as factors")
+        users, items = storage.texts(content["users"]), storage.texts(content["items"])
+        if content.get("version", 1) == 1:
+            content, columns = _upgraded(content, columns)
         scorer = cls(factors=size, max_users=content["max_users"], max_items=content["max_items"])
-        if not all(isfinite(number) for column in columns.values() for number in column):
-            raise ValueError("a number that is not finite")
         scorer._answers = content["answers"]
         if type(scorer._answers) is not int or scorer._answers < 0:
             raise ValueError("not a number of answers")
-        (scorer._average,) = _vectors(columns["average"], 1, size)
-        for ids, into in ((content["users"], scorer._users), (content["items"], scorer._items)):
-            column = columns["users" if into is scorer._users else "items"]
-            into.update(zip(_texts(ids), _vectors(column, len(ids), size), strict=True))
-        scorer._biases.update(zip(content["items"], columns["biases"], strict=True))
+        scorer._square = columns["square"][0]
+        for name, length in (("users", size * len(users)), ("items", size * len(items)), ("biases", len(items))):
+            storage.within(storage.finite(columns[name], length), -_LARGEST, _LARGEST)
+        storage.within(storage.nonnegative(columns["square"], 1), 0.0, _LARGEST)
+        storage.within(columns["counts"], 1, _MEAN_OF)
+        storage.within(storage.finite(columns["taus"], len(columns["taus"])), -1.0, 1.0)
+        storage.within(columns["kept.scores"], 0.0, 1.0)
+        vectors = _rows(columns["items"], [size] * len(items))
+        for id, *values in zip(map(intern, items), columns["biases"], columns["counts"], vectors, strict=True):
+            scorer._items[id] = _Item(*values)
+        scorer._taus.extend(columns["taus"])
+        lengths = storage.rows_of(columns["kept.lengths"], sum(columns["kept"]), len(columns["kept.items"]))
+        kept = zip(
+            _rows([items[place] for place in storage.indexes(columns["kept.items"], len(items))], lengths),
+            (array("f", row) for row in _rows(columns["kept.scores"], lengths)),
+            strict=True,
+        )
+        answers = _rows([*kept], storage.rows_of(columns["kept"], len(users), len(lengths)))
+        vectors = _rows(columns["users"], [size] * len(users))
+        for id, vector, latest in zip(users, vectors, answers, strict=True):
+            scorer._users[id] = _User(vector, _latest(latest))
         # Another seed than at first, so that new items do not get the vectors of the first ones.
         scorer._chance = random.Random(scorer._answers)
         return scorer
@@ -242,46 +344,112 @@ def _some(ids: list[str], turn: int) -> list[str]:
     return ids[turn % stride :: stride] if stride > 1 else ids
 
 
-def _fitted(before: Vector, vectors: Sequence[Vector], values: Sequence[float]) -> tuple[Vector, float]:
-    """Fit a user vector and a level to values by ridge regression towards the previous vector.
+def _latest(answers: Iterable[Kept]) -> tuple[Kept, ...]:
+    """The first answers, with no more than so many scores together; at least one."""
+    answers = [*answers]
+    ends = accumulate(len(ids) for ids, _ in answers)
+    return tuple(answer for n, (answer, end) in enumerate(zip(answers, ends, strict=True)) if n == 0 or end <= _KEPT)
 
-    Uses conjugate gradients, which start from the previous vector: for a known user, a step or two are enough.
+
+def _left(vector: Vector, items: Sequence[_Item], low: Sequence[float], high: Sequence[float]) -> list[float]:
+    """The error of each logit of an answer, less a constant. A score of 0 has none if it was foreseen."""
+    guesses = [item.bias + sum(map(mul, vector, item.vector)) for item in items]
+    left = [
+        (least + most) / 2 - guess if isfinite(least) else most - guess
+        for guess, least, most in zip(guesses, low, high, strict=True)
+    ]
+    firm = [error for error, least in zip(left, low, strict=True) if isfinite(least)]
+    level = sum(firm) / len(firm) if firm else 0.0
+    return [error if isfinite(least) else min(error, level) for error, least in zip(left, low, strict=True)]
+
+
+def _fitted(
+    before: Vector, vectors: Sequence[Vector], left: Sequence[float], starts: Sequence[int], pull: float
+) -> tuple[Vector, list[float]]:
+    """Fit a user's vector to answers by ridge regression, each answer up to a constant.
+
+    Args:
+        before: The user's previous vector.
+        vectors: Those of the items of all answers.
+        left: The errors with the previous vector.
+        starts: Where each answer starts, and the end.
+        pull: The strength of the ridge.
+
+    Returns:
+        The vector and the errors with it.
     """
-    count = len(values)
     columns = list(zip(*vectors, strict=True))
     user: Sequence[float] = before
-    left = _centred([value - sum(map(mul, user, vector)) for value, vector in zip(values, vectors, strict=True)])
-    gradient = [sum(map(mul, column, left)) for column in columns]
+    weighed = _centred(left, starts, _FADING)
+    gradient = [sum(map(mul, column, weighed)) - pull * one for column, one in zip(columns, user, strict=True)]
     way, steep = gradient, sum(map(mul, gradient, gradient))
-    enough = max(_ENOUGH * steep, 1e-12)
     for _ in range(_ITERATIONS):
-        if steep <= enough:
+        if steep <= _NOTHING:
             break
-        moved = _centred([sum(map(mul, way, vector)) for vector in vectors])
-        bent = [sum(map(mul, column, moved)) + _PULL * one for column, one in zip(columns, way, strict=True)]
+        moved = [sum(map(mul, way, vector)) for vector in vectors]
+        weighed = _centred(moved, starts, _FADING)
+        bent = [sum(map(mul, column, weighed)) + pull * one for column, one in zip(columns, way, strict=True)]
         length = steep / sum(map(mul, way, bent))
         user = [one + length * step for one, step in zip(user, way, strict=True)]
+        left = [one - length * step for one, step in zip(left, moved, strict=True)]
         gradient = [one - length * step for one, step in zip(gradient, bent, strict=True)]
         steep, steep_before = sum(map(mul, gradient, gradient)), steep
         turn = steep / steep_before
         way = [one + turn * step for one, step in zip(gradient, way, strict=True)]
-    level = sum(values) - sum(map(mul, user, map(sum, columns)))
-    return tuple(user), level / count
+    return tuple(user), _centred(left, starts)
 
 
-def _centred(numbers: list[float]) -> list[float]:
-    middle = sum(numbers) / len(numbers)
-    return [number - middle for number in numbers]
+def _centred(numbers: Sequence[float], starts: Sequence[int], fading: float = 1.0) -> list[float]:
+    """The numbers of each answer less their mean; older answers may count less."""
+    centred: list[float] = []
+    for start, end in pairwise(starts):
+        part, weight = numbers[start:end], fading**start
+        middle = sum(part) / max(len(part), 1)
+        centred += [weight * (number - middle) for number in part]
+    return centred
 
 
-def _texts(ids: Any) -> list[str]:
-    texts: list[Any] = list(ids)
-    if not all(isinstance(id, str) for id in texts) or len(set(texts)) != len(texts):
-        raise ValueError("ids that are not texts, or not distinct")
-    return texts
+def _tau(logits: Sequence[float | None]) -> float:
+    """Kendall's tau of logits to the order in which they stand. Pairs with ``None`` count as 0."""
+    before: list[float] = []
+    right = 0
+    for logit in logits:
+        if logit is not None:
+            right += len(before) - bisect_right(before, logit) - bisect_left(before, logit)
+            insort(before, logit)
+    return 2.0 * right / (len(logits) * (len(logits) - 1))
 
 
-def _vectors(column: Sequence[float], count: int, size: int) -> Iterable[Vector]:
-    if len(column) != count * size:
+def _upgraded(
+    content: Mapping[str, Any], columns: Mapping[str, storage.Column]
+) -> tuple[dict[str, Any], dict[str, storage.Column]]:
+    """The content of a file of the first version, in which new users had the average vector, as of the second.
+
+    With the average's part in the biases, logits are the same.
+    """
+    users, items = len(content["users"]), len(content["items"])
+    average = storage.finite(columns["average"], content["factors"])
+    size = len(average)
+    vectors = _rows(columns["items"], [size] * items)
+    biases = [bias + sum(map(mul, average, vector)) for bias, vector in zip(columns["biases"], vectors, strict=True)]
+    empty = array("I")
+    return {**content}, {
+        "users": array("d", [one - other for one, other in zip(columns["users"], average * users, strict=True)]),
+        "items": columns["items"],
+        "biases": array("d", biases),
+        "counts": array("I", [_OLD_COUNT] * items),
+        "square": array("d", [_OLD_SQUARE]),
+        "taus": array("d"),
+        "kept": array("I", [0] * users),
+        "kept.lengths": empty,
+        "kept.items": empty,
+        "kept.scores": array("f"),
+    }
+
+
+def _rows(column: Sequence[Any], lengths: Iterable[int]) -> list[tuple[Any, ...]]:
+    """Cut a column into rows."""
+    starts = [0, *accumulate(lengths)]
+    if starts[-1] != len(column):
         raise ValueError("a column of another length")
-    return [tuple(column[start : start + size]) for start in range(0, count * size, size)]
+    return [tuple(column[start:end]) for start, end in pairwise(starts)]

@@ -325,19 +325,24 @@ class RerankFallback(_Filtering):
 
     Args:
         reranker: The re-ranker; or a scorer or a mapping of item ids to logits, to make one of.
+        min_quality: The least ``quality`` of the scorer with which to answer, from -1.0 to 1.0; see
+            :attr:`ShadowScorer.quality`. Requests are refused while the scorer has less, or cannot tell yet. ``None``
+            asks for none.
         action_ids: The actions to choose from, which the re-ranker has to know as it knows items; those that it does
             not know come last, in this order. Without them, a request for actions is refused.
         filter_data: Data to apply filters with.
         unfiltered: The reaction to a filter that cannot be applied: ``"refuse"``, or ``"allow"`` all items.
 
     Raises:
-        ValidationError: ``action_ids`` is a single str, or an id is not a str.
+        ValidationError: ``action_ids`` is a single str, or an id is not a str; ``min_quality`` is not such a number,
+            or the scorer has no ``quality``.
     """
 
     def __init__(
         self,
         reranker: LocalReranker | Scorer | Mapping[str, float | None],
         *,
+        min_quality: float | None = None,
         action_ids: Iterable[str] = (),
         filter_data: FilterData | None = None,
         unfiltered: Unfiltered = "refuse",
@@ -349,6 +354,15 @@ class RerankFallback(_Filtering):
         # Without limits, since the client has checked the request, possibly by wider ones.
         self._reranker = attrs.evolve(reranker, limits=Limits.off())
         self._observe: Callable[..., object] | None = getattr(reranker.scorer, "observe", None)
+        if min_quality is not None:
+            checks.number(min_quality, "min_quality", "a number from -1.0 to 1.0, or None", lambda it: -1 <= it <= 1)
+            if not hasattr(reranker.scorer, "quality"):
+                raise ValidationError(
+                    "min_quality needs a scorer that has a quality, like ShadowScorer, and "
+                    f"{describe(reranker.scorer)} has none",
+                    parameter="min_quality",
+                )
+        self._min_quality = min_quality
 
     def remember(self, request: Request[Any], answer: Answer, /) -> None:
         """Pass a ranking of the service to the scorer, if it can learn."""
@@ -357,6 +371,8 @@ class RerankFallback(_Filtering):
 
     def ranking(self, request: Request[Ranking], /) -> Ranking | None:
         """The items of the request, in the local order."""
+        if not self._is_good():
+            return None
         members = request.members
         kept = self._kept(request, members["inputList"])
         if kept is None:
@@ -369,10 +385,17 @@ class RerankFallback(_Filtering):
 
     def actions(self, request: Request[ActionRecommendations], /) -> ActionRecommendations | None:
         """The first of the given actions, in the local order for the user."""
-        if not self._action_ids:
+        if not self._action_ids or not self._is_good():
             return None
         ranking = self._reranker.rank(user_id=request.members["userId"], input_list=self._action_ids)
         return self._offered(request, ranking.item_ids)
+
+    def _is_good(self) -> bool:
+        """Tell whether the scorer has the quality to answer."""
+        if self._min_quality is None:
+            return True
+        quality: float | None = getattr(self._reranker.scorer, "quality", None)
+        return quality is not None and quality >= self._min_quality
 
 
 class PopularItemsFallback(_Filtering):

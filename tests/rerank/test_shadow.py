@@ -195,6 +195,128 @@ def test_of_a_long_answer_a_part_is_learned_and_another_part_the_next_time() -> 
     assert None not in shadow("u", [*logits])
 
 
+def test_items_are_known_by_their_means_before_users_are_known() -> None:
+    """From the start, and to new users too, it is no worse than the mean of each item's logits."""
+    world, shadow = World(users=200, items=400, size=24), ShadowScorer()
+    logs: dict[str, list[float]] = {}
+    for n in range(100):
+        user, item_ids = world.users[n], world.list()
+        answer = world.answer(user, item_ids)
+        shadow.observe(user, answer)
+        level = fmean(log(score) for score in answer.scores if score)
+        for id, score in zip(answer.item_ids, answer.scores, strict=True):
+            logs.setdefault(id, []).append(log(score or 5e-8) - level)
+    means = {id: fmean(values) for id, values in logs.items()}
+
+    def by_mean(user_id: str, item_ids: Sequence[str], context: object) -> list[float | None]:
+        return [means.get(id) for id in item_ids]
+
+    for users in (world.users[100:], world.users[:100]):
+        assert world.likeness(shadow, users=users, fresh=100) >= world.likeness(by_mean, users=users, fresh=100) - 0.01
+
+
+def test_answers_are_learned_from_again() -> None:
+    """Four answers of each user teach more than their items could tell at once."""
+    world, shadow = World(users=40, items=200, size=24), ShadowScorer()
+    world.teach(shadow, 10)
+    assert world.likeness(shadow) >= 0.8
+
+
+def test_a_user_who_moves_is_followed() -> None:
+    world, shadow = World(), ShadowScorer()
+    world.teach(shadow, 10)
+    mover, other = world.users[:2]
+    here = world.scorer
+    for _ in range(2):
+        shadow.observe(mover, LocalReranker(here).rank(user_id=other, input_list=world.list()))
+    taus = [
+        tau(
+            LocalReranker(shadow).rank(user_id=mover, input_list=item_ids).item_ids,
+            world.answer(other, item_ids).item_ids,
+        )
+        for item_ids in (world.list() for _ in range(20))
+    ]
+    assert fmean(taus) >= 0.4
+
+
+@pytest.mark.parametrize("deviation", [0.2, 2.0, 8.0])
+def test_the_scale_of_the_service_does_not_matter(deviation: float) -> None:
+    world, shadow = World(users=20, items=60, deviation=deviation), ShadowScorer(factors=8)
+    world.teach(shadow, 8, length=20)
+    assert world.likeness(shadow) >= 0.85
+
+
+# How sure it is.
+
+
+def test_its_quality_is_the_tau_of_answers_that_it_has_not_learned_from() -> None:
+    world, shadow = World(), ShadowScorer()
+    taus: list[float] = []
+    for n in range(200):
+        assert (shadow.quality is None) == (n < 20)
+        user, item_ids = world.users[n % 40], world.list()
+        answer = world.answer(user, item_ids)
+        guess = dict(zip(answer.item_ids, shadow(user, answer.item_ids), strict=True))
+        known = [id for id in answer.item_ids if guess[id] is not None]
+        likeness = tau(sorted(known, key=lambda id: -(guess[id] or 0.0)), known) if len(known) > 1 else 0.0
+        taus.append(likeness * len(known) * (len(known) - 1) / (50 * 49))
+        shadow.observe(user, answer)
+    assert shadow.quality == pytest.approx(fmean(taus[-100:]), abs=1e-9)
+    assert shadow.quality == pytest.approx(world.likeness(shadow), abs=0.15)
+
+
+def test_its_quality_falls_when_the_service_is_trained_anew() -> None:
+    shadow = ShadowScorer(factors=8)
+    old, new = (World(users=20, items=60, seed=seed) for seed in (1, 2))
+    old.teach(shadow, 8, length=20)
+    good = shadow.quality or 0.0
+    new.teach(shadow, 3, length=20)
+    assert (shadow.quality or 0.0) < good - 0.2
+
+
+def test_what_is_unknown_does_not_count_as_known() -> None:
+    shadow = ShadowScorer()
+    for n in range(20):
+        shadow.observe("u", ranked(**{f"a{n}": 0.7, f"b{n}": 0.3}))
+    assert shadow.quality == 0.0
+
+
+def test_a_fallback_may_require_a_quality_and_is_passed_over_below_it() -> None:
+    world = World(users=10, items=60)
+    local = ScoredPersonalize(world.scorer)
+    shadow = ShadowScorer(factors=8)
+    chain = RerankFallback(shadow, min_quality=0.6) | InputOrderFallback()
+    ranking = runtime(local, chain).campaign(local.campaign_arn("ranking"))
+
+    def in_an_outage() -> Ranking:
+        fault = local.faults.fail(status=503)
+        answer = ranking.rank("u1", world.items)
+        local.faults.remove(fault)
+        return answer
+
+    assert in_an_outage().item_ids == tuple(world.items)  # no quality yet
+    while (shadow.quality or 0.0) < 0.6:
+        assert in_an_outage().item_ids == tuple(world.items)
+        for user in world.users:
+            ranking.rank(user, world.list(30))
+        assert shadow.answers < 200
+    assert in_an_outage().item_ids == LocalReranker(shadow).rank(user_id="u1", input_list=world.items).item_ids
+
+
+@pytest.mark.parametrize("wrong", [1.5, -2, float("nan"), True, "0.6"])
+def test_a_least_quality_that_is_no_tau_is_refused(wrong: Any) -> None:
+    with pytest.raises(ValidationError) as caught:
+        RerankFallback(ShadowScorer(), min_quality=wrong)
+    assert caught.value.parameter == "min_quality"
+
+
+@pytest.mark.parametrize("scorer", [{"a": 1.0}, lambda user_id, item_ids, context: [None] * len(item_ids)])
+def test_a_scorer_without_a_quality_cannot_be_required_to_have_one(scorer: Any) -> None:
+    with pytest.raises(ValidationError, match="ShadowScorer") as caught:
+        RerankFallback(scorer, min_quality=0.6)
+    assert caught.value.parameter == "min_quality"
+
+
 # What it does not know.
 
 
@@ -275,8 +397,13 @@ def test_its_repr_names_nobody() -> None:
 
 def test_memory_is_bounded_and_the_least_recently_seen_is_forgotten_first() -> None:
     shadow = ShadowScorer(max_users=2, max_items=4)
-    for user, one, two in (("u", "a", "b"), ("v", "c", "d"), ("u", "a", "b"), ("w", "e", "f")):
-        shadow.observe(user, ranked(**{one: 0.7, two: 0.3}))
+    for user, one, two, score in (
+        ("u", "a", "b", 0.7),
+        ("v", "c", "d", 0.7),
+        ("u", "a", "b", 0.9),
+        ("w", "e", "f", 0.7),
+    ):
+        shadow.observe(user, ranked(**{one: score, two: 1.0 - score}))
     known = dict(zip("abcdef", shadow("u", ["a", "b", "c", "d", "e", "f"]), strict=True))
     assert {id for id, logit in known.items() if logit is not None} == {*"abef"}
     average = shadow("nobody", ["a"])
@@ -318,6 +445,14 @@ def test_it_is_saved_and_goes_on_from_there(tmp_path: Path) -> None:
     assert again("u1", world.items) == shadow("u1", world.items)
     assert again("stranger", world.items) == shadow("stranger", world.items)
     assert (again.factors, again.max_users, again.max_items, again.answers) == (8, 30, 150, shadow.answers)
+    assert again.quality == shadow.quality is not None
+    # Kept answers and means are the same, too, so that it learns the same from the next one.
+    again._chance, again._waiting = shadow._chance, [*shadow._waiting]
+    answer = world.answer("u1", [id for id in world.items if shadow("u1", [id]) != [None]][:50])
+    for scorer in (shadow, again):
+        scorer._chance.seed(1)
+        scorer.observe("u1", answer)
+    assert again("u1", world.items) == shadow("u1", world.items)
     # What it forgets next is the same, too.
     for scorer in (shadow, again):
         scorer.observe("new", ranked(i1=0.7, i2=0.3))
