@@ -178,7 +178,7 @@ class AsyncEventTracker:
         self._inbox: deque[Pending] = deque()
         self._watcher: Any = None  # the sender that dozes, and looks at the inbox at a certain time or when roused
         self._looks_at = 0.0
-        self._reserve = 0  # senders that wait until nobody watches
+        self._reserve: set[Any] = set()  # senders that wait until nobody watches
         self._recovers = False
         self._counts = dict.fromkeys(("queued", "sent", "dropped", "failed"), 0)
         self._failed: deque[FailedEvent] = deque(maxlen=_KEPT)
@@ -444,11 +444,14 @@ class AsyncEventTracker:
         senders = alive(self._senders)
         if self._watcher is not None and self._watcher in senders:
             return
-        if self._reserve:
+        if self._reserve & senders:
             self._signal.notify()
         elif len(senders) < self._concurrency:
             if not senders:
                 at_exit(self)
+                # Of senders that were left behind: their outcomes never come.
+                self._queue.put_all_back(time.monotonic())
+                self._recovers = False
             start(self._work, self._senders)
 
     # Sending.
@@ -476,11 +479,11 @@ class AsyncEventTracker:
                         self._senders.add(me)
                         continue
                     elif self._is_watched():
-                        self._reserve += 1
+                        self._reserve.add(me)
                         try:
                             await self._signal.wait(_IDLE if step is None else min(step, _IDLE))
                         finally:
-                            self._reserve -= 1
+                            self._reserve.discard(me)
                         continue
                     else:
                         # Others may follow at once, of which none rouses this sender.
@@ -497,7 +500,8 @@ class AsyncEventTracker:
                     if not self._inbox or wait <= _LOOKS:
                         await self._signal.doze(wait)
                 finally:
-                    self._watcher = None
+                    if self._watcher is me:
+                        self._watcher = None
 
     def _has_to_recover(self) -> bool:
         has_room = self._queue.pending < self._bounds["max_events"] // 2

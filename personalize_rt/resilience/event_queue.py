@@ -253,6 +253,11 @@ class EventQueue:
             self._waiting.move_to_end(pending.number, last=False)
         self._schedule(lane, now, at_once=True)
 
+    def put_all_back(self, now: float) -> None:
+        """Put back all batches in flight, whose senders are gone."""
+        for batch in sorted(self._flying, key=lambda batch: batch.pending[0].number, reverse=True):
+            self.put_back(batch, now)
+
     def left(self) -> list[Pending]:
         """Give all events up, those in flight too, whose outcome is not known; the oldest first."""
         left = [*self._waiting.values(), *(pending for batch in self._flying for pending in batch.pending)]

@@ -70,6 +70,34 @@ def test_a_batch_that_was_in_flight_when_its_loop_ended_is_sent_again(service: S
     assert tracker.counts.sent == 1
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_what_is_in_flight_in_a_loop_that_is_closed_under_its_tasks_is_sent_by_the_next(
+    service: Service, session: Any
+) -> None:
+    service.script("hang", "hang")
+    tracker = make(service, session, flush_after=0.0, deadline=30.0, retry=RetryPolicy(attempts=1), concurrency=2)
+
+    async def page() -> None:
+        for n in range(4):
+            await tracker.track("Watch", f"i{n}", session_id=f"s-{n % 2}")
+        while service.count < 2:
+            await asyncio.sleep(0.01)
+
+    async def end() -> None:
+        assert await tracker.flush(20)
+        await tracker.aclose()
+
+    ended = asyncio.new_event_loop()
+    ended.run_until_complete(page())
+    left = {*tracker._senders}  # else they are told of as "destroyed but pending"
+    ended.close()  # without cancelling its tasks, as asyncio.run() does
+    asyncio.run(end())
+    assert tracker.counts.sent == tracker.counts.queued == 4
+    assert {event["itemId"] for event in service.events[2:]} == {"i0", "i1", "i2", "i3"}
+    for sender in left:
+        sender._log_destroy_pending = False
+
+
 def test_an_event_is_queued_without_a_pause_of_its_task(service: Service, session: Any) -> None:
     """``await tracker.track(…)`` lets no other task run, so a page is not held up by others either."""
 
