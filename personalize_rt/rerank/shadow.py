@@ -7,10 +7,10 @@ whole answer. The model of the logit is that of the Developer Guide's formula, a
 
 The bias is the running mean of the item's logits, so that items are known early, and to new users too. Vectors learn
 the remainder by alternating least squares, a little with each answer: the user's vector is fitted anew to the user's
-latest answers (a ridge regression towards 0, in which older answers count less, since tastes move), then each of their
-items moves by a normalised step. The same is repeated for another user, each in turn, so that answers are learned from
-many times. The strength of the ridge goes with the spread of logits: whatever the service's scale, vectors explain
-nothing until they have seen enough.
+latest answers, a ridge regression in which older answers count less; then each of their items moves by a normalised
+step; and what is left of the newest answer is fitted once more, since tastes move. The same is repeated for another
+user, each in turn, so that answers are learned from many times. The strength of the ridge goes with the spread of
+logits: whatever the service's scale, vectors explain nothing until they have seen enough.
 
 Scores are rounded to 7 decimals, and differences that rounding explains are not errors. A score of 0 tells only that
 the logit is low: it can move an item down, never up.
@@ -25,7 +25,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, chain, pairwise
 from math import copysign, isfinite, sqrt
-from operator import mul
+from operator import add, mul
 from statistics import fmean
 from sys import intern
 from typing import Any, NamedTuple, Self
@@ -216,7 +216,11 @@ class ShadowScorer:
             keep = 1.0 - step * _PULL * spread / max(item.scores, _FEW)
             moved = tuple([keep * one + move * other for one, other in zip(item.vector, vector, strict=True)])
             self._items[id] = _Item(item.bias, item.scores, moved)
-        self._users[user_id] = _User(vector, user.kept)
+        # What the newest answer tells beyond that, so that a user who moved is followed.
+        newest = starts[:2]
+        vectors = [item.vector for item in items[: newest[1]]]
+        lately, _ = _fitted((0.0,) * self.factors, vectors, errors[: newest[1]], newest, _PULL * spread)
+        self._users[user_id] = _User(tuple(map(add, vector, lately)), user.kept)
 
     def _new_vector(self) -> Vector:
         gauss = self._chance.gauss
