@@ -53,11 +53,11 @@ _FIRST: Mapping[str, float] = {
     "neighbours": 0.1,
 }
 
-_CHOICES = 5_000  # more take longer, and hardly change a weight
+_CHOICES = 3_000  # more take longer, and hardly change a weight
 _OTHERS = 20  # candidates of a choice beside the chosen one
 # Of the lists that pages showed: how many of the newest are learned from, beside how many choices; how many candidates
 # of each; and how many lists the weights that were learned without them count for.
-_LISTS, _CHOICES_BESIDE, _OF_A_LIST = 2_000, 2_000, 30
+_LISTS, _CHOICES_BESIDE, _OF_A_LIST = 1_500, 1_200, 25
 _PRIOR = 100.0
 _TRUSTED = (0.0, 0.25, 0.5, 0.75, 1.0)
 _LARGEST = 1e6
@@ -128,7 +128,7 @@ class EnsembleScorer:
     * *alike_last*: like *alike*, with the user's latest item alone. *neighbours*: how much the users had the item who
       lately had the same items as this user.
 
-    :meth:`fit` learns the weights from up to 5,000 of the newest events. Each of these, before the scorer learns it, is
+    :meth:`fit` learns the weights from up to 3,000 of the newest events. Each of these, before the scorer learns it, is
     a choice between the user's item and 20 others drawn by popularity. With ``lists`` that pages really showed, it goes
     on to learn from these, and does better on such pages. So the weights never depend on an event that was learned
     before, and yet all events are learned. With few events the weights stay near the package's defaults.
@@ -196,7 +196,7 @@ class EnsembleScorer:
 
         Args:
             interactions: The events, in any order; none is allowed, and leaves every item unknown.
-            lists: Lists that pages showed at earlier times, in any order, of which the newest 2,000 are used. The
+            lists: Lists that pages showed at earlier times, in any order, of which the newest 1,500 are used. The
                 weights are those of ``lists="any"``, corrected by as much of what the lists teach as holds on the
                 newest fifth of them. How much the place in a list counts is learned as well, and left out of the
                 weights: clicks that only follow the place teach nothing. What was taken of the lists should also be

@@ -71,7 +71,10 @@ def learn(
                 for place in range(taken):
                     shares[place] += part
             for f, column in enumerate(zip(*rows, strict=True)):
-                slope = sum(map(mul, shares, column)) - pull * (weights[f] - start[f])
+                slope = pull * (start[f] - weights[f])
+                # Most choices know nothing of some signals.
+                if any(column):
+                    slope += sum(map(mul, shares, column))
                 squares[f] += slope * slope
                 weights[f] += _STEP * slope / sqrt(squares[f])
         if 2 * turn >= _ROUNDS:

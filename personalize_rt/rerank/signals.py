@@ -51,6 +51,7 @@ _DUE = 2.0  # weight of an item's usual gap beside the user's own gaps, and of e
 # The latest users of an item that are kept (up to twice as many between two prunings), the user's latest items by which
 # neighbours are found, with their weights, and how many of the nearest are asked.
 _TAKERS, _IN_COMMON, _NEAREST = 20, tuple(0.7**n for n in range(6)), 30
+_OF_A_NEIGHBOUR = 30  # latest items
 _NEIGHBOURS_SCALE = 3.0
 
 _OF_ITEMS = ("trend", "season", "count", "idle", "age")
@@ -105,19 +106,29 @@ class _PackedUsers:
     items: Column
     times: Column
     habits: Column
-    counts: Column
-    firsts: Column
+    # Of the items that were had more than once.
+    again_ends: Sequence[int]
+    again_items: Column
+    again_counts: Column
+    again_firsts: Column
 
     def user(self, number: int) -> _User:
         start, end = self.ends[number - 1] if number else 0, self.ends[number]
         items = list(map(self.ids.__getitem__, self.items[start:end]))
+        a, b = self.again_ends[number - 1] if number else 0, self.again_ends[number]
         again = {
-            id: (count, first)
-            for id, count, first in zip(items, self.counts[start:end], self.firsts[start:end], strict=True)
-            if count > 1
+            self.ids[item]: (count, first)
+            for item, count, first in zip(
+                self.again_items[a:b], self.again_counts[a:b], self.again_firsts[a:b], strict=True
+            )
         }
         events, count, age = self.habits[3 * number : 3 * number + 3]
         return _User(dict(zip(items, self.times[start:end], strict=True)), events, count, age, again or None)
+
+    def latest(self, number: int) -> list[str]:
+        """A user's latest items, without unpacking the rest."""
+        start, end = self.ends[number - 1] if number else 0, self.ends[number]
+        return list(map(self.ids.__getitem__, self.items[max(start, end - _OF_A_NEIGHBOUR) : end]))
 
 
 @attrs.define(eq=False, repr=False)
@@ -410,7 +421,7 @@ class Signals:
         last = user.items[item_id]
         usual = (gaps + _DUE * all_gaps / all_returns) / (returns + _DUE)
         if times > 1:
-            own = log((last - first) / (times - 1) + _GAP)
+            own = log(max(0.0, last - first) / (times - 1) + _GAP)
             usual = ((times - 1) * own + _DUE * usual) / (times - 1 + _DUE)
         off = max(-_FAR_OFF, min(_FAR_OFF, log(self.now - last + _GAP) - usual))
         return log(times), returning, max(0.0, -off), max(0.0, off)
@@ -428,9 +439,13 @@ class Signals:
         taken: dict[str, float] = {}
         wanted = places.keys()
         for other, weight in nearest:
-            items = cast("_User", self._user(other)).items
+            user = self._users[other]
+            if isinstance(user, int):
+                items = cast("_PackedUsers", self._packed).latest(user)
+            else:
+                items = list(islice(reversed(user.items), _OF_A_NEIGHBOUR))
             weight /= sqrt(len(items))
-            for id in items.keys() & wanted:
+            for id in wanted & items:
                 taken[id] = taken.get(id, 0.0) + weight
         return {places[id]: log(1.0 + _NEIGHBOURS_SCALE * weight) for id, weight in taken.items()}
 
@@ -459,7 +474,7 @@ class Signals:
         places = {id: place for place, id in enumerate(ids)}
         users = list(self._users)
         lengths, items, times, habits = array("I"), array("I"), array("d"), array("d")
-        again_counts, again_firsts = array("I"), array("d")
+        again_lengths, again_items, again_counts, again_firsts = array("I"), array("I"), array("I"), array("d")
         for user_id in users:
             user = cast("_User", self._user(user_id))
             lengths.append(len(user.items))
@@ -467,8 +482,9 @@ class Signals:
             times.extend(user.items.values())
             habits.extend((user.events, user.usual_count, user.usual_age))
             again = user.again or {}
-            for id, time in user.items.items():
-                count, first = again.get(id, (1, time))
+            again_lengths.append(len(again))
+            for id, (count, first) in again.items():
+                again_items.append(places[id])
                 again_counts.append(count)
                 again_firsts.append(first)
         numbered = dict(zip(users, range(len(users)), strict=True))
@@ -493,8 +509,10 @@ class Signals:
             "user.items": items,
             "user.times": times,
             "user.habits": habits,
-            "user.counts": again_counts,
-            "user.firsts": again_firsts,
+            "again.lengths": again_lengths,
+            "again.items": again_items,
+            "again.counts": again_counts,
+            "again.firsts": again_firsts,
             "returns": array("d", [value for entry in returns for value in entry]),
             "returns.all": array("d", [*self._all_returns, self._events]),
             "takers.lengths": array("I", map(len, takers)),
@@ -555,20 +573,26 @@ class Signals:
         if users and not min(lengths):
             raise ValueError("a user without items")
         # Older files lack these columns, and have no weights for the signals of them.
-        counts_again = columns.get("user.counts", array("I", [1]) * len(items))
-        firsts = finite(columns.get("user.firsts", columns["user.times"]), len(items))
-        rows_of(counts_again, len(items), sum(counts_again))
-        for first, time in zip(firsts, columns["user.times"], strict=True):
-            if not signals.start <= first <= time:
-                raise ValueError("a user had an item again before the first time")
+        again_items = indexes(columns.get("again.items", array("I")), len(ids))
+        again_counts = columns.get("again.counts", array("I"))
+        rows_of(again_counts, len(again_items), sum(again_counts))
+        if len(again_counts) and min(again_counts) < 2:
+            raise ValueError("an item that was had again less than twice")
+        again_lengths = columns.get("again.lengths", array("I", bytes(4 * len(users))))
         signals._packed = _PackedUsers(
             ids,
             list(accumulate(lengths)),
             items,
             within(finite(columns["user.times"], len(items)), signals.start, signals.now),
             finite(columns["user.habits"], 3 * len(users)),
-            counts_again,
-            firsts,
+            list(accumulate(rows_of(again_lengths, len(users), len(again_items)))),
+            again_items,
+            again_counts,
+            within(
+                finite(columns.get("again.firsts", array("d")), len(again_items)),
+                signals.start,
+                signals.now,
+            ),
         )
         signals._users = {id: number for number, id in enumerate(users)}
         if "returns" in columns:

@@ -343,6 +343,69 @@ def test_no_signal_knows_the_event_that_it_foretells() -> None:
     assert seen[0] == seen[1]
 
 
+def test_what_was_had_again_tells_how_often_and_when_it_is_due() -> None:
+    # "bread" comes back every second day, "lamp" is had once by everybody.
+    events = [Interaction(f"user-{u}", "bread", (2 * n) * DAY + u) for n in range(8) for u in range(5)]
+    events += [Interaction(f"user-{u}", "lamp", 3 * DAY + u) for u in range(5)]
+    trained = scorer().fit([*events, Interaction("u", "lamp", 14 * DAY), Interaction("u", "bread", 14 * DAY)])
+    bread, lamp, other = taken(trained, "user-0", ["bread", "lamp", "new"])
+    assert bread["times"] == pytest.approx(log(8))
+    assert lamp["times"] == 0.0
+    assert bread["returning"] > 0.0 > lamp["returning"]
+    assert {other[name] for name in ("again", "times", "returning", "early", "late")} == {0.0}
+    (just_now,) = taken(trained, "u", ["bread"])
+    assert just_now["early"] > 1.0
+    trained.update([Interaction("v", "new", 24 * DAY)])
+    (long_ago,) = taken(trained, "user-0", ["bread"])
+    assert long_ago["early"] == 0.0
+    assert long_ago["late"] == pytest.approx(log(5), abs=0.3)
+
+
+def test_the_last_item_and_neighbours_have_signals_of_their_own() -> None:
+    events: list[Interaction] = []
+    for n in range(20):
+        pair = "ab" if n % 2 else "cd"
+        events += [Interaction(f"user-{n}", item, n * DAY + place) for place, item in enumerate(pair)]
+    trained = scorer().fit(events)
+    trained.update([Interaction("u", "a", 40 * DAY), Interaction("u", "c", 41 * DAY)])
+    b, d, new = taken(trained, "u", ["b", "d", "new"])
+    assert b["alike"] > 0.0 == b["alike_last"]
+    assert d["alike_last"] > 0.0
+    assert d["neighbours"] > b["neighbours"] > 0.0 == new["neighbours"]
+
+
+def test_an_item_without_events_is_as_old_as_its_creation() -> None:
+    catalogue = {
+        "old": {"CREATION_TIMESTAMP": 2 * DAY},
+        "fresh": {"CREATION_TIMESTAMP": str(9 * DAY)},
+        "unknown": {},
+        "future": {"CREATION_TIMESTAMP": 90 * DAY},
+    }
+    trained = EnsembleScorer(items=catalogue).fit([Interaction("u", "a", n * DAY) for n in range(11)])
+    ages = [row["age"] for row in taken(trained, "u", list(catalogue))]
+    assert ages == pytest.approx([log(8.1 * DAY), log(1.1 * DAY), log(10.1 * DAY), log(0.1 * DAY)])
+
+
+def test_a_file_from_before_the_newer_signals_ranks_as_it_did(tmp_path: Path) -> None:
+    newer = ("times", "returning", "early", "late", "alike_last", "neighbours")
+    events = [Interaction(user, item, n * DAY) for n, (user, item) in enumerate(zip("uvwuvw", "abaaca", strict=True))]
+    trained = scorer(lists="popular").fit(events)
+    trained._weights = [0.0 if name in newer else weight for name, weight in trained.weights.items()]
+    trained.save(tmp_path / "scorer")
+    stored = storage.load(tmp_path / "scorer", "EnsembleScorer")
+    for name in newer:
+        del stored.content["weights"][name]
+    del stored.content["of_lists"]
+    parts = ("again.", "returns", "takers.", "created.")
+    columns = {name: column for name, column in stored.columns.items() if not name.startswith(parts)}
+    assert len(columns) <= len(stored.columns) - 8
+    storage.save(tmp_path / "scorer", storage.Stored("EnsembleScorer", stored.content, columns))
+    loaded = EnsembleScorer.load(tmp_path / "scorer")
+    assert everything(loaded) == everything(trained)
+    late = [Interaction("u", "a", 9 * DAY), Interaction("v", "new", 10 * DAY)]
+    assert everything(loaded.update(late)) == everything(trained.update(late))
+
+
 # What is learned.
 
 

@@ -231,3 +231,30 @@ def test_the_name_of_a_file_is_refused_with_advice(scorer_class: Any, path: Any)
         with pytest.raises(ValidationError, match=r"not the name of a file; give a frame.*read_csv") as caught:
             getattr(scorer_class(), method)(path)
         assert caught.value.parameter == parameter
+
+
+# The half-life of the data.
+
+
+@pytest.mark.parametrize(("days_each", "wanted"), [(1.0, {0.5, 2.0}), (200.0, {120.0, 365.0, None})])
+def test_it_finds_how_fast_popularity_passes(days_each: float, wanted: set[float | None], tmp_path: Path) -> None:
+    # Another item is the popular one after so many days; of 40 events a day.
+    events = [event(f"item-{int(n / 40 / days_each) % 50 if n % 4 else n % 50}", n / 40) for n in range(4000)]
+    scorer = PopularityScorer().fit(events)
+    assert scorer.used_half_life_days in wanted
+    scorer.save(tmp_path / "scorer")
+    loaded = PopularityScorer.load(tmp_path / "scorer")
+    assert loaded.half_life_days == "auto"
+    assert loaded.used_half_life_days == scorer.used_half_life_days
+    assert loaded("u", ["item-1", "item-2"]) == scorer("u", ["item-1", "item-2"])
+
+
+def test_few_events_do_not_tell_a_half_life() -> None:
+    assert PopularityScorer().fit([event("a", n) for n in range(100)]).used_half_life_days == 3.0
+    assert PopularityScorer(half_life_days=None).used_half_life_days is None
+
+
+def test_times_far_apart_do_not_overflow_the_search_for_a_half_life() -> None:
+    times = [0.0, 1e-9, 300.0, 1e5, 1e11, 1e12]
+    events = [event("ab"[n % 2], times[n * len(times) // 600]) for n in range(600)]
+    assert all(logit is not None for logit in PopularityScorer().fit(events)("u", ["a", "b"]))

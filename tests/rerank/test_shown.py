@@ -171,3 +171,15 @@ def test_events_of_one_recommendation_are_of_one_list_and_others_of_their_own() 
 def test_what_is_no_event_is_refused(events: Any) -> None:
     with pytest.raises(ValidationError, match=r"events\[0\]"):
         shown_lists(events)
+
+
+def test_events_that_a_local_service_recorded_give_lists() -> None:
+    local = pytest.importorskip("personalize_rt.local")
+    service = local.LocalPersonalize.sample()
+    shown = list(service.items)[:3]
+    service.put_events(
+        session_id="s",
+        user_id="u",
+        events=[TrackedEvent(event_type="click", item_id=shown[1], sent_at=1.7e9, impression=shown)],
+    )
+    assert shown_lists(service.recorded_events) == [ShownList("u", 1.7e9, shown, [shown[1]])]
