@@ -175,6 +175,8 @@ def _record(id: Any, columns: Any, where: str, id_member: str, longest: int, sou
             raise ValidationError(f"{where} has a column that is {describe(column)}, not a str", parameter=parameter)
         if camel_case(column) == id_member:
             raise ValidationError(f"{where} has {column!r} among its columns: the id is the key", parameter=parameter)
+        if camel_case(column) in named:
+            raise ValidationError(f"{where} has the column {camel_case(column)!r} twice", parameter=parameter)
         named[camel_case(column)] = _value(value)
     try:
         written = json.dumps(named, allow_nan=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -27,8 +28,9 @@ _PROPERTIES_LENGTH = 1024
 _SOURCE_LENGTH = 1024
 # Guide, limits: 10 events of 10 kB in a call (service.md section 6).
 _EVENT_SIZE = 10_000
-# A count of milliseconds would pass for a second of the year 50,000.
-_LATEST = 99_999_999_999
+# A count of milliseconds would pass for a second of the year 50,000. The first is that of the year 1: botocore turns
+# seconds into a date, and no date is earlier.
+_EARLIEST, _LATEST = -62_135_596_800, 99_999_999_999
 _HUGE = sys.float_info.max
 
 
@@ -72,12 +74,14 @@ def text_of(longest: int, source: str) -> Check:
     return check
 
 
-def _check_number(value: Any, name: str, words: Words) -> None:
+def _is_finite(value: Any) -> bool:
     if type(value) in (int, float):  # nearly always; isfinite() would raise for an integer that no float holds
-        fine = -_HUGE <= value <= _HUGE
-    else:
-        fine = not isinstance(value, bool) and isinstance(value, Real) and isfinite(value)
-    if not fine:
+        return -_HUGE <= value <= _HUGE
+    return not isinstance(value, bool) and isinstance(value, Real) and isfinite(value)
+
+
+def _check_number(value: Any, name: str, words: Words) -> None:
+    if not _is_finite(value):
         raise _error(name, f"is {words.describe(value)}, not a finite number")
 
 
@@ -85,6 +89,8 @@ def _check_time(value: Any, name: str, words: Words) -> None:
     _check_number(value, name, words)
     if value > _LATEST:
         raise _error(name, "is too large: Unix time in seconds, not milliseconds; divide it by 1,000")
+    if value < _EARLIEST:
+        raise _error(name, "is before the year 1: Unix time in seconds")
 
 
 def _check_source(value: Any, name: str, words: Words) -> None:
@@ -145,7 +151,8 @@ _ARGUMENT_OF = {
 def _seconds(value: float | datetime | None) -> float | None:
     """Unix seconds of a time; what is no time is left to the check."""
     if not isinstance(value, datetime):
-        return value
+        # Of numpy and others, which JSON does not have.
+        return float(value) if type(value) not in (int, float) and _is_finite(value) else value
     if value.tzinfo is None:
         raise _error("sent_at", "is a datetime without a zone: give it one, as datetime.now(timezone.utc) has")
     return value.timestamp()
@@ -164,7 +171,12 @@ def _copied(value: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     given: Any = value
     if not isinstance(given, Mapping):
         raise _error("properties", f"is {describe(value)}, not a mapping of names to values")
-    return MappingProxyType(dict(value))
+    try:
+        # Lists in it may be changed before it is sent.
+        return MappingProxyType(copy.deepcopy(dict(value)))
+    except Exception:  # also a RecursionError; raised below: the error in hand may show a value
+        pass
+    raise _error("properties", "holds a value that JSON does not have")
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -209,14 +221,16 @@ class TrackedEvent:
                 EVENT_CHECKS[member](value, argument, PYTHON)
         if self.properties is not None:
             _check_properties(self.properties)
-        # Nearly always there is no need to write the event: a character takes at most six bytes of JSON.
-        if 6 * self._characters() > _EVENT_SIZE:
+        # Nearly always there is no need to write the event.
+        if self._most_bytes() > _EVENT_SIZE:
             _check_size(self)
 
-    def _characters(self) -> int:
+    def _most_bytes(self) -> int:
         texts = (self.event_type, self.item_id, self.event_id, self.recommendation_id, self.source)
-        properties = 0 if self.properties is None else _PROPERTIES_LENGTH
-        return 100 + sum(len(text) for text in texts if text) + sum(map(len, self.impression)) + properties
+        # Properties are ASCII, of which some is escaped once more.
+        properties = 0 if self.properties is None else 2 * _PROPERTIES_LENGTH
+        # A character is at most a surrogate pair, which is twelve bytes of JSON.
+        return 600 + 12 * (sum(len(text) for text in texts if text) + sum(map(len, self.impression))) + properties
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A read-only mapping does not pickle.
@@ -232,13 +246,19 @@ def _rebuild(members: dict[str, Any]) -> TrackedEvent:
 
 
 def _check_properties(properties: Mapping[str, Any]) -> None:
+    seen: set[str] = set()
     for name in properties:
-        known = camel_case(name) if isinstance(name, str) else name  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - from outside
+            raise _error("properties", f"has a name that is {describe(name)}, not a str")
+        known = camel_case(name)
+        if known in seen:
+            raise _error("properties", f"has {known!r} twice, in camel case and as the schema has it: give one of them")
+        seen.add(known)
         if known in _ARGUMENT_OF:
             raise _error("properties", f"has the name {name!r}, which stands elsewhere: give {_ARGUMENT_OF[known]}")
     try:
         length = len(properties_text(properties))
-    except (AttributeError, TypeError, ValueError):
+    except (AttributeError, RecursionError, TypeError, ValueError):
         length = None
     if length is None:
         raise _error("properties", "holds a value that JSON does not have")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
+import threading
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -12,6 +14,11 @@ import numpy as np
 import pytest
 
 from personalize_rt import TrackedEvent, ValidationError
+from personalize_rt.tracking import event_members, event_of
+
+NESTED: list[Any] = []
+for _ in range(100_000):
+    NESTED = [NESTED]
 
 FULL: dict[str, Any] = {
     "event_type": "Watch",
@@ -63,6 +70,20 @@ def test_numbers_of_numpy_are_numbers() -> None:
     numbers: dict[str, Any] = {"sent_at": np.int64(7), "event_value": np.float32(2.5)}
     event = TrackedEvent(event_type="x", **numbers)
     assert (event.sent_at, event.event_value) == (7, 2.5)
+    # A spool writes events as JSON, which has no numbers of numpy.
+    assert event_of(json.loads(json.dumps(event_members(event)))) == event
+
+
+def test_properties_are_those_of_the_moment_whatever_becomes_of_their_lists() -> None:
+    genres = ["Drama"]
+    event = TrackedEvent(event_type="x", properties={"GENRES": genres})
+    genres.append(object())  # type: ignore[arg-type]  # on purpose: JSON has no such thing
+    assert event_members(event)["properties"] == '{"genres": ["Drama"]}'
+
+
+def test_the_size_of_an_event_is_that_of_its_json_whatever_its_characters() -> None:
+    with pytest.raises(ValidationError, match=r"takes 1[0-9],[0-9]{3} bytes of JSON; the service takes 10,000"):
+        TrackedEvent(event_type="x", impression=["\N{GRINNING FACE}" * 256] * 5)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +97,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
         ({"recommendation_id": "r" * 41}, "recommendation_id", "takes 1 to 40"),
         ({"sent_at": 1_600_000_000_000}, "sent_at", "in seconds, not milliseconds; divide it by 1,000"),
         ({"sent_at": float("nan")}, "sent_at", "not a finite number"),
+        ({"sent_at": -1e300}, "sent_at", "before the year 1"),
         ({"sent_at": "2023-11-14"}, "sent_at", "is a str of 10 characters, not a finite number"),
         ({"sent_at": datetime(2023, 11, 14)}, "sent_at", "a datetime without a zone: give it one"),
         ({"event_value": float("inf")}, "event_value", "is a float, not a finite number"),
@@ -89,6 +111,10 @@ def test_numbers_of_numpy_are_numbers() -> None:
         ({"properties": ["a"]}, "properties", "is a list of 1 item, not a mapping"),
         ({"properties": {"userId": "secret"}}, "properties", "'userId', which stands elsewhere: give user_id of"),
         ({"properties": {"itemId": "secret"}}, "properties", "'itemId', which stands elsewhere: give item_id"),
+        ({"properties": {"NUM_RATINGS": 1, "numRatings": 2}}, "properties", "has 'numRatings' twice"),
+        ({"properties": {1: "secret"}}, "properties", "a name that is an int, not a str"),
+        ({"properties": {"a": NESTED}}, "properties", "a value that JSON does not have"),
+        ({"properties": {"a": threading.Lock()}}, "properties", "a value that JSON does not have"),
         ({"properties": {"a": object()}}, "properties", "a value that JSON does not have"),
         ({"properties": {"a": float("nan")}}, "properties", "a value that JSON does not have"),
         ({"properties": {"a": "x" * 1024}}, "properties", "takes 1,033 characters of JSON; the service takes 1,024"),

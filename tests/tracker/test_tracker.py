@@ -402,6 +402,7 @@ def test_items_and_users_are_put_ten_in_a_request(tracker: Make, service: Servic
         ({"i1": {"A": object()}}, "items", None),
         ({"i1": {"A": float("nan")}}, "items", None),
         ({"i1": {"ITEM_ID": "i1"}}, "items", None),
+        ({"i1": {"NUM_RATINGS": 1, "numRatings": 2}}, "items", None),
         ({"i1": "value-secret"}, "items", None),
         (["i1"], "items", None),
     ],
