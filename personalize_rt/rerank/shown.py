@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from math import isfinite
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import attrs
 
 from personalize_rt import checks
 from personalize_rt.errors import ValidationError
 from personalize_rt.redaction import describe
+
+if TYPE_CHECKING:
+    from personalize_rt.tracking import TrackedEvent
 
 __all__ = ["ShownEvent", "ShownList", "checked_lists", "shown_lists"]
 
@@ -98,7 +101,7 @@ class ShownEvent(Protocol):
 
 
 def shown_lists(
-    events: Iterable[ShownEvent | tuple[str, ShownEvent]], *, event_types: Collection[str] | None = None
+    events: Iterable[ShownEvent | tuple[str, ShownEvent | TrackedEvent]], *, event_types: Collection[str] | None = None
 ) -> list[ShownList]:
     """Make lists of events that came with an impression or a recommendation id.
 
