@@ -531,7 +531,7 @@ class AsyncEventTracker:
     def _is_half_empty(self) -> bool:
         """Tell whether the queue has room for events of the spool, beside those of pages."""
         queue, bounds = self._queue, self._bounds
-        return queue.pending < max(1, bounds["max_events"] // 2) and queue.bytes < bounds["max_bytes"] // 2
+        return bool(queue.pending < max(1, bounds["max_events"] // 2) and queue.bytes < bounds["max_bytes"] // 2)
 
     async def _deliver(self, batch: Batch) -> None:
         """Send a batch, and do with it what its outcome says."""
