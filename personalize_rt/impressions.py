@@ -56,19 +56,23 @@ class Impressions:
     def __init__(self) -> None:
         self._told: OrderedDict[str, set[str]] = OrderedDict()
 
-    def of(self, answer: Any, item_id: str | None) -> tuple[str | None, tuple[str, ...]]:
+    def of(
+        self, answer: Any, item_id: str | None, told: list[tuple[str, Iterable[str]]] | None = None
+    ) -> tuple[str | None, tuple[str, ...]]:
         """The recommendation id of an item in an answer, and the items that were shown and not told yet.
 
         Args:
             answer: A result, a part of one, or rows; also several of them (shelves).
             item_id: The item that the event is about, or ``None``.
+            told: Takes what is remembered, for :meth:`forget`.
 
         Raises:
             ValidationError: It is none of these.
         """
+        told = [] if told is None else told
         ids: Any = answer.came_with() if hasattr(answer, "came_with") and hasattr(answer, "item_ids") else None
         if type(ids) is repeat:  # nearly always: all rows came with one answer
-            return self._of_one(answer.item_ids, cast("str | None", next(cast("Iterator[Any]", ids))), item_id)
+            return self._of_one(answer.item_ids, cast("str | None", next(cast("Iterator[Any]", ids))), item_id, told)
         rows = list(_rows(answer))
         if item_id is None:
             # Rows of several answers: an event without an item is of none of them.
@@ -84,25 +88,35 @@ class Impressions:
         if item_id in fresh and item_id not in impression:
             impression[-1] = item_id
         for came_with in {fresh[id] for id in impression}:
-            self._tell(came_with, [id for id in impression if fresh[id] == came_with])
+            self._tell(came_with, [id for id in impression if fresh[id] == came_with], told)
         return of_item, tuple(impression)
 
     def _of_one(
-        self, ids: Sequence[str], came_with: str | None, item_id: str | None
+        self,
+        ids: Sequence[str],
+        came_with: str | None,
+        item_id: str | None,
+        told: list[tuple[str, Iterable[str]]],
     ) -> tuple[str | None, tuple[str, ...]]:
         if came_with is None:
             return None, ()
-        told = self._told.get(came_with, ())
-        fresh = (id for id in ids if id not in told) if told else ids
+        before = self._told.get(came_with, ())
+        fresh = (id for id in ids if id not in before) if before else ids
         impression = list(dict.fromkeys(islice(fresh, IMPRESSION)))
         is_shown = item_id is None or item_id in ids
-        if item_id is not None and is_shown and item_id not in told and item_id not in impression:
+        if item_id is not None and is_shown and item_id not in before and item_id not in impression:
             impression[-1] = item_id
         if impression:
-            self._tell(came_with, impression)
+            self._tell(came_with, impression, told)
         return came_with if is_shown else None, tuple(impression)
 
-    def _tell(self, came_with: str, ids: Iterable[str]) -> None:
+    def forget(self, told: Iterable[tuple[str, Iterable[str]]]) -> None:
+        """Take back what the service was not told after all, so that the next event has it."""
+        for came_with, ids in told:
+            self._told.get(came_with, set()).difference_update(ids)
+
+    def _tell(self, came_with: str, ids: Iterable[str], told: list[tuple[str, Iterable[str]]]) -> None:
+        told.append((came_with, ids))
         self._told.setdefault(came_with, set()).update(ids)
         self._told.move_to_end(came_with)
         if len(self._told) > _REMEMBERED:

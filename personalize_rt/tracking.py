@@ -76,7 +76,7 @@ def text_of(longest: int, source: str) -> Check:
 
 def _is_finite(value: Any) -> bool:
     if type(value) in (int, float):  # nearly always; isfinite() would raise for an integer that no float holds
-        return -_HUGE <= value <= _HUGE
+        return bool(-_HUGE <= value <= _HUGE)
     return not isinstance(value, bool) and isinstance(value, Real) and isfinite(value)
 
 
@@ -152,7 +152,7 @@ def _seconds(value: float | datetime | None) -> float | None:
     """Unix seconds of a time; what is no time is left to the check."""
     if not isinstance(value, datetime):
         # Of numpy and others, which JSON does not have.
-        return float(value) if type(value) not in (int, float) and _is_finite(value) else value
+        return value if value is None or type(value) in (int, float) or not _is_finite(value) else float(value)
     if value.tzinfo is None:
         raise _error("sent_at", "is a datetime without a zone: give it one, as datetime.now(timezone.utc) has")
     return value.timestamp()

@@ -9,8 +9,9 @@ import random
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import chain
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -39,8 +40,6 @@ from personalize_rt.tracking import PYTHON, TrackedEvent, check_id
 from personalize_rt.transport.sending import Transport
 
 if TYPE_CHECKING:  # imported when they are used
-    from collections.abc import Iterator
-
     from personalize_rt.files import StrPath
     from personalize_rt.resilience.breaker import CircuitBreaker
 
@@ -161,6 +160,7 @@ class EventTracker:
         self._closed = False
         self._is_over = False  # closed, and nothing is sent any longer
         self._spool: Spool | None = None
+        self._spool_failed = False
         self._left: Iterator[tuple[Any, bytes]] | None = None  # what other processes left in the spool
         if spool is not None:
             self._spool = open_spool(spool)
@@ -233,7 +233,7 @@ class EventTracker:
             ValidationError: The service would refuse the event; nothing was queued.
             QueueFullError: The queue is full, and ``on_full`` is ``"raise"``.
         """
-        who, event = self._event(
+        who, event, told = self._event(
             event_type,
             item,
             session_id=session_id,
@@ -265,7 +265,11 @@ class EventTracker:
             if self._is_over:  # meanwhile
                 self._give_up("closed")
         else:
-            self._add_with_care(pending)
+            try:
+                self._add_with_care(pending)
+            except QueueFullError:
+                self._forget(told)
+                raise
         return event
 
     def _add_with_care(self, pending: Pending) -> None:
@@ -327,7 +331,7 @@ class EventTracker:
             ValidationError: An argument was refused; nothing was sent.
             PersonalizeError: The service did not take it; see the tree in :mod:`personalize_rt.errors`.
         """
-        who, event = self._event(
+        who, event, told = self._event(
             event_type,
             item,
             session_id=session_id,
@@ -341,7 +345,11 @@ class EventTracker:
             source=source,
             event_id=event_id,
         )
-        self._call(events_request(*who, [event]))
+        try:
+            self._call(events_request(*who, [event]))
+        except BaseException:
+            self._forget(told)
+            raise
         with self._signal:
             self._counts["sent"] += 1
         self._tell("EventsSent", 1)
@@ -362,38 +370,49 @@ class EventTracker:
         properties: Mapping[str, Any] | None,
         source: str | None,
         event_id: str | None,
-    ) -> tuple[Who, TrackedEvent]:
+    ) -> tuple[Who, TrackedEvent, list[tuple[str, Iterable[str]]]]:
         check_id(session_id, "session_id", PYTHON)
         if user_id is not None:
             check_id(user_id, "user_id", PYTHON)
         item_id, came_with = item_of(item)
+        told: list[tuple[str, Iterable[str]]] = []
         if of is not None:
+            if isinstance(of, Iterator):
+                of = list(of)  # before the lock: it may take its time, or track events itself
             with self._shown:
-                of_answer, shown = self._impressions.of(of, item_id)
+                of_answer, shown = self._impressions.of(of, item_id, told)
             came_with = came_with or of_answer
             if impression is None:
                 impression = shown
         if recommendation_id is None:
             recommendation_id = came_with
-        event = TrackedEvent(
-            event_type=event_type,
-            item_id=item_id,
-            sent_at=self._clock() if sent_at is None else sent_at,
-            event_id=f"{self._ids.getrandbits(128):032x}" if event_id is None else event_id,
-            recommendation_id=recommendation_id,
-            impression=() if impression is None else impression,
-            event_value=event_value,
-            source=source,
-            properties=properties,
-        )
-        if source is not None and recommendation_id is not None:
-            # Guide, metric attribution: eventAttributionSource wins (service.md section 7).
-            warnings.warn(
-                "the event has a source beside a recommendation id: for metric attribution, the service takes the "
-                "source and ignores the id. Leave the source out to count the event for its answer",
-                stacklevel=3,
+        try:
+            event = TrackedEvent(
+                event_type=event_type,
+                item_id=item_id,
+                sent_at=self._clock() if sent_at is None else sent_at,
+                event_id=f"{self._ids.getrandbits(128):032x}" if event_id is None else event_id,
+                recommendation_id=recommendation_id,
+                impression=() if impression is None else impression,
+                event_value=event_value,
+                source=source,
+                properties=properties,
             )
-        return Who(self._tracking_id, session_id, user_id), event
+            if source is not None and recommendation_id is not None:
+                # Guide, metric attribution: eventAttributionSource wins (service.md section 7).
+                warnings.warn(
+                    "the event has a source beside a recommendation id: for metric attribution, the service takes the "
+                    "source and ignores the id. Leave the source out to count the event for its answer",
+                    stacklevel=3,
+                )
+        except BaseException:
+            self._forget(told)
+            raise
+        return Who(self._tracking_id, session_id, user_id), event, told
+
+    def _forget(self, told: Iterable[tuple[str, Iterable[str]]]) -> None:
+        with self._shown:
+            self._impressions.forget(told)
 
     def _wait_for_room(self, size: int) -> None:
         deadline = self._policies.deadline
@@ -409,8 +428,11 @@ class EventTracker:
         assert self._spool is not None
         try:
             pending.mark = self._spool.append(record_of(pending))
+            self._spool_failed = False
         except PersonalizeError as error:
-            _log.warning("an event is kept in memory alone: %s", error)
+            if not self._spool_failed:  # not of each event, while a disk is full
+                self._spool_failed = True
+                _log.warning("events are kept in memory alone: %s", error)
 
     def _add(self, pending: Pending) -> None:
         self._counts["queued"] += 1
@@ -504,8 +526,12 @@ class EventTracker:
                         self._watcher = None
 
     def _has_to_recover(self) -> bool:
-        has_room = self._queue.pending < self._bounds["max_events"] // 2
-        return self._left is not None and has_room and not (self._recovers or self._closed)
+        return self._left is not None and self._is_half_empty() and not (self._recovers or self._closed)
+
+    def _is_half_empty(self) -> bool:
+        """Tell whether the queue has room for events of the spool, beside those of pages."""
+        queue, bounds = self._queue, self._bounds
+        return bool(queue.pending < max(1, bounds["max_events"] // 2) and queue.bytes < bounds["max_bytes"] // 2)
 
     def _deliver(self, batch: Batch) -> None:
         """Send a batch, and do with it what its outcome says."""
@@ -552,7 +578,7 @@ class EventTracker:
 
     def _recover(self) -> None:
         """Take some events into the queue that another process left in the spool."""
-        taken: list[Pending] = []
+        taken: deque[tuple[Pending, bytes]] = deque()
         is_over = False
         while self._left is not None and len(taken) < _RECOVERED:
             try:
@@ -564,14 +590,17 @@ class EventTracker:
                 break
             pending = unrecorded(record, mark)
             if pending is not None:
-                taken.append(pending)
+                taken.append((pending, record))
         with self._signal:
             self._recovers = False
-            if is_over:
-                self._left = None
-            for pending in taken:
-                if self._queue.has_room(pending.size) and not self._closed:  # else it stays in the spool
+            while taken and self._is_half_empty() and not self._closed:
+                pending, _ = taken.popleft()
+                if self._queue.has_room(pending.size):  # else it is larger than half of the queue, and stays there
                     self._add(pending)
+            if taken and self._left is not None:  # for later
+                self._left = chain([(pending.mark, record) for pending, record in taken], self._left)
+            elif is_over:
+                self._left = None
 
     def _outcome(self, request: Request[Taken]) -> Outcome[Taken]:
         self._transport.client()  # building it is not part of the call's time

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable
 from itertools import accumulate
-from math import ceil, exp, floor, lgamma, log, log1p, sqrt
+from math import acos, ceil, copysign, cos, exp, floor, lgamma, log, log1p, pi, sqrt
 from statistics import NormalDist
 
 from personalize_rt.experiments.exposing import Chance
@@ -62,25 +62,48 @@ def resampled_share(wins: int, losses: int, confidence: float, rng: Chance) -> t
 def difference_interval(
     successes: int, units: int, of_control: int, control: int, confidence: float
 ) -> tuple[float, float]:
-    """The interval of a difference of two rates: Newcombe's hybrid of Wilson's intervals (1998, method 10).
+    """The score interval of a difference of two rates: those that its test does not reject (Miettinen and Nurminen, 1985).
 
-    Unlike the normal approximation, it holds for rates near 0 and 1, and for small groups.
+    Unlike the normal approximation, it holds for rates near 0 and 1, and for small groups. It leaves 0 out where the
+    "N - 1" chi-squared test finds a difference (Campbell, 2007).
     """
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    limit = NormalDist().inv_cdf((1 + confidence) / 2) ** 2 * (units + control) / (units + control - 1)
     rate, rate_of_control = successes / units, of_control / control
-    (low, high), (low_of_control, high_of_control) = _wilson(rate, units, z), _wilson(rate_of_control, control, z)
-    difference = rate - rate_of_control
-    return (
-        max(-1.0, difference - sqrt((rate - low) ** 2 + (high_of_control - rate_of_control) ** 2)),
-        min(1.0, difference + sqrt((high - rate) ** 2 + (rate_of_control - low_of_control) ** 2)),
-    )
+    found = rate - rate_of_control
+
+    def is_rejected(difference: float) -> bool:
+        first = _likeliest(rate, units, rate_of_control, control, difference)
+        second = first - difference
+        variance = first * (1 - first) / units + second * (1 - second) / control
+        return (found - difference) ** 2 > limit * max(0.0, variance)
+
+    return _last_kept(found, -1.0, is_rejected), _last_kept(found, 1.0, is_rejected)
 
 
-def _wilson(rate: float, units: int, z: float) -> tuple[float, float]:
-    middle = rate + z * z / (2 * units)
-    reach = z * sqrt(rate * (1 - rate) / units + z * z / (4 * units * units))
-    scale = 1 + z * z / units
-    return max(0.0, (middle - reach) / scale), min(1.0, (middle + reach) / scale)
+def _last_kept(inside: float, outside: float, is_rejected: Callable[[float], bool]) -> float:
+    """The number where rejection begins, between one that is kept and one that may be rejected, by bisection."""
+    if not is_rejected(outside):
+        return outside
+    for _ in range(40):
+        middle = (inside + outside) / 2
+        if is_rejected(middle):
+            outside = middle
+        else:
+            inside = middle
+    return inside
+
+
+def _likeliest(rate: float, units: int, rate_of_control: float, control: int, difference: float) -> float:
+    """The likeliest first rate if the rates have a certain difference (Farrington and Manning, 1990, appendix 1)."""
+    ratio = control / units
+    a = 1 + ratio
+    b = -(1 + ratio + rate + ratio * rate_of_control + difference * (ratio + 2))
+    c = difference**2 + difference * (2 * rate + ratio + 1) + rate + ratio * rate_of_control
+    d = -rate * difference * (1 + difference)
+    v = (b / (3 * a)) ** 3 - b * c / (6 * a * a) + d / (2 * a)
+    u = copysign(sqrt(max(0.0, (b / (3 * a)) ** 2 - c / (3 * a))), v)
+    angle = (pi + acos(max(-1.0, min(1.0, v / u**3)))) / 3 if u else 0.0
+    return min(max(2 * u * cos(angle) - b / (3 * a), 0.0, difference), 1.0, 1.0 + difference)
 
 
 def _binomial(n: int, p: float) -> Callable[[int], float]:

@@ -42,6 +42,9 @@ class Who(NamedTuple):
     session_id: str
     user_id: str | None
 
+    def __repr__(self) -> str:
+        return f"Who(tracking_id={self.tracking_id!r})"
+
 
 class Pending:
     """An event in the queue.
@@ -132,6 +135,8 @@ class EventQueue:
     def make_room(self, size: int) -> list[Pending]:
         """Drop the oldest events until one of a size has room, or none is left that is not in flight."""
         dropped: list[Pending] = []
+        if size > self._max_bytes:  # it never has room
+            return dropped
         while not self.has_room(size) and self._waiting:
             _, oldest = self._waiting.popitem(last=False)
             lane = self._lanes[_lane_of(oldest)]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from math import comb
+from math import comb, inf, log
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from personalize_rt.experiments.inference import difference_interval, resampled_share, sign_test
+from personalize_rt.experiments.inference import _likeliest, difference_interval, resampled_share, sign_test
 from tests.optional import optional
 
 COUNTS = st.integers(0, 60)
@@ -67,11 +67,13 @@ def test_where_all_agree_the_far_end_is_the_exact_one() -> None:
 @pytest.mark.parametrize(
     ("counts", "interval"),
     [
-        # Newcombe, "Interval estimation for the difference between independent proportions" (1998), method 10.
-        ((56, 70, 48, 80), (0.0524, 0.3339)),
-        ((9, 10, 3, 10), (0.1705, 0.8090)),
-        ((5, 56, 0, 29), (-0.0381, 0.1926)),
-        ((10, 10, 0, 10), (0.6075, 1.0)),
+        # Newcombe, "Interval estimation for the difference between independent proportions" (1998), method 6.
+        ((56, 70, 48, 80), (0.0528, 0.3382)),
+        ((9, 10, 3, 10), (0.1700, 0.8406)),
+        ((6, 7, 2, 7), (0.0342, 0.8534)),
+        ((5, 56, 0, 29), (-0.0326, 0.1933)),
+        ((0, 10, 0, 20), (-0.1658, 0.2844)),
+        ((10, 10, 0, 20), (0.7156, 1.0)),
     ],
 )
 def test_the_interval_of_a_difference_is_the_published_one(
@@ -89,3 +91,37 @@ def test_the_interval_of_a_difference_holds_it_and_turns_with_the_groups(
     assert -1 <= low <= a / first - b / second + 1e-12
     assert a / first - b / second - 1e-12 <= high <= 1
     assert difference_interval(b, second, a, first, 0.95) == pytest.approx((-high, -low))
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.floats(-1, 1), st.data())
+def test_the_likeliest_rates_of_a_difference_are_likelier_than_all_others(
+    first: int, second: int, difference: float, data: st.DataObject
+) -> None:
+    a, b = data.draw(st.integers(0, first)), data.draw(st.integers(0, second))
+
+    def log_likelihood(rate: float) -> float:
+        counts = (a, rate), (first - a, 1 - rate), (b, rate - difference), (second - b, 1 - rate + difference)
+        if any(count and chance <= 0 for count, chance in counts):
+            return -inf
+        return sum(count * log(chance) for count, chance in counts if count)
+
+    found = _likeliest(a / first, first, b / second, second, difference)
+    lowest, highest = max(0.0, difference), min(1.0, 1.0 + difference)
+    assert lowest <= found <= highest
+    others = [lowest + (highest - lowest) * step / 500 for step in range(501)]
+    # Beside the ends of the range, a step of a float makes a difference.
+    near = max(map(log_likelihood, (found, found - 1e-6, found + 1e-6)))
+    assert near >= max(map(log_likelihood, others)) - 1e-6
+
+
+@given(st.integers(2, 300), st.integers(2, 300), st.data())
+def test_the_interval_of_a_difference_leaves_0_out_where_the_test_of_equal_rates_does(
+    first: int, second: int, data: st.DataObject
+) -> None:
+    a, b = data.draw(st.integers(0, first)), data.draw(st.integers(0, second))
+    low, high = difference_interval(a, first, b, second, 0.95)
+    both, total = (a + b) / (first + second), first + second
+    variance = both * (1 - both) * (1 / first + 1 / second) * total / (total - 1)
+    score = abs(a / first - b / second) / variance**0.5 if variance else 0.0
+    assume(abs(score - 1.959964) > 1e-5)
+    assert (low > 0 or high < 0) == (score > 1.959964)

@@ -147,7 +147,7 @@ def test_the_table_of_a_split_has_rates_differences_and_intervals() -> None:
         ("ranker", 70, 56, 0.8),
     ]
     ranker = found["ranker"]
-    assert (ranker.difference, ranker.low, ranker.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=1e-4)
+    assert (ranker.difference, ranker.low, ranker.high) == pytest.approx((0.2, 0.0528, 0.3382), abs=1e-4)
     assert found.control.difference is None
     assert found.line == (
         "x: ranker 80.0 % against 60.0 % of control, +20.0 points (95 % interval +5.2 to +33.4): better"

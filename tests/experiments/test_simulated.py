@@ -37,6 +37,12 @@ def test_equal_groups_are_seldom_found_to_differ(simulated: Any) -> None:
 
 
 @pytest.mark.parametrize("size", [200, 500, 1000])
+@pytest.mark.parametrize("clicked", [0.04, 0.5, 0.96])
+def test_the_interval_of_a_split_is_neither_too_strict_nor_too_lax(simulated: Any, clicked: float, size: int) -> None:
+    assert 0.04 <= simulated.rate_of_equal_groups(clicked, size, 10_000) <= 0.06
+
+
+@pytest.mark.parametrize("size", [200, 500, 1000])
 def test_the_sign_test_is_neither_too_strict_nor_too_lax(simulated: Any, size: int) -> None:
     assert 0.04 <= simulated.rate_of_equals(0.7, size, 10_000) <= 0.06
 

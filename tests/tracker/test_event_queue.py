@@ -169,3 +169,7 @@ def test_whatever_happens_the_order_of_a_session_and_the_bounds_hold(
     assert known == done | gone | left
     assert len(known) == len(done) + len(gone) + len(left)
     assert (queue.pending, queue.bytes, queue.draining) == (0, 0, False)
+
+
+def test_the_repr_of_a_session_shows_neither_it_nor_its_user() -> None:
+    assert "secret" not in repr(Who("t-1", "session-secret", "user-secret"))

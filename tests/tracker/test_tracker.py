@@ -130,6 +130,34 @@ def test_an_answer_of_the_cache_is_an_impression_once(tracker: Make) -> None:
     assert [event.impression for event in events] == [("i1",), (), ()]
 
 
+def test_what_an_event_that_was_not_taken_had_shown_is_told_by_the_next_one(tracker: Make, service: Service) -> None:
+    answer = ANSWER[:2]
+    made = tracker(max_events=1, flush_after=1000.0, on_full="raise", deadline=20.0)
+    for wrong in ({"event_value": float("nan")}, {"properties": {"userId": "u"}}):
+        with pytest.raises(ValidationError):
+            made.track("Click", "i0", of=answer, session_id="s", **wrong)
+    service.script(400)
+    with pytest.raises(InvalidInputError):
+        made.send("Click", "i0", of=answer, session_id="s")
+    made.track("Click", "i0", session_id="s")
+    with pytest.raises(QueueFullError):
+        made.track("Click", "i0", of=list(answer), session_id="s")
+    assert made.flush(20)
+    assert made.track("Click", "i0", of=answer, session_id="s").impression == ("i0", "i1")
+
+
+def test_rows_may_be_made_by_what_tracks_events_itself(of_threads: Make) -> None:
+    made = of_threads(flush_after=1000.0)
+
+    def rows() -> Any:
+        for row in ANSWER[:3]:
+            made.track("View", row, of=ANSWER[:1], session_id="s")
+            yield row
+
+    assert made.track("Click", "i2", of=rows(), session_id="s").recommendation_id == "RID-1"
+    assert made.counts.queued == 4
+
+
 @pytest.mark.parametrize("source", ["fallback", "local"])
 def test_what_the_service_did_not_answer_has_neither_id_nor_impression(tracker: Make, source: Any) -> None:
     answer = Ranking(["i1", "i2"], scores=[0.5, 0.5], recommendation_id="RID-1", info=ResponseInfo(source=source))
@@ -228,7 +256,7 @@ def test_refused_batches_are_halved_until_their_poison_stands_alone(
         return Service.failure(400, message="wrong") if items & poison else Service.answer(200, b"")
 
     service.always(judge)
-    made = tracker(flush_after=30.0)
+    made = tracker(flush_after=30.0, deadline=20.0)
     for n in range(20):
         made.track(
             "Watch", f"i{n}", session_id="session-secret", user_id="user-secret", properties={"A": "value-secret"}
@@ -273,6 +301,14 @@ def test_a_queue_is_bounded_by_bytes(tracker: Make) -> None:
         made.track("Watch", "i" * 250, session_id="s")
     assert 0 < made.counts.pending <= 3_000 // 400
     assert made.counts.pending + made.counts.dropped == 50
+
+
+def test_an_event_that_never_has_room_drops_no_other(tracker: Make) -> None:
+    made = tracker(max_bytes=8_000, flush_after=1000.0)
+    for n in range(2):
+        made.track("Watch", f"i{n}", session_id="s")
+    made.track("Watch", "i2", session_id="s", impression=["i" * 200] * 25)
+    assert (made.counts.pending, made.counts.dropped) == (2, 1)
 
 
 def test_a_full_queue_can_raise(tracker: Make) -> None:

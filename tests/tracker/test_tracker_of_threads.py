@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -167,6 +169,36 @@ def test_the_block_of_with_sends_what_is_left(service: Service, session: Any) ->
     with EventTracker(TRACKING_ID, session=session, endpoint_url=service.url, flush_after=1000.0) as made:
         made.track("Watch", "i1", session_id="s")
     assert service.batches == [["i1"]]
+
+
+# A spool.
+
+
+def test_a_small_queue_sends_all_that_another_tracker_left(of_threads: Make, service: Service, tmp_path: Path) -> None:
+    service.always("hang")
+    left = of_threads(spool=tmp_path / "events", flush_after=1000.0)
+    for n in range(30):
+        left.track("Watch", f"i{n}", session_id="s")
+    left.close(0.0)
+    service.always(service.answer(200, b""))
+    before = service.count
+    made = of_threads(spool=tmp_path / "events", max_events=4, flush_after=0.0, deadline=20.0).connect()
+    service.waits_for(lambda: made.counts.sent >= 30)
+    assert [item for batch in service.batches[before:] for item in batch] == [f"i{n}" for n in range(30)]
+    assert made.counts.dropped == 0
+
+
+def test_a_spool_that_cannot_be_written_is_logged_once_and_costs_no_event(
+    of_threads: Make, service: Service, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = of_threads(spool=tmp_path / "events", flush_after=1000.0)
+    shutil.rmtree(tmp_path / "events")
+    for n in range(20):
+        made.track("Watch", f"i{n}", session_id="session-secret", user_id="user-secret")
+    assert made.flush(20)
+    assert made.counts.sent == 20
+    assert caplog.text.count("kept in memory alone") == 1
+    assert "secret" not in caplog.text
 
 
 # Clients and services.
