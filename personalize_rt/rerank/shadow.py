@@ -34,6 +34,7 @@ import attrs
 from attrs.setters import frozen
 
 from personalize_rt import forks
+from personalize_rt.errors import ValidationError
 from personalize_rt.rerank import storage
 from personalize_rt.rerank.scale import HALF_UNIT, Part
 from personalize_rt.rerank.training import whole
@@ -50,8 +51,8 @@ _VERSION = 2  # of the content of files
 _MOST_ITEMS = 100
 _KEPT = 200  # scores of a user
 _FADING = 0.8 ** (1 / 50)  # weight of a score for each newer one of the user
-# Strength of the ridge, in units of the spread. A vector is held back as much as one score of that size would move it.
-_PULL = 2.0
+# Strength of the ridges towards 0, in units of the spread: of users, of what the newest answer tells more, of items.
+_PULL, _PULL_LATELY, _PULL_ITEM = 2.0, 4.0, 3.0
 _LEAST_SPREAD = 0.1
 _FEW = 5  # an item of fewer scores is held back no more, or its first vector would be lost
 _ITERATIONS = 2  # of conjugate gradients; they start from the user's previous vector
@@ -213,13 +214,13 @@ class ShadowScorer:
             move = step * (
                 error - copysign(min((high - low) / 2, abs(error)), error) if isfinite(low) else min(error, 0.0)
             )
-            keep = 1.0 - step * _PULL * spread / max(item.scores, _FEW)
+            keep = 1.0 - step * _PULL_ITEM * spread / max(item.scores, _FEW)
             moved = tuple([keep * one + move * other for one, other in zip(item.vector, vector, strict=True)])
             self._items[id] = _Item(item.bias, item.scores, moved)
         # What the newest answer tells beyond that, so that a user who moved is followed.
         newest = starts[:2]
         vectors = [item.vector for item in items[: newest[1]]]
-        lately, _ = _fitted((0.0,) * self.factors, vectors, errors[: newest[1]], newest, _PULL * spread)
+        lately, _ = _fitted((0.0,) * self.factors, vectors, errors[: newest[1]], newest, _PULL_LATELY * spread)
         self._users[user_id] = _User(tuple(map(add, vector, lately)), user.kept)
 
     def _new_vector(self) -> Vector:
@@ -296,7 +297,14 @@ class ShadowScorer:
             ValidationError: The file is not a saved ShadowScorer, is damaged, or was written by a newer version.
             OSError: The file cannot be read.
         """
-        return storage.taken(storage.load(path, cls.__name__), cls._restored)
+        stored = storage.load(path, cls.__name__)
+        version = stored.content.get("version", 1) if isinstance(stored.content, dict) else 1
+        if type(version) is not int or version > _VERSION:
+            raise ValidationError(
+                "the file is of a later version of ShadowScorer than this version of personalize-rt reads: upgrade it",
+                parameter="path",
+            )
+        return storage.taken(stored, cls._restored)
 
     @classmethod
     def _restored(cls, stored: storage.Stored) -> Self:

@@ -508,12 +508,38 @@ def test_a_file_that_holds_something_else_is_refused(
 
 
 def test_what_these_wrong_files_differ_from_is_right(tmp_path: Path) -> None:
+    """A file of the first version: the logits are those of then, and it goes on learning."""
     content = {"factors": 1, "max_users": 5, "max_items": 5, "answers": 1, "users": ["u"], "items": ["a"]}
     columns = {"average": [0.5], "users": [2.0], "items": [3.0], "biases": [1.0]}
     stored = storage.Stored("ShadowScorer", content, {name: array("d", values) for name, values in columns.items()})
     storage.save(tmp_path / "shadow", stored)
     assert ShadowScorer.load(tmp_path / "shadow")("u", ["a", "b"]) == [7.0, None]
-    assert ShadowScorer.load(tmp_path / "shadow")("v", ["a"]) == [2.5]
+    old = ShadowScorer.load(tmp_path / "shadow")
+    assert old("v", ["a"]) == [2.5]
+    assert (old.answers, old.quality) == (1, None)
+    old.observe("v", ranked(a=0.7, b=0.3))
+    assert old("u", ["a", "b"]) != [7.0, None]
+    old.save(tmp_path / "shadow")
+    assert ShadowScorer.load(tmp_path / "shadow")("u", ["a", "b"]) == old("u", ["a", "b"])
+
+
+def test_a_file_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    ShadowScorer().save(tmp_path / "shadow")
+    stored = storage.load(tmp_path / "shadow", "ShadowScorer")
+    stored.content["version"] += 1
+    storage.save(tmp_path / "shadow", stored)
+    with pytest.raises(ValidationError, match="upgrade"):
+        ShadowScorer.load(tmp_path / "shadow")
+
+
+def test_kept_answers_are_bounded(tmp_path: Path) -> None:
+    """Two hundred scores of a user, whatever the length of lists; a forgotten item is kept nowhere."""
+    world, shadow = World(users=2, items=60), ShadowScorer(max_items=30)
+    for length in (20, 60, 10):
+        world.teach(shadow, 12, length=length)
+        assert all(sum(len(ids) for ids, _ in user.kept) <= 200 for user in shadow._users.values())
+        shadow.save(tmp_path / "shadow")
+        assert shadow("u1", world.items) == ShadowScorer.load(tmp_path / "shadow")("u1", world.items)
 
 
 # As a fallback.
