@@ -92,10 +92,10 @@ class _Segment:
     """
 
     def __init__(self, name: str, file: IO[Any], seed: int) -> None:
-        self.name = name
-        self.file = file
+        self.name: str = name
+        self.file: IO[Any] = file
         self.pending: set[int] = set()
-        self.is_damaged = False
+        self.is_damaged: bool = False
         self._seed = seed
         self._handle: int = file.fileno()
         self._end = _BEGIN
