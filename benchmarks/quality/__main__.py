@@ -111,7 +111,7 @@ def pages_table(task: Pages, catalogue: Catalogue, options: argparse.Namespace) 
         pairs = [one - other for one, other in zip(found, as_it_came, strict=True)]
         down, up = interval(pairs)
         few = [
-            f"{mean([value for value, cold in zip(found, colds, strict=True) if cold]):.4f}"
+            f"{mean([value for value, cold in zip(found, colds, strict=True) if cold]):.4f}" if any(colds) else "-"
             for colds in (cold_users, cold_items)
         ]
         print(
