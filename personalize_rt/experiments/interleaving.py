@@ -312,21 +312,13 @@ def _ranked(given: Any, parameter: str) -> dict[str, Mapping[str, Any]]:
         if isinstance(row, str):
             rows.setdefault(row, {"item_id": row})
         elif isinstance(row, PredictedItem):
-            rows.setdefault(row.item_id, _known(row, answer, place))
+            rows.setdefault(row.item_id, {name: getattr(row, name) for name in _FIELDS})
         else:
             raise _not_items(row, f"{parameter}[{place}]")
     return rows
 
 
 _FIELDS = tuple(field.name for field in attrs.fields(PredictedItem))
-
-
-def _known(row: PredictedItem, answer: object, place: int) -> Mapping[str, Any]:
-    known = {name: getattr(row, name) for name in _FIELDS}
-    if "recommendation_id" not in known and isinstance(answer, Ranking | Recommendations):
-        ids: Any = getattr(answer, "recommendation_ids", ()) or [answer.recommendation_id] * len(answer)
-        known["recommendation_id"] = ids[place] if answer.info.source in {"service", "cache"} else None
-    return known
 
 
 def _row(known: Mapping[str, Any], side: Side | None, place_a: int | None, place_b: int | None) -> InterleavedItem:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
-from math import inf, log
+from math import log
 from types import MappingProxyType
 from typing import Any
 
@@ -44,7 +44,9 @@ def _checked_weights(given: Any) -> Mapping[str, float]:
     for group, weight in given.items():  # pyright: ignore[reportUnknownVariableType]
         exposing.name(group, "weights: the name of a group")
         where = f"weights[{group!r}]"
-        weights[group] = checks.number(weight, where, "a finite number, 0 or more", lambda it: 0 <= it < inf)
+        # Beyond that, scores are too large or too small for a float, and groups of the same score are no draw.
+        wanted = "0, or a number from 1e-100 to 1e100"
+        weights[group] = checks.number(weight, where, wanted, lambda it: it == 0 or 1e-100 <= it <= 1e100)
     if not any(weights.values()):
         raise ValidationError(
             "weights are all 0, so that nobody would be in a group: give one more", parameter="weights"
@@ -65,7 +67,7 @@ class Split:
 
     Args:
         name: The name of the experiment, which is the salt of the hash.
-        weights: The weight of each group. 0 means that nobody is in it.
+        weights: The weight of each group: a number from 1e-100 to 1e100, or 0, which means that nobody is in it.
 
     Raises:
         ValidationError: The name, a group's name or a weight cannot be used, or all weights are 0.

@@ -321,7 +321,7 @@ def outcomes(
             (a ``TrackedEvent``), or events with a ``session_id`` where that is the unit, as the embedded service
             records them.
         confidence: The confidence of intervals, between 0 and 1.
-        labels: For interleaved lists: names of the two sides, by default ``("a", "b")``.
+        labels: For interleaved lists: two different names of the sides, by default ``("a", "b")``.
         control: For splits: the group that the others are compared with, by default the one named ``"control"``.
         rng: For interleaved lists: the source of chance of the bootstrap, by default ``random.Random(0)``.
 
@@ -342,7 +342,8 @@ def outcomes(
         if control is not None:
             raise ValidationError("control is for splits; name the sides of lists by labels", parameter="control")
         lists = cast("list[InterleavingExposure]", shown)
-        return _of_lists(name, lists, happened, labels or ("a", "b"), confidence, Random(0) if rng is None else rng)
+        names = ("a", "b") if labels is None else _checked_labels(labels)
+        return _of_lists(name, lists, happened, names, confidence, Random(0) if rng is None else rng)
     raise ValidationError(
         "exposures are neither all SplitExposure nor all InterleavingExposure: compare each kind by itself",
         parameter="exposures",
@@ -350,6 +351,16 @@ def outcomes(
 
 
 _Happened = tuple[str, str | None]
+
+
+def _checked_labels(given: Any) -> tuple[str, str]:
+    match given:
+        case (str(first), str(second)) if first != second:
+            return first, second
+        case _:
+            raise ValidationError(
+                f'labels is {describe(given)}; it takes two different names: ("old", "new")', parameter="labels"
+            )
 
 
 def _of_lists(

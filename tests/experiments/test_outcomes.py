@@ -150,7 +150,7 @@ def test_the_table_of_a_split_has_rates_differences_and_intervals() -> None:
     assert (ranker.difference, ranker.low, ranker.high) == pytest.approx((0.2, 0.0528, 0.3382), abs=1e-4)
     assert found.control.difference is None
     assert found.line == (
-        "x: ranker 80.0 % against 60.0 % of control, +20.0 points (95 % interval +5.2 to +33.4): better"
+        "x: ranker 80.0 % against 60.0 % of control, +20.0 points (95 % interval +5.3 to +33.8): better"
     )
     turned = outcomes(exposures, events, control="ranker")
     assert turned["control"].verdict == "worse"
@@ -195,6 +195,9 @@ def test_the_pseudonym_joins_users_without_their_ids() -> None:
         ([shown("s")], [(7, "i0")], {}, "events\\[0\\]"),
         ([shown("s")], [("s", 7)], {}, "events\\[0\\]"),
         ([shown("s")], [], {"confidence": 95}, "confidence must be a number between 0 and 1"),
+        ([shown("s")], [], {"labels": ("p", "p")}, "two different names"),
+        ([shown("s")], [], {"labels": ("p",)}, "two different names"),
+        ([shown("s")], [], {"labels": "pq"}, "two different names"),
         ([shown("s")], [], {"control": "a"}, "control is for splits"),
         ([grouped("s", "control"), grouped("t", "b")], [], {"labels": ("p", "q")}, "labels is for interleaved lists"),
         ([grouped("s", "control"), grouped("t", "b")], [], {"rng": Random(1)}, "rng is for interleaved lists"),

@@ -113,6 +113,12 @@ def test_shares_of_a_million_ids_are_off_by_less_than_half_a_percent(split: Spli
     assert max(abs(counts[group] / 10**6 - weight / total) for group, weight in split.weights.items()) < 0.005
 
 
+@pytest.mark.parametrize("weight", [1e-100, 1e100])
+def test_the_smallest_and_the_largest_weights_divide_users_as_others_do(weight: float) -> None:
+    split = Split("search", {"a": weight, "b": weight})
+    assert 900 <= sum(split.group(f"u-{n}") == "a" for n in range(2_000)) <= 1_100
+
+
 def test_experiments_of_different_names_are_independent() -> None:
     other = Split("colours", {"control": 50, "ranker": 50})
     same = sum(HALVES.group(f"u-{n}") == other.group(f"u-{n}") for n in range(2_000))
@@ -134,10 +140,12 @@ def test_nobody_is_in_a_group_of_weight_0() -> None:
         ("x", ["a"], "weights is a list of 1 item"),
         ("x", {"": 1}, "the name of a group is a str of 0 characters"),
         ("x", {"a": 0, "b": 0}, "weights are all 0"),
-        ("x", {"a": -1}, "weights\\['a'\\] must be a finite number, 0 or more, not -1"),
-        ("x", {"a": float("inf")}, "finite"),
-        ("x", {"a": float("nan")}, "finite"),
-        ("x", {"a": True}, "finite"),
+        ("x", {"a": -1}, "weights\\['a'\\] must be 0, or a number from 1e-100 to 1e100, not -1"),
+        ("x", {"a": float("inf")}, "must be 0, or a number from"),
+        ("x", {"a": float("nan")}, "must be 0, or a number from"),
+        ("x", {"a": 1e308, "b": 1e308}, "must be 0, or a number from"),
+        ("x", {"a": 5e-324}, "must be 0, or a number from"),
+        ("x", {"a": True}, "must be 0, or a number from"),
         ("x", {"a": "50"}, "not a str of 2 characters"),
     ],
 )

@@ -39,6 +39,7 @@ from personalize_rt import (
 from personalize_rt.aio import AsyncPersonalizeRuntime
 from personalize_rt.arguments import RecommendationsArguments, members_of
 from personalize_rt.events import CallEnded, CallStarted
+from personalize_rt.impressions import Impressions
 from personalize_rt.local import LocalPersonalize
 from personalize_rt.resilience.threads import racing
 from personalize_rt.shelves import ShelfRequest
@@ -205,6 +206,25 @@ def test_shelves_know_the_answer_of_each_item(page: Any, shelf: Any) -> None:
     assert pickle.loads(pickle.dumps(shelves)) == shelves
     assert [(row["shelf"], row["item_id"]) for row in shelves.to_dicts()][4:6] == [(0, "i4"), (1, "i5")]
     assert shelves._repr_html_().count("<table") == 2
+
+
+@pytest.mark.parametrize("distinct", [True, False])
+def test_each_row_has_the_recommendation_id_of_the_answer_of_its_shelf(
+    page: Any, shelf: Any, distinct: bool
+) -> None:
+    shelves = page(shelf("a", 5), shelf("b", 5), distinct=distinct, exclude=["i2"])
+    for rows in shelves:
+        assert rows.recommendation_id is not None
+        assert [row.recommendation_id for row in rows] == [rows.recommendation_id] * 5
+    assert shelves[0].recommendation_id != shelves[1].recommendation_id
+    assert Impressions().of(shelves, shelves[1][3].item_id)[0] == shelves[1 if distinct else 0].recommendation_id
+
+
+def test_a_row_of_the_fallback_of_a_shelf_has_no_recommendation_id(page: Any, shelf: Any, service: Service) -> None:
+    service.say("b", 503)
+    shelves = page(shelf("a", 3), shelf("b", 3, fallback=PopularItemsFallback(["p1", "p2", "p3"])))
+    assert [row.recommendation_id for row in shelves[1]] == [None] * 3
+    assert Impressions().of(shelves, "p1") == (None, shelves[0].item_ids)
 
 
 def test_no_shelves_are_an_empty_page(page: Any) -> None:
