@@ -7,10 +7,10 @@ whole answer. The model of the logit is that of the Developer Guide's formula, a
 
 The bias is the running mean of the item's logits, so that items are known early, and to new users too. Vectors learn
 the remainder by alternating least squares, a little with each answer: the user's vector is fitted anew to the user's
-latest answers, a ridge regression in which older answers count less; then each of their items moves by a normalised
-step; and what is left of the newest answer is fitted once more, since tastes move. The same is repeated for another
-user, each in turn, so that answers are learned from many times. The strength of the ridge goes with the spread of
-logits: whatever the service's scale, vectors explain nothing until they have seen enough.
+latest answers, a ridge regression in which older answers count less, since tastes move; then each of their items moves
+by a normalised step. The same is repeated for another user, each in turn, so that answers are learned from many times.
+The strength of the ridge goes with the spread of logits: whatever the service's scale, vectors explain nothing until
+they have seen enough.
 
 Scores are rounded to 7 decimals, and differences that rounding explains are not errors. A score of 0 tells only that
 the logit is low: it can move an item down, never up.
@@ -24,8 +24,8 @@ from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, chain, pairwise
-from math import copysign, isfinite, sqrt
-from operator import add, mul
+from math import log, sqrt
+from operator import mul
 from statistics import fmean
 from sys import intern
 from typing import Any, NamedTuple, Self
@@ -36,7 +36,7 @@ from attrs.setters import frozen
 from personalize_rt import forks
 from personalize_rt.errors import ValidationError
 from personalize_rt.rerank import storage
-from personalize_rt.rerank.scale import HALF_UNIT, Part
+from personalize_rt.rerank.scale import HALF_UNIT
 from personalize_rt.rerank.training import whole
 from personalize_rt.results import Ranking
 
@@ -51,8 +51,8 @@ _VERSION = 2  # of the content of files
 _MOST_ITEMS = 100
 _KEPT = 200  # scores of a user
 _FADING = 0.8 ** (1 / 50)  # weight of a score for each newer one of the user
-# Strength of the ridges towards 0, in units of the spread: of users, of what the newest answer tells more, of items.
-_PULL, _PULL_LATELY, _PULL_ITEM = 2.0, 4.0, 3.0
+# Strength of the ridges towards 0 of users and items, in units of the spread.
+_PULL, _PULL_ITEM = 2.0, 3.0
 _LEAST_SPREAD = 0.1
 _FEW = 5  # an item of fewer scores is held back no more, or its first vector would be lost
 _ITERATIONS = 2  # of conjugate gradients; they start from the user's previous vector
@@ -63,6 +63,7 @@ _JUDGED, _ENOUGH = 100, 20  # answers that tell the quality
 # Assumed of files that do not tell.
 _OLD_COUNT, _OLD_SQUARE = 10, 4.0
 _NOTHING = 1e-12  # squared gradient
+_LOG_OF_0 = log(HALF_UNIT)
 # Larger numbers are not plausible, and their squares would soon overflow.
 _LARGEST = 1e6
 
@@ -170,13 +171,8 @@ class ShadowScorer:
     def _average(self, ids: Sequence[str], scores: Sequence[float]) -> None:
         """Add the scores to the items' means."""
         items = [self._items.get(id) or _Item(0.0, 0, self._new_vector()) for id in ids]
-        part = Part(range(len(ids)), scores)
         errors = _centred(
-            [
-                ((low + high) / 2 if isfinite(low) else high) - item.bias
-                for item, low, high in zip(items, part.low, part.high, strict=True)
-            ],
-            (0, len(items)),
+            [logit - item.bias for item, logit in zip(items, map(_log, scores), strict=True)], (0, len(items))
         )
         square = sum(map(mul, errors, errors)) / len(errors)
         self._square += (square - self._square) / min(self._answers, _MEAN_OF)
@@ -192,36 +188,32 @@ class ShadowScorer:
         if user is None:
             return
         known = [
-            [(id, self._items[id], score) for id, score in zip(*kept, strict=True) if id in self._items]
+            [(id, item, score) for id, score in zip(*kept, strict=True) if (item := self._items.get(id)) is not None]
             for kept in user.kept
         ]
         starts = [0, *accumulate(map(len, known))]
         if not starts[-1]:
             return
         ids, items, scores = zip(*chain.from_iterable(known), strict=True)
-        part = Part(range(len(ids)), scores)
+        vectors = [item.vector for item in items]
         spread = max(sqrt(self._square), _LEAST_SPREAD)
-        left: list[float] = []
-        for start, end in pairwise(starts):
-            left += _left(user.vector, items[start:end], part.low[start:end], part.high[start:end])
-        vector, errors = _fitted(user.vector, [item.vector for item in items], left, starts, _PULL * spread)
+        left = _left(user.vector, items, [*map(_log, scores)], starts)
+        vector, errors = _fitted(user.vector, vectors, left, starts, _PULL * spread)
         step = _STEP / (spread + sum(map(mul, vector, vector)))
         learned: set[str] = set()
-        for id, item, error, low, high in zip(ids, items, errors, part.low, part.high, strict=True):
+        for id, item, error, score in zip(ids, items, errors, scores, strict=True):
             if id in learned:  # in a newer answer
                 continue
             learned.add(id)
-            move = step * (
-                error - copysign(min((high - low) / 2, abs(error)), error) if isfinite(low) else min(error, 0.0)
-            )
+            if score > HALF_UNIT:
+                slack = HALF_UNIT / score  # what rounding explains
+                move = step * (error - max(-slack, min(error, slack)))
+            else:
+                move = step * min(error, 0.0)
             keep = 1.0 - step * _PULL_ITEM * spread / max(item.scores, _FEW)
             moved = tuple([keep * one + move * other for one, other in zip(item.vector, vector, strict=True)])
             self._items[id] = _Item(item.bias, item.scores, moved)
-        # What the newest answer tells beyond that, so that a user who moved is followed.
-        newest = starts[:2]
-        vectors = [item.vector for item in items[: newest[1]]]
-        lately, _ = _fitted((0.0,) * self.factors, vectors, errors[: newest[1]], newest, _PULL_LATELY * spread)
-        self._users[user_id] = _User(tuple(map(add, vector, lately)), user.kept)
+        self._users[user_id] = _User(vector, user.kept)
 
     def _new_vector(self) -> Vector:
         gauss = self._chance.gauss
@@ -363,16 +355,23 @@ def _latest(answers: Iterable[Kept]) -> tuple[Kept, ...]:
     return tuple(answer for n, (answer, end) in enumerate(zip(answers, ends, strict=True)) if n == 0 or end <= _KEPT)
 
 
-def _left(vector: Vector, items: Sequence[_Item], low: Sequence[float], high: Sequence[float]) -> list[float]:
-    """The error of each logit of an answer, less a constant. A score of 0 has none if it was foreseen."""
-    guesses = [item.bias + sum(map(mul, vector, item.vector)) for item in items]
-    left = [
-        (least + most) / 2 - guess if isfinite(least) else most - guess
-        for guess, least, most in zip(guesses, low, high, strict=True)
-    ]
-    firm = [error for error, least in zip(left, low, strict=True) if isfinite(least)]
-    level = sum(firm) / len(firm) if firm else 0.0
-    return [error if isfinite(least) else min(error, level) for error, least in zip(left, low, strict=True)]
+def _log(score: float) -> float:
+    """The logarithm of a score; of 0, the most that it may have been before it was rounded."""
+    return log(score) if score > HALF_UNIT else _LOG_OF_0
+
+
+def _left(vector: Vector, items: Sequence[_Item], logs: Sequence[float], starts: Sequence[int]) -> list[float]:
+    """The error of each logit, less a constant for each answer. A score of 0 that was foreseen has no error."""
+    left = [logit - item.bias - sum(map(mul, vector, item.vector)) for item, logit in zip(items, logs, strict=True)]
+    for start, end in pairwise(starts):
+        firm = [error for error, logit in zip(left[start:end], logs[start:end], strict=True) if logit > _LOG_OF_0]
+        level = sum(firm) / len(firm) if firm else 0.0
+        if len(firm) < end - start:
+            left[start:end] = [
+                error if logit > _LOG_OF_0 else min(error, level)
+                for error, logit in zip(left[start:end], logs[start:end], strict=True)
+            ]
+    return left
 
 
 def _fitted(
