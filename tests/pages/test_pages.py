@@ -31,6 +31,7 @@ from personalize_rt import (
     ValidationError,
 )
 from personalize_rt.aio import AsyncPersonalizeRuntime
+from personalize_rt.impressions import Impressions
 from personalize_rt.local import LocalPersonalize
 from personalize_rt.resilience.cache import Entry
 from personalize_rt.seen import Seen, enough, seen_ids, without_seen
@@ -172,6 +173,17 @@ def test_another_process_resumes_and_the_store_knows_neither_user_nor_token(
         return " ".join(mine.resume_pages(SECRET, token, store=PageStore(DirectoryStore(tmp_path))).current.item_ids)
 
     assert forked(in_child).split() == CATALOGUE[20:40]
+
+
+def test_each_row_of_a_page_has_the_recommendation_id_of_the_answer_also_when_it_is_resumed(
+    either: Either, movies: Any, tmp_path: Path
+) -> None:
+    store = PageStore(DirectoryStore(tmp_path))
+    pages = either.do(movies.pages("ada", size=20, total=60, store=store, exclude=["i3"]))
+    resumed = either.do(movies.resume_pages("ada", pages.next_token, store=store)).current
+    for shown in (pages.current, resumed):
+        assert [row.recommendation_id for row in shown] == ["RID-recommendations"] * 20
+        assert Impressions().of(shown, shown[1].item_id) == ("RID-recommendations", shown.item_ids)
 
 
 def test_a_token_opens_the_pages_of_its_user_on_its_handle_alone(

@@ -209,9 +209,7 @@ def test_shelves_know_the_answer_of_each_item(page: Any, shelf: Any) -> None:
 
 
 @pytest.mark.parametrize("distinct", [True, False])
-def test_each_row_has_the_recommendation_id_of_the_answer_of_its_shelf(
-    page: Any, shelf: Any, distinct: bool
-) -> None:
+def test_each_row_has_the_recommendation_id_of_the_answer_of_its_shelf(page: Any, shelf: Any, distinct: bool) -> None:
     shelves = page(shelf("a", 5), shelf("b", 5), distinct=distinct, exclude=["i2"])
     for rows in shelves:
         assert rows.recommendation_id is not None
@@ -221,7 +219,7 @@ def test_each_row_has_the_recommendation_id_of_the_answer_of_its_shelf(
 
 
 def test_a_row_of_the_fallback_of_a_shelf_has_no_recommendation_id(page: Any, shelf: Any, service: Service) -> None:
-    service.say("b", 503)
+    service.outcomes = {"b": 503}
     shelves = page(shelf("a", 3), shelf("b", 3, fallback=PopularItemsFallback(["p1", "p2", "p3"])))
     assert [row.recommendation_id for row in shelves[1]] == [None] * 3
     assert Impressions().of(shelves, "p1") == (None, shelves[0].item_ids)
