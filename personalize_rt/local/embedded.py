@@ -20,8 +20,8 @@ from personalize_rt.filters import FilterExpression, FilterValue, encode_values
 from personalize_rt.filters.selection import Explanation
 from personalize_rt.filters.terms import Target
 from personalize_rt.interactions import Interaction
-from personalize_rt.local.apis import Router
-from personalize_rt.local.control import ControlWire, DatasetGroup
+from personalize_rt.local.apis import CONTROL, Router, asked_of
+from personalize_rt.local.control import Account, ControlWire, DatasetGroup
 from personalize_rt.local.datasets import EventLog, Table, load
 from personalize_rt.local.doors import Doors, named
 from personalize_rt.local.engine import Engine, Resource
@@ -68,6 +68,7 @@ class LocalPersonalize(Doors):
         pace: float = 0.0,
         quotas: bool = False,
         created: float | None = None,
+        account: Account | None = None,
     ) -> None:
         super().__init__(region_name=settings.region)
         self._directory = directory
@@ -89,11 +90,14 @@ class LocalPersonalize(Doors):
         )
         group = DatasetGroup(settings, engine, self._trackers, pace=pace, quotas=quotas, created=created)
         self._group = group
+        if account is None:
+            account = Account(settings, clock=engine.clock, rng=rng, pace=pace, quotas=quotas)
+        self._account: Account = account
         self._router = Router(
             runtime=runtime,
             events=EventsWire(engine, settings, self._trackers, self._intake, rng=rng),
             # Not of self, whose group is another one after a reload.
-            control=ControlWire(lambda: (group,), rng=rng, clock=engine.clock),
+            control=ControlWire(lambda: (group,), account, rng=rng, clock=engine.clock),
         )
         self._prepared = False
 
@@ -167,6 +171,7 @@ class LocalPersonalize(Doors):
         pace: float,
         quotas: bool,
         created: float | None = None,
+        account: Account | None = None,
     ) -> Self:
         checks.number(pace, "pace", "seconds, at least 0", lambda it: it >= 0)
         path = Path(directory)
@@ -202,6 +207,7 @@ class LocalPersonalize(Doors):
             pace=pace,
             quotas=quotas,
             created=created,
+            account=account,
         )
 
     def reload(self) -> None:
@@ -209,7 +215,7 @@ class LocalPersonalize(Doors):
 
         Requests are answered from the old data until the new data are ready, which includes :meth:`prepare` if it was
         called before. Events that were put, filters and event trackers that were added, tags, updates of campaigns and
-        recommenders, and answers that were given are dropped.
+        recommenders, and answers that were given are dropped. Dataset groups and schemas that requests made stay.
 
         Raises:
             LocalDataError: The directory has problems; the old data stay.
@@ -226,6 +232,7 @@ class LocalPersonalize(Doors):
             pace=self._pace,
             quotas=self._quotas,
             created=self._group.created,
+            account=self._account,
         )
         return new.prepare() if self._prepared else new
 
@@ -251,6 +258,8 @@ class LocalPersonalize(Doors):
 
     def handle(self, request: HttpRequest) -> HttpResponse:
         """Answer one HTTP request. Everything else calls this."""
+        if self._account.created and asked_of(request)[0] is not CONTROL:
+            return self._account.handle(request) or self._router.handle(request)
         return self._router.handle(request)
 
     # The resources.
@@ -556,12 +565,14 @@ class Inside:
 
     Attributes:
         group: Its dataset group.
+        account: The dataset groups and schemas that requests made.
         rng: Makes the ids of requests.
         load: Loads its directory again.
         take: Makes it answer with newly loaded data.
     """
 
     group: DatasetGroup
+    account: Account
     rng: random.Random
     load: Callable[[], LocalPersonalize]
     take: Callable[[LocalPersonalize], None]
@@ -570,4 +581,5 @@ class Inside:
 def inside(local: LocalPersonalize) -> Inside:
     """The parts of an embedded Personalize."""
     # The module of the class; a public attribute would be one more name for everybody.
-    return Inside(local._group, local._rng, local._anew, local._take)  # pyright: ignore[reportPrivateUsage]
+    parts = (local._group, local._account, local._rng, local._anew, local._take)  # pyright: ignore[reportPrivateUsage]
+    return Inside(*parts)

@@ -11,16 +11,13 @@ from typing import Self
 
 from personalize_rt.errors import ValidationError
 from personalize_rt.local.apis import CONTROL, asked_of, read_object
-from personalize_rt.local.control import ControlWire, DatasetGroup
+from personalize_rt.local.control import MEMBERS, Account, ControlWire, DatasetGroup
 from personalize_rt.local.doors import Doors
 from personalize_rt.local.embedded import Inside, LocalPersonalize, inside
 from personalize_rt.local.events import RecordedEvent
 from personalize_rt.local.messages import HttpRequest, HttpResponse
 
 __all__ = ["LocalGroups"]
-
-# The members of a request that tell its dataset group, first the runtime's, then those of events.
-_MEMBERS = ("campaignArn", "recommenderArn", "trackingId", "datasetArn")
 
 
 class LocalGroups(Doors, Mapping[str, LocalPersonalize]):
@@ -53,8 +50,12 @@ class LocalGroups(Doors, Mapping[str, LocalPersonalize]):
         super().__init__(region_name=region)
         self._services = {part.group.name: one for part, one in zip(parts, groups, strict=True)}
         first = parts[0]
+        self._account: Account = first.account
         self._control = ControlWire(
-            lambda: [part.group for part in self._parts()], rng=first.rng, clock=first.group.engine.clock
+            lambda: [part.group for part in self._parts()],
+            first.account,
+            rng=first.rng,
+            clock=first.group.engine.clock,
         )
 
     @classmethod
@@ -91,13 +92,13 @@ class LocalGroups(Doors, Mapping[str, LocalPersonalize]):
         """Answer one HTTP request. Everything else calls this."""
         if asked_of(request)[0] is CONTROL:
             return self._control.handle(request)
-        return self._service_of(request).handle(request)
+        return self._account.handle(request) or self._service_of(request).handle(request)
 
     def _service_of(self, request: HttpRequest) -> LocalPersonalize:
         """The service that a request is for; without one, the first, whose error says what is wrong."""
         members = read_object(request.body) or {}
         services = tuple(self._services.values())
-        for member in _MEMBERS:
+        for member in MEMBERS:
             named = members.get(member)
             if isinstance(named, str):
                 for one in services:

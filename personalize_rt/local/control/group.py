@@ -27,7 +27,7 @@ from personalize_rt.local.schemas import DATASETS
 from personalize_rt.local.settings import Settings
 from personalize_rt.local.trackers import Tracker, Trackers
 
-__all__ = ["DatasetGroup"]
+__all__ = ["DatasetGroup", "exceeded", "must_be_active"]
 
 # Guide, "Amazon Personalize endpoints and quotas" (service.md sections 1.8 and 6): filters of a dataset group. And the
 # text of a recorded LimitExceededException: "More than 5 resources with PENDING or IN_PROGRESS status."
@@ -44,6 +44,7 @@ class _Setup:
 
     Attributes:
         config: Its configuration, as members.
+        version: The solution version of a campaign; empty for a recommender.
         capacity: The capacity that was asked for, in requests per second.
         before: The configuration before the latest update, or ``None`` without any.
         begun: Unix time at which that update began.
@@ -51,6 +52,7 @@ class _Setup:
     """
 
     config: Mapping[str, Any]
+    version: str = ""
     capacity: int = 1
     before: _Setup | None = None
     begun: float = 0.0
@@ -104,7 +106,12 @@ class DatasetGroup:
         self._settings = settings
         self._pace = pace
         self._quotas = quotas
-        self._setups = {arn: _Setup({_METADATA: one.with_metadata}) for arn, one in engine.resources.items()}
+        self._setups = {
+            arn: _Setup(
+                {_METADATA: one.with_metadata}, self._version(one.name) if one.recipe.resource == "campaign" else ""
+            )
+            for arn, one in engine.resources.items()
+        }
         self._tags: dict[str, dict[str, str]] = {}
         self._metrics: dict[str, Mapping[str, float]] = {}
 
@@ -124,7 +131,7 @@ class DatasetGroup:
         elif kind in ("Campaign", "Recommender"):
             for arn, one in self.engine.resources.items():
                 if one.recipe.resource == kind.lower():
-                    yield arn, self._solution(one.name) if kind == "Campaign" else self.arn
+                    yield arn, self._setups[arn].version.rpartition("/")[0] if kind == "Campaign" else self.arn
         else:
             yield from ((arn, parent) for arn, (parent, _) in self._declared.get(kind, {}).items())
 
@@ -272,8 +279,7 @@ class DatasetGroup:
         capacity = {_CAPACITY[kind]: setup.capacity}
         if kind == "recommender":
             return {"recommenderConfig": {**setup.config, **capacity}}
-        version = self._version(resource.name)
-        return {"solutionVersionArn": version, **capacity, "campaignConfig": dict(setup.config)}
+        return {"solutionVersionArn": setup.version, **capacity, "campaignConfig": dict(setup.config)}
 
     def metrics(self, version: str) -> Mapping[str, float]:
         """The metrics of a solution version: measured when they are first asked for.
@@ -292,6 +298,9 @@ class DatasetGroup:
             return self._metrics[version]
 
     # Changing.
+
+    def must_be_active(self) -> None:
+        """Refuse to add a resource while the dataset group cannot have it; one that a directory declares always can."""
 
     def create_filter(self, name: str, text: str, tags: Mapping[str, str]) -> str:
         """Create a filter, all of it or nothing.
@@ -313,15 +322,16 @@ class DatasetGroup:
         except ValidationError as error:
             raise invalid(f"filterExpression: {error.message}") from None
         with self._lock:
+            self.must_be_active()
             now, filters = self.now, self.engine.filters
             arn = self._settings.arn("filter", name)
             if filters.find(arn) is not None:
                 raise RefusedError("ResourceAlreadyExistsException", f"there is a filter {arn} already")
             if self._quotas:
                 if len(filters) >= _FILTERS:
-                    raise _exceeded(f"the dataset group has {len(filters)} filters; its quota is {_FILTERS}")
+                    raise exceeded(f"the dataset group has {len(filters)} filters; its quota is {_FILTERS}")
                 if sum(not one.life.active(now) for one in filters) >= _IN_PROGRESS:
-                    raise _exceeded(f"more than {_IN_PROGRESS} resources with PENDING or IN_PROGRESS status")
+                    raise exceeded(f"more than {_IN_PROGRESS} resources with PENDING or IN_PROGRESS status")
             try:
                 filters.add(name, expression, text, Life(now, self._pace))
             except ValidationError as error:
@@ -341,7 +351,7 @@ class DatasetGroup:
             stored = self.engine.filters.find(arn)
             if stored is None:
                 raise RefusedError("ResourceNotFoundException", f"there is no filter {arn}")
-            _must_be_active(arn, stored.life.status(self.now))
+            must_be_active(arn, stored.life.status(self.now))
             self.engine.filters.delete(arn, self._pace)
             self._tags.pop(arn, None)
 
@@ -352,6 +362,7 @@ class DatasetGroup:
             RefusedError: ``ResourceAlreadyExistsException`` for the name, or if the dataset group has one.
         """
         with self._lock:
+            self.must_be_active()
             tracker = self.trackers.create(name, self.arn, pace=self._pace)
             self._tags[tracker.arn] = dict(tags)
             return tracker
@@ -366,7 +377,7 @@ class DatasetGroup:
             tracker = self.trackers.of_arn(arn)
             if tracker is None:
                 raise RefusedError("ResourceNotFoundException", f"there is no event tracker {arn}")
-            _must_be_active(arn, tracker.status)
+            must_be_active(arn, tracker.status)
             self.trackers.delete(arn, pace=self._pace)
             self._tags.pop(arn, None)
 
@@ -386,7 +397,9 @@ class DatasetGroup:
             if setup.in_progress(now):
                 raise RefusedError("ResourceInUseException", f"{arn}: an update is in progress")
             before = attrs.evolve(setup, before=None)
-            changed = _Setup({**setup.config, **config}, capacity or setup.capacity, before, now, self._pace)
+            changed = _Setup(
+                {**setup.config, **config}, setup.version, capacity or setup.capacity, before, now, self._pace
+            )
             self._setups[arn] = changed
             with_metadata = changed.config[_METADATA] or resource.recipe.with_metadata
             last = attrs.evolve(resource, before=None, since=0.0)
@@ -419,10 +432,16 @@ class DatasetGroup:
             self._tags[arn] = {key: value for key, value in self._tags.get(arn, {}).items() if key not in keys}
 
 
-def _exceeded(message: str) -> RefusedError:
+def exceeded(message: str) -> RefusedError:
+    """A ``LimitExceededException``."""
     return RefusedError("LimitExceededException", message)
 
 
-def _must_be_active(arn: str, status: str) -> None:
+def must_be_active(arn: str, status: str) -> None:
+    """Refuse a deletion.
+
+    Raises:
+        RefusedError: ``ResourceInUseException``; the resource is being created or deleted.
+    """
     if status != "ACTIVE":
         raise RefusedError("ResourceInUseException", f"{arn} is {status}: it cannot be deleted now")
