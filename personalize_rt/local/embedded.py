@@ -67,6 +67,7 @@ class LocalPersonalize(Doors):
         strict: bool = False,
         pace: float = 0.0,
         quotas: bool = False,
+        minimums: bool = False,
         created: float | None = None,
         account: Account | None = None,
     ) -> None:
@@ -91,7 +92,7 @@ class LocalPersonalize(Doors):
         group = DatasetGroup(settings, engine, self._trackers, pace=pace, quotas=quotas, created=created)
         self._group = group
         if account is None:
-            account = Account(settings, clock=engine.clock, rng=rng, pace=pace, quotas=quotas)
+            account = Account(settings, clock=engine.clock, rng=rng, pace=pace, quotas=quotas, minimums=minimums)
         self._account: Account = account
         self._router = Router(
             runtime=runtime,
@@ -109,6 +110,7 @@ class LocalPersonalize(Doors):
         rng: random.Random | None = None,
         pace: float = 0.0,
         quotas: bool = False,
+        minimums: bool = False,
     ) -> Self:
         """Load the bundled sample: real ratings of real films, and made-up offers.
 
@@ -120,8 +122,9 @@ class LocalPersonalize(Doors):
             rng: See :meth:`from_directory`.
             pace: See :meth:`from_directory`.
             quotas: See :meth:`from_directory`.
+            minimums: See :meth:`from_directory`.
         """
-        return cls.from_directory(_SAMPLE, clock=clock, rng=rng, pace=pace, quotas=quotas)
+        return cls.from_directory(_SAMPLE, clock=clock, rng=rng, pace=pace, quotas=quotas, minimums=minimums)
 
     @classmethod
     def from_directory(
@@ -133,6 +136,7 @@ class LocalPersonalize(Doors):
         rng: random.Random | None = None,
         pace: float = 0.0,
         quotas: bool = False,
+        minimums: bool = False,
     ) -> Self:
         """Load a directory.
 
@@ -151,14 +155,17 @@ class LocalPersonalize(Doors):
                 resource is ``ACTIVE`` in the first Describe after its creation, and gone in the first after its
                 deletion.
             quotas: Whether the control plane refuses what is over the service's default quotas
-                (``LimitExceededException``): 30 filters, and 5 that are being created.
+                (``LimitExceededException``): 30 filters, and 5 that are being created; 5 dataset groups, 10 solutions
+                and 5 campaigns in each, 5 imports in progress.
+            minimums: Whether a training of the control plane fails with less than 1,000 item interactions, or less than
+                25 users who have two of them, as the service's does.
 
         Raises:
             ValidationError: ``pace`` is not a number of at least 0.
             LocalDataError: The directory has problems. All are listed with file, line and column, up to 100 for each
                 file and 10 rows for each column of a CSV. No content of the files raises any other error.
         """
-        return cls._load(directory, strict=strict, clock=clock, rng=rng, pace=pace, quotas=quotas)
+        return cls._load(directory, strict=strict, clock=clock, rng=rng, pace=pace, quotas=quotas, minimums=minimums)
 
     @classmethod
     def _load(
@@ -170,6 +177,7 @@ class LocalPersonalize(Doors):
         rng: random.Random | None,
         pace: float,
         quotas: bool,
+        minimums: bool,
         created: float | None = None,
         account: Account | None = None,
     ) -> Self:
@@ -206,6 +214,7 @@ class LocalPersonalize(Doors):
             strict=strict,
             pace=pace,
             quotas=quotas,
+            minimums=minimums,
             created=created,
             account=account,
         )
@@ -231,6 +240,7 @@ class LocalPersonalize(Doors):
             rng=self._rng,
             pace=self._pace,
             quotas=self._quotas,
+            minimums=self._account.minimums,
             created=self._group.created,
             account=self._account,
         )
@@ -283,7 +293,9 @@ class LocalPersonalize(Doors):
         return self._engine.resolve(arn)
 
     def _arns(self, kind: str) -> Mapping[str, str]:
-        return MappingProxyType({one.name: one.arn for one in self._resources if one.recipe.resource == kind})
+        made = (one for group in self._account.groups for one in group.engine.resources.values())
+        every = (*self._resources, *made)
+        return MappingProxyType({one.name: one.arn for one in every if one.recipe.resource == kind})
 
     def add_filter(self, name: str, expression: str | FilterExpression) -> str:
         """Create a filter, like CreateFilter. Requests may use it at once.

@@ -169,6 +169,7 @@ class Engine:
     def add(self, resource: Resource, since: float) -> None:
         """Add a campaign or recommender that answers from a Unix time on."""
         self._coming[resource.arn] = since, resource
+        self.arrived(resource.arn)
 
     def remove(self, arn: str) -> None:
         """Remove a campaign or recommender. A request that it is answering is answered."""

@@ -67,6 +67,7 @@ class LocalGroups(Doors, Mapping[str, LocalPersonalize]):
         rng: random.Random | None = None,
         pace: float = 0.0,
         quotas: bool = False,
+        minimums: bool = False,
     ) -> Self:
         """Load directories, each of which is a dataset group: ``[options] dataset_group`` of its settings names it.
 
@@ -77,13 +78,19 @@ class LocalGroups(Doors, Mapping[str, LocalPersonalize]):
             rng: See there.
             pace: See there.
             quotas: See there.
+            minimums: See there.
 
         Raises:
             ValidationError: Names clash; or there is no directory.
             LocalDataError: A directory has problems.
         """
         load = LocalPersonalize.from_directory
-        return cls(*(load(one, strict=strict, clock=clock, rng=rng, pace=pace, quotas=quotas) for one in directories))
+        return cls(
+            *(
+                load(one, strict=strict, clock=clock, rng=rng, pace=pace, quotas=quotas, minimums=minimums)
+                for one in directories
+            )
+        )
 
     def _parts(self) -> list[Inside]:
         return [inside(one) for one in self._services.values()]

@@ -12,9 +12,11 @@ import attrs
 from personalize_rt import forks
 from personalize_rt.local.apis import read_object
 from personalize_rt.local.control.created import CreatedGroup, SchemaOf
-from personalize_rt.local.control.made import Made, Register
+from personalize_rt.local.control.made import Made, Register, Worker
+from personalize_rt.local.datasets import EventLog, Table
 from personalize_rt.local.life import Life
 from personalize_rt.local.messages import HttpRequest, HttpResponse
+from personalize_rt.local.schemas import Schema
 from personalize_rt.local.settings import Settings
 
 __all__ = ["MEMBERS", "Account"]
@@ -32,11 +34,16 @@ class Account:
         rng: Makes ids, and chooses the places of promoted items.
         pace: Seconds that a creation, an update or a deletion takes.
         quotas: Whether to refuse what is over the service's default quotas.
+        minimums: Whether a training needs the least amount of data that the service needs.
 
     Attributes:
         lock: To be held while something is created, since names are unique in an account.
         schemas: The schemas.
         quotas: Whether to refuse what is over the service's default quotas.
+        minimums: Whether a training needs the least amount of data that the service needs.
+        worker: Does imports, trainings and other jobs.
+        reader: Reads the rows of an import: takes the URI, the dataset (``"interactions"``, …) and its schema, and
+            raises :class:`FailedError`. ``None`` if nobody said where objects are.
         created: The dataset groups, and some that are deleted by now.
     """
 
@@ -50,12 +57,16 @@ class Account:
         rng: random.Random,
         pace: float = 0.0,
         quotas: bool = False,
+        minimums: bool = False,
     ) -> None:
         self._settings = Settings(region=settings.region, account=settings.account)
         self._clock = clock
         self._rng = rng
         self._pace = pace
         self.quotas = quotas
+        self.minimums = minimums
+        self.worker = Worker()
+        self.reader: Callable[[str, str, Schema], EventLog | Table] | None = None
         self.schemas = Register()
         # Replaced, never changed, so that readers need no lock.
         self.created: tuple[CreatedGroup, ...] = ()
@@ -80,7 +91,16 @@ class Account:
     def create_group(self, name: str, members: Mapping[str, Any]) -> CreatedGroup:
         """Create a dataset group of a name that is free; the lock is held."""
         settings = attrs.evolve(self._settings, dataset_group=name)
-        made = CreatedGroup(settings, members, clock=self._clock, rng=self._rng, pace=self._pace, quotas=self.quotas)
+        made = CreatedGroup(
+            settings,
+            members,
+            clock=self._clock,
+            rng=self._rng,
+            pace=self._pace,
+            quotas=self.quotas,
+            minimums=self.minimums,
+            worker=self.worker,
+        )
         self.created = (*self.groups, made)
         return made
 

@@ -7,21 +7,28 @@ as a whole: a request is answered by one of the two.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
+from itertools import repeat
+from math import nan
 from typing import Any
 
 import attrs
 
 from personalize_rt.local.apis import EVENTS, asked_of
-from personalize_rt.local.control.group import DatasetGroup, must_be_active
+from personalize_rt.local.control.group import METADATA, DatasetGroup, Setup, must_be_active
 from personalize_rt.local.control.kinds import KINDS
-from personalize_rt.local.control.made import Made, Register
+from personalize_rt.local.control.made import FailedError, Made, Register, Work, Worker
 from personalize_rt.local.control.shapes import invalid
+from personalize_rt.local.control.training import Trained
 from personalize_rt.local.datasets import Datasets, EventLog, Table
-from personalize_rt.local.engine import Engine, RefusedError
+from personalize_rt.local.engine import Engine, RefusedError, Resource
 from personalize_rt.local.events import EventsWire, Intake
 from personalize_rt.local.life import Life
 from personalize_rt.local.messages import HttpRequest, HttpResponse
+from personalize_rt.local.models import Models
+from personalize_rt.local.recipes import Recipe
 from personalize_rt.local.schemas import DATASETS, Schema
 from personalize_rt.local.settings import Settings
 from personalize_rt.local.trackers import Trackers
@@ -67,6 +74,8 @@ class CreatedGroup(DatasetGroup):
         rng: Makes ids, and chooses the places of promoted items.
         pace: Seconds that a creation, an update or a deletion takes.
         quotas: Whether to refuse what is over the service's default quotas.
+        minimums: Whether a training needs the least amount of data that the service needs.
+        worker: Does imports, trainings and other jobs.
 
     Attributes:
         made: Its resources, except filters and event trackers.
@@ -82,12 +91,17 @@ class CreatedGroup(DatasetGroup):
         rng: random.Random,
         pace: float,
         quotas: bool,
+        minimums: bool,
+        worker: Worker,
     ) -> None:
         engine = Engine((), Datasets(), filter_prefix=settings.arn("filter"), clock=clock, rng=rng)
         arn = settings.arn("dataset-group", settings.dataset_group)
         trackers = Trackers(settings.arn("event-tracker"), arn, {}, clock=clock)
         super().__init__(settings, engine, trackers, pace=pace, quotas=quotas)
         self._rng = rng
+        self._minimums = minimums
+        self._worker = worker
+        self._numbers: Counter[str] = Counter()  # of versions so far, by solution
         self.made = Register()
         told = {"name": self.name, "datasetGroupArn": arn, **members}
         self.row = Made(arn, "", told, Life(clock(), pace), clock)
@@ -155,7 +169,39 @@ class CreatedGroup(DatasetGroup):
         if kind in ("Filter", "EventTracker"):
             return super().describe(kind, arn)
         made = self.made.find(kind, arn)
-        return None if made is None else made.told()
+        if made is None:
+            return None
+        match kind:
+            case "Campaign" | "Recommender":
+                return self._deployed(made)
+            case "Solution":
+                return {**made.told(), **self._latest(arn)}
+            case "SolutionVersion":
+                return {**made.told(), "trainingHours": made.holds.hours}
+            case _:
+                return made.told()
+
+    def settle(self, kind: str, arn: str) -> None:
+        """Wait for the work behind a resource, if its time has come."""
+        made = self.made.find(kind, arn)
+        if made is not None:
+            made.settle()
+
+    def _latest(self, solution: str) -> dict[str, Any]:
+        """The latest version of a solution, as DescribeSolution tells it."""
+        versions = [one for one in self.made.all("SolutionVersion") if one.parent == solution]
+        if not versions:
+            return {}
+        members = versions[-1].told()
+        told = {name: members[name] for name in KINDS["SolutionVersion"].summary if name in members}
+        return {"latestSolutionVersion": told}
+
+    def _deployed(self, made: Made) -> dict[str, Any]:
+        """The members of a campaign or recommender."""
+        told = made.told()
+        if self._setups[made.arn].before is not None:
+            told.pop("lastUpdatedDateTime")
+        return {**self._resource(made.holds, self.now), **told}
 
     @property
     def exists(self) -> bool:
@@ -234,6 +280,10 @@ class CreatedGroup(DatasetGroup):
         with self._lock:
             made = self.existing("Dataset", arn)
             must_be_active(arn, made.status)
+            for kind, parent in (("DatasetImportJob", arn), ("DatasetExportJob", arn), ("SolutionVersion", None)):
+                for job in self.made.all(kind):
+                    if parent in (None, job.parent) and job.in_progress:
+                        raise RefusedError("ResourceInUseException", f"{arn} is used by {job.arn}: {job.status}")
             self._swap(made.holds, None, None)
             self._delete("Dataset", arn)
 
@@ -252,6 +302,364 @@ class CreatedGroup(DatasetGroup):
         self.made.delete(kind, arn)
         self._tags.pop(arn, None)
 
+    # Imports.
+
+    def import_rows(
+        self,
+        job: str,
+        members: Mapping[str, Any],
+        dataset: str,
+        read: Callable[[str, Schema], EventLog | Table],
+        tags: Mapping[str, str],
+    ) -> str:
+        """Create a dataset import job.
+
+        Args:
+            job: Its name.
+            members: The members of its request that Describe tells.
+            dataset: The ARN of the dataset.
+            read: Reads the rows, of a dataset (``"interactions"``, …) and its schema; raises :class:`FailedError`.
+            tags: Its tags.
+
+        Returns:
+            Its ARN.
+
+        Raises:
+            RefusedError: ``ResourceInUseException`` while the dataset is being created or deleted.
+        """
+        with self._lock:
+            held = self.existing("Dataset", dataset)
+            if held.status != "ACTIVE":
+                raise RefusedError("ResourceInUseException", f"{dataset} is {held.status}: wait until it is ACTIVE")
+            option, schema = held.holds, self._settings.schemas[held.holds]
+            arn = self._settings.arn("dataset-import-job", job)
+
+            def run(work: Work) -> None:
+                rows = read(option, schema)
+                with self._lock:
+                    if self.made.find("Dataset", dataset) is not held:
+                        raise FailedError("The dataset was deleted")
+                    if members["importMode"] == "INCREMENTAL":
+                        rows = _together(getattr(self.engine.datasets, option), rows)
+                    self._swap(option, rows, schema)
+
+            told = {"jobName": job, "datasetImportJobArn": arn, "datasetArn": dataset, **members}
+            self._add("DatasetImportJob", arn, dataset, told, tags, work=Work(run))
+            return arn
+
+    def _add(
+        self,
+        kind: str,
+        arn: str,
+        parent: str,
+        members: Mapping[str, Any],
+        tags: Mapping[str, str],
+        *,
+        holds: Any = None,
+        work: Work | None = None,
+    ) -> Made:
+        """Add a resource whose creation begins now, and begin its work; the lock is held."""
+        made = Made(arn, parent, members, Life(self.now, self._pace), self.engine.clock, work=work, holds=holds)
+        self.made.add(kind, made)
+        self._tags[arn] = dict(tags)
+        if work is not None:
+            self._worker.add(work)
+        return made
+
+    # Solutions and their versions.
+
+    def create_solution(self, name: str, recipe: Recipe, members: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+        """Create a solution. With ``performAutoTraining``, its first version is created with it.
+
+        Args:
+            name: Its name.
+            recipe: Its recipe.
+            members: The members of its request that Describe tells.
+            tags: Its tags.
+
+        Returns:
+            Its ARN.
+        """
+        with self._lock:
+            self.must_be_active()
+            arn = self._solution(name)
+            told = {"name": name, "solutionArn": arn, "datasetGroupArn": self.arn, **members}
+            self._add("Solution", arn, self.arn, told, tags, holds=recipe)
+            if members["performAutoTraining"]:
+                self._train(arn, {"trainingMode": "FULL", "trainingType": "AUTOMATIC"}, {})
+            return arn
+
+    def delete_solution(self, arn: str) -> None:
+        """Delete a solution and its versions.
+
+        Raises:
+            RefusedError: ``ResourceInUseException`` while it has campaigns, or it or a version is being created.
+        """
+        with self._lock:
+            made = self.existing("Solution", arn)
+            must_be_active(arn, made.status)
+            for kind in ("Campaign", "BatchInferenceJob"):
+                for user in self.made.all(kind):
+                    of_it = user.parent == arn or user.parent.startswith(f"{arn}/")
+                    if of_it and (kind == "Campaign" or user.in_progress):
+                        raise RefusedError("ResourceInUseException", f"{arn} is used by {user.arn}")
+            versions = [one for one in self.made.all("SolutionVersion") if one.parent == arn]
+            for version in versions:
+                if version.in_progress:
+                    raise RefusedError("ResourceInUseException", f"{version.arn} is {version.status}")
+            for version in versions:
+                self._delete("SolutionVersion", version.arn)
+            self._delete("Solution", arn)
+
+    def create_version(self, solution: str, members: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+        """Create a solution version: train the recipe's model on the data that are there when the training begins.
+
+        Args:
+            solution: The ARN of the solution.
+            members: The members of its request that Describe tells.
+            tags: Its tags.
+
+        Returns:
+            Its ARN.
+
+        Raises:
+            RefusedError: ``ResourceInUseException`` while the solution is being created or deleted;
+                ``InvalidInputException`` if the dataset group lacks a dataset that the recipe learns from.
+        """
+        with self._lock:
+            made = self.existing("Solution", solution)
+            if made.status != "ACTIVE":
+                raise RefusedError("ResourceInUseException", f"{solution} is {made.status}: wait until it is ACTIVE")
+            self._must_have(made.holds)
+            return self._train(solution, {"trainingMode": "FULL", "trainingType": "MANUAL", **members}, tags)
+
+    def _train(self, solution: str, members: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+        made = self.existing("Solution", solution)
+        self._numbers[solution] += 1
+        arn = f"{solution}/{sha256(f'{solution} {self._numbers[solution]}'.encode()).hexdigest()[:8]}"
+        threshold = made.members["solutionConfig"].get("eventValueThreshold")
+        trained = Trained(
+            made.holds,
+            made.members.get("eventType"),
+            None if threshold is None else float(threshold),
+            minimums=self._minimums,
+        )
+        common = ("performHPO", "performAutoML", "performIncrementalUpdate", "recipeArn", "eventType", "solutionConfig")
+        told = {name: made.members[name] for name in common if name in made.members}
+        told |= {"solutionVersionArn": arn, "solutionArn": solution, "datasetGroupArn": self.arn, **members}
+        work = Work(lambda work: trained.train(self.engine.models))
+        self._add("SolutionVersion", arn, solution, told, tags, holds=trained, work=work)
+        return arn
+
+    def _must_have(self, recipe: Recipe) -> None:
+        for name in recipe.learns_from:
+            if getattr(self.engine.datasets, name) is None:
+                of = DATASETS[name].name
+                raise invalid(f"{self.arn} has no {of} dataset, and {recipe.name} learns from it: create and import it")
+
+    def stop_version(self, arn: str) -> None:
+        """Stop the creation of a solution version.
+
+        Raises:
+            RefusedError: ``InvalidInputException``; it is not being created.
+        """
+        made = self.existing("SolutionVersion", arn)
+        if made.work is None or made.status not in ("CREATE PENDING", "CREATE IN_PROGRESS"):
+            raise invalid(f"solutionVersionArn: {arn} is {made.status}: only a creation in progress can be stopped")
+        made.work.stopped = True
+
+    def version(self, arn: str) -> Trained:
+        """A version that is trained; waits for its training.
+
+        Raises:
+            RefusedError: ``ResourceInUseException`` while it is being created; ``InvalidInputException`` if that failed
+                or was stopped.
+        """
+        made = self.existing("SolutionVersion", arn)
+        made.settle()
+        status = made.status
+        if status != "ACTIVE":
+            code = (
+                "InvalidInputException" if status in ("CREATE FAILED", "CREATE STOPPED") else "ResourceInUseException"
+            )
+            raise RefusedError(code, f"solutionVersionArn: {arn} is {status}, not ACTIVE")
+        trained: Trained = made.holds
+        return trained
+
+    def latest_of(self, wanted: str) -> str:
+        """The ARN of a version; of one that ends in ``/$LATEST``, the latest active one of its solution.
+
+        Raises:
+            RefusedError: ``ResourceNotFoundException``; the solution has none that is active.
+        """
+        solution, _, last = wanted.rpartition("/")
+        if last != "$LATEST":
+            return wanted
+        active = [one.arn for one in self.made.all("SolutionVersion") if one.parent == solution]
+        for arn in reversed(active):
+            if self.existing("SolutionVersion", arn).status == "ACTIVE":
+                return arn
+        raise RefusedError("ResourceNotFoundException", f"{solution} has no solution version that is ACTIVE")
+
+    def metrics(self, version: str) -> Mapping[str, float]:
+        """The metrics of a solution version: measured when they are first asked for.
+
+        Raises:
+            RefusedError: See :meth:`version`; ``InvalidInputException`` if there is nothing to measure by.
+        """
+        from personalize_rt.local.control.measuring import metrics_of
+
+        trained = self.version(version)
+        with self._measuring:
+            if version not in self._metrics:
+                self._metrics[version] = metrics_of(trained.recipe, trained.models.datasets, self.now)
+            return self._metrics[version]
+
+    # Campaigns and recommenders.
+
+    def create_campaign(
+        self, name: str, version: str, config: Mapping[str, Any], capacity: int, tags: Mapping[str, str]
+    ) -> str:
+        """Create a campaign, which answers when it is active.
+
+        Args:
+            name: Its name.
+            version: Its solution version.
+            config: The members of its configuration.
+            capacity: The capacity that is asked for, in requests per second.
+            tags: Its tags.
+
+        Returns:
+            Its ARN.
+
+        Raises:
+            RefusedError: See :meth:`version`.
+        """
+        trained = self.version(version)
+        with self._lock:
+            solution = self.existing("SolutionVersion", version).parent
+            arn = self._settings.arn("campaign", name)
+            resource = self._setup(name, arn, trained, config, capacity, version)
+            self._add("Campaign", arn, solution, {"name": name, "campaignArn": arn}, tags, holds=resource)
+            self.engine.add(resource, self.now + self._pace)
+            return arn
+
+    def _setup(
+        self, name: str, arn: str, trained: Trained, config: Mapping[str, Any], capacity: int, version: str = ""
+    ) -> Resource:
+        recipe = trained.recipe
+        told = {METADATA: recipe.with_metadata, **config}
+        self._setups[arn] = Setup(told, version, capacity)
+        models = trained.models if trained.done else None
+        return Resource(name, arn, recipe, told[METADATA] or recipe.with_metadata, models)
+
+    def create_recommender(
+        self, name: str, recipe: Recipe, config: Mapping[str, Any], capacity: int, tags: Mapping[str, str]
+    ) -> str:
+        """Create a recommender: train its model; it answers when it is active.
+
+        Args:
+            name: Its name.
+            recipe: Its use case.
+            config: The members of its configuration.
+            capacity: The capacity that is asked for, in requests per second.
+            tags: Its tags.
+
+        Returns:
+            Its ARN.
+
+        Raises:
+            RefusedError: ``InvalidInputException`` if the use case is of another domain, or the dataset group lacks a
+                dataset that it learns from.
+        """
+        with self._lock:
+            self.must_be_active()
+            if recipe.domain != self.domain:
+                raise invalid(
+                    f"recipeArn: {recipe.name} is a use case of {recipe.domain}; the domain of the dataset group is "
+                    f"{self.domain or 'none'}"
+                )
+            self._must_have(recipe)
+            arn = self._settings.arn("recommender", name)
+            trained = Trained(recipe, minimums=self._minimums)
+            resource = self._setup(name, arn, trained, config, capacity)
+
+            def run(work: Work) -> None:
+                trained.train(self.engine.models)
+                with self._lock:
+                    if self.made.find("Recommender", arn) is made:
+                        made.holds = attrs.evolve(resource, models=trained.models)
+                        self.engine.add(made.holds, made.life.created + self._pace)
+
+            work = Work(run)
+            made = self._add("Recommender", arn, self.arn, {"name": name, "recommenderArn": arn}, tags, holds=resource)
+            made.work = work
+            self._worker.add(work)
+            return arn
+
+    def turn_recommender(self, arn: str, verb: str) -> None:
+        """Stop a recommender that is active (``"STOP"``), or start one that was stopped (``"START"``).
+
+        Raises:
+            RefusedError: ``ResourceInUseException`` while it is being changed; ``InvalidInputException`` if it is
+                already as wanted.
+        """
+        self.settle("Recommender", arn)
+        with self._lock:
+            made = self.existing("Recommender", arn)
+            status, before = made.status, "ACTIVE" if verb == "STOP" else "INACTIVE"
+            if status != before:
+                code = "InvalidInputException" if status in ("ACTIVE", "INACTIVE") else "ResourceInUseException"
+                raise RefusedError(code, f"{arn} is {status}, not {before}")
+            made.turned = self.now, verb
+            if verb == "STOP":
+                made.holds = self.engine.resources.get(arn) or self.engine.arrived(arn) or made.holds
+                self.engine.remove(arn)
+            else:
+                self.engine.add(made.holds, self.now + self._pace)
+
+    def delete_deployed(self, kind: str, arn: str) -> None:
+        """Delete a campaign or recommender (``"Campaign"``, ``"Recommender"``). It answers no more requests.
+
+        Raises:
+            RefusedError: ``ResourceInUseException`` while it is being created, changed or deleted.
+        """
+        with self._lock:
+            made = self.existing(kind, arn)
+            if made.status not in ("ACTIVE", "INACTIVE", "CREATE FAILED"):
+                must_be_active(arn, made.status)
+            if self._setups[arn].in_progress(self.now):
+                raise RefusedError("ResourceInUseException", f"{arn}: an update is in progress")
+            self.engine.remove(arn)
+            self._delete(kind, arn)
+
+    def update(
+        self,
+        arn: str,
+        config: Mapping[str, Any],
+        capacity: int | None,
+        version: str | None = None,
+        models: Models | None = None,
+    ) -> None:
+        """Change a campaign or recommender; see :meth:`DatasetGroup.update`."""
+        kind = "Campaign" if self.made.find("Campaign", arn) is not None else "Recommender"
+        self.settle(kind, arn)
+        with self._lock:
+            made = self.existing(kind, arn)
+            if made.status != "ACTIVE" or (arn not in self.engine.resources and self.engine.arrived(arn) is None):
+                raise RefusedError("ResourceInUseException", f"{arn} is {made.status}: wait until it is ACTIVE")
+            super().update(arn, config, capacity, version, models)
+            if version is not None:
+                made.parent = version.rpartition("/")[0]
+
+    def version_for(self, campaign: Mapping[str, Any], wanted: str) -> tuple[str, Models | None]:
+        """The solution version that UpdateCampaign asks for, and its models; see :meth:`DatasetGroup.version_for`."""
+        version = self.latest_of(wanted)
+        solution: str = campaign["solutionVersionArn"].rpartition("/")[0]
+        if version.rpartition("/")[0] != solution:
+            raise invalid(f"solutionVersionArn: expected a version of {solution}, the solution of the campaign")
+        return version, self.version(version).models
+
     # The dataset group.
 
     def delete(self) -> None:
@@ -269,6 +677,29 @@ class CreatedGroup(DatasetGroup):
                     label = KINDS[kind].label
                     raise RefusedError("ResourceInUseException", f"{self.arn} has the {label} {arn}: delete that first")
             self.row.life = attrs.evolve(self.row.life, deleted=self.now)
+
+
+def _together(before: EventLog | Table | None, rows: EventLog | Table) -> EventLog | Table:
+    """The rows of an incremental import after those that were there; a row takes the place of the one of its id."""
+    if isinstance(before, EventLog) and isinstance(rows, EventLog):
+        log = EventLog(fields=rows.fields)
+        names = {name for part in (before, rows) for name in part.columns}
+        valued = bool(before.value or rows.value)
+        for part in (before, rows):
+            log.user.extend(log.users[part.users.names[number]] for number in part.user)
+            log.target.extend(log.targets[part.targets.names[number]] for number in part.target)
+            log.type.extend(log.types[part.types.names[number]] for number in part.type)
+            log.timestamp.extend(part.timestamp)
+            if valued:
+                log.value.extend(part.value or repeat(nan, len(part)))
+            for name in names:
+                log.columns.setdefault(name, []).extend(part.columns.get(name) or repeat(None, len(part)))
+        return log
+    if isinstance(before, Table) and isinstance(rows, Table):
+        merged = {**before, **rows}
+        columns = {name: [row.get(name) for row in merged.values()] for name in rows.columns}
+        return Table({id: number for number, id in enumerate(merged)}, columns, rows.fields)
+    return rows
 
 
 def _empty(option: str, schema: Schema) -> EventLog | Table:

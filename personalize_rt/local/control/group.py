@@ -23,11 +23,12 @@ from personalize_rt.local.control.shapes import invalid
 from personalize_rt.local.engine import Engine, RefusedError, Resource
 from personalize_rt.local.filtering import StoredFilter, parse
 from personalize_rt.local.life import Life, progress
+from personalize_rt.local.models import Models
 from personalize_rt.local.schemas import DATASETS
 from personalize_rt.local.settings import Settings
 from personalize_rt.local.trackers import Tracker, Trackers
 
-__all__ = ["DatasetGroup", "exceeded", "must_be_active"]
+__all__ = ["METADATA", "DatasetGroup", "Setup", "exceeded", "must_be_active"]
 
 # Guide, "Amazon Personalize endpoints and quotas" (service.md sections 1.8 and 6): filters of a dataset group. And the
 # text of a recorded LimitExceededException: "More than 5 resources with PENDING or IN_PROGRESS status."
@@ -35,11 +36,11 @@ _FILTERS = 30
 _IN_PROGRESS = 5
 # The members of a configuration that say the capacity, by the kind of resource; both are at least 1 and 1 by default.
 _CAPACITY = {"campaign": "minProvisionedTPS", "recommender": "minRecommendationRequestsPerSecond"}
-_METADATA = "enableMetadataWithRecommendations"
+METADATA = "enableMetadataWithRecommendations"
 
 
 @attrs.frozen
-class _Setup:
+class Setup:
     """The configuration of a campaign or recommender.
 
     Attributes:
@@ -54,14 +55,15 @@ class _Setup:
     config: Mapping[str, Any]
     version: str = ""
     capacity: int = 1
-    before: _Setup | None = None
+    before: Setup | None = None
     begun: float = 0.0
     pace: float = 0.0
 
     def in_progress(self, now: float) -> bool:
+        """Tell whether the update is not complete."""
         return self.before is not None and now < self.begun + self.pace
 
-    def at(self, now: float) -> _Setup:
+    def at(self, now: float) -> Setup:
         """The configuration in force."""
         return self.before if self.before is not None and self.in_progress(now) else self
 
@@ -107,8 +109,8 @@ class DatasetGroup:
         self._pace = pace
         self._quotas = quotas
         self._setups = {
-            arn: _Setup(
-                {_METADATA: one.with_metadata}, self._version(one.name) if one.recipe.resource == "campaign" else ""
+            arn: Setup(
+                {METADATA: one.with_metadata}, self._version(one.name) if one.recipe.resource == "campaign" else ""
             )
             for arn, one in engine.resources.items()
         }
@@ -274,7 +276,7 @@ class DatasetGroup:
             members[name] = {**self._configured(resource, setup), "status": status, **times}
         return members
 
-    def _configured(self, resource: Resource, setup: _Setup) -> dict[str, Any]:
+    def _configured(self, resource: Resource, setup: Setup) -> dict[str, Any]:
         kind = resource.recipe.resource
         capacity = {_CAPACITY[kind]: setup.capacity}
         if kind == "recommender":
@@ -381,13 +383,22 @@ class DatasetGroup:
             self.trackers.delete(arn, pace=self._pace)
             self._tags.pop(arn, None)
 
-    def update(self, arn: str, config: Mapping[str, Any], capacity: int | None) -> None:
+    def update(
+        self,
+        arn: str,
+        config: Mapping[str, Any],
+        capacity: int | None,
+        version: str | None = None,
+        models: Models | None = None,
+    ) -> None:
         """Change the configuration of a campaign or recommender. Until it is complete, the previous one answers.
 
         Args:
             arn: The campaign or recommender.
             config: The members of its configuration to change.
             capacity: The capacity to ask for, or ``None`` to leave it.
+            version: The solution version to change a campaign to, or ``None`` to leave it.
+            models: The models of that version.
 
         Raises:
             RefusedError: ``ResourceInUseException`` while another update is in progress.
@@ -397,14 +408,39 @@ class DatasetGroup:
             if setup.in_progress(now):
                 raise RefusedError("ResourceInUseException", f"{arn}: an update is in progress")
             before = attrs.evolve(setup, before=None)
-            changed = _Setup(
-                {**setup.config, **config}, setup.version, capacity or setup.capacity, before, now, self._pace
+            changed = Setup(
+                {**setup.config, **config},
+                version or setup.version,
+                capacity or setup.capacity,
+                before,
+                now,
+                self._pace,
             )
             self._setups[arn] = changed
-            with_metadata = changed.config[_METADATA] or resource.recipe.with_metadata
+            with_metadata = changed.config[METADATA] or resource.recipe.with_metadata
             last = attrs.evolve(resource, before=None, since=0.0)
-            new = attrs.evolve(last, with_metadata=with_metadata)
+            new = attrs.evolve(last, with_metadata=with_metadata, models=models or resource.models)
             self.engine.update(attrs.evolve(new, before=last, since=now + self._pace) if self._pace else new)
+
+    def version_for(self, campaign: Mapping[str, Any], wanted: str) -> tuple[str, Models | None]:
+        """The solution version that UpdateCampaign asks for, and its models.
+
+        Args:
+            campaign: The members of the campaign.
+            wanted: The ARN of the version, or one that ends in ``/$LATEST``.
+
+        Raises:
+            RefusedError: ``InvalidInputException``; it is another one than that of the campaign.
+        """
+        version: str = campaign["solutionVersionArn"]
+        latest = f"{version.rpartition('/')[0]}/$LATEST"
+        if wanted not in (version, latest):
+            known = f"{version} or {latest}"
+            raise invalid(f"solutionVersionArn: a directory's campaign has one version of its solution: {known}")
+        return version, None
+
+    def settle(self, kind: str, arn: str) -> None:
+        """Wait for the work behind a resource, if there is any. What a directory declares has none."""
 
     # Tags.
 

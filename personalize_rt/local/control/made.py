@@ -187,6 +187,11 @@ class Made:
             return "INACTIVE" if verb == "STOP" else "ACTIVE"
         return f"{verb} {'PENDING' if now < begun + self.life.pace / 2 else 'IN_PROGRESS'}"
 
+    @property
+    def in_progress(self) -> bool:
+        """Whether it is being created."""
+        return self.status in ("CREATE PENDING", "CREATE IN_PROGRESS", "CREATE STOPPING")
+
     def settle(self, seconds: float = PATIENCE) -> None:
         """Wait for its work, if its time has come. That is why nobody has to ask twice with a pace of 0."""
         if self.work is not None and self.clock() >= self.life.created + self.life.pace:

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from personalize_rt.local.control.creating import CREATING
+from personalize_rt.local.control.deploying import DEPLOYING
 from personalize_rt.local.control.group import DatasetGroup
 from personalize_rt.local.control.kinds import KINDS, Kind
+from personalize_rt.local.control.moving import MOVING
 from personalize_rt.local.control.pages import page_of
 from personalize_rt.local.control.plane import ControlPlane
 from personalize_rt.local.control.requests import (
@@ -26,6 +28,7 @@ from personalize_rt.local.control.requests import (
     ControlOperation,
     Members,
     Reply,
+    campaign_configuration,
     configuration,
     tags_of,
     takes,
@@ -41,6 +44,7 @@ __all__ = ["OPERATIONS", "REFUSED", "ControlOperation"]
 def _describe(kind: Kind) -> ControlOperation:
     def answer(plane: ControlPlane, members: Members) -> Reply:
         arn = members[kind.arn]
+        plane.settle(kind, arn)
         match kind.name:
             case "Recipe":
                 found = plane.recipe(arn)
@@ -128,20 +132,14 @@ def _must_be_free(plane: ControlPlane, kind: Kind, name: str, *, within: str) ->
 
 def _update_campaign(plane: ControlPlane, members: Members) -> Reply:
     group, found = plane.find(KINDS["Campaign"], members["campaignArn"], "campaignArn")
-    arn, version = found["campaignArn"], found["solutionVersionArn"]
+    arn, models = found["campaignArn"], None
     config, capacity, wanted = members.get("campaignConfig"), members.get("minProvisionedTPS"), None
-    latest = f"{version.rpartition('/')[0]}/$LATEST"
     if config is None and capacity is None and "solutionVersionArn" not in members:
         raise invalid("expected solutionVersionArn, minProvisionedTPS or campaignConfig: there is nothing to update")
     if "solutionVersionArn" in members:
-        wanted = members["solutionVersionArn"]
-        if wanted not in (version, latest):
-            known = f"{version} or {latest}"
-            raise invalid(f"solutionVersionArn: the embedded service has one version of a solution: expected {known}")
-    checked = configuration("campaignConfig", config)
-    if checked.get("syncWithLatestSolutionVersion") and wanted != latest:
-        raise invalid(f"solutionVersionArn: syncWithLatestSolutionVersion needs it in the form {latest}")
-    group.update(arn, checked, capacity)
+        wanted, models = group.version_for(found, members["solutionVersionArn"])
+    checked = campaign_configuration(config, members.get("solutionVersionArn", ""))
+    group.update(arn, checked, capacity, wanted, models)
     return {"campaignArn": arn}
 
 
@@ -232,29 +230,17 @@ OPERATIONS: Mapping[str, ControlOperation] = {
         _update_recommender,
     ),
     **CREATING,
+    **DEPLOYING,
+    **MOVING,
 }
 
-_DECLARED = "personalize.toml and the CSV files beside it declare {}: change them, and reload"
 _JOBS = "there are no {} here"
 
 REFUSED: Mapping[str, str] = {
-    **{
-        operation: _DECLARED.format(what)
-        for operation, what in {
-            "CreateCampaign": "campaigns",
-            "CreateRecommender": "recommenders",
-            "CreateSolution": "solutions, by the recipes of campaigns",
-            "CreateSolutionVersion": "solutions, by the recipes of campaigns",
-            "DeleteCampaign": "campaigns",
-            "DeleteRecommender": "recommenders",
-            "DeleteSolution": "solutions, by the recipes of campaigns",
-            "UpdateSolution": "solutions, by the recipes of campaigns",
-        }.items()
-    },
-    "CreateDatasetImportJob": "the CSV files of the directory are the data: change them, and reload",
-    "CreateDatasetExportJob": "the CSV files of the directory are the data",
+    "CreateDatasetExportJob": _JOBS.format("dataset export jobs"),
+    "UpdateSolution": "a solution keeps its configuration, and is trained on no schedule: create another one",
     "UpdateDataset": "a dataset keeps its schema: delete it, and create it with the other one",
-    "CreateDataDeletionJob": "the CSV files of the directory are the data: change them, and reload",
+    "CreateDataDeletionJob": f"{_JOBS.format('data deletion jobs')}: import the data without them",
     "CreateBatchInferenceJob": f"{_JOBS.format('batch jobs')}; personalize-rt bulk asks for many users",
     "CreateBatchSegmentJob": _JOBS.format("batch jobs, and no user segments"),
     "CreateMetricAttribution": _JOBS.format("metric attributions"),
@@ -263,7 +249,4 @@ REFUSED: Mapping[str, str] = {
     "UpdateMetricAttribution": _JOBS.format("metric attributions"),
     "DescribeAlgorithm": "recipes name their algorithms, which are no resources here",
     "DescribeFeatureTransformation": "recipes name their feature transformations, which are no resources here",
-    "StartRecommender": "recommenders are always active here",
-    "StopRecommender": "recommenders are always active here",
-    "StopSolutionVersionCreation": "solution versions are complete when the data are loaded",
 }

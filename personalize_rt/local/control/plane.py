@@ -58,6 +58,11 @@ class ControlPlane:
                 return group, members
         raise not_found(kind, arn, (known for known, _ in self.arns(kind)))
 
+    def settle(self, kind: Kind, arn: str) -> None:
+        """Wait for the work behind a resource, if there is one and its time has come."""
+        for group in self.account.groups:
+            group.settle(kind.name, arn)
+
     def schema(self, arn: str) -> Mapping[str, Any]:
         """The members of a schema, which belongs to no dataset group if a request made it.
 

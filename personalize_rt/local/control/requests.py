@@ -28,6 +28,7 @@ __all__ = [
     "ControlOperation",
     "Members",
     "Reply",
+    "campaign_configuration",
     "configuration",
     "must_be_free",
     "tags_of",
@@ -101,6 +102,23 @@ def configuration(member: str, config: Mapping[str, Any] | None) -> dict[str, An
         if name not in CONFIGURABLE:
             raise invalid(f"{member}.{name}: the embedded service does not have it, and would ignore it")
     return given
+
+
+def campaign_configuration(config: Mapping[str, Any] | None, version: str) -> dict[str, Any]:
+    """The checked configuration of a campaign.
+
+    Args:
+        config: The configuration, or ``None``.
+        version: The solution version of the request.
+
+    Raises:
+        RefusedError: ``InvalidInputException``; see :func:`configuration`. And
+            ``syncWithLatestSolutionVersion`` goes together with an ARN that ends in ``/$LATEST`` (API reference).
+    """
+    checked = configuration("campaignConfig", config)
+    if checked.get("syncWithLatestSolutionVersion") and not version.endswith("/$LATEST"):
+        raise invalid("solutionVersionArn: syncWithLatestSolutionVersion needs one that ends in /$LATEST")
+    return checked
 
 
 def tags_of(members: Members) -> dict[str, str]:
