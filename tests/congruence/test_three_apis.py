@@ -108,7 +108,7 @@ REFUSED: dict[str, tuple[str, str, Callable[[Any], Any], str]] = {
     "an operation that is not modelled": (
         "control",
         "UnknownOperationException",
-        lambda control: control.create_batch_inference_job(
+        lambda control: control.create_batch_segment_job(
             jobName="job",
             solutionVersionArn=f"{PREFIX}solution/s/1",
             jobInput={"s3DataSource": {"path": "s3://in"}},
