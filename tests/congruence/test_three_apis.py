@@ -115,7 +115,7 @@ REFUSED: dict[str, tuple[str, str, Callable[[Any], Any], str]] = {
             jobOutput={"s3DataDestination": {"path": "s3://out"}},
             roleArn="arn:aws:iam::000000000000:role/r",
         ),
-        "CreateBatchInferenceJob",
+        "CreateBatchSegmentJob",
     ),
 }
 
