@@ -176,6 +176,12 @@ class Engine:
         self._coming.pop(arn, None)
         self._resources.pop(arn, None)
 
+    def alone(self, resource: Resource) -> Engine:
+        """An engine with the same data and filters, and one campaign only."""
+        new = copy(self)
+        new._resources, new._coming, new.canned = {resource.arn: resource}, {}, {}
+        return new
+
     def over(self, datasets: Datasets) -> Engine:
         """An engine over other datasets, with the same resources, filters, and what was put.
 

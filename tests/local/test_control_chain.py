@@ -35,6 +35,9 @@ class Objects:
         self.gate = threading.Event()
         self.gate.set()
 
+    def check(self, uri: str) -> str:
+        return "" if uri.startswith("s3://") else "expected a location of the form s3://bucket/key"
+
     def read(self, uri: str, dataset: str, schema: Schema) -> EventLog | Table:
         assert self.gate.wait(20)
         if uri in self.items:
@@ -71,7 +74,7 @@ def objects() -> Objects:
 def make(directory: Files, clock: Clock, objects: Objects) -> Callable[..., LocalPersonalize]:
     def make(**options: Any) -> LocalPersonalize:
         local = LocalPersonalize.from_directory(directory({"interactions.csv": INTERACTIONS}), clock=clock, **options)
-        inside(local).account.reader = objects.read
+        inside(local).account.objects = objects
         return local
 
     return make
@@ -194,8 +197,8 @@ def test_import_that_does_not_fit_is_refused(
     assert refused(local, "CreateDatasetImportJob", {**members, **change})[0] == code
 
 
-def test_import_needs_an_operator_who_says_where_objects_are(local: LocalPersonalize) -> None:
-    inside(local).account.reader = None
+def test_import_needs_an_operator_who_says_where_objects_are(directory: Files) -> None:
+    local = LocalPersonalize.from_directory(directory({"interactions.csv": INTERACTIONS}))
     dataset = make_dataset(local, make_group(local))
     members = {"jobName": "j", "datasetArn": dataset, "dataSource": {"dataLocation": "s3://bucket/x"}}
     code, text = refused(local, "CreateDatasetImportJob", members)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -13,11 +13,13 @@ from personalize_rt import forks
 from personalize_rt.local.apis import read_object
 from personalize_rt.local.control.created import CreatedGroup, SchemaOf
 from personalize_rt.local.control.made import Made, Register, Worker
-from personalize_rt.local.datasets import EventLog, Table
 from personalize_rt.local.life import Life
 from personalize_rt.local.messages import HttpRequest, HttpResponse
-from personalize_rt.local.schemas import Schema
 from personalize_rt.local.settings import Settings
+
+if TYPE_CHECKING:
+    from personalize_rt.local.control.objects import Objects
+    from personalize_rt.local.control.storage import Storage
 
 __all__ = ["MEMBERS", "Account"]
 
@@ -42,8 +44,7 @@ class Account:
         quotas: Whether to refuse what is over the service's default quotas.
         minimums: Whether a training needs the least amount of data that the service needs.
         worker: Does imports, trainings and other jobs.
-        reader: Reads the rows of an import: takes the URI, the dataset (``"interactions"``, …) and its schema, and
-            raises :class:`FailedError`. ``None`` if nobody said where objects are.
+        storage: Where the objects of jobs are; ``None`` for those of ``mock_aws()`` while that is active.
         created: The dataset groups, and some that are deleted by now.
     """
 
@@ -66,16 +67,39 @@ class Account:
         self.quotas = quotas
         self.minimums = minimums
         self.worker = Worker()
-        self.reader: Callable[[str, str, Schema], EventLog | Table] | None = None
+        self.storage: Storage | None = None
+        self._objects: Objects | None = None
         self.schemas = Register()
         # Replaced, never changed, so that readers need no lock.
         self.created: tuple[CreatedGroup, ...] = ()
+
+    @property
+    def objects(self) -> Objects:
+        """The objects of jobs."""
+        if self._objects is None:
+            # Imported when used: few programs import data by requests.
+            from personalize_rt.local.control.objects import JobObjects
+            from personalize_rt.local.control.storage import storage_of
+
+            self._objects = JobObjects(self.storage or storage_of())
+        return self._objects
+
+    @objects.setter
+    def objects(self, objects: Objects) -> None:
+        self._objects = objects
 
     @property
     def groups(self) -> Sequence[CreatedGroup]:
         """The dataset groups, in the order of their creation."""
         groups = self.created
         return groups if all(group.exists for group in groups) else tuple(group for group in groups if group.exists)
+
+    def finish(self, timeout: float) -> bool:
+        """Wait for all jobs, and stop those that are not done in time. Returns whether all were."""
+        done = self.worker.finish(timeout)
+        if not done:
+            self.worker.drop()
+        return done
 
     def handle(self, request: HttpRequest) -> HttpResponse | None:
         """Answer a request of the runtime or the events API; ``None`` if it names no resource of these."""

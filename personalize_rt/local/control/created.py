@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from itertools import repeat
 from math import nan
@@ -33,6 +33,7 @@ from personalize_rt.local.schemas import DATASETS, Schema
 from personalize_rt.local.settings import Settings
 from personalize_rt.local.trackers import Trackers
 from personalize_rt.local.wire import Wire
+from personalize_rt.operations import GET_ACTION_RECOMMENDATIONS
 
 __all__ = ["CreatedGroup", "SchemaOf"]
 
@@ -345,6 +346,92 @@ class CreatedGroup(DatasetGroup):
 
             told = {"jobName": job, "datasetImportJobArn": arn, "datasetArn": dataset, **members}
             self._add("DatasetImportJob", arn, dataset, told, tags, work=Work(run))
+            return arn
+
+    def export_rows(
+        self,
+        job: str,
+        members: Mapping[str, Any],
+        dataset: str,
+        write: Callable[[str, str, EventLog | Table], None],
+        tags: Mapping[str, str],
+    ) -> str:
+        """Create a dataset export job.
+
+        Args:
+            job: Its name.
+            members: The members of its request that Describe tells.
+            dataset: The ARN of the dataset.
+            write: Writes rows: takes the name of the file, the dataset (``"interactions"``, …) and the rows; raises
+                :class:`FailedError`.
+            tags: Its tags.
+
+        Returns:
+            Its ARN.
+
+        Raises:
+            RefusedError: ``ResourceInUseException`` while the dataset is being created or deleted.
+        """
+        with self._lock:
+            held = self.existing("Dataset", dataset)
+            if held.status != "ACTIVE":
+                raise RefusedError("ResourceInUseException", f"{dataset} is {held.status}: wait until it is ACTIVE")
+            option = held.holds
+            arn = self._settings.arn("dataset-export-job", job)
+
+            def run(work: Work) -> None:
+                rows: EventLog | Table | None = getattr(self.engine.datasets, option)
+                if rows is None:
+                    raise FailedError("The dataset was deleted")
+                write(f"{job}.csv", option, rows)
+
+            told = {"jobName": job, "datasetExportJobArn": arn, "datasetArn": dataset, **members}
+            self._add("DatasetExportJob", arn, dataset, told, tags, work=Work(run))
+            return arn
+
+    def infer(
+        self,
+        job: str,
+        members: Mapping[str, Any],
+        version: str,
+        files: Callable[[], Iterable[str]],
+        lines: Callable[[str], Iterable[str]],
+        write: Callable[[str, Iterable[str]], None],
+        tags: Mapping[str, str],
+    ) -> str:
+        """Create a batch inference job.
+
+        Args:
+            job: Its name.
+            members: The members of its request that Describe tells.
+            version: The solution version.
+            files: Returns the URIs of the input files.
+            lines: Returns the lines of one.
+            write: Writes lines: takes the name of the file, and the lines. These three raise :class:`FailedError`.
+            tags: Its tags.
+
+        Returns:
+            Its ARN.
+
+        Raises:
+            RefusedError: See :meth:`version`; ``InvalidInputException`` for a recipe of actions.
+        """
+        from personalize_rt.local.control.batch import answered
+
+        trained = self.version(version)
+        if trained.recipe.operation is GET_ACTION_RECOMMENDATIONS:
+            raise invalid(f"solutionVersionArn: {trained.recipe.name} has no batch inference")
+        with self._lock:
+            arn = self._settings.arn("batch-inference-job", job)
+            resource = Resource(job, arn, trained.recipe, False, trained.models)
+            common = {name: members[name] for name in ("filterArn", "numResults") if name in members}
+
+            def run(work: Work) -> None:
+                for uri in files():
+                    write(f"{uri.rpartition('/')[2]}.out", answered(self.engine, resource, common, lines(uri)))
+
+            told = {"jobName": job, "batchInferenceJobArn": arn, "solutionVersionArn": version, **members}
+            self._add("BatchInferenceJob", arn, version, told, tags, work=Work(run))
             return arn
 
     def _add(

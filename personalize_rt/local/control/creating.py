@@ -30,7 +30,7 @@ from personalize_rt.local.problems import Problems
 from personalize_rt.local.schemas import DATASETS, Field, Schema, read_schema
 from personalize_rt.names import canonical
 
-__all__ = ["CREATING", "ROLE_ARN", "as_created", "created_group"]
+__all__ = ["CREATING", "KMS_KEY_ARN", "ROLE_ARN", "as_created", "created_group"]
 
 # Guide, "Amazon Personalize endpoints and quotas": of an account and region.
 _SCHEMAS = 500
@@ -48,7 +48,7 @@ _OF_DOMAIN: Mapping[str, Mapping[str, Mapping[str, tuple[str, bool]]]] = {
     },
 }
 ROLE_ARN = Text(most=256, pattern=r"arn:([a-z\d-]+):iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+")
-_KMS_KEY_ARN = Text(most=2048, pattern=r"arn:aws.*:kms:.*:[0-9]{12}:key/.*")
+KMS_KEY_ARN = Text(most=2048, pattern=r"arn:aws.*:kms:.*:[0-9]{12}:key/.*")
 
 
 def created_group(plane: ControlPlane, arn: str) -> CreatedGroup:
@@ -190,7 +190,7 @@ CREATING: Mapping[str, ControlOperation] = {
         _create_dataset,
     ),
     "CreateDatasetGroup": ControlOperation(
-        takes("name", name=NAME, roleArn=ROLE_ARN, kmsKeyArn=_KMS_KEY_ARN, domain=DOMAIN, tags=TAGS_SHAPE),
+        takes("name", name=NAME, roleArn=ROLE_ARN, kmsKeyArn=KMS_KEY_ARN, domain=DOMAIN, tags=TAGS_SHAPE),
         _create_group,
     ),
     "CreateSchema": ControlOperation(

@@ -102,10 +102,23 @@ KINDS: Mapping[str, Kind] = {
             ("datasetImportJobArn", "jobName", "status", *_TIMES, "failureReason", "importMode"),
             "datasetArn",
         ),
+        Kind(
+            "DatasetExportJob",
+            "dataset-export-job",
+            ("datasetExportJobArn", "jobName", "status", *_TIMES, "failureReason"),
+            "datasetArn",
+        ),
+        Kind(
+            "BatchInferenceJob",
+            "batch-inference-job",
+            (
+                *("batchInferenceJobArn", "jobName", "status", *_TIMES, "failureReason", "solutionVersionArn"),
+                "batchInferenceJobMode",
+            ),
+            "solutionVersionArn",
+        ),
         # Those that nothing creates here: of them there are none, which Describe and List can truly say.
-        Kind("BatchInferenceJob", "batch-inference-job", within="solutionVersionArn"),
         Kind("BatchSegmentJob", "batch-segment-job", within="solutionVersionArn"),
-        Kind("DatasetExportJob", "dataset-export-job", within="datasetArn"),
         Kind("DataDeletionJob", "data-deletion-job", within="datasetGroupArn"),
         Kind("MetricAttribution", "metric-attribution", within="datasetGroupArn"),
     )

@@ -237,11 +237,9 @@ OPERATIONS: Mapping[str, ControlOperation] = {
 _JOBS = "there are no {} here"
 
 REFUSED: Mapping[str, str] = {
-    "CreateDatasetExportJob": _JOBS.format("dataset export jobs"),
     "UpdateSolution": "a solution keeps its configuration, and is trained on no schedule: create another one",
     "UpdateDataset": "a dataset keeps its schema: delete it, and create it with the other one",
     "CreateDataDeletionJob": f"{_JOBS.format('data deletion jobs')}: import the data without them",
-    "CreateBatchInferenceJob": f"{_JOBS.format('batch jobs')}; personalize-rt bulk asks for many users",
     "CreateBatchSegmentJob": _JOBS.format("batch jobs, and no user segments"),
     "CreateMetricAttribution": _JOBS.format("metric attributions"),
     "DeleteMetricAttribution": _JOBS.format("metric attributions"),
