@@ -257,7 +257,7 @@ class CsvSource:
     @classmethod
     def of_file(cls, path: Path) -> CsvSource:
         """A file of a data directory."""
-        return cls(path.name, partial(open, path, "rb", opener=only_regular))
+        return cls(path.name, partial(_open_regular, path))
 
 
 def read_dataset(
@@ -611,6 +611,10 @@ def _with_doubled_quotes(lines: Iterable[str]) -> Iterator[str]:
                 parts.append(rest[0])
                 at = rest.end()
         yield "".join(parts)
+
+
+def _open_regular(path: Path) -> BinaryIO:
+    return open(path, "rb", opener=only_regular)
 
 
 def only_regular(path: str, flags: int) -> int:

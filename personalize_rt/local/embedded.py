@@ -106,6 +106,8 @@ class LocalPersonalize(Doors):
     def sample(
         cls,
         *,
+        s3_root: str | PathLike[str] | None = None,
+        s3_endpoint: str | None = None,
         clock: Callable[[], float] = time.time,
         rng: random.Random | None = None,
         pace: float = 0.0,
@@ -118,13 +120,24 @@ class LocalPersonalize(Doors):
         its recommender is ``top-picks``, its filter ``unseen-by-genre``.
 
         Args:
+            s3_root: See :meth:`from_directory`.
+            s3_endpoint: See :meth:`from_directory`.
             clock: See :meth:`from_directory`.
             rng: See :meth:`from_directory`.
             pace: See :meth:`from_directory`.
             quotas: See :meth:`from_directory`.
             minimums: See :meth:`from_directory`.
         """
-        return cls.from_directory(_SAMPLE, clock=clock, rng=rng, pace=pace, quotas=quotas, minimums=minimums)
+        return cls.from_directory(
+            _SAMPLE,
+            s3_root=s3_root,
+            s3_endpoint=s3_endpoint,
+            clock=clock,
+            rng=rng,
+            pace=pace,
+            quotas=quotas,
+            minimums=minimums,
+        )
 
     @classmethod
     def from_directory(
@@ -132,6 +145,8 @@ class LocalPersonalize(Doors):
         directory: str | PathLike[str],
         *,
         strict: bool = False,
+        s3_root: str | PathLike[str] | None = None,
+        s3_endpoint: str | None = None,
         clock: Callable[[], float] = time.time,
         rng: random.Random | None = None,
         pace: float = 0.0,
@@ -147,6 +162,11 @@ class LocalPersonalize(Doors):
             strict: Whether to refuse what is otherwise left out, or put right, with a ``LocalDataWarning``: a column
                 without a name or one that the schema does not have, and ids that come again, of which the last row
                 counts.
+            s3_root: A directory for the objects of S3 that jobs of the control plane read and write: a folder for each
+                bucket, and a file for each key. Links below it are not followed.
+            s3_endpoint: The URL of a server of S3 for these objects instead, such as moto's; it is called with the
+                credentials that boto3 finds. With neither, the caller's own ``mock_aws()`` has them, if it is active;
+                nothing is sent to AWS.
             clock: Unix time in seconds: for the ``date`` of answers, for actions that expire or repeat, and for events
                 that come without a time.
             rng: Makes the ids of requests and recommendations, and chooses the places of promoted items; by default
@@ -161,11 +181,18 @@ class LocalPersonalize(Doors):
                 25 users who have two of them, as the service's does.
 
         Raises:
-            ValidationError: ``pace`` is not a number of at least 0.
+            ValidationError: ``pace`` is not a number of at least 0, ``s3_root`` is no directory, ``s3_endpoint`` is not
+                the URL of a server, or both are given.
             LocalDataError: The directory has problems. All are listed with file, line and column, up to 100 for each
                 file and 10 rows for each column of a CSV. No content of the files raises any other error.
         """
-        return cls._load(directory, strict=strict, clock=clock, rng=rng, pace=pace, quotas=quotas, minimums=minimums)
+        local = cls._load(directory, strict=strict, clock=clock, rng=rng, pace=pace, quotas=quotas, minimums=minimums)
+        if s3_root is not None or s3_endpoint is not None:
+            # Imported when used: the embedded service starts without it.
+            from personalize_rt.local.control.storage import storage_of
+
+            local._account.storage = storage_of(s3_root=s3_root, s3_endpoint=s3_endpoint)
+        return local
 
     @classmethod
     def _load(
@@ -271,6 +298,19 @@ class LocalPersonalize(Doors):
         if self._account.created and asked_of(request)[0] is not CONTROL:
             return self._account.handle(request) or self._router.handle(request)
         return self._router.handle(request)
+
+    def finish_jobs(self, timeout: float = 60.0) -> bool:
+        """Wait until the imports, trainings and other jobs of the control plane are done.
+
+        Those that are not done in time are stopped: they change nothing any more.
+
+        Args:
+            timeout: Seconds to wait at most.
+
+        Returns:
+            Whether all of them were done in time.
+        """
+        return self._account.finish(timeout)
 
     # The resources.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from os import PathLike
 from types import MappingProxyType
 from typing import Self
@@ -63,6 +64,8 @@ class LocalGroups(Doors, Mapping[str, LocalPersonalize]):
         cls,
         *directories: str | PathLike[str],
         strict: bool = False,
+        s3_root: str | PathLike[str] | None = None,
+        s3_endpoint: str | None = None,
         clock: Callable[[], float] = time.time,
         rng: random.Random | None = None,
         pace: float = 0.0,
@@ -74,6 +77,8 @@ class LocalGroups(Doors, Mapping[str, LocalPersonalize]):
         Args:
             directories: The directories; see :meth:`LocalPersonalize.from_directory`.
             strict: See there.
+            s3_root: See there.
+            s3_endpoint: See there.
             clock: See there.
             rng: See there.
             pace: See there.
@@ -84,13 +89,17 @@ class LocalGroups(Doors, Mapping[str, LocalPersonalize]):
             ValidationError: Names clash; or there is no directory.
             LocalDataError: A directory has problems.
         """
-        load = LocalPersonalize.from_directory
+        load = partial(LocalPersonalize.from_directory, s3_root=s3_root, s3_endpoint=s3_endpoint)
         return cls(
             *(
                 load(one, strict=strict, clock=clock, rng=rng, pace=pace, quotas=quotas, minimums=minimums)
                 for one in directories
             )
         )
+
+    def finish_jobs(self, timeout: float = 60.0) -> bool:
+        """Wait for the jobs of the control plane; see :meth:`LocalPersonalize.finish_jobs`."""
+        return self._account.finish(timeout)
 
     def _parts(self) -> list[Inside]:
         return [inside(one) for one in self._services.values()]

@@ -148,6 +148,14 @@ class Location:
 class Storage(ABC):
     """Objects of S3, wherever they are kept. Safe to share between threads."""
 
+    def check(self, uri: str) -> None:
+        """Check the form of a location, and that somebody said where objects are, before a job begins.
+
+        Raises:
+            StorageRefusedError: The location has another form than ``s3://bucket/key``, or nobody said so.
+        """
+        Location.of(uri)
+
     def open(self, uri: str) -> AbstractContextManager[BinaryIO]:
         """Open an object for reading.
 
@@ -433,6 +441,11 @@ class MotoStorage(_ObjectStorage):
 
     def __init__(self) -> None:
         self._moto = Objects(None)
+
+    def check(self, uri: str) -> None:
+        """See :meth:`Storage.check`."""
+        super().check(uri)
+        self._objects()
 
     def _objects(self) -> Objects:
         # Not imported: mock_aws() is not active in a process that has not done so.

@@ -104,6 +104,8 @@ local.reset()
 # Several dataset groups.
 groups = LocalGroups.from_directories("shop", Path("films"), pace=30, quotas=True)
 groups = LocalGroups(local, LocalPersonalize.sample(pace=1.5))
+groups = LocalGroups.from_directories("shop", s3_root=Path("buckets"))
+local = LocalPersonalize.sample(s3_endpoint="http://127.0.0.1:5000")
 assert_type(groups["films"], LocalPersonalize)
 assert_type(list(groups), list[str])
 assert_type(groups.campaign_arn("films"), str)
