@@ -340,6 +340,8 @@ class CreatedGroup(DatasetGroup):
                 with self._lock:
                     if self.made.find("Dataset", dataset) is not held:
                         raise FailedError("The dataset was deleted")
+                    if work.stopped:
+                        return
                     if members["importMode"] == "INCREMENTAL":
                         rows = _together(getattr(self.engine.datasets, option), rows)
                     self._swap(option, rows, schema)
