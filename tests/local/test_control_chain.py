@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
+import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import botocore
@@ -13,7 +15,7 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
 from personalize_rt.local import HttpRequest, LocalPersonalize
-from personalize_rt.local.control.made import FailedError
+from personalize_rt.local.control.made import FailedError, Work, Worker
 from personalize_rt.local.datasets import EventLog, Table
 from personalize_rt.local.embedded import inside
 from personalize_rt.local.schemas import Schema
@@ -21,6 +23,7 @@ from tests.local.conftest import INTERACTIONS, Files
 from tests.local.control_requests import asked, refused, told
 from tests.local.test_control_created import PREFIX, Clock, avro, make_dataset, make_group, put
 from tests.local.test_control_model import wrong_in
+from tests.optional import optional
 
 ROLE = "arn:aws:iam::000000000000:role/personalize"
 LATER = 1_600_000_000
@@ -558,3 +561,67 @@ def test_replies_of_the_whole_chain_are_the_models(local: LocalPersonalize, obje
         # The model has the role of a job as an ARN of Personalize, which it never is.
         wrong = [one for one in wrong_in(json.loads(response.body), shape, name) if ".roleArn:" not in one]
         assert wrong == []
+
+
+def test_describe_that_waits_does_not_stop_a_server(local: LocalPersonalize, objects: Objects) -> None:
+    optional("uvicorn")
+    _, _, campaign = deployed(local, objects)
+    objects.gate.clear()
+    job = start_import(local, f"{PREFIX}dataset/shop/INTERACTIONS", "s3://bucket/events", "again")
+    with local.serve() as url, ThreadPoolExecutor(1) as threads:
+
+        def ask(path: str, operation: str, **members: str) -> Any:
+            headers = {"X-Amz-Target": f"AmazonPersonalize.{operation}"} if operation else {}
+            request = urllib.request.Request(url + path, json.dumps(members).encode(), headers)
+            with urllib.request.urlopen(request, timeout=20) as response:
+                return json.load(response)
+
+        waiting = threads.submit(ask, "/", "DescribeDatasetImportJob", datasetImportJobArn=job)
+        try:
+            assert len(ask("/recommendations", "", campaignArn=campaign)["itemList"]) == 10
+            assert not waiting.done()
+        finally:
+            objects.gate.set()
+        assert waiting.result(20)["datasetImportJob"]["status"] == "ACTIVE"
+
+
+def test_jobs_that_are_not_done_in_time_are_stopped_and_change_nothing(
+    local: LocalPersonalize, objects: Objects
+) -> None:
+    group, _, _ = deployed(local, objects)
+    assert local.finish_jobs()
+    objects.gate.clear()
+    objects.events["s3://bucket/other"] = [("u", "other", "Watch", LATER)]
+    jobs = [start_import(local, f"{PREFIX}dataset/shop/INTERACTIONS", "s3://bucket/other", name) for name in ("a", "b")]
+    assert not local.finish_jobs(timeout=0)
+    objects.gate.set()
+    assert local.finish_jobs()
+    assert [describe_import(local, job)["status"] for job in jobs] == ["CREATE STOPPED"] * 2
+    later = make_campaign(local, make_version(local, make_solution(local, group, name="later")), "later")
+    assert "other" not in items_of(local, campaignArn=later)
+
+
+def test_job_of_the_parent_process_fails_in_a_forked_child() -> None:
+    """A forked child has not the thread that does the works."""
+    started, go_on = threading.Event(), threading.Event()
+
+    def run(_: Work) -> None:
+        started.set()
+        assert go_on.wait(20)
+
+    worker, works = Worker(), [Work(run), Work(run)]
+    for work in works:
+        worker.add(work)
+    assert started.wait(20)
+    worker._abandon()
+    assert all(work.done and "forked" in work.failure for work in works)
+    go_on.set()
+
+
+def test_defect_of_a_job_is_told_without_its_message() -> None:
+    def run(_: Work) -> None:
+        raise RuntimeError("user-42")
+
+    work = Work(run)
+    work.run()
+    assert (work.done, work.failure) == (True, "Internal error: RuntimeError")
