@@ -41,6 +41,23 @@ Pace: TypeAlias = Annotated[
 Quotas: TypeAlias = Annotated[
     bool, typer.Option("--quotas", help="Refuse what is over the default quotas of the service, such as 30 filters.")
 ]
+Minimums: TypeAlias = Annotated[
+    bool, typer.Option("--minimums", help="Fail trainings with less data than the service needs.")
+]
+S3Root: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--s3-root", metavar="DIR", help="Where jobs find objects of S3: a directory with a folder for each bucket."
+    ),
+]
+S3Endpoint: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--s3-endpoint",
+        metavar="URL",
+        help="Where jobs find objects of S3: a server such as moto's, called with the credentials of boto3.",
+    ),
+]
 Host: TypeAlias = Annotated[str, typer.Option("--host", help="The address to listen on.")]
 Port: TypeAlias = Annotated[int, typer.Option("--port", help="The port to listen on; 0 takes a free one.")]
 AllowRemote: TypeAlias = Annotated[
@@ -96,6 +113,9 @@ def serve(
     credentials_file: CredentialsFile = None,
     pace: Pace = 0.0,
     quotas: Quotas = False,
+    minimums: Minimums = False,
+    s3_root: S3Root = None,
+    s3_endpoint: S3Endpoint = None,
 ) -> str:
     """Serve data directories over HTTP until Ctrl-C; point any AWS SDK's endpoint URL at it.
 
@@ -105,7 +125,10 @@ def serve(
     """
     from personalize_rt.local.server import find_credentials, serve_forever
 
-    services = [load(one, pace=pace, quotas=quotas) for one in directories or [SAMPLE]]
+    services = [
+        load(one, pace=pace, quotas=quotas, minimums=minimums, s3_root=s3_root, s3_endpoint=s3_endpoint)
+        for one in directories or [SAMPLE]
+    ]
     local = services[0] if len(services) == 1 else LocalGroups(*services)
     local.prepare()  # so that the first requests do not have to wait
     with nullcontext() if log is _Log.OFF else _lines_on_standard_error() as lines:

@@ -84,22 +84,38 @@ def choose_target(
     return Target(service.runtime(**options), service)
 
 
-def load(directory: str, *, pace: float = 0.0, quotas: bool = False) -> LocalPersonalize:
+def load(
+    directory: str,
+    *,
+    pace: float = 0.0,
+    quotas: bool = False,
+    minimums: bool = False,
+    s3_root: str | None = None,
+    s3_endpoint: str | None = None,
+) -> LocalPersonalize:
     """Load the embedded service of a data directory, or the sample; tells its warnings on standard error.
 
     Args:
         directory: The directory, or ``"sample"``.
         pace: See :meth:`LocalPersonalize.from_directory`.
         quotas: See there.
+        minimums: See there.
+        s3_root: See there.
+        s3_endpoint: See there.
 
     Raises:
+        ValidationError: See there.
         LocalDataError: The directory cannot be loaded.
     """
     if directory == SAMPLE:
-        return LocalPersonalize.sample(pace=pace, quotas=quotas)
+        return LocalPersonalize.sample(
+            pace=pace, quotas=quotas, minimums=minimums, s3_root=s3_root, s3_endpoint=s3_endpoint
+        )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", LocalDataWarning)
-        service = LocalPersonalize.from_directory(directory, pace=pace, quotas=quotas)
+        service = LocalPersonalize.from_directory(
+            directory, pace=pace, quotas=quotas, minimums=minimums, s3_root=s3_root, s3_endpoint=s3_endpoint
+        )
     for warning in caught:
         write_error(f"warning: {warning.message}")
     return service

@@ -47,6 +47,15 @@ __all__ = [
     "takes_long",
 ]
 
+# These wait for a training or another job, or measure a solution version.
+_LONG = frozenset(
+    (
+        *("GetSolutionMetrics", "CreateCampaign", "UpdateCampaign", "CreateBatchInferenceJob"),
+        *("DescribeDatasetImportJob", "DescribeSolutionVersion", "DescribeRecommender"),
+        *("DescribeBatchInferenceJob", "DescribeDatasetExportJob"),
+    )
+)
+
 # Headers come with names in any case; nearly all clients write this one in one of two ways.
 _TARGET = "x-amz-target"
 
@@ -175,7 +184,7 @@ def asked_of(request: HttpRequest) -> tuple[Api, str | None]:
 def takes_long(request: HttpRequest) -> bool:
     """Tell whether an answer takes seconds, so that a server should not let other requests wait for it."""
     # Only the control plane has this path; the others are not looked at twice.
-    return request.path == "/" and asked_of(request)[1] == "GetSolutionMetrics"
+    return request.path == "/" and asked_of(request)[1] in _LONG
 
 
 def read_object(body: bytes) -> dict[str, Any] | None:

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import csv
 import errno
+import io
 import os
 import re
 import stat
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate, chain, islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from itertools import accumulate, chain, islice, repeat
 from math import isnan, nan
 from pathlib import Path
-from typing import cast, overload
+from typing import BinaryIO, cast, overload
 
 import attrs
 
@@ -27,15 +30,19 @@ from personalize_rt.local.problems import LocalDataError, Problem, Problems
 from personalize_rt.local.schemas import DATASETS, DatasetType, Field, Schema, Value, infer, parse
 
 __all__ = [
+    "CsvSource",
     "Datasets",
     "EventLog",
     "LocalDataError",
     "Names",
     "Problem",
     "Table",
+    "join_events",
+    "join_tables",
     "line_that_is_not_utf8",
     "load",
     "only_regular",
+    "read_dataset",
 ]
 
 # What people put between columns in the place of commas.
@@ -232,6 +239,86 @@ class Datasets:
     unread: frozenset[str] = frozenset()
 
 
+@attrs.frozen
+class CsvSource:
+    """A CSV, wherever it is kept.
+
+    Attributes:
+        name: Its name in problems.
+        open: Opens it for reading.
+        shows_names: Whether problems may show names of columns that are not in the schema. If a header is missing,
+            these are cells of the first row.
+    """
+
+    name: str
+    open: Callable[[], AbstractContextManager[BinaryIO]]
+    shows_names: bool = True
+
+    @classmethod
+    def of_file(cls, path: Path) -> CsvSource:
+        """A file of a data directory."""
+        return cls(path.name, partial(_open_regular, path))
+
+
+def read_dataset(
+    sources: Iterable[CsvSource], dataset: DatasetType, schema: Schema, problems: Problems
+) -> EventLog | Table:
+    """Read the CSVs of one dataset together. Of rows with the same id, the last one counts.
+
+    Args:
+        sources: The CSVs, one at least.
+        dataset: The dataset's type.
+        schema: Its schema.
+        problems: Collects the problems.
+    """
+    files = (_File(source, dataset, schema, problems) for source in sources)
+    if "TIMESTAMP" in dataset.required:
+        return join_events([_read_events(file) for file in files])
+    return join_tables([_read_table(file) for file in files])
+
+
+def join_events(logs: Sequence[EventLog]) -> EventLog:
+    """The events of several logs, one after the other. A column that a log does not have is null there."""
+    if len(logs) == 1:
+        return logs[0]
+    whole = EventLog()
+    with_values = any(log.value for log in logs)
+    for log in logs:
+        for numbers, names, into, all_names in (
+            (log.user, log.users, whole.user, whole.users),
+            (log.target, log.targets, whole.target, whole.targets),
+            (log.type, log.types, whole.type, whole.types),
+        ):
+            into.extend(map([all_names[name] for name in names.names].__getitem__, numbers))
+        whole.timestamp.extend(log.timestamp)
+        if with_values:
+            whole.value.extend(log.value or repeat(nan, len(log)))
+        whole.fields.update(log.fields)
+    whole.columns.update(_joined_columns([(log.columns, len(log)) for log in logs]))
+    return whole
+
+
+def join_tables(tables: Sequence[Table]) -> Table:
+    """The rows of several tables. Of an id that comes again, the last row counts, in the place of the first."""
+    if len(tables) == 1:
+        return tables[0]
+    columns = _joined_columns([(table.columns, len(table)) for table in tables])
+    fields = {name: field for table in tables for name, field in table.fields.items()}
+    rows: dict[str, int] = {}
+    for table, start in zip(tables, accumulate(map(len, tables), initial=0), strict=False):
+        rows.update((id, start + row) for id, row in table.index.items())
+    columns = {name: list(map(values.__getitem__, rows.values())) for name, values in columns.items()}
+    return Table({id: row for row, id in enumerate(rows)}, columns, fields)
+
+
+def _joined_columns(parts: Sequence[tuple[Mapping[str, Sequence[Value]], int]]) -> dict[str, list[Value]]:
+    names = dict.fromkeys(name for columns, _ in parts for name in columns)
+    return {
+        name: [value for columns, length in parts for value in columns.get(name) or repeat(None, length)]
+        for name in names
+    }
+
+
 def load(directory: Path, schemas: Mapping[str, Schema], problems: Problems) -> Datasets:
     """Read every CSV of a directory.
 
@@ -241,7 +328,7 @@ def load(directory: Path, schemas: Mapping[str, Schema], problems: Problems) -> 
         problems: Collects the problems. A file that could not be read is empty in the result.
     """
     files = {
-        name: _File(directory / dataset.file, dataset, schemas.get(name), problems)
+        name: _File(CsvSource.of_file(directory / dataset.file), dataset, schemas.get(name), problems)
         for name, dataset in DATASETS.items()
         # True for a broken link too, which has to be reported.
         if os.path.lexists(directory / dataset.file)
@@ -315,7 +402,7 @@ def _read_table(file: _File) -> Table:
         if not file.problems.strict:
             # As an import job has it.
             done = f"the last row of an id counts ({len(repeated):,} came again, this one first)"
-            file.problems.warn(file.path.name, "expected each id once", done, line=lines[repeated[0]], column=key)
+            file.problems.warn(file.name, "expected each id once", done, line=lines[repeated[0]], column=key)
         # Rows that nobody can ask for must not count as items.
         columns = {name: [values[row] for row in index.values()] for name, values in columns.items()}
         index = {id: row for row, id in enumerate(index)}
@@ -353,13 +440,17 @@ class _File:
         read: Whether the columns are known.
     """
 
-    path: Path
+    source: CsvSource
     dataset: DatasetType
     schema: Schema | None
     problems: Problems
     header: list[str] = attrs.field(factory=list[str], init=False)
     left_out: set[int] = attrs.field(factory=set[int], init=False)
     read: bool = attrs.field(default=False, init=False)
+
+    @property
+    def name(self) -> str:
+        return self.source.name
 
     def field(self, name: str, cells: Iterable[str]) -> Field:
         declared = None if self.schema is None else self.schema.fields.get(name)
@@ -372,13 +463,14 @@ class _File:
         return values
 
     def wrong(self, line: int, column: str | None, message: str) -> None:
-        self.problems.add_row(self.path.name, message, line=line, column=column)
+        self.problems.add_row(self.name, message, line=line, column=column)
 
     def blocks(self) -> Iterator[_Block]:
         """The rows after the header, up to the first problem that makes the rest unreadable."""
         line = 1
         try:
-            with open(self.path, encoding="utf-8-sig", newline="", opener=only_regular) as text:
+            with self.source.open() as binary:
+                text = io.TextIOWrapper(binary, encoding="utf-8-sig", newline="")
                 first = text.readline()
                 reader = csv.reader(_with_doubled_quotes(chain([first], text)), strict=True)
                 self.header = next(reader, list[str]()) if self._is_header(first) else []
@@ -389,34 +481,40 @@ class _File:
                 while True:
                     rows: list[tuple[int, list[str]]] = []
                     line = reader.line_num + 1
+                    width, more = len(self.header), False
                     for row in islice(reader, _BLOCK):
-                        rows.append((line, row))
+                        more = True
+                        if len(row) == width:
+                            rows.append((line, row))
+                        elif row:  # blank lines are ignored
+                            self.wrong(line, None, f"expected {width} cells, as in the header, found {len(row)}")
                         line = reader.line_num + 1
-                    if not rows:
+                    if not more:
                         break
                     empty = False
                     yield self._block(rows)
                 if empty:
-                    self.problems.add(self.path.name, "expected at least one row after the header")
+                    self.problems.add(self.name, "expected at least one row after the header")
         except UnicodeDecodeError:
-            self.problems.add(self.path.name, "expected UTF-8", line=line_that_is_not_utf8(self.path))
+            with self.source.open() as lines:
+                self.problems.add(self.name, "expected UTF-8", line=_not_utf8(lines))
         except csv.Error as error:
-            self.problems.add(self.path.name, f"expected CSV: {error}", line=line)
+            self.problems.add(self.name, f"expected CSV: {error}", line=line)
         except OSError as error:
-            self.problems.add(self.path.name, f"expected a file that can be read: {error.strerror}")
+            self.problems.add(self.name, f"expected a file that can be read: {error.strerror}")
 
     def _is_header(self, first: str) -> bool:
         """Note that the first line is none, or that something else than commas separates its names."""
         if not first:
-            self.problems.add(self.path.name, "expected a header and rows: the file is empty")
+            self.problems.add(self.name, "expected a header and rows: the file is empty")
             return False
         if not first.strip():
-            self.problems.add(self.path.name, "expected the header here: the line is blank", line=1)
+            self.problems.add(self.name, "expected the header here: the line is blank", line=1)
             return False
         for separator, name in _SEPARATORS.items():
             names = [part.strip().strip('"').upper() for part in first.split(separator)]
             if "," not in first and len(names) > 1 and not {*names}.isdisjoint(self.dataset.required):
-                self.problems.add(self.path.name, f"expected commas between the columns, found {name}", line=1)
+                self.problems.add(self.name, f"expected commas between the columns, found {name}", line=1)
                 return False
         return True
 
@@ -431,39 +529,42 @@ class _File:
                 done = "it is left out"
                 if position == 0:
                     done += " (pandas writes its index like this, but not with to_csv(index=False))"
-                self.problems.warn(self.path.name, f"expected a name for column {position + 1}", done, line=1)
+                self.problems.warn(self.name, f"expected a name for column {position + 1}", done, line=1)
                 self.left_out.add(position)
             elif name in seen:
-                self.problems.add(self.path.name, "expected each column once", line=1, column=name)
+                self.problems.add(self.name, "expected each column once", line=1, column=self._shown(name))
             elif self.schema is not None and name not in self.schema.fields:
                 # The guide calls missing columns an error of an import job; this one imports fine (service.md section
                 # 12.1).
                 self.problems.warn(
-                    self.path.name, "expected a column of the schema", "it is left out", line=1, column=name
+                    self.name,
+                    f"expected a column of the schema{'' if self.source.shows_names else f' (column {position + 1})'}",
+                    "it is left out",
+                    line=1,
+                    column=self._shown(name),
                 )
                 self.left_out.add(position)
             elif self.schema is None and name not in reserved and name.strip().upper() in reserved:
                 expected = f"expected {name.strip().upper()}: names are in upper case, without spaces"
-                self.problems.add(self.path.name, expected, line=1, column=name)
+                self.problems.add(self.name, expected, line=1, column=name)
             seen.add(name)
         for name in required:
             if name not in seen and (self.schema is not None or name not in alike):
-                hint = near(name, [other for other in header if other not in required])
+                others = [other for other in header if other not in required and self.source.shows_names]
+                hint = near(name, others)
                 expected = f"expected a column {name}, as {source} has it{'; ' if hint else ''}{hint}"
-                self.problems.add(self.path.name, expected, line=1)
+                self.problems.add(self.name, expected, line=1)
         if self.schema is None:
             self.header = [name.strip().upper() if name.strip().upper() in reserved else name for name in header]
         return not {*required}.isdisjoint(self.header)
 
+    def _shown(self, name: str) -> str | None:
+        """The name of a column in a problem."""
+        declared = self.schema is not None and name in self.schema.fields
+        return name if declared or self.source.shows_names else None
+
     def _block(self, rows: list[tuple[int, list[str]]]) -> _Block:
-        width = len(self.header)
-        if {len(row) for _, row in rows} != {width}:
-            for line, row in rows:
-                # Blank lines are ignored.
-                if row and len(row) != width:
-                    self.wrong(line, None, f"expected {width} cells, as in the header, found {len(row)}")
-            rows = [(line, row) for line, row in rows if len(row) == width]
-        columns: list[Sequence[str]] = list(zip(*(row for _, row in rows), strict=True)) or [()] * width
+        columns: list[Sequence[str]] = list(zip(*(row for _, row in rows), strict=True)) or [()] * len(self.header)
         named = enumerate(zip(self.header, columns, strict=True))
         cells = dict(column for position, column in named if position not in self.left_out)
         return _Block(self, [line for line, _ in rows], cells)
@@ -512,6 +613,10 @@ def _with_doubled_quotes(lines: Iterable[str]) -> Iterator[str]:
         yield "".join(parts)
 
 
+def _open_regular(path: Path) -> BinaryIO:
+    return open(path, "rb", opener=only_regular)
+
+
 def only_regular(path: str, flags: int) -> int:
     """Open a file, as an ``opener`` for ``open()``. Refuses devices and pipes, which may be endless or block.
 
@@ -532,9 +637,13 @@ def only_regular(path: str, flags: int) -> int:
 def line_that_is_not_utf8(path: Path) -> int | None:
     """The number of the first line of a file that is not UTF-8, from 1."""
     with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError:
-                return number
+        return _not_utf8(lines)
+
+
+def _not_utf8(lines: Iterable[bytes]) -> int | None:
+    for number, line in enumerate(lines, start=1):
+        try:
+            line.decode("utf-8")
+        except UnicodeDecodeError:
+            return number
     return None

@@ -20,8 +20,8 @@ from personalize_rt.filters import FilterExpression, FilterValue, encode_values
 from personalize_rt.filters.selection import Explanation
 from personalize_rt.filters.terms import Target
 from personalize_rt.interactions import Interaction
-from personalize_rt.local.apis import Router
-from personalize_rt.local.control import ControlWire, DatasetGroup
+from personalize_rt.local.apis import CONTROL, Router, asked_of
+from personalize_rt.local.control import Account, ControlWire, DatasetGroup
 from personalize_rt.local.datasets import EventLog, Table, load
 from personalize_rt.local.doors import Doors, named
 from personalize_rt.local.engine import Engine, Resource
@@ -67,7 +67,9 @@ class LocalPersonalize(Doors):
         strict: bool = False,
         pace: float = 0.0,
         quotas: bool = False,
+        minimums: bool = False,
         created: float | None = None,
+        account: Account | None = None,
     ) -> None:
         super().__init__(region_name=settings.region)
         self._directory = directory
@@ -89,11 +91,14 @@ class LocalPersonalize(Doors):
         )
         group = DatasetGroup(settings, engine, self._trackers, pace=pace, quotas=quotas, created=created)
         self._group = group
+        if account is None:
+            account = Account(settings, clock=engine.clock, rng=rng, pace=pace, quotas=quotas, minimums=minimums)
+        self._account: Account = account
         self._router = Router(
             runtime=runtime,
             events=EventsWire(engine, settings, self._trackers, self._intake, rng=rng),
             # Not of self, whose group is another one after a reload.
-            control=ControlWire(lambda: (group,), rng=rng, clock=engine.clock),
+            control=ControlWire(lambda: (group,), account, rng=rng, clock=engine.clock),
         )
         self._prepared = False
 
@@ -101,10 +106,13 @@ class LocalPersonalize(Doors):
     def sample(
         cls,
         *,
+        s3_root: str | PathLike[str] | None = None,
+        s3_endpoint: str | None = None,
         clock: Callable[[], float] = time.time,
         rng: random.Random | None = None,
         pace: float = 0.0,
         quotas: bool = False,
+        minimums: bool = False,
     ) -> Self:
         """Load the bundled sample: real ratings of real films, and made-up offers.
 
@@ -112,12 +120,24 @@ class LocalPersonalize(Doors):
         its recommender is ``top-picks``, its filter ``unseen-by-genre``.
 
         Args:
+            s3_root: See :meth:`from_directory`.
+            s3_endpoint: See :meth:`from_directory`.
             clock: See :meth:`from_directory`.
             rng: See :meth:`from_directory`.
             pace: See :meth:`from_directory`.
             quotas: See :meth:`from_directory`.
+            minimums: See :meth:`from_directory`.
         """
-        return cls.from_directory(_SAMPLE, clock=clock, rng=rng, pace=pace, quotas=quotas)
+        return cls.from_directory(
+            _SAMPLE,
+            s3_root=s3_root,
+            s3_endpoint=s3_endpoint,
+            clock=clock,
+            rng=rng,
+            pace=pace,
+            quotas=quotas,
+            minimums=minimums,
+        )
 
     @classmethod
     def from_directory(
@@ -125,10 +145,13 @@ class LocalPersonalize(Doors):
         directory: str | PathLike[str],
         *,
         strict: bool = False,
+        s3_root: str | PathLike[str] | None = None,
+        s3_endpoint: str | None = None,
         clock: Callable[[], float] = time.time,
         rng: random.Random | None = None,
         pace: float = 0.0,
         quotas: bool = False,
+        minimums: bool = False,
     ) -> Self:
         """Load a directory.
 
@@ -139,6 +162,11 @@ class LocalPersonalize(Doors):
             strict: Whether to refuse what is otherwise left out, or put right, with a ``LocalDataWarning``: a column
                 without a name or one that the schema does not have, and ids that come again, of which the last row
                 counts.
+            s3_root: A directory for the objects of S3 that jobs of the control plane read and write: a folder for each
+                bucket, and a file for each key. Links below it are not followed.
+            s3_endpoint: The URL of a server of S3 for these objects instead, such as moto's; it is called with the
+                credentials that boto3 finds. With neither, the caller's own ``mock_aws()`` has them, if it is active;
+                nothing is sent to AWS.
             clock: Unix time in seconds: for the ``date`` of answers, for actions that expire or repeat, and for events
                 that come without a time.
             rng: Makes the ids of requests and recommendations, and chooses the places of promoted items; by default
@@ -147,14 +175,24 @@ class LocalPersonalize(Doors):
                 resource is ``ACTIVE`` in the first Describe after its creation, and gone in the first after its
                 deletion.
             quotas: Whether the control plane refuses what is over the service's default quotas
-                (``LimitExceededException``): 30 filters, and 5 that are being created.
+                (``LimitExceededException``): 30 filters, and 5 that are being created; 5 dataset groups, 10 solutions
+                and 5 campaigns in each, 5 imports in progress.
+            minimums: Whether a training of the control plane fails with less than 1,000 item interactions, or less than
+                25 users who have two of them, as the service's does.
 
         Raises:
-            ValidationError: ``pace`` is not a number of at least 0.
+            ValidationError: ``pace`` is not a number of at least 0, ``s3_root`` is no directory, ``s3_endpoint`` is not
+                the URL of a server, or both are given.
             LocalDataError: The directory has problems. All are listed with file, line and column, up to 100 for each
                 file and 10 rows for each column of a CSV. No content of the files raises any other error.
         """
-        return cls._load(directory, strict=strict, clock=clock, rng=rng, pace=pace, quotas=quotas)
+        local = cls._load(directory, strict=strict, clock=clock, rng=rng, pace=pace, quotas=quotas, minimums=minimums)
+        if s3_root is not None or s3_endpoint is not None:
+            # Imported when used: the embedded service starts without it.
+            from personalize_rt.local.control.storage import storage_of
+
+            local._account.storage = storage_of(s3_root=s3_root, s3_endpoint=s3_endpoint)
+        return local
 
     @classmethod
     def _load(
@@ -166,7 +204,9 @@ class LocalPersonalize(Doors):
         rng: random.Random | None,
         pace: float,
         quotas: bool,
+        minimums: bool,
         created: float | None = None,
+        account: Account | None = None,
     ) -> Self:
         checks.number(pace, "pace", "seconds, at least 0", lambda it: it >= 0)
         path = Path(directory)
@@ -201,7 +241,9 @@ class LocalPersonalize(Doors):
             strict=strict,
             pace=pace,
             quotas=quotas,
+            minimums=minimums,
             created=created,
+            account=account,
         )
 
     def reload(self) -> None:
@@ -209,7 +251,7 @@ class LocalPersonalize(Doors):
 
         Requests are answered from the old data until the new data are ready, which includes :meth:`prepare` if it was
         called before. Events that were put, filters and event trackers that were added, tags, updates of campaigns and
-        recommenders, and answers that were given are dropped.
+        recommenders, and answers that were given are dropped. Dataset groups and schemas that requests made stay.
 
         Raises:
             LocalDataError: The directory has problems; the old data stay.
@@ -225,7 +267,9 @@ class LocalPersonalize(Doors):
             rng=self._rng,
             pace=self._pace,
             quotas=self._quotas,
+            minimums=self._account.minimums,
             created=self._group.created,
+            account=self._account,
         )
         return new.prepare() if self._prepared else new
 
@@ -251,7 +295,22 @@ class LocalPersonalize(Doors):
 
     def handle(self, request: HttpRequest) -> HttpResponse:
         """Answer one HTTP request. Everything else calls this."""
+        if self._account.created and asked_of(request)[0] is not CONTROL:
+            return self._account.handle(request) or self._router.handle(request)
         return self._router.handle(request)
+
+    def finish_jobs(self, timeout: float = 60.0) -> bool:
+        """Wait until the imports, trainings and other jobs of the control plane are done.
+
+        Those that are not done in time are stopped: they change nothing any more.
+
+        Args:
+            timeout: Seconds to wait at most.
+
+        Returns:
+            Whether all of them were done in time.
+        """
+        return self._account.finish(timeout)
 
     # The resources.
 
@@ -274,7 +333,9 @@ class LocalPersonalize(Doors):
         return self._engine.resolve(arn)
 
     def _arns(self, kind: str) -> Mapping[str, str]:
-        return MappingProxyType({one.name: one.arn for one in self._resources if one.recipe.resource == kind})
+        made = (one for group in self._account.groups for one in group.engine.resources.values())
+        every = (*self._resources, *made)
+        return MappingProxyType({one.name: one.arn for one in every if one.recipe.resource == kind})
 
     def add_filter(self, name: str, expression: str | FilterExpression) -> str:
         """Create a filter, like CreateFilter. Requests may use it at once.
@@ -556,12 +617,14 @@ class Inside:
 
     Attributes:
         group: Its dataset group.
+        account: The dataset groups and schemas that requests made.
         rng: Makes the ids of requests.
         load: Loads its directory again.
         take: Makes it answer with newly loaded data.
     """
 
     group: DatasetGroup
+    account: Account
     rng: random.Random
     load: Callable[[], LocalPersonalize]
     take: Callable[[LocalPersonalize], None]
@@ -570,4 +633,5 @@ class Inside:
 def inside(local: LocalPersonalize) -> Inside:
     """The parts of an embedded Personalize."""
     # The module of the class; a public attribute would be one more name for everybody.
-    return Inside(local._group, local._rng, local._anew, local._take)  # pyright: ignore[reportPrivateUsage]
+    parts = (local._group, local._account, local._rng, local._anew, local._take)  # pyright: ignore[reportPrivateUsage]
+    return Inside(*parts)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from itertools import islice
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -29,6 +30,7 @@ from personalize_rt.local.promotions import PROMOTED, promote
 from personalize_rt.local.recipes import Ask, Recipe, ReplyRow, Rows
 from personalize_rt.local.schemas import DATASETS
 from personalize_rt.local.stream import Stream
+from personalize_rt.local.universe import AllowedOf
 from personalize_rt.operations import GET_ACTION_RECOMMENDATIONS, GET_RECOMMENDATIONS, Operation
 
 __all__ = ["Engine", "RefusedError", "ReplyRow", "Resource"]
@@ -67,6 +69,7 @@ class Resource:
         arn: Its ARN.
         recipe: Its recipe.
         with_metadata: Whether it returns metadata (``enableMetadataWithRecommendations``).
+        models: The models of its solution version; ``None`` for those of the engine.
         before: The resource before its latest update, which answers until that is complete.
         since: Unix time at which that update is complete.
     """
@@ -75,6 +78,7 @@ class Resource:
     arn: str
     recipe: Recipe
     with_metadata: bool = False
+    models: Models | None = attrs.field(default=None, repr=False)
     before: Resource | None = None
     since: float = 0.0
 
@@ -118,6 +122,7 @@ class Engine:
     aliases: Mapping[str, str]
     canned: dict[str, tuple[str, ...]]
     _resources: dict[str, Resource]
+    _coming: dict[str, tuple[float, Resource]]
     _rng: random.Random
     _context: frozenset[str]
     _omits_metadata: bool
@@ -135,21 +140,18 @@ class Engine:
     ) -> None:
         self.datasets = datasets
         self.models = Models(datasets)
-        watched, listed = (datasets.interactions or EventLog()).targets, datasets.items or Table()
-        self.items = Stream(
-            lambda event: self.filters.tell("ItemID", event), lambda item_id: item_id in watched or item_id in listed
-        )
+        self.items = Stream(lambda event: self.filters.tell("ItemID", event), _known_in(datasets))
         self.actions = Stream(lambda event: self.filters.tell("ActionID", event))
         self.added = Additions()
         self.filters = Filters(filter_prefix, datasets, self.items, self.actions, self.added, clock)
         self.clock = clock
         self.canned = {}
         self._resources = {resource.arn: resource for resource in resources}
+        self._coming = {}
         self.aliases = aliases or {}
         self._rng = rng or random.Random(0)
         self._omits_metadata = omits_metadata
-        columns = (datasets.interactions or EventLog()).fields
-        self._context = frozenset(map(str.upper, columns)) - frozenset(DATASETS["interactions"].reserved)
+        self._context = _context_of(datasets)
 
     @property
     def resources(self) -> Mapping[str, Resource]:
@@ -163,6 +165,34 @@ class Engine:
     def update(self, resource: Resource) -> None:
         """Put a changed campaign or recommender in the place of the one of its ARN."""
         self._resources[resource.arn] = resource
+
+    def add(self, resource: Resource, since: float) -> None:
+        """Add a campaign or recommender that answers from a Unix time on."""
+        self._coming[resource.arn] = since, resource
+        self.arrived(resource.arn)
+
+    def remove(self, arn: str) -> None:
+        """Remove a campaign or recommender. A request that it is answering is answered."""
+        self._coming.pop(arn, None)
+        self._resources.pop(arn, None)
+
+    def alone(self, resource: Resource) -> Engine:
+        """An engine with the same data and filters, and one campaign only."""
+        new = copy(self)
+        new._resources, new._coming, new.canned = {resource.arn: resource}, {}, {}
+        return new
+
+    def over(self, datasets: Datasets) -> Engine:
+        """An engine over other datasets, with the same resources, filters, and what was put.
+
+        From now on, events are told to that one.
+        """
+        new = copy(self)
+        new.datasets, new.models, new._context = datasets, Models(datasets), _context_of(datasets)
+        new.filters = filters = self.filters.over(datasets)
+        self.items.turn(lambda event: filters.tell("ItemID", event), _known_in(datasets))
+        self.actions.turn(lambda event: filters.tell("ActionID", event))
+        return new
 
     def answer(self, operation: Operation[Any], members: Mapping[str, Any]) -> list[ReplyRow]:
         """The rows that answer a request, best first.
@@ -186,8 +216,8 @@ class Engine:
                 _invalid(f"{member} is missing or empty: {recipe.name} needs it")
         self._check_context(recipe, members)
         columns = self._columns(resource, members)
-        allowed = self._allowed(recipe, members, members.get("filterArn"), members.get("filterValues"), "filterArn")
-        rows = recipe.answer(self._ask(recipe, members))
+        allowed = self._allowed(resource, members, members.get("filterArn"), members.get("filterValues"), "filterArn")
+        rows = recipe.answer(self._ask(resource, members))
         # A ranking holds every item of its input. numResults 0 means the default.
         count = members.get("numResults") or _DEFAULT_RESULTS.get(operation.name)
         promotions = members.get("promotions")
@@ -195,7 +225,7 @@ class Engine:
             scored = any(row.score is not None for row in islice(rows(allowed), 1))
             answer = _canned(self.canned[resource.arn], scored=scored)[:count]
         elif promotions:
-            answer = self._promoted(recipe, members, rows, allowed)
+            answer = self._promoted(resource, members, rows, allowed)
         else:
             answer = list(islice(rows(allowed), count))
         if columns is not None:
@@ -216,26 +246,36 @@ class Engine:
         """Train the models and build the indexes now, instead of in the first requests."""
         nobody: Mapping[str, Any] = {"userId": "", "itemId": "", "inputList": ()}
         for resource in tuple(self._resources.values()):
-            resource.recipe.answer(Ask(self.models, nobody))
+            resource.recipe.answer(Ask(resource.models or self.models, nobody))
         self.models.prepare()
         self.filters.prepare()
 
     def _resource(self, members: Mapping[str, Any]) -> Resource:
         kind = "campaign" if "campaignArn" in members else "recommender"
         arn = members[f"{kind}Arn"]
-        resource = self._resources.get(self.aliases.get(arn, arn))
+        resource = self._resources.get(self.aliases.get(arn, arn)) or self.arrived(arn)
         if resource is None or resource.recipe.resource != kind:
             # Code and text as recorded: service.md section 12, fact 1.
             _invalid(f"{arn} {DOES_NOT_EXIST}")
         return resource if resource.before is None else resource.at(self.clock())
 
-    def _ask(self, recipe: Recipe, members: Mapping[str, Any]) -> Ask:
+    def arrived(self, arn: str) -> Resource | None:
+        """The campaign or recommender that was added and whose time has come by now."""
+        since, resource = self._coming.get(arn, (0.0, None))
+        if resource is None or self.clock() < since:
+            return None
+        self._resources[arn] = resource
+        self._coming.pop(arn, None)
+        return resource
+
+    def _ask(self, resource: Resource, members: Mapping[str, Any]) -> Ask:
+        recipe = resource.recipe
         used = {name: value for name, value in members.items() if name not in recipe.ignores}
         stream = self.actions if recipe.operation is GET_ACTION_RECOMMENDATIONS else self.items
         user_id = used.get("userId", "")
         # Of events with items, the models need the latest only.
         recent = stream.of_user(user_id) if stream is self.actions else stream.history_of(user_id)
-        return Ask(self.models, used, self.clock(), recent, lambda: stream.all)
+        return Ask(resource.models or self.models, used, self.clock(), recent, lambda: stream.all)
 
     def _check_context(self, recipe: Recipe, members: Mapping[str, Any]) -> None:
         if "context" in recipe.ignores:
@@ -272,10 +312,15 @@ class Engine:
         return found
 
     def _allowed(
-        self, recipe: Recipe, members: Mapping[str, Any], arn: str | None, values: Mapping[str, str] | None, member: str
+        self,
+        resource: Resource,
+        members: Mapping[str, Any],
+        arn: str | None,
+        values: Mapping[str, str] | None,
+        member: str,
     ) -> Allowed | None:
         """The candidates that pass a filter and the recipe's own filter."""
-        stored = None
+        recipe, stored = resource.recipe, None
         seeded = "itemId" in recipe.requires
         if arn is not None:
             stored = self.filters.find(self.aliases.get(arn, arn))
@@ -300,15 +345,19 @@ class Engine:
             # A ranking holds whatever its input does; recommendations are items that the models know.
             if allowed is None or recipe.operation is not GET_RECOMMENDATIONS:
                 return allowed
-            return allowed.first(len(self.models.universe))
+            universe = self.models.universe
+            if resource.models is not None and resource.models.universe.ids != universe.ids:
+                return AllowedOf(allowed, resource.models.universe.ids)
+            return allowed.first(len(universe))
         except FilterValuesError as error:
             message = error.message
         _invalid(f"{member.removesuffix('Arn')}Values: {message}")
 
     def _promoted(
-        self, recipe: Recipe, members: Mapping[str, Any], rows: Rows, allowed: Allowed | None
+        self, resource: Resource, members: Mapping[str, Any], rows: Rows, allowed: Allowed | None
     ) -> list[ReplyRow]:
         """Answer a request with a promotion."""
+        recipe = resource.recipe
         promotion: Mapping[str, Any] = members["promotions"][0]
         if not recipe.promotes:
             _invalid(f"promotions: {recipe.name} has none")
@@ -316,7 +365,7 @@ class Engine:
             if promotion.get(member) is None:
                 _invalid(f"promotions[0].{member} is missing: without it, nothing says what to promote")
         eligible = self._allowed(
-            recipe, members, promotion["filterArn"], promotion.get("filterValues"), "promotions[0].filterArn"
+            resource, members, promotion["filterArn"], promotion.get("filterValues"), "promotions[0].filterArn"
         )
         promoted: Iterator[ReplyRow] = rows(eligible)
         if recipe.gives_reasons:
@@ -329,6 +378,18 @@ class Engine:
             results=members.get("numResults") or DEFAULT_NUM_RESULTS,
             rng=self._rng,
         )
+
+
+def _known_in(datasets: Datasets) -> Callable[[str], bool]:
+    """Tells whether the datasets have an item."""
+    watched, listed = (datasets.interactions or EventLog()).targets, datasets.items or Table()
+    return lambda item_id: item_id in watched or item_id in listed
+
+
+def _context_of(datasets: Datasets) -> frozenset[str]:
+    """The names of contextual metadata, in upper case."""
+    columns = (datasets.interactions or EventLog()).fields
+    return frozenset(map(str.upper, columns)) - frozenset(DATASETS["interactions"].reserved)
 
 
 def _canned(ids: Sequence[str], *, scored: bool) -> list[ReplyRow]:

@@ -242,6 +242,18 @@ class Filters:
         self._catalogues: dict[Target, Catalogue] = {}
         self._automatic: dict[str, Selector] = {}
 
+    def over(self, datasets: Datasets) -> Filters:
+        """The same filters over other datasets."""
+        items, actions = self._streams["ItemID"], self._streams["ActionID"]
+        new = Filters(self._prefix, datasets, items, actions, self._added, self._clock)
+        with self._lock:
+            new._fields = Counter(self._fields)
+            new._stored = {
+                arn: attrs.evolve(one, parameters=_with_kinds(one.expression, datasets))
+                for arn, one in self._stored.items()
+            }
+        return new
+
     @property
     def arns(self) -> dict[str, str]:
         """The ARN of each filter, by name."""

@@ -5,22 +5,20 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from os import PathLike
 from types import MappingProxyType
 from typing import Self
 
 from personalize_rt.errors import ValidationError
 from personalize_rt.local.apis import CONTROL, asked_of, read_object
-from personalize_rt.local.control import ControlWire, DatasetGroup
+from personalize_rt.local.control import MEMBERS, Account, ControlWire, DatasetGroup
 from personalize_rt.local.doors import Doors
 from personalize_rt.local.embedded import Inside, LocalPersonalize, inside
 from personalize_rt.local.events import RecordedEvent
 from personalize_rt.local.messages import HttpRequest, HttpResponse
 
 __all__ = ["LocalGroups"]
-
-# The members of a request that tell its dataset group, first the runtime's, then those of events.
-_MEMBERS = ("campaignArn", "recommenderArn", "trackingId", "datasetArn")
 
 
 class LocalGroups(Doors, Mapping[str, LocalPersonalize]):
@@ -53,8 +51,12 @@ class LocalGroups(Doors, Mapping[str, LocalPersonalize]):
         super().__init__(region_name=region)
         self._services = {part.group.name: one for part, one in zip(parts, groups, strict=True)}
         first = parts[0]
+        self._account: Account = first.account
         self._control = ControlWire(
-            lambda: [part.group for part in self._parts()], rng=first.rng, clock=first.group.engine.clock
+            lambda: [part.group for part in self._parts()],
+            first.account,
+            rng=first.rng,
+            clock=first.group.engine.clock,
         )
 
     @classmethod
@@ -62,27 +64,42 @@ class LocalGroups(Doors, Mapping[str, LocalPersonalize]):
         cls,
         *directories: str | PathLike[str],
         strict: bool = False,
+        s3_root: str | PathLike[str] | None = None,
+        s3_endpoint: str | None = None,
         clock: Callable[[], float] = time.time,
         rng: random.Random | None = None,
         pace: float = 0.0,
         quotas: bool = False,
+        minimums: bool = False,
     ) -> Self:
         """Load directories, each of which is a dataset group: ``[options] dataset_group`` of its settings names it.
 
         Args:
             directories: The directories; see :meth:`LocalPersonalize.from_directory`.
             strict: See there.
+            s3_root: See there.
+            s3_endpoint: See there.
             clock: See there.
             rng: See there.
             pace: See there.
             quotas: See there.
+            minimums: See there.
 
         Raises:
             ValidationError: Names clash; or there is no directory.
             LocalDataError: A directory has problems.
         """
-        load = LocalPersonalize.from_directory
-        return cls(*(load(one, strict=strict, clock=clock, rng=rng, pace=pace, quotas=quotas) for one in directories))
+        load = partial(LocalPersonalize.from_directory, s3_root=s3_root, s3_endpoint=s3_endpoint)
+        return cls(
+            *(
+                load(one, strict=strict, clock=clock, rng=rng, pace=pace, quotas=quotas, minimums=minimums)
+                for one in directories
+            )
+        )
+
+    def finish_jobs(self, timeout: float = 60.0) -> bool:
+        """Wait for the jobs of the control plane; see :meth:`LocalPersonalize.finish_jobs`."""
+        return self._account.finish(timeout)
 
     def _parts(self) -> list[Inside]:
         return [inside(one) for one in self._services.values()]
@@ -91,13 +108,13 @@ class LocalGroups(Doors, Mapping[str, LocalPersonalize]):
         """Answer one HTTP request. Everything else calls this."""
         if asked_of(request)[0] is CONTROL:
             return self._control.handle(request)
-        return self._service_of(request).handle(request)
+        return self._account.handle(request) or self._service_of(request).handle(request)
 
     def _service_of(self, request: HttpRequest) -> LocalPersonalize:
         """The service that a request is for; without one, the first, whose error says what is wrong."""
         members = read_object(request.body) or {}
         services = tuple(self._services.values())
-        for member in _MEMBERS:
+        for member in MEMBERS:
             named = members.get(member)
             if isinstance(named, str):
                 for one in services:

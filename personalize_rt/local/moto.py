@@ -50,7 +50,8 @@ def mock_personalize(local: InProcess) -> Generator[None, None, None]:
 
     A context manager, and a decorator beneath ``@mock_aws``. Of nested blocks, the innermost applies. Region and
     credentials of a client are ignored; the ARN of the request decides. Faults of *local* take each client's own read
-    time-out into account, and nothing really waits.
+    time-out into account, and nothing really waits. Imports and other jobs read and write the
+    objects of moto's S3; the end of the block waits for them.
 
     Args:
         local: The service: a :class:`~personalize_rt.local.LocalPersonalize`, or a cassette of
@@ -74,6 +75,10 @@ def mock_personalize(local: InProcess) -> Generator[None, None, None]:
         with calls_noted():
             yield
     finally:
+        # A job that is in progress would find no mock any more.
+        finish_jobs = getattr(local, "finish_jobs", None)
+        if finish_jobs is not None:
+            finish_jobs()
         kind.__call__ = moto_answers
         stand_in.close()
 

@@ -59,7 +59,8 @@ FILE = "personalize.toml"
 
 Kind = Literal["campaign", "recommender"]
 # The parts of ARNs that name a kind of resource (API reference, examples of each resource).
-ArnKind = Kind | Literal["filter", "event-tracker", "dataset-group", "dataset", "schema", "solution"]
+_Plain = Kind | Literal["filter", "event-tracker", "dataset-group", "dataset", "schema", "solution"]
+ArnKind = _Plain | Literal["dataset-import-job", "dataset-export-job", "batch-inference-job"]
 
 _RECIPE_ARN = "arn:aws:personalize:::recipe/"
 _TRACKING_ID_LENGTH = 256  # model: TrackingId

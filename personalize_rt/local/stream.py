@@ -155,6 +155,20 @@ class Stream:
             kept = sorted(latest.values(), key=_time_of)[-HISTORY:]
             self._latest[event.user_id] = {one.item_id: one for one in kept}
 
+    def turn(self, tell: Callable[[Interaction], None], knows: Callable[[str], bool] = bool) -> None:
+        """Tell events to somebody else from now on, and sort them anew by what the models know.
+
+        Args:
+            tell: See the class.
+            knows: See the class.
+        """
+        with self._lock:
+            self._tell, self._knows, self._latest = tell, knows, {}
+            for events in self._of.values():
+                for event in events:
+                    if knows(event.item_id):
+                        self._remember(event)
+
     def of_user(self, user_id: str) -> tuple[Interaction, ...]:
         """The events of a user, or of a session, in order of arrival."""
         with self._lock:

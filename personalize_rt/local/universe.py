@@ -9,7 +9,7 @@ import attrs
 
 from personalize_rt.filters.selection import Allowed
 
-__all__ = ["Order", "Universe"]
+__all__ = ["AllowedOf", "Order", "Universe"]
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -35,6 +35,37 @@ class Universe:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+class AllowedOf(Allowed):
+    """The items that a filter lets through of a universe with other numbers than the filter's catalogue.
+
+    A solution version keeps the items that it was trained on, while filters look at the newest data.
+
+    Args:
+        allowed: The items that the filter lets through.
+        ids: The items of the universe.
+    """
+
+    def __init__(self, allowed: Allowed, ids: Sequence[str]) -> None:
+        flags = "".join("1" if id in allowed else "0" for id in reversed(ids))
+        self._ids = ids
+        self._allowed = allowed
+        self._rows = int(flags or "0", 2)
+        self._everything = (1 << len(ids)) - 1
+
+    def first(self, count: int) -> Allowed:
+        """The same of the first so many items."""
+        return AllowedOf(self._allowed, self._ids[:count])
+
+    def __contains__(self, candidate: object) -> bool:
+        return candidate in self._allowed
+
+    def __iter__(self) -> Iterator[str]:
+        return (id for id in self._ids if id in self._allowed)
+
+    def __repr__(self) -> str:
+        return f"<Allowed {len(self):,} of {len(self._ids):,}>"
 
 
 class Order:

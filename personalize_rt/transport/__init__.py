@@ -31,6 +31,7 @@ ADR 0001 counts the names.
 * ``sender``, ``connections``, ``streams``, ``http_answer``, ``attempt``: bytes over sockets.
 * ``aio_clients``: what a caller hands in of aiobotocore.
 * ``asking``: bodies of one's own through a twin of a client; it says what it stands on.
+* ``objects``: objects of S3, on a server or in moto.
 * ``failures``: what botocore raises, in our terms, with ``credential_failures``, ``tls`` and ``codes``.
 
 ``tests/transport/test_botocore_contract.py`` fails when one of these changes.

@@ -115,6 +115,8 @@ def test_hosts_that_are_allowed_may_be_given_more_than_once() -> None:
         (("nowhere", "--port", "0"), "nowhere"),
         (("sample", "sample", "--port", "0"), "two dataset groups have the dataset group"),
         (("sample", "--port", "0", "--pace", "-1"), "pace"),
+        (("sample", "--port", "0", "--s3-root", "/nowhere/at/all"), "s3_root: expected a directory"),
+        (("sample", "--port", "0", "--s3-endpoint", "moto"), "s3_endpoint: expected the URL of a server"),
     ],
     ids=[
         "no host",
@@ -126,6 +128,8 @@ def test_hosts_that_are_allowed_may_be_given_more_than_once() -> None:
         "no data",
         "two of one name",
         "no time",
+        "no root of objects",
+        "no server of objects",
     ],
 )
 def test_what_would_be_wrong_is_one_line_and_no_server(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:

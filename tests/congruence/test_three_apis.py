@@ -108,14 +108,14 @@ REFUSED: dict[str, tuple[str, str, Callable[[Any], Any], str]] = {
     "an operation that is not modelled": (
         "control",
         "UnknownOperationException",
-        lambda control: control.create_batch_inference_job(
+        lambda control: control.create_batch_segment_job(
             jobName="job",
             solutionVersionArn=f"{PREFIX}solution/s/1",
             jobInput={"s3DataSource": {"path": "s3://in"}},
             jobOutput={"s3DataDestination": {"path": "s3://out"}},
             roleArn="arn:aws:iam::000000000000:role/r",
         ),
-        "CreateBatchInferenceJob",
+        "CreateBatchSegmentJob",
     ),
 }
 

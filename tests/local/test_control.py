@@ -721,8 +721,8 @@ def test_operation_that_is_not_modelled_names_itself_and_what_there_is(local: Lo
 
 def test_refused_operation_reaches_a_program_as_a_client_error(local: LocalPersonalize) -> None:
     client = local.boto3_client("personalize")
-    with pytest.raises(ClientError, match="CreateDatasetGroup is not modelled") as raised:
-        client.create_dataset_group(name="new")
+    with pytest.raises(ClientError, match="DescribeAlgorithm is not modelled") as raised:
+        client.describe_algorithm(algorithmArn="arn:aws:personalize:::algorithm/aws-sims")
     assert raised.value.response["Error"]["Code"] == "UnknownOperationException"
 
 

@@ -201,8 +201,8 @@ def test_over_http_too(groups: LocalGroups) -> None:
             control.delete_filter(filterArn=arn)
             with pytest.raises(control.exceptions.ResourceNotFoundException):
                 control.describe_filter(filterArn=arn)
-            with pytest.raises(ClientError, match="CreateSolution is not modelled"):
-                control.create_solution(name="x", datasetGroupArn=group["datasetGroupArn"])
+            with pytest.raises(ClientError, match="DescribeAlgorithm is not modelled"):
+                control.describe_algorithm(algorithmArn="arn:aws:personalize:::algorithm/aws-sims")
         finally:
             control.close()
             runtime.close()

@@ -335,9 +335,9 @@ def test_clean_up_of_filters_and_trackers_waits_until_they_are_gone(
         personalize.delete_event_tracker(eventTrackerArn=rows[0]["eventTrackerArn"])
         clock.sleep(60)
     assert personalize.list_dataset_import_jobs()["datasetImportJobs"] == []
-    with pytest.raises(ClientError, match=r"DeleteCampaign is not modelled: personalize\.toml") as raised:
+    with pytest.raises(ClientError, match=r"a directory; personalize\.toml") as raised:
         personalize.delete_campaign(campaignArn=local.campaign_arn("shop-for-you"))
-    assert raised.value.response["Error"]["Code"] == "UnknownOperationException"
+    assert raised.value.response["Error"]["Code"] == "InvalidInputException"
 
 
 # A pipeline's API function: finds the tracking id by the name of the dataset group.

@@ -23,11 +23,12 @@ from personalize_rt.local.control.shapes import invalid
 from personalize_rt.local.engine import Engine, RefusedError, Resource
 from personalize_rt.local.filtering import StoredFilter, parse
 from personalize_rt.local.life import Life, progress
+from personalize_rt.local.models import Models
 from personalize_rt.local.schemas import DATASETS
 from personalize_rt.local.settings import Settings
 from personalize_rt.local.trackers import Tracker, Trackers
 
-__all__ = ["DatasetGroup"]
+__all__ = ["METADATA", "DatasetGroup", "Setup", "exceeded", "must_be_active"]
 
 # Guide, "Amazon Personalize endpoints and quotas" (service.md sections 1.8 and 6): filters of a dataset group. And the
 # text of a recorded LimitExceededException: "More than 5 resources with PENDING or IN_PROGRESS status."
@@ -35,15 +36,16 @@ _FILTERS = 30
 _IN_PROGRESS = 5
 # The members of a configuration that say the capacity, by the kind of resource; both are at least 1 and 1 by default.
 _CAPACITY = {"campaign": "minProvisionedTPS", "recommender": "minRecommendationRequestsPerSecond"}
-_METADATA = "enableMetadataWithRecommendations"
+METADATA = "enableMetadataWithRecommendations"
 
 
 @attrs.frozen
-class _Setup:
+class Setup:
     """The configuration of a campaign or recommender.
 
     Attributes:
         config: Its configuration, as members.
+        version: The solution version of a campaign; empty for a recommender.
         capacity: The capacity that was asked for, in requests per second.
         before: The configuration before the latest update, or ``None`` without any.
         begun: Unix time at which that update began.
@@ -51,15 +53,17 @@ class _Setup:
     """
 
     config: Mapping[str, Any]
+    version: str = ""
     capacity: int = 1
-    before: _Setup | None = None
+    before: Setup | None = None
     begun: float = 0.0
     pace: float = 0.0
 
     def in_progress(self, now: float) -> bool:
+        """Tell whether the update is not complete."""
         return self.before is not None and now < self.begun + self.pace
 
-    def at(self, now: float) -> _Setup:
+    def at(self, now: float) -> Setup:
         """The configuration in force."""
         return self.before if self.before is not None and self.in_progress(now) else self
 
@@ -104,7 +108,12 @@ class DatasetGroup:
         self._settings = settings
         self._pace = pace
         self._quotas = quotas
-        self._setups = {arn: _Setup({_METADATA: one.with_metadata}) for arn, one in engine.resources.items()}
+        self._setups = {
+            arn: Setup(
+                {METADATA: one.with_metadata}, self._version(one.name) if one.recipe.resource == "campaign" else ""
+            )
+            for arn, one in engine.resources.items()
+        }
         self._tags: dict[str, dict[str, str]] = {}
         self._metrics: dict[str, Mapping[str, float]] = {}
 
@@ -124,7 +133,7 @@ class DatasetGroup:
         elif kind in ("Campaign", "Recommender"):
             for arn, one in self.engine.resources.items():
                 if one.recipe.resource == kind.lower():
-                    yield arn, self._solution(one.name) if kind == "Campaign" else self.arn
+                    yield arn, self._setups[arn].version.rpartition("/")[0] if kind == "Campaign" else self.arn
         else:
             yield from ((arn, parent) for arn, (parent, _) in self._declared.get(kind, {}).items())
 
@@ -267,13 +276,12 @@ class DatasetGroup:
             members[name] = {**self._configured(resource, setup), "status": status, **times}
         return members
 
-    def _configured(self, resource: Resource, setup: _Setup) -> dict[str, Any]:
+    def _configured(self, resource: Resource, setup: Setup) -> dict[str, Any]:
         kind = resource.recipe.resource
         capacity = {_CAPACITY[kind]: setup.capacity}
         if kind == "recommender":
             return {"recommenderConfig": {**setup.config, **capacity}}
-        version = self._version(resource.name)
-        return {"solutionVersionArn": version, **capacity, "campaignConfig": dict(setup.config)}
+        return {"solutionVersionArn": setup.version, **capacity, "campaignConfig": dict(setup.config)}
 
     def metrics(self, version: str) -> Mapping[str, float]:
         """The metrics of a solution version: measured when they are first asked for.
@@ -292,6 +300,9 @@ class DatasetGroup:
             return self._metrics[version]
 
     # Changing.
+
+    def must_be_active(self) -> None:
+        """Refuse to add a resource while the dataset group cannot have it; one that a directory declares always can."""
 
     def create_filter(self, name: str, text: str, tags: Mapping[str, str]) -> str:
         """Create a filter, all of it or nothing.
@@ -313,15 +324,16 @@ class DatasetGroup:
         except ValidationError as error:
             raise invalid(f"filterExpression: {error.message}") from None
         with self._lock:
+            self.must_be_active()
             now, filters = self.now, self.engine.filters
             arn = self._settings.arn("filter", name)
             if filters.find(arn) is not None:
                 raise RefusedError("ResourceAlreadyExistsException", f"there is a filter {arn} already")
             if self._quotas:
                 if len(filters) >= _FILTERS:
-                    raise _exceeded(f"the dataset group has {len(filters)} filters; its quota is {_FILTERS}")
+                    raise exceeded(f"the dataset group has {len(filters)} filters; its quota is {_FILTERS}")
                 if sum(not one.life.active(now) for one in filters) >= _IN_PROGRESS:
-                    raise _exceeded(f"more than {_IN_PROGRESS} resources with PENDING or IN_PROGRESS status")
+                    raise exceeded(f"more than {_IN_PROGRESS} resources with PENDING or IN_PROGRESS status")
             try:
                 filters.add(name, expression, text, Life(now, self._pace))
             except ValidationError as error:
@@ -341,7 +353,7 @@ class DatasetGroup:
             stored = self.engine.filters.find(arn)
             if stored is None:
                 raise RefusedError("ResourceNotFoundException", f"there is no filter {arn}")
-            _must_be_active(arn, stored.life.status(self.now))
+            must_be_active(arn, stored.life.status(self.now))
             self.engine.filters.delete(arn, self._pace)
             self._tags.pop(arn, None)
 
@@ -352,6 +364,7 @@ class DatasetGroup:
             RefusedError: ``ResourceAlreadyExistsException`` for the name, or if the dataset group has one.
         """
         with self._lock:
+            self.must_be_active()
             tracker = self.trackers.create(name, self.arn, pace=self._pace)
             self._tags[tracker.arn] = dict(tags)
             return tracker
@@ -366,17 +379,26 @@ class DatasetGroup:
             tracker = self.trackers.of_arn(arn)
             if tracker is None:
                 raise RefusedError("ResourceNotFoundException", f"there is no event tracker {arn}")
-            _must_be_active(arn, tracker.status)
+            must_be_active(arn, tracker.status)
             self.trackers.delete(arn, pace=self._pace)
             self._tags.pop(arn, None)
 
-    def update(self, arn: str, config: Mapping[str, Any], capacity: int | None) -> None:
+    def update(
+        self,
+        arn: str,
+        config: Mapping[str, Any],
+        capacity: int | None,
+        version: str | None = None,
+        models: Models | None = None,
+    ) -> None:
         """Change the configuration of a campaign or recommender. Until it is complete, the previous one answers.
 
         Args:
             arn: The campaign or recommender.
             config: The members of its configuration to change.
             capacity: The capacity to ask for, or ``None`` to leave it.
+            version: The solution version to change a campaign to, or ``None`` to leave it.
+            models: The models of that version.
 
         Raises:
             RefusedError: ``ResourceInUseException`` while another update is in progress.
@@ -386,12 +408,39 @@ class DatasetGroup:
             if setup.in_progress(now):
                 raise RefusedError("ResourceInUseException", f"{arn}: an update is in progress")
             before = attrs.evolve(setup, before=None)
-            changed = _Setup({**setup.config, **config}, capacity or setup.capacity, before, now, self._pace)
+            changed = Setup(
+                {**setup.config, **config},
+                version or setup.version,
+                capacity or setup.capacity,
+                before,
+                now,
+                self._pace,
+            )
             self._setups[arn] = changed
-            with_metadata = changed.config[_METADATA] or resource.recipe.with_metadata
+            with_metadata = changed.config[METADATA] or resource.recipe.with_metadata
             last = attrs.evolve(resource, before=None, since=0.0)
-            new = attrs.evolve(last, with_metadata=with_metadata)
+            new = attrs.evolve(last, with_metadata=with_metadata, models=models or resource.models)
             self.engine.update(attrs.evolve(new, before=last, since=now + self._pace) if self._pace else new)
+
+    def version_for(self, campaign: Mapping[str, Any], wanted: str) -> tuple[str, Models | None]:
+        """The solution version that UpdateCampaign asks for, and its models.
+
+        Args:
+            campaign: The members of the campaign.
+            wanted: The ARN of the version, or one that ends in ``/$LATEST``.
+
+        Raises:
+            RefusedError: ``InvalidInputException``; it is another one than that of the campaign.
+        """
+        version: str = campaign["solutionVersionArn"]
+        latest = f"{version.rpartition('/')[0]}/$LATEST"
+        if wanted not in (version, latest):
+            known = f"{version} or {latest}"
+            raise invalid(f"solutionVersionArn: a directory's campaign has one version of its solution: {known}")
+        return version, None
+
+    def settle(self, kind: str, arn: str) -> None:
+        """Wait for the work behind a resource, if there is any. What a directory declares has none."""
 
     # Tags.
 
@@ -419,10 +468,16 @@ class DatasetGroup:
             self._tags[arn] = {key: value for key, value in self._tags.get(arn, {}).items() if key not in keys}
 
 
-def _exceeded(message: str) -> RefusedError:
+def exceeded(message: str) -> RefusedError:
+    """A ``LimitExceededException``."""
     return RefusedError("LimitExceededException", message)
 
 
-def _must_be_active(arn: str, status: str) -> None:
+def must_be_active(arn: str, status: str) -> None:
+    """Refuse a deletion.
+
+    Raises:
+        RefusedError: ``ResourceInUseException``; the resource is being created or deleted.
+    """
     if status != "ACTIVE":
         raise RefusedError("ResourceInUseException", f"{arn} is {status}: it cannot be deleted now")

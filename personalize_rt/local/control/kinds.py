@@ -96,11 +96,29 @@ KINDS: Mapping[str, Kind] = {
             taggable=False,
             listed=("domain",),
         ),
+        Kind(
+            "DatasetImportJob",
+            "dataset-import-job",
+            ("datasetImportJobArn", "jobName", "status", *_TIMES, "failureReason", "importMode"),
+            "datasetArn",
+        ),
+        Kind(
+            "DatasetExportJob",
+            "dataset-export-job",
+            ("datasetExportJobArn", "jobName", "status", *_TIMES, "failureReason"),
+            "datasetArn",
+        ),
+        Kind(
+            "BatchInferenceJob",
+            "batch-inference-job",
+            (
+                *("batchInferenceJobArn", "jobName", "status", *_TIMES, "failureReason", "solutionVersionArn"),
+                "batchInferenceJobMode",
+            ),
+            "solutionVersionArn",
+        ),
         # Those that nothing creates here: of them there are none, which Describe and List can truly say.
-        Kind("BatchInferenceJob", "batch-inference-job", within="solutionVersionArn"),
         Kind("BatchSegmentJob", "batch-segment-job", within="solutionVersionArn"),
-        Kind("DatasetImportJob", "dataset-import-job", within="datasetArn"),
-        Kind("DatasetExportJob", "dataset-export-job", within="datasetArn"),
         Kind("DataDeletionJob", "data-deletion-job", within="datasetGroupArn"),
         Kind("MetricAttribution", "metric-attribution", within="datasetGroupArn"),
     )

@@ -6,87 +6,37 @@ each with the reason that its error gives. Together they are all operations of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, cast
+from collections.abc import Mapping
 
-import attrs
-
+from personalize_rt.local.control.creating import CREATING
+from personalize_rt.local.control.deploying import DEPLOYING
 from personalize_rt.local.control.group import DatasetGroup
 from personalize_rt.local.control.kinds import KINDS, Kind
+from personalize_rt.local.control.moving import MOVING
 from personalize_rt.local.control.pages import page_of
 from personalize_rt.local.control.plane import ControlPlane
-from personalize_rt.local.control.shapes import (
-    Entries,
-    Flag,
-    Items,
-    Number,
-    Shape,
-    Structure,
-    Text,
-    Whole,
-    invalid,
+from personalize_rt.local.control.requests import (
+    ARN,
+    CAMPAIGN_CONFIG,
+    DOMAIN,
+    NAME,
+    PAGE,
+    RECOMMENDER_CONFIG,
+    TAG_KEY,
+    TAGS,
+    TAGS_SHAPE,
+    ControlOperation,
+    Members,
+    Reply,
+    campaign_configuration,
+    configuration,
+    tags_of,
+    takes,
 )
+from personalize_rt.local.control.shapes import Items, Shape, Structure, Text, Whole, invalid
 from personalize_rt.local.engine import RefusedError
 
 __all__ = ["OPERATIONS", "REFUSED", "ControlOperation"]
-
-Members = dict[str, Any]
-Reply = Mapping[str, Any]
-
-# Guide, "Tagging Amazon Personalize resources": each resource may have 50 tags.
-_TAGS = 50
-
-
-@attrs.frozen
-class ControlOperation:
-    """One operation.
-
-    Attributes:
-        takes: The members of its request.
-        answer: Answers a checked request.
-    """
-
-    takes: Structure
-    answer: Callable[[ControlPlane, Members], Reply | None]
-
-
-# Shapes of the model, by their names there.
-
-_ARN = Text(most=256, pattern=r"arn:([a-z\d-]+):personalize:.*:.*:.+")
-_NAME = Text(1, 63, r"^[a-zA-Z0-9][a-zA-Z0-9\-_]*")
-_TAG_KEY = Text(1, 128, r"^([\p{L}\p{Z}\p{N}_.:/=+\-@]*)$")
-_TAG_VALUE = Text(0, 256, _TAG_KEY.pattern)
-_TAGS_SHAPE = Items(Structure({"tagKey": _TAG_KEY, "tagValue": _TAG_VALUE}, ("tagKey", "tagValue")), 200)
-_DOMAIN = Text(choices=("ECOMMERCE", "VIDEO_ON_DEMAND"))
-_HYPERPARAMETERS = Entries(Text(most=256), Text(most=1000), 100)
-_DATASET_TYPE = Text(most=256, pattern="^[A-Za-z_]+$")
-_COLUMNS = Items(Text(most=150, pattern=r"[A-Za-z_][A-Za-z\d_]*"), 50)
-_PER_DATASET = Entries(_DATASET_TYPE, _COLUMNS, 3)
-_PAGE: Mapping[str, Shape] = {
-    "nextToken": Text(most=1500, pattern=r"\p{ASCII}{0,1500}"),
-    "maxResults": Whole(1, 100),
-}
-_CAMPAIGN_CONFIG = Structure(
-    {
-        "itemExplorationConfig": _HYPERPARAMETERS,
-        "enableMetadataWithRecommendations": Flag(),
-        "syncWithLatestSolutionVersion": Flag(),
-        "rankingInfluence": Entries(Text(choices=("POPULARITY", "FRESHNESS")), Number(0, 1)),
-    }
-)
-_RECOMMENDER_CONFIG = Structure(
-    {
-        "itemExplorationConfig": _HYPERPARAMETERS,
-        "minRecommendationRequestsPerSecond": Whole(1),
-        "trainingDataConfig": Structure(
-            {"excludedDatasetColumns": _PER_DATASET, "includedDatasetColumns": _PER_DATASET}
-        ),
-        "enableMetadataWithRecommendations": Flag(),
-    }
-)
-# What of these the embedded service has; anything else would be told, and change nothing.
-_CONFIGURABLE = ("enableMetadataWithRecommendations", "syncWithLatestSolutionVersion")
-
 
 # Describe and List.
 
@@ -94,16 +44,23 @@ _CONFIGURABLE = ("enableMetadataWithRecommendations", "syncWithLatestSolutionVer
 def _describe(kind: Kind) -> ControlOperation:
     def answer(plane: ControlPlane, members: Members) -> Reply:
         arn = members[kind.arn]
-        found = plane.recipe(arn) if kind.name == "Recipe" else plane.find(kind, arn, kind.arn)[1]
+        plane.settle(kind, arn)
+        match kind.name:
+            case "Recipe":
+                found = plane.recipe(arn)
+            case "Schema":
+                found = plane.schema(arn)
+            case _:
+                found = plane.find(kind, arn, kind.arn)[1]
         return {kind.member: {name: value for name, value in found.items() if name not in kind.listed}}
 
-    return ControlOperation(Structure({kind.arn: _ARN}, (kind.arn,)), answer)
+    return ControlOperation(Structure({kind.arn: ARN}, (kind.arn,)), answer)
 
 
 def _list(kind: Kind) -> ControlOperation:
     narrows: dict[str, Shape] = {}
     if kind.within:
-        narrows = {kind.within: _DOMAIN if kind.within == "domain" else _ARN}
+        narrows = {kind.within: DOMAIN if kind.within == "domain" else ARN}
     if kind.name == "Recipe":
         narrows["recipeProvider"] = Text(choices=("SERVICE",))
 
@@ -118,7 +75,7 @@ def _list(kind: Kind) -> ControlOperation:
         rows = [{name: row[name] for name in kind.summary if name in row} for row in found]
         return {kind.rows: rows, **({} if token is None else {"nextToken": token})}
 
-    return ControlOperation(Structure({**narrows, **_PAGE}), answer)
+    return ControlOperation(Structure({**narrows, **PAGE}), answer)
 
 
 def _existing(plane: ControlPlane, kind: Kind, arn: str) -> str:
@@ -138,8 +95,8 @@ def _existing(plane: ControlPlane, kind: Kind, arn: str) -> str:
 
 def _create_filter(plane: ControlPlane, members: Members) -> Reply:
     group, _ = plane.find(KINDS["DatasetGroup"], members["datasetGroupArn"], "datasetGroupArn")
-    tags = _tags_of(members)
-    with plane.lock:
+    tags = tags_of(members)
+    with plane.account.lock:
         _must_be_free(plane, KINDS["Filter"], members["name"], within=group.arn)
         arn = group.create_filter(members["name"], members["filterExpression"], tags)
     return {"filterArn": arn}
@@ -152,8 +109,8 @@ def _delete_filter(plane: ControlPlane, members: Members) -> None:
 
 def _create_tracker(plane: ControlPlane, members: Members) -> Reply:
     group, _ = plane.find(KINDS["DatasetGroup"], members["datasetGroupArn"], "datasetGroupArn")
-    tags = _tags_of(members)
-    with plane.lock:
+    tags = tags_of(members)
+    with plane.account.lock:
         _must_be_free(plane, KINDS["EventTracker"], members["name"], within=group.arn)
         tracker = group.create_tracker(members["name"], tags)
     return {"eventTrackerArn": tracker.arn, "trackingId": tracker.tracking_id}
@@ -175,20 +132,14 @@ def _must_be_free(plane: ControlPlane, kind: Kind, name: str, *, within: str) ->
 
 def _update_campaign(plane: ControlPlane, members: Members) -> Reply:
     group, found = plane.find(KINDS["Campaign"], members["campaignArn"], "campaignArn")
-    arn, version = found["campaignArn"], found["solutionVersionArn"]
+    arn, models = found["campaignArn"], None
     config, capacity, wanted = members.get("campaignConfig"), members.get("minProvisionedTPS"), None
-    latest = f"{version.rpartition('/')[0]}/$LATEST"
     if config is None and capacity is None and "solutionVersionArn" not in members:
         raise invalid("expected solutionVersionArn, minProvisionedTPS or campaignConfig: there is nothing to update")
     if "solutionVersionArn" in members:
-        wanted = members["solutionVersionArn"]
-        if wanted not in (version, latest):
-            known = f"{version} or {latest}"
-            raise invalid(f"solutionVersionArn: the embedded service has one version of a solution: expected {known}")
-    checked = _configuration("campaignConfig", config)
-    if checked.get("syncWithLatestSolutionVersion") and wanted != latest:
-        raise invalid(f"solutionVersionArn: syncWithLatestSolutionVersion needs it in the form {latest}")
-    group.update(arn, checked, capacity)
+        wanted, models = group.version_for(found, members["solutionVersionArn"])
+    checked = campaign_configuration(config, members.get("solutionVersionArn", ""))
+    group.update(arn, checked, capacity, wanted, models)
     return {"campaignArn": arn}
 
 
@@ -196,31 +147,8 @@ def _update_recommender(plane: ControlPlane, members: Members) -> Reply:
     group, found = plane.find(KINDS["Recommender"], members["recommenderArn"], "recommenderArn")
     config = dict(members["recommenderConfig"])
     capacity = config.pop("minRecommendationRequestsPerSecond", None)
-    group.update(found["recommenderArn"], _configuration("recommenderConfig", config), capacity)
+    group.update(found["recommenderArn"], configuration("recommenderConfig", config), capacity)
     return {"recommenderArn": found["recommenderArn"]}
-
-
-def _configuration(member: str, config: Mapping[str, Any] | None) -> dict[str, Any]:
-    given = {name: value for name, value in (config or {}).items() if value is not None}
-    for name in given:
-        if name not in _CONFIGURABLE:
-            raise invalid(f"{member}.{name}: the embedded service does not have it, and would ignore it")
-    return given
-
-
-def _tags_of(members: Members) -> dict[str, str]:
-    """The checked tags of a request."""
-    tags: dict[str, str] = {}
-    for tag in cast("list[dict[str, str]]", members.get("tags", [])):
-        key = tag["tagKey"]
-        if key in tags:
-            raise invalid("tags: a key comes twice")
-        if key.lower().startswith("aws:"):
-            raise invalid("tags: keys that begin with aws: are reserved")
-        tags[key] = tag["tagValue"]
-    if len(tags) > _TAGS:
-        raise RefusedError("TooManyTagsException", f"tags: a resource may have {_TAGS}, not {len(tags)}")
-    return tags
 
 
 def _tagged(plane: ControlPlane, members: Members) -> tuple[DatasetGroup, str]:
@@ -238,9 +166,9 @@ def _tagged(plane: ControlPlane, members: Members) -> tuple[DatasetGroup, str]:
 
 
 def _tag(plane: ControlPlane, members: Members) -> Reply:
-    tags = _tags_of(members)
+    tags = tags_of(members)
     group, arn = _tagged(plane, members)
-    group.tag(arn, tags, _TAGS)
+    group.tag(arn, tags, TAGS)
     return {}
 
 
@@ -261,80 +189,57 @@ def _metrics(plane: ControlPlane, members: Members) -> Reply:
     return {"solutionVersionArn": arn, "metrics": group.metrics(arn)}
 
 
-def _takes(*required: str, **members: Shape) -> Structure:
-    return Structure(members, required)
-
-
 OPERATIONS: Mapping[str, ControlOperation] = {
     **{f"Describe{kind.name}": _describe(kind) for kind in KINDS.values()},
     **{f"List{kind.name}s": _list(kind) for kind in KINDS.values()},
     "CreateEventTracker": ControlOperation(
-        _takes("name", "datasetGroupArn", name=_NAME, datasetGroupArn=_ARN, tags=_TAGS_SHAPE), _create_tracker
+        takes("name", "datasetGroupArn", name=NAME, datasetGroupArn=ARN, tags=TAGS_SHAPE), _create_tracker
     ),
     "CreateFilter": ControlOperation(
-        _takes(
+        takes(
             "name",
             "datasetGroupArn",
             "filterExpression",
-            name=_NAME,
-            datasetGroupArn=_ARN,
+            name=NAME,
+            datasetGroupArn=ARN,
             filterExpression=Text(1, 2500),
-            tags=_TAGS_SHAPE,
+            tags=TAGS_SHAPE,
         ),
         _create_filter,
     ),
-    "DeleteEventTracker": ControlOperation(_takes("eventTrackerArn", eventTrackerArn=_ARN), _delete_tracker),
-    "DeleteFilter": ControlOperation(_takes("filterArn", filterArn=_ARN), _delete_filter),
-    "GetSolutionMetrics": ControlOperation(_takes("solutionVersionArn", solutionVersionArn=_ARN), _metrics),
-    "ListTagsForResource": ControlOperation(_takes("resourceArn", resourceArn=_ARN), _list_tags),
-    "TagResource": ControlOperation(_takes("resourceArn", "tags", resourceArn=_ARN, tags=_TAGS_SHAPE), _tag),
+    "DeleteEventTracker": ControlOperation(takes("eventTrackerArn", eventTrackerArn=ARN), _delete_tracker),
+    "DeleteFilter": ControlOperation(takes("filterArn", filterArn=ARN), _delete_filter),
+    "GetSolutionMetrics": ControlOperation(takes("solutionVersionArn", solutionVersionArn=ARN), _metrics),
+    "ListTagsForResource": ControlOperation(takes("resourceArn", resourceArn=ARN), _list_tags),
+    "TagResource": ControlOperation(takes("resourceArn", "tags", resourceArn=ARN, tags=TAGS_SHAPE), _tag),
     "UntagResource": ControlOperation(
-        _takes("resourceArn", "tagKeys", resourceArn=_ARN, tagKeys=Items(_TAG_KEY, 200)), _untag
+        takes("resourceArn", "tagKeys", resourceArn=ARN, tagKeys=Items(TAG_KEY, 200)), _untag
     ),
     "UpdateCampaign": ControlOperation(
-        _takes(
+        takes(
             "campaignArn",
-            campaignArn=_ARN,
-            solutionVersionArn=_ARN,
+            campaignArn=ARN,
+            solutionVersionArn=ARN,
             minProvisionedTPS=Whole(1),
-            campaignConfig=_CAMPAIGN_CONFIG,
+            campaignConfig=CAMPAIGN_CONFIG,
         ),
         _update_campaign,
     ),
     "UpdateRecommender": ControlOperation(
-        _takes("recommenderArn", "recommenderConfig", recommenderArn=_ARN, recommenderConfig=_RECOMMENDER_CONFIG),
+        takes("recommenderArn", "recommenderConfig", recommenderArn=ARN, recommenderConfig=RECOMMENDER_CONFIG),
         _update_recommender,
     ),
+    **CREATING,
+    **DEPLOYING,
+    **MOVING,
 }
 
-_DECLARED = "personalize.toml and the CSV files beside it declare {}: change them, and reload"
 _JOBS = "there are no {} here"
 
 REFUSED: Mapping[str, str] = {
-    **{
-        operation: _DECLARED.format(what)
-        for operation, what in {
-            "CreateCampaign": "campaigns",
-            "CreateDataset": "datasets",
-            "CreateDatasetGroup": "a dataset group",
-            "CreateRecommender": "recommenders",
-            "CreateSchema": "schemas",
-            "CreateSolution": "solutions, by the recipes of campaigns",
-            "CreateSolutionVersion": "solutions, by the recipes of campaigns",
-            "DeleteCampaign": "campaigns",
-            "DeleteDataset": "datasets",
-            "DeleteDatasetGroup": "a dataset group",
-            "DeleteRecommender": "recommenders",
-            "DeleteSchema": "schemas",
-            "DeleteSolution": "solutions, by the recipes of campaigns",
-            "UpdateDataset": "datasets",
-            "UpdateSolution": "solutions, by the recipes of campaigns",
-        }.items()
-    },
-    "CreateDatasetImportJob": "the CSV files of the directory are the data: change them, and reload",
-    "CreateDatasetExportJob": "the CSV files of the directory are the data",
-    "CreateDataDeletionJob": "the CSV files of the directory are the data: change them, and reload",
-    "CreateBatchInferenceJob": f"{_JOBS.format('batch jobs')}; personalize-rt bulk asks for many users",
+    "UpdateSolution": "a solution keeps its configuration, and is trained on no schedule: create another one",
+    "UpdateDataset": "a dataset keeps its schema: delete it, and create it with the other one",
+    "CreateDataDeletionJob": f"{_JOBS.format('data deletion jobs')}: import the data without them",
     "CreateBatchSegmentJob": _JOBS.format("batch jobs, and no user segments"),
     "CreateMetricAttribution": _JOBS.format("metric attributions"),
     "DeleteMetricAttribution": _JOBS.format("metric attributions"),
@@ -342,7 +247,4 @@ REFUSED: Mapping[str, str] = {
     "UpdateMetricAttribution": _JOBS.format("metric attributions"),
     "DescribeAlgorithm": "recipes name their algorithms, which are no resources here",
     "DescribeFeatureTransformation": "recipes name their feature transformations, which are no resources here",
-    "StartRecommender": "recommenders are always active here",
-    "StopRecommender": "recommenders are always active here",
-    "StopSolutionVersionCreation": "solution versions are complete when the data are loaded",
 }

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from personalize_rt import forks
+from personalize_rt.local.control.account import Account
 from personalize_rt.local.control.group import DatasetGroup
 from personalize_rt.local.control.kinds import KINDS, Kind
 from personalize_rt.local.control.recipes import RECIPE_ROWS
@@ -20,21 +19,25 @@ class ControlPlane:
     """The resources of all dataset groups behind one address. Safe to share between threads.
 
     Args:
-        groups: Returns the dataset groups.
+        groups: Returns the dataset groups that directories declare.
+        account: The dataset groups and schemas that requests made.
 
     Attributes:
-        lock: To be held while something is created, since names are unique over all dataset groups.
+        account: The dataset groups and schemas that requests made.
     """
 
-    lock: forks.PerProcess[threading.RLock] = forks.PerProcess(lambda: threading.RLock())
-
-    def __init__(self, groups: Callable[[], Sequence[DatasetGroup]]) -> None:
+    def __init__(self, groups: Callable[[], Sequence[DatasetGroup]], account: Account) -> None:
         self._groups = groups
+        self.account = account
 
     @property
     def groups(self) -> Sequence[DatasetGroup]:
         """The dataset groups."""
-        return self._groups()
+        return (*self._groups(), *self.account.groups)
+
+    @property
+    def _owners(self) -> Sequence[DatasetGroup | Account]:
+        return (*self.groups, self.account)
 
     def find(self, kind: Kind, arn: str, member: str) -> tuple[DatasetGroup, dict[str, Any]]:
         """The dataset group of a resource, and its members.
@@ -48,13 +51,30 @@ class ControlPlane:
             RefusedError: ``InvalidInputException`` for an ARN of another kind, ``ResourceNotFoundException`` for one
                 that is not there.
         """
-        if not kind.is_of(arn):
-            raise invalid(f"{member}: expected the ARN of a {kind.label}, as arn:aws:personalize:…:{kind.part}/…")
+        _check(kind, arn, member)
         for group in self.groups:
             members = group.describe(kind.name, group.engine.resolve(arn))
             if members is not None:
                 return group, members
         raise not_found(kind, arn, (known for known, _ in self.arns(kind)))
+
+    def settle(self, kind: Kind, arn: str) -> None:
+        """Wait for the work behind a resource, if there is one and its time has come."""
+        for group in self.account.groups:
+            group.settle(kind.name, arn)
+
+    def schema(self, arn: str) -> Mapping[str, Any]:
+        """The members of a schema, which belongs to no dataset group if a request made it.
+
+        Raises:
+            RefusedError: See :meth:`find`.
+        """
+        kind = KINDS["Schema"]
+        _check(kind, arn, "schemaArn")
+        found = self.describe(kind, arn)
+        if found is None:
+            raise not_found(kind, arn, (known for known, _ in self.arns(kind)))
+        return found
 
     def recipe(self, arn: str) -> Mapping[str, Any]:
         """The members of a recipe.
@@ -74,14 +94,19 @@ class ControlPlane:
         if kind.name == "Recipe":
             yield from ((arn, row.get("domain", "")) for arn, row in RECIPE_ROWS.items())
         else:
-            for group in self.groups:
-                yield from group.arns(kind.name)
+            for owner in self._owners:
+                yield from owner.arns(kind.name)
 
     def describe(self, kind: Kind, arn: str) -> Mapping[str, Any] | None:
         """The members of a resource of an ARN that :meth:`arns` told; ``None`` if it was deleted in between."""
         if kind.name == "Recipe":
             return RECIPE_ROWS[arn]
-        return next((found for group in self.groups if (found := group.describe(kind.name, arn)) is not None), None)
+        return next((found for owner in self._owners if (found := owner.describe(kind.name, arn)) is not None), None)
+
+
+def _check(kind: Kind, arn: str, member: str) -> None:
+    if not kind.is_of(arn):
+        raise invalid(f"{member}: expected the ARN of a {kind.label}, as arn:aws:personalize:…:{kind.part}/…")
 
 
 def not_found(kind: Kind, arn: str, known: Iterator[str] | Mapping[str, Any]) -> RefusedError:

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import Any, cast
 
 import attrs
@@ -96,19 +97,20 @@ class Whole(Shape):
     """A whole number of 32 bits, as those of the model are.
 
     Attributes:
-        least: The least.
+        least: The least, or ``None`` for the least of 32 bits.
         most: The greatest, or ``None`` for the greatest of 32 bits.
     """
 
-    least: int
+    least: int | None
     most: int | None = None
 
     def check(self, value: Any, path: str) -> None:
         """Check a value."""
         if not isinstance(value, int) or isinstance(value, bool):
             raise invalid(f"{path}: expected a whole number")
-        if value < self.least:
-            raise invalid(f"{path}: expected at least {self.least}")
+        least = -_GREATEST - 1 if self.least is None else self.least
+        if value < least:
+            raise invalid(f"{path}: expected at least {least:,}")
         most = _GREATEST if self.most is None else self.most
         if value > most:
             raise invalid(f"{path}: expected at most {most:,}")
@@ -119,17 +121,20 @@ class Number(Shape):
     """A number.
 
     Attributes:
-        least: The least.
-        most: The greatest.
+        least: The least, or ``None``.
+        most: The greatest, or ``None``.
     """
 
-    least: float
-    most: float
+    least: float | None = None
+    most: float | None = None
 
     def check(self, value: Any, path: str) -> None:
         """Check a value."""
-        if not isinstance(value, int | float) or isinstance(value, bool) or not self.least <= value <= self.most:
-            raise invalid(f"{path}: expected a number from {self.least:g} to {self.most:g}")
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise invalid(f"{path}: expected a number")
+        least, most = (-inf if self.least is None else self.least), (inf if self.most is None else self.most)
+        if not least <= value <= most:
+            raise invalid(f"{path}: expected a number from {least:g} to {most:g}")
 
 
 @attrs.frozen

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from personalize_rt.local.apis import CONTROL, MALFORMED, Replies, asked_of, read_object
+from personalize_rt.local.control.account import Account
 from personalize_rt.local.control.group import DatasetGroup
 from personalize_rt.local.control.operations import OPERATIONS, REFUSED
 from personalize_rt.local.control.plane import ControlPlane
@@ -20,15 +21,21 @@ class ControlWire:
     """Parses requests of the control plane (JSON 1.1), and formats its replies. Safe to share between threads.
 
     Args:
-        groups: Returns the dataset groups, of which there is one at least.
+        groups: Returns the dataset groups that directories declare, of which there is one at least.
+        account: The dataset groups and schemas that requests made.
         rng: Makes the ids of requests.
         clock: Returns the Unix time in seconds, for the ``date`` header.
     """
 
     def __init__(
-        self, groups: Callable[[], Sequence[DatasetGroup]], *, rng: random.Random, clock: Callable[[], float]
+        self,
+        groups: Callable[[], Sequence[DatasetGroup]],
+        account: Account,
+        *,
+        rng: random.Random,
+        clock: Callable[[], float],
     ) -> None:
-        self._plane = ControlPlane(groups)
+        self._plane = ControlPlane(groups, account)
         self._replies = Replies(CONTROL, rng, clock)
 
     def handle(self, request: HttpRequest) -> HttpResponse:

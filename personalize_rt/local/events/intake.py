@@ -48,6 +48,12 @@ class Intake:
             held: EventLog | Table | None = getattr(engine.datasets, name)
             self._columns[name] = Columns(dataset, {} if held is None else held.fields, declared=name in schemas)
 
+    def over(self, engine: Engine, schemas: Mapping[str, Schema]) -> Intake:
+        """An intake of another engine, which has recorded the same events."""
+        new = Intake(engine, schemas, self._answers)
+        new._recorded = self._recorded
+        return new
+
     @property
     def recorded(self) -> tuple[RecordedEvent, ...]:
         """The latest events that were taken in, at most 10,000, each once, in order of arrival."""

@@ -1,0 +1,240 @@
+"""The resources that requests made, with one state machine for all kinds, and the work behind them.
+
+A resource is ``CREATE PENDING``, ``CREATE IN_PROGRESS``, then ``ACTIVE``, or ``CREATE FAILED`` with a reason, or
+``CREATE STOPPED`` (model: the documentation of each status). Its time is that of ``pace``; beyond it, the status waits
+for the resource's work: an import, a training, a job. Works are done one after another, in a thread of their own, so
+that a training finds what an import before it brought.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from personalize_rt import forks
+from personalize_rt.local.life import Life
+
+__all__ = ["FailedError", "Made", "Register", "Work", "Worker"]
+
+_log = logging.getLogger(__name__)
+
+# A client of boto3 waits 60 s for an answer, and an answer should not be late by a hair.
+PATIENCE = 45.0
+
+
+class FailedError(Exception):
+    """A work failed.
+
+    Args:
+        reason: The ``failureReason``. It shows no content of the data.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Work:
+    """The work that a resource's creation waits for.
+
+    Args:
+        run: Does it; whatever it changes, it changes at its very end.
+
+    Attributes:
+        failure: The reason of its failure; empty without one.
+        stopped: Whether it was stopped.
+    """
+
+    def __init__(self, run: Callable[[Work], None]) -> None:
+        self._run = run
+        self._done = threading.Event()
+        self.failure = ""
+        self.stopped = False
+
+    @property
+    def done(self) -> bool:
+        """``True`` once it has ended, in whatever way."""
+        return self._done.is_set()
+
+    def run(self) -> None:
+        """Do it, unless it was stopped."""
+        try:
+            if not self.stopped:
+                self._run(self)
+        except FailedError as error:
+            self.failure = error.reason
+        except Exception as error:
+            # A defect. Its message may show personal data.
+            _log.error("a job of the embedded Personalize failed: %s", type(error).__name__)
+            self.failure = f"Internal error: {type(error).__name__}"
+        finally:
+            self._done.set()
+
+    def fail(self, reason: str) -> None:
+        """End it without having done it."""
+        self.failure = reason
+        self._done.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for its end. Returns whether it has ended."""
+        return self._done.wait(seconds)
+
+
+class Worker:
+    """Does works one after another, in a thread that lives while there are any. Safe to share between threads."""
+
+    _lock = forks.lock()
+
+    def __init__(self) -> None:
+        self._waiting: deque[Work] = deque()
+        self._current: Work | None = None
+        forks.in_child(self, Worker._abandon)
+
+    def add(self, work: Work) -> None:
+        """Do a work after those that were added before."""
+        with self._lock:
+            self._waiting.append(work)
+            if self._current is not None:
+                return
+            self._current = self._waiting.popleft()
+        threading.Thread(target=self._work, name="personalize-rt-jobs", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            current = self._current
+            assert current is not None
+            current.run()
+            with self._lock:
+                self._current = self._waiting.popleft() if self._waiting else None
+                if self._current is None:
+                    return
+
+    def finish(self, seconds: float) -> bool:
+        """Wait until all works have ended. Returns whether they have."""
+        end = time.monotonic() + seconds
+        while (current := self._current) is not None:
+            if not current.wait(max(0.0, end - time.monotonic())):
+                return False
+            # The thread takes the next one in an instant.
+            time.sleep(0.001)
+        return True
+
+    def drop(self) -> None:
+        """Stop the works that have not begun, and ask the one in progress to stop."""
+        with self._lock:
+            works = [*self._waiting]
+            if self._current is not None:
+                self._current.stopped = True
+            self._waiting.clear()
+        for work in works:
+            work.stopped = True
+            work.run()
+
+    def _abandon(self) -> None:
+        """Fail the works of the parent process, whose thread a forked child has not."""
+        works = [*self._waiting] if self._current is None else [self._current, *self._waiting]
+        self._waiting, self._current = deque(), None
+        for work in works:
+            work.fail("The job was in progress in the process that this one was forked from")
+
+
+@attrs.define(eq=False, repr=False)
+class Made:
+    """One resource.
+
+    Attributes:
+        arn: Its ARN.
+        parent: The ARN that List narrows it by.
+        members: Its members, without status and times.
+        life: When it was created and deleted, and how long that takes.
+        clock: Returns the Unix time in seconds.
+        work: The work that it waits for, or ``None``.
+        holds: Whatever the resource stands for.
+        turned: Unix time at which a recommender was stopped or started, and ``"STOP"`` or ``"START"``.
+    """
+
+    arn: str
+    parent: str
+    members: Mapping[str, Any]
+    life: Life
+    clock: Callable[[], float]
+    work: Work | None = None
+    holds: Any = None
+    turned: tuple[float, str] | None = None
+
+    @property
+    def status(self) -> str:
+        """Its status, as Describe has it."""
+        now, work = self.clock(), self.work
+        status = self.life.status(now)
+        if work is not None and self.life.deleted is None:
+            if work.failure:
+                return "CREATE FAILED"
+            if work.stopped:
+                return "CREATE STOPPED" if work.done else "CREATE STOPPING"
+            if status == "ACTIVE" and not work.done:
+                return "CREATE IN_PROGRESS"
+        if status != "ACTIVE" or self.turned is None:
+            return status
+        begun, verb = self.turned
+        if now >= begun + self.life.pace:
+            return "INACTIVE" if verb == "STOP" else "ACTIVE"
+        return f"{verb} {'PENDING' if now < begun + self.life.pace / 2 else 'IN_PROGRESS'}"
+
+    @property
+    def in_progress(self) -> bool:
+        """Whether it is being created."""
+        return self.status in ("CREATE PENDING", "CREATE IN_PROGRESS", "CREATE STOPPING")
+
+    def settle(self, seconds: float = PATIENCE) -> None:
+        """Wait for its work, if its time has come. That is why nobody has to ask twice with a pace of 0."""
+        if self.work is not None and self.clock() >= self.life.created + self.life.pace:
+            self.work.wait(seconds)
+
+    def told(self) -> dict[str, Any]:
+        """Its members, with status and times."""
+        now = self.clock()
+        updated = self.life.updated(now)
+        if self.turned is not None and self.life.deleted is None:
+            begun = self.turned[0]
+            updated = begun if now < begun + self.life.pace else begun + self.life.pace
+        failure = {"failureReason": self.work.failure} if self.work is not None and self.work.failure else {}
+        times = {"creationDateTime": self.life.created, "lastUpdatedDateTime": updated}
+        return {**self.members, "status": self.status, **failure, **times}
+
+
+class Register:
+    """The resources of one owner, by kind and ARN. Its owner's lock guards changes; reading needs none."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, dict[str, Made]] = {}
+
+    def add(self, kind: str, made: Made) -> None:
+        """Add a resource."""
+        self._of.setdefault(kind, {})[made.arn] = made
+
+    def find(self, kind: str, arn: str) -> Made | None:
+        """The resource of an ARN; ``None`` if there is none, or its deletion is complete."""
+        made = self._of.get(kind, {}).get(arn)
+        return made if made is not None and made.life.exists(made.clock()) else None
+
+    def all(self, kind: str) -> Iterator[Made]:
+        """The resources of a kind."""
+        return (made for made in tuple(self._of.get(kind, {}).values()) if made.life.exists(made.clock()))
+
+    def delete(self, kind: str, arn: str) -> None:
+        """Begin the deletion of a resource."""
+        made = self._of[kind][arn]
+        made.life = attrs.evolve(made.life, deleted=made.clock())
+        if not made.life.pace:
+            del self._of[kind][arn]
+
+    def forget(self, kind: str, arn: str) -> None:
+        """Remove a resource at once."""
+        self._of.get(kind, {}).pop(arn, None)

@@ -1,0 +1,234 @@
+"""The chain of a tutorial with boto3, from CreateSchema to deletion: in process, under moto, and over HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from personalize_rt.local import LocalPersonalize
+from personalize_rt.local.moto import mock_personalize
+from tests.optional import optional
+
+Client = Callable[[str], Any]
+Objects = Callable[[], Mapping[str, bytes]]
+ONCE = Config(retries={"total_max_attempts": 1, "mode": "standard"})
+ROLE = "arn:aws:iam::000000000000:role/personalize"
+RECIPE = "arn:aws:personalize:::recipe/aws-user-personalization"
+EVENTS = "USER_ID,ITEM_ID,EVENT_TYPE,TIMESTAMP\n" + "".join(
+    f"u{user},i{item},Watch,{1_600_000_000 + 97 * user + item}\n"
+    for user in range(30)
+    for item in range(12)
+    if (user * item) % 5 != 1
+)
+ITEMS = "ITEM_ID,YEAR\n" + "".join(f"i{item},{1990 + item}\n" for item in range(12))
+LINES = '{"userId": "u1"}\n{"userId": "nobody"}\n{"itemId": "i1"}\n'
+INPUT = {"data/events.csv": EVENTS, "data/items.csv": ITEMS, "lines/users.json": LINES}
+
+
+def schema(name: str, **fields: str) -> str:
+    members = [{"name": field, "type": kind} for field, kind in fields.items()]
+    return json.dumps({"type": "record", "name": name, "namespace": "x", "fields": members, "version": "1.0"})
+
+
+SCHEMAS = {
+    "Interactions": schema("Interactions", USER_ID="string", ITEM_ID="string", EVENT_TYPE="string", TIMESTAMP="long"),
+    "Items": schema("Items", ITEM_ID="string", YEAR="long"),
+}
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "interactions.csv").write_text("USER_ID,ITEM_ID,TIMESTAMP\nann,a,1\n")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for key, text in INPUT.items():
+        path = tmp_path / "s3" / "bucket" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path / "s3"
+
+
+def files_of(root: Path) -> Objects:
+    def read() -> Mapping[str, bytes]:
+        bucket = root / "bucket"
+        return {str(path.relative_to(bucket)): path.read_bytes() for path in bucket.rglob("*") if path.is_file()}
+
+    return read
+
+
+@pytest.fixture(params=["in process", "moto", "http"])
+def door(
+    request: pytest.FixtureRequest, directory: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Client, Objects]]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "any")
+    with ExitStack() as stack:
+        if request.param == "moto":
+            stack.enter_context(mock_aws())
+            s3 = boto3.client("s3", region_name="eu-west-1")
+            s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+            for key, text in INPUT.items():
+                s3.put_object(Bucket="bucket", Key=key, Body=text.encode())
+            stack.enter_context(mock_personalize(LocalPersonalize.from_directory(directory)))
+
+            def read() -> Mapping[str, bytes]:
+                keys = [row["Key"] for row in s3.list_objects_v2(Bucket="bucket")["Contents"]]
+                return {key: s3.get_object(Bucket="bucket", Key=key)["Body"].read() for key in keys}
+
+            yield lambda service: boto3.client(service, region_name="eu-west-1", config=ONCE), read
+            return
+        local = LocalPersonalize.from_directory(directory, s3_root=root)
+        if request.param == "in process":
+            yield lambda service: local.boto3_client(service, config=ONCE), files_of(root)
+            return
+        optional("uvicorn")
+        url = stack.enter_context(local.serve())
+        yield (
+            lambda service: boto3.client(service, region_name="eu-west-1", endpoint_url=url, config=ONCE),
+            files_of(root),
+        )
+
+
+def test_chain_of_a_tutorial(door: tuple[Client, Objects]) -> None:
+    client, objects = door
+    control, runtime, events = (client(f"personalize{suffix}") for suffix in ("", "-runtime", "-events"))
+    with ExitStack() as stack:
+        for one in (control, runtime, events):
+            stack.callback(one.close)
+        group = control.create_dataset_group(name="films")["datasetGroupArn"]
+        assert control.describe_dataset_group(datasetGroupArn=group)["datasetGroup"]["status"] == "ACTIVE"
+        schemas, datasets = [], []
+        for kind, text in SCHEMAS.items():
+            schemas.append(control.create_schema(name=f"films-{kind}", schema=text)["schemaArn"])
+            made = {"name": kind, "datasetType": kind, "datasetGroupArn": group, "schemaArn": schemas[-1]}
+            datasets.append(control.create_dataset(**made)["datasetArn"])
+        for dataset, name in zip(datasets, ("events", "items"), strict=True):
+            source = {"dataLocation": f"s3://bucket/data/{name}.csv"}
+            job = control.create_dataset_import_job(
+                jobName=name, datasetArn=dataset, dataSource=source, roleArn=ROLE, importMode="FULL"
+            )["datasetImportJobArn"]
+            found = control.describe_dataset_import_job(datasetImportJobArn=job)["datasetImportJob"]
+            assert (found["status"], found.get("failureReason")) == ("ACTIVE", None)
+
+        solution = control.create_solution(name="films", datasetGroupArn=group, recipeArn=RECIPE)["solutionArn"]
+        version = control.create_solution_version(solutionArn=solution)["solutionVersionArn"]
+        found = control.describe_solution_version(solutionVersionArn=version)["solutionVersion"]
+        assert found["status"] == "ACTIVE"
+        metrics = control.get_solution_metrics(solutionVersionArn=version)["metrics"]
+        assert 0 < metrics["coverage"] <= 1
+        campaign = control.create_campaign(
+            name="films",
+            solutionVersionArn=version,
+            minProvisionedTPS=1,
+            campaignConfig={"enableMetadataWithRecommendations": True},
+        )["campaignArn"]
+        assert control.describe_campaign(campaignArn=campaign)["campaign"]["status"] == "ACTIVE"
+
+        asking: dict[str, Any] = {"campaignArn": campaign, "userId": "u1"}
+        rows = runtime.get_recommendations(**asking, metadataColumns={"ITEMS": ["YEAR"]})["itemList"]
+        assert {row["itemId"]: row["metadata"]["year"] for row in rows} == {f"i{n}": str(1990 + n) for n in range(12)}
+        old, unseen = (
+            control.create_filter(name=name, datasetGroupArn=group, filterExpression=text)["filterArn"]
+            for name, text in (
+                ("old", "INCLUDE ItemID WHERE Items.YEAR < 1993"),
+                ("unseen", 'EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("Watch")'),
+            )
+        )
+        rows = runtime.get_recommendations(**asking, filterArn=old)["itemList"]
+        assert sorted(row["itemId"] for row in rows) == ["i0", "i1", "i2"]
+        before = [row["itemId"] for row in runtime.get_recommendations(**asking, filterArn=unseen)["itemList"]]
+        assert sorted(before) == ["i1", "i11", "i6"]
+        tracking_id = control.create_event_tracker(name="films", datasetGroupArn=group)["trackingId"]
+        event = {"eventType": "Watch", "itemId": "i6", "sentAt": 1_600_009_999}
+        events.put_events(trackingId=tracking_id, userId="u1", sessionId="s", eventList=[event])
+        after = [row["itemId"] for row in runtime.get_recommendations(**asking, filterArn=unseen)["itemList"]]
+        assert sorted(after) == ["i1", "i11"]
+
+        job = control.create_batch_inference_job(
+            jobName="batch",
+            solutionVersionArn=version,
+            numResults=3,
+            filterArn=old,
+            jobInput={"s3DataSource": {"path": "s3://bucket/lines/users.json"}},
+            jobOutput={"s3DataDestination": {"path": "s3://bucket/out/"}},
+            roleArn=ROLE,
+        )["batchInferenceJobArn"]
+        found = control.describe_batch_inference_job(batchInferenceJobArn=job)["batchInferenceJob"]
+        assert (found["status"], found.get("failureReason")) == ("ACTIVE", None)
+        lines = [json.loads(line) for line in objects()["out/users.json.out"].splitlines()]
+        assert [line["input"] for line in lines] == [json.loads(line) for line in LINES.splitlines()]
+        rows = runtime.get_recommendations(**asking, filterArn=old, numResults=3)["itemList"]
+        assert lines[0] == {
+            "input": {"userId": "u1"},
+            "output": {
+                "recommendedItems": [row["itemId"] for row in rows],
+                "scores": [row["score"] for row in rows],
+            },
+            "error": None,
+        }
+        assert (lines[2]["output"], "userId is missing" in lines[2]["error"]) == (None, True)
+        job = control.create_dataset_export_job(
+            jobName="export",
+            datasetArn=datasets[1],
+            jobOutput={"s3DataDestination": {"path": "s3://bucket/exported"}},
+            roleArn=ROLE,
+        )["datasetExportJobArn"]
+        found = control.describe_dataset_export_job(datasetExportJobArn=job)["datasetExportJob"]
+        assert (found["status"], found.get("failureReason")) == ("ACTIVE", None)
+        assert objects()["exported/export.csv"].decode() == ITEMS
+
+        # Deletion, which is refused in the wrong order.
+        with pytest.raises(control.exceptions.ResourceInUseException):
+            control.delete_solution(solutionArn=solution)
+        with pytest.raises(control.exceptions.ResourceInUseException):
+            control.delete_dataset_group(datasetGroupArn=group)
+        with pytest.raises(control.exceptions.ResourceInUseException):
+            control.delete_schema(schemaArn=schemas[0])
+        control.delete_campaign(campaignArn=campaign)
+        with pytest.raises(ClientError, match="does not exist or is not active yet"):
+            runtime.get_recommendations(**asking)
+        control.delete_solution(solutionArn=solution)
+        for one in (old, unseen):
+            control.delete_filter(filterArn=one)
+        for tracker in control.list_event_trackers(datasetGroupArn=group)["eventTrackers"]:
+            control.delete_event_tracker(eventTrackerArn=tracker["eventTrackerArn"])
+        for dataset in datasets:
+            control.delete_dataset(datasetArn=dataset)
+        for one in schemas:
+            control.delete_schema(schemaArn=one)
+        control.delete_dataset_group(datasetGroupArn=group)
+        groups = control.list_dataset_groups()["datasetGroups"]
+        assert [row["name"] for row in groups] == ["local"]
+
+
+def test_missing_object_fails_the_job_and_a_location_outside_is_refused(door: tuple[Client, Objects]) -> None:
+    client, _ = door
+    control = client("personalize")
+    with ExitStack() as stack:
+        stack.callback(control.close)
+        group = control.create_dataset_group(name="films")["datasetGroupArn"]
+        schema_arn = control.create_schema(name="s", schema=SCHEMAS["Items"])["schemaArn"]
+        dataset = control.create_dataset(name="d", datasetType="Items", datasetGroupArn=group, schemaArn=schema_arn)[
+            "datasetArn"
+        ]
+        made = {"datasetArn": dataset, "roleArn": ROLE}
+        source = {"dataLocation": "s3://bucket/none.csv"}
+        job = control.create_dataset_import_job(jobName="none", dataSource=source, **made)["datasetImportJobArn"]
+        found = control.describe_dataset_import_job(datasetImportJobArn=job)["datasetImportJob"]
+        assert (found["status"], "there is no object" in found["failureReason"]) == ("CREATE FAILED", True)
+        for location in ("http://bucket/x", "s3://bucket/../x"):
+            with pytest.raises(control.exceptions.InvalidInputException):
+                control.create_dataset_import_job(jobName="x", dataSource={"dataLocation": location}, **made)
