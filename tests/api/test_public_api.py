@@ -163,7 +163,7 @@ def test_each_public_module_of_the_package_is_looked_at() -> None:
     for line in (
         "class PersonalizeRuntime",
         "property unscored: tuple[str, ...]",
-        "classmethod sample(*, clock: Callable[[], float] = time.time, rng: random.Random | None = None, ",
+        "classmethod sample(*, s3_root: str | PathLike[str] | None = None, s3_endpoint: str | None = None, ",
         "async get_action_recommendations(*, campaign_arn: str, user_id: str,",
         "__getitem__(index: slice) -> Self",
         "score: float | None = None",
