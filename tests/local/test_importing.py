@@ -9,9 +9,11 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from moto import mock_aws
 
 from personalize_rt.local.control.importing import (
     Imported,
@@ -21,7 +23,7 @@ from personalize_rt.local.control.importing import (
     write_csv,
     write_lines,
 )
-from personalize_rt.local.control.storage import FolderStorage
+from personalize_rt.local.control.storage import FolderStorage, MotoStorage
 from personalize_rt.local.datasets import EventLog, Table
 from personalize_rt.local.places import Source
 from personalize_rt.local.problems import Problems
@@ -239,6 +241,28 @@ def test_a_bomb_is_refused_before_it_unpacks(bucket: Bucket) -> None:
     bomb = gzip.compress(content)
     assert len(bomb) * 200 < len(content)
     assert "unpacks to at most 200 times its size" in bucket.failure(bomb)
+
+
+@pytest.mark.parametrize("kind", ["a name without an end", "members of nothing"])
+def test_gzip_that_unpacks_to_nothing_is_not_read_to_its_end(bucket: Bucket, kind: str) -> None:
+    size = 1 << 22
+    named = b"\x1f\x8b\x08\x08" + b"\0" * 6 + b"n" * size
+    empty = gzip.compress(b"") * (size // len(gzip.compress(b"")))
+    message = bucket.failure(named if kind == "a name without an end" else empty)
+    assert "smaller than what it unpacks to" in message
+
+
+def test_objects_of_mock_aws_are_read_alike() -> None:
+    with mock_aws():
+        session: Any = boto3.session.Session()
+        s3 = session.client("s3", region_name="us-east-1")
+        s3.create_bucket(Bucket="bucket")
+        s3.put_object(Bucket="bucket", Key="in/a.csv", Body=(HEADER + "u,i,1000\n" * 10_000).encode())
+        s3.put_object(Bucket="bucket", Key="in/b.csv", Body=gzip.compress((HEADER + "v,j,1001\n").encode()))
+        log = read_csv(MotoStorage(), "s3://bucket/in/", DATASETS["interactions"], EVENTS).data
+        assert isinstance(log, EventLog)
+        assert len(log) == 10_001
+        assert log[-1:][0].user_id == "v"
 
 
 def test_all_files_of_a_job_have_one_bound(bucket: Bucket) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from math import isnan
@@ -30,6 +30,8 @@ MOST_BYTES = 1 << 29
 _LONGEST_LINE = 1 << 20
 # The most bytes from one byte of gzip, which CSV of few different rows does not reach; deflate itself reaches 1,032.
 _RATIO = 200
+# The most bytes of gzip for one byte, which small members next to each other may have.
+_EXPANDING = 8
 # Too few to matter.
 _UNSUSPICIOUS = 1 << 20
 _GZIP = b"\x1f\x8b"
@@ -205,8 +207,9 @@ class _Bounded(io.RawIOBase):
         self._budget = budget
         budget.used[uri] = 0
         self._line = 0
-        self._packed = _Counting(file)
+        self._packed = _Counting(file, self._check_packed)
         buffered = io.BufferedReader(self._packed)
+        self._is_gzip = False
         self._is_gzip = buffered.peek(2)[:2] == _GZIP
         self._file: BinaryIO = cast("BinaryIO", gzip.GzipFile(fileobj=buffered)) if self._is_gzip else buffered
 
@@ -222,6 +225,11 @@ class _Bounded(io.RawIOBase):
         view[: len(content)] = content
         self._check(content)
         return len(content)
+
+    def _check_packed(self, count: int) -> None:
+        # A name in the head of gzip has no end, and empty members unpack to nothing.
+        if self._is_gzip and count > _UNSUSPICIOUS + _EXPANDING * self._budget.used[self._uri]:
+            raise JobFailedError(f"{self._uri}: expected gzip of a file that is smaller than what it unpacks to")
 
     def _check(self, content: bytes) -> None:
         used = self._budget.used
@@ -243,9 +251,10 @@ class _Counting(io.RawIOBase):
         count: The bytes that were read.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, check: Callable[[int], None]) -> None:
         super().__init__()
         self._file = file
+        self._check = check
         self.count = 0
 
     def readable(self) -> bool:
@@ -256,6 +265,7 @@ class _Counting(io.RawIOBase):
         content = self._file.read(len(view))
         view[: len(content)] = content
         self.count += len(content)
+        self._check(self.count)
         return len(content)
 
 
