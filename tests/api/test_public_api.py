@@ -47,7 +47,14 @@ MODULES = (
 )
 # Special methods that are nobody's to call, or that every class has.
 _UNSEEN = {"__attrs_init__", "__attrs_post_init__", "__reduce__", "__reduce_ex__", "__repr__"}
-_UNSEEN |= {"__getattr__", "__get_pydantic_core_schema__", "__missing__", "__post_init__", "__rich_console__", "__rich_repr__"}
+_UNSEEN |= {
+    "__getattr__",
+    "__get_pydantic_core_schema__",
+    "__missing__",
+    "__post_init__",
+    "__rich_console__",
+    "__rich_repr__",
+}
 # What of attrs.field(...) a caller notices; converters and validators show in types and errors.
 _OF_FIELDS = ("default", "factory", "kw_only")
 
@@ -162,7 +169,7 @@ def test_each_public_module_of_the_package_is_looked_at() -> None:
     for line in (
         "class PersonalizeRuntime",
         "property unscored: tuple[str, ...]",
-        "classmethod sample(*, clock: Callable[[], float] = time.time, rng: random.Random | None = None, ",
+        "classmethod sample(*, s3_root: str | PathLike[str] | None = None, s3_endpoint: str | None = None, ",
         "async get_action_recommendations(*, campaign_arn: str, user_id: str,",
         "__getitem__(index: slice) -> Self",
         "score: float | None = None",

@@ -136,7 +136,7 @@ class Location:
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is a bucket or a folder in it."""
+        """True for a bucket and for a folder in it."""
         return not self.key or self.key.endswith("/")
 
     @property
