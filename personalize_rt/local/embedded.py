@@ -447,13 +447,14 @@ class LocalPersonalize(Doors):
         """
         arns = {**self.recommenders, **self.campaigns}
         arn = campaign if campaign in arns.values() else named(arns, campaign, "campaign or recommender")
+        engine = next((group.engine for group in self._account.groups if group.has(arn)), self._engine)
         if ids is None:
-            self._engine.canned.pop(arn, None)
+            engine.canned.pop(arn, None)
             return
         given = checks.ids(ids, "ids")
         if not all(0 < len(id) <= 256 for id in given):
             raise ValidationError("ids has one that is empty or longer than 256 characters", parameter="ids", limit=256)
-        self._engine.canned[arn] = given
+        engine.canned[arn] = given
 
     def reset(self) -> None:
         """Clear what a test leaves behind: faults, received requests, recorded events, and answers that were given.
@@ -463,6 +464,9 @@ class LocalPersonalize(Doors):
         super().reset()
         self._engine.canned.clear()
         self._intake.forget()
+        for group in self._account.groups:
+            group.engine.canned.clear()
+            group.intake.forget()
 
     # Events.
 
@@ -511,7 +515,8 @@ class LocalPersonalize(Doors):
         Each has the answer that it belongs to, by its recommendation id. At most 10,000, in order of arrival. An event
         that came twice is there once. :meth:`reset` and :meth:`reload` drop them.
         """
-        return self._intake.recorded
+        made = (event for group in self._account.groups for event in group.intake.recorded)
+        return (*self._intake.recorded, *made)
 
     def event_tracker(self, **options: Unpack[TrackerOptions]) -> EventTracker:
         """Make an :class:`~personalize_rt.EventTracker` that this service answers, without a socket.

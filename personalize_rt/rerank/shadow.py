@@ -28,7 +28,7 @@ from math import log, sqrt
 from operator import mul
 from statistics import fmean
 from sys import intern
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 import attrs
 from attrs.setters import frozen
@@ -290,7 +290,8 @@ class ShadowScorer:
             OSError: The file cannot be read.
         """
         stored = storage.load(path, cls.__name__)
-        version = stored.content.get("version", 1) if isinstance(stored.content, dict) else 1
+        content: Any = stored.content
+        version: Any = cast("dict[str, Any]", content).get("version", 1) if isinstance(content, dict) else 1
         if type(version) is not int or version > _VERSION:
             raise ValidationError(
                 "the file is of a later version of ShadowScorer than this version of personalize-rt reads: upgrade it",
@@ -318,8 +319,10 @@ class ShadowScorer:
         storage.within(storage.finite(columns["taus"], len(columns["taus"])), -1.0, 1.0)
         storage.within(columns["kept.scores"], 0.0, 1.0)
         vectors = _rows(columns["items"], [size] * len(items))
-        for id, *values in zip(map(intern, items), columns["biases"], columns["counts"], vectors, strict=True):
-            scorer._items[id] = _Item(*values)
+        for id, bias, count, vector in zip(
+            map(intern, items), columns["biases"], columns["counts"], vectors, strict=True
+        ):
+            scorer._items[id] = _Item(bias, count, vector)
         scorer._taus.extend(columns["taus"])
         lengths = storage.rows_of(columns["kept.lengths"], sum(columns["kept"]), len(columns["kept.items"]))
         kept = zip(

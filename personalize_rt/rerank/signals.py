@@ -116,8 +116,8 @@ class _PackedUsers:
         start, end = self.ends[number - 1] if number else 0, self.ends[number]
         items = list(map(self.ids.__getitem__, self.items[start:end]))
         a, b = self.again_ends[number - 1] if number else 0, self.again_ends[number]
-        again = {
-            self.ids[item]: (count, first)
+        again: dict[str, tuple[int, float]] = {
+            str(self.ids[item]): (count, first)
             for item, count, first in zip(
                 self.again_items[a:b], self.again_counts[a:b], self.again_firsts[a:b], strict=True
             )

@@ -395,6 +395,20 @@ def test_campaign_answers_at_once_with_filters_and_events_of_its_group(
     assert told(local, "DescribeCampaign", campaignArn=campaign)["campaign"]["solutionVersionArn"] == newer
 
 
+def test_what_tests_of_programs_use_reaches_created_campaigns(local: LocalPersonalize, objects: Objects) -> None:
+    """Answers that are given, recorded events, and their end by reset()."""
+    group, _, campaign = deployed(local, objects)
+    local.answer("camp", ["i3", "i2"])
+    assert items_of(local, campaignArn=campaign) == ["i3", "i2"]
+    tracking_id = told(local, "CreateEventTracker", name="t", datasetGroupArn=group)["trackingId"]
+    event = {"eventType": "Watch", "itemId": "i7", "sentAt": LATER}
+    assert put(local, "/events", {"trackingId": tracking_id, "sessionId": "s", "eventList": [event]}) == 200
+    assert [event.item_id for event in local.recorded_events] == ["i7"]
+    local.reset()
+    assert local.recorded_events == ()
+    assert items_of(local, campaignArn=campaign)[0] == "i0"
+
+
 def test_campaign_of_an_older_version_is_filtered_by_its_own_items(local: LocalPersonalize, objects: Objects) -> None:
     """Numbers of items differ between versions: a filter must let through the same items in both."""
     group, _, campaign = deployed(local, objects, "aws-user-personalization")
@@ -407,7 +421,10 @@ def test_campaign_of_an_older_version_is_filtered_by_its_own_items(local: LocalP
     old = told(local, "CreateFilter", name="old", datasetGroupArn=group, filterExpression=expression)["filterArn"]
     popular = make_campaign(local, make_version(local, make_solution(local, group, name="other")), "popular")
     assert sorted(items_of(local, campaignArn=popular, filterArn=old)) == ["i0", "i1", "i2"]
-    assert sorted(items_of(local, campaignArn=campaign, userId="u5", filterArn=old)) == ["i0", "i1", "i2"]
+    body = json.dumps({"campaignArn": campaign, "userId": "u5", "filterArn": old}).encode()
+    rows = json.loads(local.handle(HttpRequest("POST", "/recommendations", {}, body)).body)["itemList"]
+    assert sorted(row["itemId"] for row in rows) == ["i0", "i1", "i2"]
+    assert sum(row["score"] for row in rows) == pytest.approx(1, abs=1e-5)
 
 
 def test_campaign_answers_when_its_time_has_come_and_not_after_its_deletion(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from hashlib import sha256
 from itertools import repeat
 from math import nan
@@ -140,7 +141,7 @@ class CreatedGroup(DatasetGroup):
 
     # Reading.
 
-    @property
+    @cached_property
     def _declared(self) -> Mapping[str, Mapping[str, tuple[str, Mapping[str, Any]]]]:
         return {}
 

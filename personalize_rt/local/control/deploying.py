@@ -149,7 +149,7 @@ def _delete_solution(plane: ControlPlane, members: Members) -> None:
 def _create_version(plane: ControlPlane, members: Members) -> Reply:
     tags = tags_of(members)
     group, found = plane.find(KINDS["Solution"], members["solutionArn"], "solutionArn")
-    told: dict[str, Any] = {name: members[name] for name in ("name", "trainingMode") if name in members}
+    told = {name: value for name, value in members.items() if name in ("name", "trainingMode")}
     return {"solutionVersionArn": as_created(group, "solutionArn").create_version(found["solutionArn"], told, tags)}
 
 
