@@ -62,7 +62,7 @@ def resampled_share(wins: int, losses: int, confidence: float, rng: Chance) -> t
 def difference_interval(
     successes: int, units: int, of_control: int, control: int, confidence: float
 ) -> tuple[float, float]:
-    """The score interval of a difference of two rates (Miettinen and Nurminen, 1985): what its test does not reject.
+    """The score interval of a difference of two rates (Miettinen and Nurminen, 1985): all that its test keeps.
 
     Unlike the normal approximation, it holds for rates near 0 and 1, and for small groups. It leaves 0 out where the
     "N - 1" chi-squared test finds a difference (Campbell, 2007).
