@@ -147,7 +147,7 @@ class CreatedGroup(DatasetGroup):
 
     @property
     def domain(self) -> str | None:
-        """Its domain, or ``None``."""
+        """The domain of the dataset group, or ``None``."""
         return self.row.members.get("domain")
 
     def arns(self, kind: str) -> Iterator[tuple[str, str]]:

@@ -170,7 +170,7 @@ class Made:
 
     @property
     def status(self) -> str:
-        """Its status, as Describe has it."""
+        """The status, as Describe has it."""
         now, work = self.clock(), self.work
         status = self.life.status(now)
         if work is not None and self.life.deleted is None:
@@ -189,7 +189,7 @@ class Made:
 
     @property
     def in_progress(self) -> bool:
-        """Whether it is being created."""
+        """``True`` while it is being created."""
         return self.status in ("CREATE PENDING", "CREATE IN_PROGRESS", "CREATE STOPPING")
 
     def settle(self, seconds: float = PATIENCE) -> None:
@@ -198,7 +198,7 @@ class Made:
             self.work.wait(seconds)
 
     def told(self) -> dict[str, Any]:
-        """Its members, with status and times."""
+        """The members, with status and times."""
         now = self.clock()
         updated = self.life.updated(now)
         if self.turned is not None and self.life.deleted is None:

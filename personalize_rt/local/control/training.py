@@ -48,7 +48,7 @@ class Trained:
 
     @property
     def done(self) -> bool:
-        """Whether the models are trained."""
+        """``True`` once the models are trained."""
         return self._models is not None
 
     @property
