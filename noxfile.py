@@ -257,7 +257,7 @@ def docs(session: nox.Session) -> None:
     session.run("sphinx-build", "--nitpicky", "--fail-on-warning", "--fresh-env", "--quiet", "-b", "html", "docs", html)
     # The page on Spark has an environment of its own: .ci/spark.
     pages = ["docs/examples", "docs/how-to", "--ignore=docs/how-to/spark.md"]
-    pytest(session, NOTHING_SKIPPED, *pages, "tests/test_encode.py")
+    pytest(session, NOTHING_SKIPPED, *pages, "tests/test_encode.py", "tests/notebook/test_kernel.py")
     session.install("mypy", "pyright[nodejs]")
     session.run("python", "tests/typing/check_pages.py")
 

@@ -11,7 +11,10 @@ __all__ = ["optional"]
 # The extras of packages that [test] does not name itself.
 _EXTRAS = {
     "django": "docs-examples",
+    "ipykernel": "docs",
     "fastapi": "docs-examples",
+    "nbclient": "docs",
+    "nbformat": "docs",
     "polars": "polars",
     "pyarrow": "arrow",
     "rest_framework": "docs-examples",

@@ -305,6 +305,11 @@ def _axes(ax: Any, figsize: tuple[float, float] | None = None) -> Any:
     own = _ON_ANY if all(settings[name] == default for name, default in _OF_MATPLOTLIB.items()) else {}
     with pyplot.rc_context(own):
         _, axes = pyplot.subplots(figsize=figsize, layout="constrained")
+        shows = pyplot.isinteractive()
+    if shows and not pyplot.isinteractive():
+        # The first figure of a notebook loads the backend, which turns this on. It must not end with the settings above:
+        # no later plot would be shown.
+        pyplot.ion()
     return axes
 
 
