@@ -307,7 +307,7 @@ def _axes(ax: Any, figsize: tuple[float, float] | None = None) -> Any:
         _, axes = pyplot.subplots(figsize=figsize, layout="constrained")
         shows = pyplot.isinteractive()
     if shows and not pyplot.isinteractive():
-        # The first figure of a notebook loads the backend, which turns this on. It must outlast the settings above: else
+        # The first figure of a notebook loads the backend, which turns this on. It must outlast the settings above, or
         # no later plot would be shown.
         pyplot.ion()
     return axes
