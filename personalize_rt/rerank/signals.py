@@ -116,12 +116,10 @@ class _PackedUsers:
         start, end = self.ends[number - 1] if number else 0, self.ends[number]
         items = list(map(self.ids.__getitem__, self.items[start:end]))
         a, b = self.again_ends[number - 1] if number else 0, self.again_ends[number]
-        again = {
-            self.ids[item]: (count, first)
-            for item, count, first in zip(
-                self.again_items[a:b], self.again_counts[a:b], self.again_firsts[a:b], strict=True
-            )
-        }
+        repeats = zip(self.again_counts[a:b], self.again_firsts[a:b], strict=True)
+        again: dict[str, tuple[int, float]] = dict(
+            zip(map(self.ids.__getitem__, self.again_items[a:b]), repeats, strict=True)
+        )
         events, count, age = self.habits[3 * number : 3 * number + 3]
         return _User(dict(zip(items, self.times[start:end], strict=True)), events, count, age, again or None)
 
