@@ -142,7 +142,7 @@ def _known(events: Iterable[Any]) -> Iterable[tuple[str, ShownEvent]]:
     for n, given in enumerate(events):
         pair: Any = given
         if not isinstance(given, tuple) or len(pair) != 2:
-            pair = getattr(given, "user_id", None), given
+            pair = getattr(pair, "user_id", None), given
         user_id: Any = pair[0]
         event: Any = pair[1]
         if not hasattr(event, "impression") or not hasattr(event, "sent_at"):
