@@ -167,7 +167,7 @@ def test_events_of_one_recommendation_are_of_one_list_and_others_of_their_own() 
     assert shown_lists(events)[0].taken == ("c", "b")
 
 
-@pytest.mark.parametrize("events", [[1], [("u", 1)], [Interaction("u", "a", 0.0)]])
+@pytest.mark.parametrize("events", [[1], [("u", 1)], [("u",)], [Interaction("u", "a", 0.0)]])
 def test_what_is_no_event_is_refused(events: Any) -> None:
     with pytest.raises(ValidationError, match=r"events\[0\]"):
         shown_lists(events)
