@@ -60,7 +60,8 @@ nitpick_ignore_regex = [
     ("py:class", r"(personalize_rt\.spool\.)?_Segment|personalize_rt\.resilience\.event_queue\.Pending"),
     ("py:class", r"AnswerT|AsyncPersonalizeRuntime|BaseContext|FilePath|OnError|Runtime"),
     ("py:(func|mod)", r"personalize_rt\.(notebook|filters)\..*"),
-    ("py:class", r"personalize_rt\.local\.(control\.\w+|datasets|engine|events|journal|messages|recipes|settings|wire)\.[\w.]+"),
+    ("py:class", r"personalize_rt\.local\.(control\.\w+|datasets|engine|events|journal|messages|recipes)\.[\w.]+"),
+    ("py:class", r"personalize_rt\.local\.(settings|wire)\.[\w.]+"),
 ]
 
 
