@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import chain
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from personalize_rt import checks, forks
 from personalize_rt._async.driver import outcome_of
@@ -377,8 +377,8 @@ class AsyncEventTracker:
         item_id, came_with = item_of(item)
         told: list[tuple[str, Iterable[str]]] = []
         if of is not None:
-            if isinstance(of, Iterator):
-                of = list(cast("Iterator[Any]", of))  # before the lock: it may take its time, or track events itself
+            if hasattr(of, "__next__"):
+                of = list(of)  # before the lock: it may take its time, or track events itself
             with self._shown:
                 of_answer, shown = self._impressions.of(of, item_id, told)
             came_with = came_with or of_answer

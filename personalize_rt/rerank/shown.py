@@ -143,10 +143,11 @@ def shown_lists(
 
 def _known(events: Iterable[Any]) -> Iterable[tuple[str, ShownEvent]]:
     for n, given in enumerate(events):
-        user_id: Any = getattr(given, "user_id", None)
-        event: Any = given
-        if isinstance(given, tuple):
-            user_id, event = cast("tuple[Any, Any]", given)
+        pair: Any = given
+        if not isinstance(given, tuple) or len(pair) != 2:
+            pair = getattr(pair, "user_id", None), given
+        user_id: Any = pair[0]
+        event: Any = pair[1]
         if not hasattr(event, "impression") or not hasattr(event, "sent_at"):
             raise ValidationError(
                 f"events[{n}] is {describe(event)}, not an event: give recorded_events, or pairs (user_id, "
