@@ -64,12 +64,12 @@ class Account:
         self._clock = clock
         self._rng = rng
         self._pace = pace
-        self.quotas = quotas
-        self.minimums = minimums
-        self.worker = Worker()
+        self.quotas: bool = quotas
+        self.minimums: bool = minimums
+        self.worker: Worker = Worker()
         self.storage: Storage | None = None
         self._objects: Objects | None = None
-        self.schemas = Register()
+        self.schemas: Register = Register()
         # Replaced, never changed, so that readers need no lock.
         self.created: tuple[CreatedGroup, ...] = ()
 

@@ -104,9 +104,9 @@ class CreatedGroup(DatasetGroup):
         self._minimums = minimums
         self._worker = worker
         self._numbers: Counter[str] = Counter()  # of versions so far, by solution
-        self.made = Register()
+        self.made: Register = Register()
         told = {"name": self.name, "datasetGroupArn": arn, **members}
-        self.row = Made(arn, "", told, Life(clock(), pace), clock)
+        self.row: Made = Made(arn, "", told, Life(clock(), pace), clock)
         runtime = Wire(engine, rng, clock)
         intake = Intake(engine, {}, runtime.answers)
         self._serving = _Serving(engine, intake, runtime, self._events(engine, intake))

@@ -51,7 +51,7 @@ class JobFailedError(Exception):
 
     def __init__(self, message: str, problems: tuple[Problem, ...] = ()) -> None:
         super().__init__(message)
-        self.message = message
+        self.message: str = message
         self.problems = problems
 
 
@@ -255,7 +255,7 @@ class _Counting(io.RawIOBase):
         super().__init__()
         self._file = file
         self._check = check
-        self.count = 0
+        self.count: int = 0
 
     def readable(self) -> bool:
         return True

@@ -37,7 +37,7 @@ class FailedError(Exception):
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason: str = reason
 
 
 class Work:
@@ -54,8 +54,8 @@ class Work:
     def __init__(self, run: Callable[[Work], None]) -> None:
         self._run = run
         self._done = threading.Event()
-        self.failure = ""
-        self.stopped = False
+        self.failure: str = ""
+        self.stopped: bool = False
 
     @property
     def done(self) -> bool:

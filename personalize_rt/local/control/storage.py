@@ -82,7 +82,7 @@ class StorageRefusedError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
-        self.message = message
+        self.message: str = message
 
 
 @attrs.frozen
