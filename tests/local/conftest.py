@@ -68,6 +68,21 @@ SMALL = {"interactions.csv": INTERACTIONS, "items.csv": ITEMS, "personalize.toml
 Files = Callable[..., Path]
 
 
+class Clock:
+    """A clock that only a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
 @pytest.fixture
 def directory(tmp_path: Path) -> Files:
     """Writes a data directory: ``directory({"interactions.csv": …})``."""

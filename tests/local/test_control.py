@@ -15,7 +15,7 @@ from personalize_rt.local.control.operations import OPERATIONS, REFUSED
 from personalize_rt.local.places import Source
 from personalize_rt.local.problems import Problems
 from personalize_rt.local.schemas import DATASETS, read_schema
-from tests.local.conftest import INTERACTIONS, ITEMS, Files
+from tests.local.conftest import INTERACTIONS, ITEMS, Clock, Files
 from tests.local.control_requests import asked, refused, told
 
 ACCOUNT = "arn:aws:personalize:eu-west-1:123456789012"
@@ -39,21 +39,6 @@ GROUP = f"{ACCOUNT}:dataset-group/films"
 OLD = "INCLUDE ItemID WHERE Items.YEAR < 2000"
 
 Load = Callable[..., LocalPersonalize]
-
-
-class Clock:
-    """A time that is set."""
-
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

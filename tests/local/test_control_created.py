@@ -11,7 +11,7 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
 from personalize_rt.local import HttpRequest, LocalGroups, LocalPersonalize
-from tests.local.conftest import INTERACTIONS, ITEMS, Files
+from tests.local.conftest import INTERACTIONS, ITEMS, Clock, Files
 from tests.local.control_requests import asked, refused, told
 from tests.local.test_control_model import wrong_in
 
@@ -27,21 +27,6 @@ def avro(name: str, **fields: Any) -> str:
     """A schema in the form of CreateSchema."""
     members = [{"name": field, "type": type} for field, type in (fields or FIELDS[name]).items()]
     return json.dumps({"type": "record", "name": name, "namespace": "x", "fields": members, "version": "1.0"})
-
-
-class Clock:
-    """A clock that only a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
