@@ -12,6 +12,7 @@ import json
 import random
 import re
 import sys
+from typing import cast
 
 SIZES = (1, 25, 100, 500)
 
@@ -41,7 +42,7 @@ ANSWERS = {(size, metadata): _answer(size, metadata=metadata) for size in SIZES 
 
 class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._buffer = b""
 
     def data_received(self, data: bytes) -> None:
@@ -53,10 +54,10 @@ class _Connection(asyncio.Protocol):
                 return
             body, self._buffer = self._buffer[end + 4 : whole], self._buffer[whole:]
             if b'"eventList"' in body:
-                self._transport.write(_EMPTY)  # type: ignore[attr-defined]
+                self._transport.write(_EMPTY)
                 continue
             size = body.count(b'"item-')
-            self._transport.write(ANSWERS[size if size in SIZES else 25, b"metadataColumns" in body])  # type: ignore[attr-defined]
+            self._transport.write(ANSWERS[size if size in SIZES else 25, b"metadataColumns" in body])
 
 
 async def _serve() -> None:
