@@ -452,7 +452,7 @@ def _only_experiment(exposures: Sequence[Any]) -> str:
     names: list[str] = sorted({exposure.experiment for exposure in exposures})
     if len(names) != 1:
         problem = f"are of {len(names)} experiments ({', '.join(names)})" if names else "are empty"
-        raise ValidationError(f"exposures {problem}: give those of one", parameter="exposures")
+        raise ValidationError(f"exposures {problem}: give those of one experiment", parameter="exposures")
     return names[0]
 
 
