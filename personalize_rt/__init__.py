@@ -8,6 +8,7 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from personalize_rt._version import __version__
+    from personalize_rt.aio import AsyncCampaign, AsyncEventTracker, AsyncPersonalizeRuntime, AsyncRecommender
     from personalize_rt.arguments import Promotion
     from personalize_rt.client import Campaign, PersonalizeRuntime, Recommender
     from personalize_rt.errors import (
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
 else:
     _HOMES = {
         "_version": "__version__",
+        "aio": "AsyncCampaign AsyncEventTracker AsyncPersonalizeRuntime AsyncRecommender",
         "arguments": "Promotion",
         "client": "Campaign PersonalizeRuntime Recommender",
         "errors": "AccessDeniedError CircuitOpenError ConfigurationError DeadlineExceededError FilterSyntaxError "
@@ -96,8 +98,8 @@ else:
     }
     _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
-    # Names of subpackages, which need an extra or are separate features.
-    _ELSEWHERE = {"AsyncEventTracker": "aio", "AsyncPersonalizeRuntime": "aio", "LocalPersonalize": "local"}
+    # Names of subpackages that are separate features.
+    _ELSEWHERE = {"LocalPersonalize": "local"}
 
     def __getattr__(name):
         home = _HOME_OF.get(name)
@@ -119,6 +121,10 @@ else:
 __all__ = [
     "AccessDeniedError",
     "ActionRecommendations",
+    "AsyncCampaign",
+    "AsyncEventTracker",
+    "AsyncPersonalizeRuntime",
+    "AsyncRecommender",
     "BoundFilter",
     "Cache",
     "CacheStore",

@@ -6,6 +6,7 @@ from typing import assert_type
 
 from personalize_rt import (
     ActionRecommendations,
+    AsyncPersonalizeRuntime,
     Pages,
     PageStore,
     Ranking,
@@ -15,7 +16,7 @@ from personalize_rt import (
     Shelves,
     TrackedEvent,
 )
-from personalize_rt.aio import AsyncCampaign, AsyncEventTracker, AsyncPersonalizeRuntime, AsyncRecommender
+from personalize_rt.aio import AsyncCampaign, AsyncEventTracker, AsyncRecommender
 from personalize_rt.rerank import LongRanking
 
 
