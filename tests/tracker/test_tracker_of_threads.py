@@ -20,7 +20,7 @@ import pytest
 from botocore.config import Config
 from botocore.stub import ANY, Stubber
 
-from personalize_rt import ConfigurationError, EventTracker, ValidationError
+from personalize_rt import ConfigurationError, EventTracker, RetryPolicy, ValidationError
 from personalize_rt.events import Event, EventsDropped
 from personalize_rt.local import LocalPersonalize
 from tests.optional import optional
@@ -176,9 +176,10 @@ def test_the_block_of_with_sends_what_is_left(service: Service, session: Any) ->
 
 def test_a_small_queue_sends_all_that_another_tracker_left(of_threads: Make, service: Service, tmp_path: Path) -> None:
     service.always("hang")
-    left = of_threads(spool=tmp_path / "events", flush_after=1000.0)
+    left = of_threads(spool=tmp_path / "events", flush_after=1000.0, retry=RetryPolicy(attempts=1))
     for n in range(30):
         left.track("Watch", f"i{n}", session_id="s")
+    service.waits_for(lambda: service.count >= 1)  # its first ten are in flight, and arrive no later
     left.close(0.0)
     service.always(service.answer(200, b""))
     before = service.count
