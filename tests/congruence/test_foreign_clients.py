@@ -51,10 +51,11 @@ CALLS: list[tuple[str, dict[str, Any]]] = [
 ]
 POPULAR = ("GetRecommendations", {"campaignArn": f"{PREFIX}campaign/popular"})
 MISSING = ("GetRecommendations", {"campaignArn": f"{PREFIX}campaign/missing"})
-EXPORT = {
+SEGMENTS = {
     "jobName": "job",
-    "datasetArn": f"{PREFIX}dataset/local/ITEMS",
+    "solutionVersionArn": f"{PREFIX}solution/popular/1",
     "roleArn": "arn:aws:iam::000000000000:role/r",
+    "jobInput": {"s3DataSource": {"path": "s3://in"}},
     "jobOutput": {"s3DataDestination": {"path": "s3://out"}},
 }
 WRONG = ("GetActionRecommendations", {"campaignArn": f"{PREFIX}campaign/offers", "userId": "u1", "numResults": 101})
@@ -327,10 +328,10 @@ def test_javascript_walks_through_the_three_apis(node: Node) -> None:
 
 
 def test_javascript_is_told_which_operations_there_are(node: Node) -> None:
-    (told,) = node(("CreateDatasetExportJob", EXPORT))
+    (told,) = node(("CreateBatchSegmentJob", SEGMENTS))
     assert told["error"] == "UnknownOperationException"
     assert told["ofService"] is True
-    assert "CreateDatasetExportJob" in told["message"]
+    assert "CreateBatchSegmentJob" in told["message"]
 
 
 def test_javascript_finds_the_service_by_the_environment(node: Node, served: Served) -> None:

@@ -240,7 +240,7 @@ REFUSED: Mapping[str, str] = {
     "UpdateSolution": "a solution keeps its configuration, and is trained on no schedule: create another one",
     "UpdateDataset": "a dataset keeps its schema: delete it, and create it with the other one",
     "CreateDataDeletionJob": f"{_JOBS.format('data deletion jobs')}: import the data without them",
-    "CreateBatchSegmentJob": _JOBS.format("batch jobs, and no user segments"),
+    "CreateBatchSegmentJob": _JOBS.format("user segments"),
     "CreateMetricAttribution": _JOBS.format("metric attributions"),
     "DeleteMetricAttribution": _JOBS.format("metric attributions"),
     "ListMetricAttributionMetrics": _JOBS.format("metric attributions"),
