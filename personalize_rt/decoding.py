@@ -58,7 +58,19 @@ def decoded(body: bytes) -> Any:
             return _in_columns(body, loads) or loads(body)
         except Exception:  # before 0.21, msgspec's errors are not ValueErrors
             pass
-    return _in_columns(body, json.loads) or json.loads(body)
+    return _in_columns(body, _loads) or json.loads(body)
+
+
+_decode = json.JSONDecoder().raw_decode
+
+
+def _loads(body: bytes) -> Any:
+    """Decode UTF-8 like :func:`json.loads`, in half of its steps. It refuses what is beside the value."""
+    text = body.decode()
+    value, end = _decode(text)
+    if end < len(text):
+        raise ValueError("there is more than one value")
+    return value
 
 
 def decoded_in_background(body: bytes) -> Any:

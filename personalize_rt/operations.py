@@ -174,11 +174,13 @@ class Operation(Generic[ResultT]):
         for member in self.required:
             if members.get(member) is None:
                 raise _error(f"{spell(member)} is missing: {self.name} needs it", spell(member))
+        where = _Where("", members, limits, spell)
         for member, value in members.items():
             check = self.checks.get(member)
             if check is None:
                 raise _error(f"{self.name} has no parameter {member!r}", member)
-            check(value, _Where(spell(member), members, limits, spell))
+            where.name = spell(member)
+            check(value, where)
         if "recommenderArn" in self.checks:
             _check_one_resource(members, spell)
         if limits.patterns and members.get("filterValues") and "filterArn" not in members:
@@ -191,7 +193,7 @@ class Operation(Generic[ResultT]):
 
 
 class _Where:
-    """The surroundings of a value, for its check. A plain class: every call makes one for each of its members."""
+    """The surroundings of a value, for its check. A plain class, of which every call makes one for all its members."""
 
     __slots__ = ("limits", "members", "name", "spell")
 
@@ -254,12 +256,17 @@ def _check_id(value: Any, where: _Where) -> None:
 
 def _check_arn(value: Any, where: _Where) -> None:
     _check_text(value, where, where.limits.arn_length, "model: Arn")
-    if where.limits.patterns and not ARN.fullmatch(value):
+    if where.limits.patterns and not _is_arn(value):
         raise _error(
             f"{where.name} is not an ARN of Personalize: it should look like "
             f"arn:aws:personalize:<region>:<account>:<kind>/<name>, and is {where.describe(value)}",
             where.name,
         )
+
+
+@lru_cache(maxsize=128)  # most programs ask the same few resources
+def _is_arn(text: str) -> bool:
+    return ARN.fullmatch(text) is not None
 
 
 def _check_count(value: Any, where: _Where, limit: int | None, source: str) -> None:

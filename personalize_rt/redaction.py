@@ -90,17 +90,17 @@ def mask_id(id: str, secrets: Iterable[str]) -> str:
     if not _is_uuid(id):
         return mask(id, secrets)
     # A quick check, since it runs in every call and hardly any id has something in common with a value.
-    if not any(_may_share(value.lower(), id.lower()) for value in secrets if value):
-        return id
-    return mask(id, secrets, run=_RUN_OF_UUID)
-
-
-_DIGITS = frozenset("0123456789abcdefABCDEF")
+    uuid = id.lower()
+    for value in secrets:
+        if value and _may_share(value.lower(), uuid):
+            return mask(id, secrets, run=_RUN_OF_UUID)
+    return id
 
 
 def _is_uuid(id: str) -> bool:
-    parts = id.split("-")
-    return [*map(len, parts)] == [8, 4, 4, 4, 12] and _DIGITS.issuperset("".join(parts))
+    if len(id) != 36 or id.strip("0123456789abcdefABCDEF-"):
+        return False
+    return id.count("-") == 4 and id[8] == id[13] == id[18] == id[23] == "-"
 
 
 def _may_share(value: str, uuid: str) -> bool:

@@ -59,9 +59,6 @@ else:
 
         __slots__ = ()
 
-        def __init__(self, values=()):
-            dict.__init__(self, values)
-
         def _refuse(self, *_, **__):
             raise TypeError(f"{type(self).__name__} does not change; dict(…) of it is a copy that does")
 
@@ -831,24 +828,38 @@ def _read_items(response: Mapping[str, Any], member: str) -> dict[str, Any]:
     columns: dict[str, Any] = {"item_ids": ids, "scores": scores}
     if not rows or (max(map(len, rows)) <= 2 and None not in scores):
         return columns  # the rows have no other members
-    if any(row.get("promotionName") is not None for row in rows):
-        columns["promotion_names"] = [_read_promotion(row, f"{member}[{n}]") for n, row in enumerate(rows)]
-    if any(row.get("metadata") is not None for row in rows):
-        columns["metadata"] = [_read_metadata(row, f"{member}[{n}]") for n, row in enumerate(rows)]
-    if any(row.get("reason") is not None for row in rows):
-        columns["reasons"] = [_read_reason(row, f"{member}[{n}]") for n, row in enumerate(rows)]
+    names = [row.get("promotionName") for row in rows]
+    if _says_something(names):
+        columns["promotion_names"] = [_read_promotion(name, f"{member}[{n}]") for n, name in enumerate(names)]
+    metadata = [row.get("metadata") for row in rows]
+    if _says_something(metadata):
+        columns["metadata"] = _read_metadata_column(metadata, member)
+    reasons = [row.get("reason") for row in rows]
+    if _says_something(reasons):
+        columns["reasons"] = [_read_reason(reason, f"{member}[{n}]") for n, reason in enumerate(reasons)]
     return columns
 
 
-def _read_promotion(row: Mapping[str, Any], where: str) -> str | None:
-    name = row.get("promotionName")
+def _says_something(column: list[Any]) -> bool:
+    return column.count(None) < len(column)
+
+
+def _read_promotion(name: Any, where: str) -> str | None:
     if name is not None and not isinstance(name, str):
         raise ResponseError(f"{where}.promotionName is {_kind(name)}, not a string")
     return name
 
 
-def _read_metadata(row: Mapping[str, Any], where: str) -> Mapping[str, str] | None:
-    metadata = row.get("metadata")
+def _read_metadata_column(column: list[Any], member: str) -> list[Mapping[str, str] | None]:
+    # The common case without a call for each row: maps of texts.
+    if set(map(type, column)) <= {dict, NoneType}:
+        maps = cast("list[dict[str, object]]", [each for each in column if each])
+        if {type(value) for each in maps for value in each.values()} <= _STRING:
+            return column
+    return [_read_metadata(metadata, f"{member}[{n}]") for n, metadata in enumerate(column)]
+
+
+def _read_metadata(metadata: Any, where: str) -> Mapping[str, str] | None:
     if metadata is None:
         return None
     if not isinstance(metadata, dict):
@@ -865,8 +876,7 @@ def _read_metadata(row: Mapping[str, Any], where: str) -> Mapping[str, str] | No
     return values
 
 
-def _read_reason(row: Mapping[str, Any], where: str) -> tuple[str, ...]:
-    reason = row.get("reason")
+def _read_reason(reason: Any, where: str) -> tuple[str, ...]:
     if reason is None:
         return ()
     if not isinstance(reason, list) or not all(isinstance(text, str) for text in cast("list[object]", reason)):

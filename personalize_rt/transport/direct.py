@@ -7,8 +7,8 @@ by botocore's own code, so that they are those of the other ways.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 from personalize_rt.decoding import decoded
 from personalize_rt.operations import Request
@@ -18,9 +18,33 @@ from personalize_rt.transport.plan import NoPlanError, Plan
 from personalize_rt.transport.rehearsal import read_by_botocore
 from personalize_rt.transport.replies import Reply, members_of, readable_error, reply_of
 
-__all__ = ["Direct"]
+__all__ = ["Direct", "body_of"]
 
 _encode = json.JSONEncoder().encode
+
+
+def body_of(members: Mapping[str, Any]) -> bytes:
+    """The members as JSON, to the byte as botocore writes them.
+
+    ``json`` is quick with one text, and takes four times as long for a list of texts as to join them.
+    """
+    parts = [f"{_encode(name)}: {_list_of_texts(value) or _encode(value)}" for name, value in members.items()]
+    return f"{{{', '.join(parts)}}}".encode()
+
+
+def _list_of_texts(value: Any) -> str | None:
+    """A list of texts as JSON, if none has a character that must be escaped; else ``None``."""
+    if not isinstance(value, list | tuple) or not value:
+        return None
+    texts = cast("Sequence[str]", value)
+    try:
+        text = '", "'.join(texts)
+    except TypeError:  # something else is in it
+        return None
+    # Two quotation marks between two texts, and none in a text.
+    if text.isascii() and text.isprintable() and "\\" not in text and text.count('"') == 2 * len(texts) - 2:
+        return f'["{text}"]'
+    return None
 
 
 class Direct:
@@ -84,7 +108,7 @@ class Direct:
         Raises:
             NoPlanError: It cannot be made here.
         """
-        return self.prepare(frozen).message(request.operation.path, _encode(dict(request.members)).encode())
+        return self.prepare(frozen).message(request.operation.path, body_of(request.members))
 
     def reply(self, request: Request[Any], answer: Answer, decode: Callable[[bytes], Any] = decoded) -> Reply:
         """The reply that an answer is.

@@ -125,7 +125,9 @@ def counted(data: bytes) -> Answer | Counted | None:
     for line in lines[1:]:
         name, _, value = line.partition(":")
         headers[name.strip().lower()] = value.strip()
-    if len(headers) < len(lines) - 1 or "transfer-encoding" in headers or "connection" in headers:
+    if len(headers) < len(lines) - 1 or "transfer-encoding" in headers:
+        return None
+    if headers.get("connection", "keep-alive") != "keep-alive":
         return None
     length = content_length(headers.get("content-length", ""))
     if length is None or length > BODY_LIMIT:

@@ -201,7 +201,9 @@ def test_a_body_has_a_bound(form: str, monkeypatch: Any) -> None:
 
 
 @given(
-    st.binary(max_size=200), st.sampled_from(["", "x-a: b\r\n", "X-A:b\r\nx-a: c\r\n", "connection: close\r\n"]), CUTS
+    st.binary(max_size=200),
+    st.sampled_from(["", "x-a: b\r\n", "X-A:b\r\nx-a: c\r\n", "connection: close\r\n", "Connection: keep-alive\r\n"]),
+    CUTS,
 )
 def test_an_answer_of_the_usual_form_is_read_as_any_other(body: bytes, more: str, cuts: list[int]) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length : %d\r\n%b\r\n" % (len(body), more.encode())

@@ -89,7 +89,9 @@ def test_each_request_has_an_invocation_id_of_its_own() -> None:
     plan = plan_of(client_of())
     ids = {dict(split(plan.message("/recommendations", b"{}"))[1])[b"amz-sdk-invocation-id"] for _ in range(20)}
     assert len(ids) == 20
-    assert all(re.fullmatch(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", each) for each in ids)
+    assert all(
+        re.fullmatch(rb"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", each) for each in ids
+    )
 
 
 def test_in_lambda_the_trace_id_of_the_moment_is_sent(monkeypatch: Any) -> None:
