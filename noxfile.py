@@ -343,9 +343,10 @@ def lowest(session: nox.Session, extra: str) -> None:
     with session.chdir(empty_directory(session, "elsewhere")):
         session.run("python", str(HERE / TRIALS), extra)
     # What tests need beside it, at versions that go with it.
-    have = str(session.run("uv", "pip", "freeze", "--exclude", "personalize-rt", external=True, silent=True))
+    said = str(session.run("uv", "pip", "freeze", "--exclude", "personalize-rt", external=True, silent=True))
     pins = empty_directory(session, "pins") / "pins.txt"
-    pins.write_text(have, encoding="utf-8")
+    # Not every line that nox hands over is uv's output: it says on stderr which environment it looks at.
+    pins.write_text("\n".join(re.findall(r"^\S+==\S+$", said, re.MULTILINE)), encoding="utf-8")
     tools = ["hypothesis", "narwhals", "pytest", "pytest-timeout", "pytest-xdist", "sybil"]
     session.install("--constraint", str(pins), *tools)
     elsewhere = away_from_the_checkout(session, HERE, "tests")
