@@ -118,6 +118,8 @@ TESTS_OF_EXTRAS = {
     "polars": ["tests/notebook/test_frames.py", "tests/notebook/test_catalogue.py"],
     "server": ["tests/local/test_server.py"],
 }
+# What these tests need beside the extra, without which they would be skipped.
+BESIDE_EXTRAS = {"frames": ["pandas", "polars", "pyarrow"], "otel": ["opentelemetry-sdk"]}
 # Packages that programs of our users have beside ours.
 NEIGHBOURS = ["awscli", "sagemaker", "awswrangler", "boto3-stubs[personalize-runtime]", "moto"]
 # What the tests read beside themselves.
@@ -348,7 +350,7 @@ def lowest(session: nox.Session, extra: str) -> None:
     # Not every line that nox hands over is uv's output: it says on stderr which environment it looks at.
     pins.write_text("\n".join(re.findall(r"^\S+==\S+$", said, re.MULTILINE)), encoding="utf-8")
     tools = ["hypothesis", "narwhals", "pytest", "pytest-timeout", "pytest-xdist", "sybil"]
-    session.install("--constraint", str(pins), *tools)
+    session.install("--constraint", str(pins), *tools, *BESIDE_EXTRAS.get(extra, []))
     elsewhere = away_from_the_checkout(session, HERE, "tests")
     pytest(session, *TESTS_OF_EXTRAS[extra], cwd=elsewhere)
 
