@@ -242,7 +242,8 @@ def test_a_runtime_in_the_place_of_boto3s_clients_asks_a_client_of_boto3(
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", boto3.Session(region_name="eu-west-1") if default else None)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "any")
-    runtime = PersonalizeRuntime(region_name="eu-west-1", endpoint_url="http://127.0.0.1:9", retry=RetryPolicy(attempts=1))
+    once = RetryPolicy(attempts=1)
+    runtime = PersonalizeRuntime(region_name="eu-west-1", endpoint_url="http://127.0.0.1:9", retry=once)
     monkeypatch.setattr(boto3, "client", lambda name, **options: runtime.as_boto3())
     members = calls(local)["get_personalized_ranking"]
     before = threading.active_count()
