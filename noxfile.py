@@ -108,7 +108,7 @@ EXTRAS = ["none", *re.findall(r"^def try_(?!one|none)(\w+)\(\)", (HERE / TRIALS)
 # What tests an extra beside its trial, with the lowest versions that pyproject.toml allows.
 TESTS_OF_EXTRAS = {
     "aio": ["tests/aio"],
-    "arrow": ["tests/notebook/test_frames.py", "tests/bulk/test_rows.py"],
+    "arrow": ["tests/notebook/test_frames.py", "tests/bulk/test_files.py", "tests/bulk/test_columns.py"],
     "cli": ["tests/cli/test_calls.py", "tests/cli/test_help.py", "tests/cli/test_filters.py"],
     "frames": ["tests/test_columns.py"],
     "notebook": ["tests/notebook/test_terminal.py", "tests/notebook/test_progress.py"],
