@@ -108,7 +108,7 @@ EXTRAS = ["none", *re.findall(r"^def try_(?!one|none)(\w+)\(\)", (HERE / TRIALS)
 # What tests an extra beside its trial, with the lowest versions that pyproject.toml allows.
 TESTS_OF_EXTRAS = {
     "aio": ["tests/aio"],
-    "arrow": ["tests/notebook/test_frames.py", "tests/bulk/test_rows.py"],
+    "arrow": ["tests/notebook/test_frames.py", "tests/bulk/test_files.py", "tests/bulk/test_columns.py"],
     "cli": ["tests/cli/test_calls.py", "tests/cli/test_help.py", "tests/cli/test_filters.py"],
     "frames": ["tests/test_columns.py"],
     "notebook": ["tests/notebook/test_terminal.py", "tests/notebook/test_progress.py"],
@@ -118,6 +118,8 @@ TESTS_OF_EXTRAS = {
     "polars": ["tests/notebook/test_frames.py", "tests/notebook/test_catalogue.py"],
     "server": ["tests/local/test_server.py"],
 }
+# What these tests need beside the extra, without which they would be skipped.
+BESIDE_EXTRAS = {"frames": ["pandas", "polars", "pyarrow"], "otel": ["opentelemetry-sdk"]}
 # Packages that programs of our users have beside ours.
 NEIGHBOURS = ["awscli", "sagemaker", "awswrangler", "boto3-stubs[personalize-runtime]", "moto"]
 # What the tests read beside themselves.
@@ -343,11 +345,12 @@ def lowest(session: nox.Session, extra: str) -> None:
     with session.chdir(empty_directory(session, "elsewhere")):
         session.run("python", str(HERE / TRIALS), extra)
     # What tests need beside it, at versions that go with it.
-    have = str(session.run("uv", "pip", "freeze", "--exclude", "personalize-rt", external=True, silent=True))
+    said = str(session.run("uv", "pip", "freeze", "--exclude", "personalize-rt", external=True, silent=True))
     pins = empty_directory(session, "pins") / "pins.txt"
-    pins.write_text(have, encoding="utf-8")
+    # Not every line that nox hands over is uv's output: it says on stderr which environment it looks at.
+    pins.write_text("\n".join(re.findall(r"^\S+==\S+$", said, re.MULTILINE)), encoding="utf-8")
     tools = ["hypothesis", "narwhals", "pytest", "pytest-timeout", "pytest-xdist", "sybil"]
-    session.install("--constraint", str(pins), *tools)
+    session.install("--constraint", str(pins), *tools, *BESIDE_EXTRAS.get(extra, []))
     elsewhere = away_from_the_checkout(session, HERE, "tests")
     pytest(session, *TESTS_OF_EXTRAS[extra], cwd=elsewhere)
 

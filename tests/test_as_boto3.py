@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import threading
 from typing import Any
 
 import pytest
@@ -16,7 +17,9 @@ from personalize_rt import (
     InputOrderFallback,
     PersonalizeRuntime,
     ResponseError,
+    RetryPolicy,
     ThrottlingError,
+    TransportError,
     ValidationError,
 )
 from personalize_rt.local import LocalPersonalize
@@ -228,3 +231,24 @@ def test_closing_it_closes_the_runtime_and_it_says_what_it_is(local: LocalPerson
     client.close()
     assert repr(client) == "PersonalizeRuntime.as_boto3()"
     assert isinstance(PersonalizeRuntime(region_name="eu-west-1").as_boto3(), type(client))
+
+
+@pytest.mark.parametrize("default", [False, True], ids=["no default session", "default session"])
+def test_a_runtime_in_the_place_of_boto3s_clients_asks_a_client_of_boto3(
+    default: bool, local: LocalPersonalize, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program whose modules make their clients themselves is given runtimes by patching ``boto3.client``."""
+    boto3: Any = pytest.importorskip("boto3")
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", boto3.Session(region_name="eu-west-1") if default else None)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "any")
+    once = RetryPolicy(attempts=1)
+    runtime = PersonalizeRuntime(region_name="eu-west-1", endpoint_url="http://127.0.0.1:9", retry=once)
+    monkeypatch.setattr(boto3, "client", lambda name, **options: runtime.as_boto3())
+    members = calls(local)["get_personalized_ranking"]
+    before = threading.active_count()
+    with pytest.raises(BotoCoreError) as refused:
+        boto3.client("personalize-runtime").get_personalized_ranking(**members)
+    assert isinstance(refused.value, TransportError)
+    assert refused.value.phase == "connect"
+    assert threading.active_count() <= before + 1

@@ -14,7 +14,7 @@ from personalize_rt.operations import (
     Operation,
     request_of,
 )
-from personalize_rt.transport.like_boto3 import Exceptions, as_raised, as_reply
+from personalize_rt.transport.like_boto3 import Exceptions, LikeBoto3, as_raised, as_reply
 
 if TYPE_CHECKING:
     from personalize_rt._sync.client import PersonalizeRuntime
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Boto3Client"]
 
 
-class Boto3Client:
+class Boto3Client(LikeBoto3):
     """The methods of a boto3 client of the service, through a runtime.
 
     Made by :meth:`PersonalizeRuntime.as_boto3`.

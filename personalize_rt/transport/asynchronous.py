@@ -25,11 +25,8 @@ from personalize_rt.operations import Request
 from personalize_rt.transport.attempt import Attempt, under_way
 from personalize_rt.transport.clients import (
     SERVICE,
-    build_client,
     check_client_options,
-    chosen_session,
     hidden_retries,
-    is_patched_boto3,
     refuse_options,
     resolve_credentials,
 )
@@ -308,13 +305,12 @@ def _is_of_aiobotocore(session: Any, config: Any) -> bool:
 
 def _built(options: dict[str, Any], service: str) -> tuple[Any, Any]:
     """A client of botocore that signs with credentials that are fetched beside its calls, and its ways to send."""
-    from personalize_rt.transport.credentials import build_with
+    from personalize_rt.transport.credentials import build_chosen
     from personalize_rt.transport.ways import Ways, forced_way
 
     forced = forced_way()
-    options = {**options, "session": chosen_session(options["session"])}
-    client = build_with(partial(build_client, service=service, **options), options["session"])
-    return client, Ways(client, forced, is_stand_in=is_patched_boto3(options["session"]), service=service)
+    client, is_stand_in = build_chosen(options, service)
+    return client, Ways(client, forced, is_stand_in=is_stand_in, service=service)
 
 
 class _OfBotocore:

@@ -27,6 +27,7 @@ __all__ = [
     "own_session",
     "refuse_options",
     "resolve_credentials",
+    "unpatched_session",
     "verifying",
 ]
 
@@ -98,6 +99,12 @@ def chosen_session(session: Any) -> Any:
     if boto3 is not None and _is_patched(boto3):
         return boto3
     return getattr(boto3, "DEFAULT_SESSION", None) or own_session("botocore.session")
+
+
+def unpatched_session() -> Any:
+    """The botocore session of boto3's default session where the program set one up, or a new one."""
+    default = getattr(sys.modules.get("boto3"), "DEFAULT_SESSION", None)
+    return getattr(default, "_session", None) or own_session("botocore.session")
 
 
 def is_patched_boto3(session: Any) -> bool:

@@ -16,19 +16,20 @@ import inspect
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
+from functools import partial
 from typing import Any, NoReturn, cast
 
 from personalize_rt import forks
 from personalize_rt.errors import PersonalizeError
 from personalize_rt.transport.attempt import under_way
-from personalize_rt.transport.clients import is_patched_boto3
+from personalize_rt.transport.clients import build_client, chosen_session, is_patched_boto3, unpatched_session
 from personalize_rt.transport.failures import forget_frames
 from personalize_rt.transport.untyped import untyped
 
-__all__ = ["AT_A_GLANCE", "Credentials", "Fetch", "Shared", "build_with", "none_found", "sign_with", "stand_ins"]
+__all__ = ["AT_A_GLANCE", "Credentials", "Fetch", "Shared", "build_chosen", "none_found", "sign_with", "stand_ins"]
 
 _log = logging.getLogger("personalize_rt")
 
@@ -47,15 +48,29 @@ def stand_ins(session: Any) -> dict[str, str]:
     return {"aws_access_key_id": _KEY, "aws_secret_access_key": _KEY} if known else {}
 
 
-def build_with(build: Callable[..., Any], session: Any) -> Any:
+def build_chosen(options: Mapping[str, Any], service: str) -> tuple[Any, bool]:
     """Build a client whose credentials are fetched beside its calls.
 
     Args:
-        build: Builds it; takes access key and secret key as ``boto3.client`` does.
-        session: The session to build from.
+        options: What :func:`~personalize_rt.transport.clients.build_client` takes.
+        service: The API's name in boto3.
+
+    Returns:
+        The client, and whether it is what somebody put in the place of boto3's; such a one is left alone.
     """
+    session = chosen_session(options["session"])
     if is_patched_boto3(session):
-        return build()  # somebody else's, and left alone
+        from personalize_rt.transport.like_boto3 import LikeBoto3
+
+        client = build_client(service=service, **{**options, "session": session})
+        if not isinstance(client, LikeBoto3):
+            return client, True
+        # A program hands out a runtime in the place of boto3's clients, and the runtime needs one of boto3's.
+        session = unpatched_session()
+    return _build_with(partial(build_client, service=service, **{**options, "session": session}), session), False
+
+
+def _build_with(build: Callable[..., Any], session: Any) -> Any:
     keys = stand_ins(session)
     try:
         client = build(**keys)

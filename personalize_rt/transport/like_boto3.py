@@ -31,7 +31,13 @@ else:
     BotoCoreError, ClientError = _botocore.BotoCoreError, _botocore.ClientError
     HTTPClientError, ParamValidationError = _botocore.HTTPClientError, _botocore.ParamValidationError
 
-__all__ = ["Exceptions", "as_raised", "as_reply"]
+__all__ = ["Exceptions", "LikeBoto3", "as_raised", "as_reply"]
+
+
+class LikeBoto3:
+    """What ``as_boto3()`` of a runtime gives. A runtime that were given one as its client would ask itself."""
+
+    __slots__ = ()
 
 
 # What of our errors botocore has no class for, as a caller of boto3 would catch it.

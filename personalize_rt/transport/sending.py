@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from contextlib import nullcontext
-from functools import partial
 from typing import Any, TypeVar
 
 from personalize_rt import forks
@@ -13,11 +12,8 @@ from personalize_rt.operations import Request
 from personalize_rt.transport.attempt import Attempt, under_way
 from personalize_rt.transport.clients import (
     SERVICE,
-    build_client,
     check_client_options,
-    chosen_session,
     hidden_retries,
-    is_patched_boto3,
     refuse_options,
     resolve_credentials,
 )
@@ -114,13 +110,12 @@ class Transport:
             return self._client
 
     def _new_client(self) -> Any:
-        from personalize_rt.transport.credentials import build_with
+        from personalize_rt.transport.credentials import build_chosen
         from personalize_rt.transport.ways import Ways, forced_way
 
         forced = forced_way()
-        options = {**self._options, "session": chosen_session(self._options["session"])}
-        client = build_with(partial(build_client, service=self._service, **options), options["session"])
-        self._ways = Ways(client, forced, is_stand_in=is_patched_boto3(options["session"]), service=self._service)
+        client, is_stand_in = build_chosen(self._options, self._service)
+        self._ways = Ways(client, forced, is_stand_in=is_stand_in, service=self._service)
         return client
 
     def connect(self) -> None:

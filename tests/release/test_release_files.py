@@ -29,6 +29,13 @@ def test_no_file_has_to_be_edited_for_a_version() -> None:
     assert f'__version__ = "{fallback}"' in text_of("personalize_rt/_version.py")
 
 
+def test_the_sessions_name_tests_that_exist() -> None:
+    """A session that names a file that is gone runs none of its tests."""
+    named = sorted(set(re.findall(r'"((?:tests|docs)/[\w/.-]+)[":]', text_of("noxfile.py"))))
+    assert len(named) > 20
+    assert not [path for path in named if not (ROOT / path).exists()]
+
+
 def test_pythons_are_the_same_everywhere() -> None:
     pythons = ast.literal_eval(re.findall(r"^PYTHONS = (\[.*?\])$", text_of("noxfile.py"), re.M)[0])
     settings = tomllib.loads(text_of("pyproject.toml"))["project"]
