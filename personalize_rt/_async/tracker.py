@@ -391,7 +391,7 @@ class AsyncEventTracker:
                 event_type=event_type,
                 item_id=item_id,
                 sent_at=self._clock() if sent_at is None else sent_at,
-                event_id=f"{self._ids.getrandbits(128):032x}" if event_id is None else event_id,
+                event_id=self._ids.getrandbits(128).to_bytes(16).hex() if event_id is None else event_id,
                 recommendation_id=recommendation_id,
                 impression=() if impression is None else impression,
                 event_value=event_value,
