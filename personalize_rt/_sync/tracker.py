@@ -25,8 +25,9 @@ from personalize_rt.operations import Request
 from personalize_rt.outcome import Failed, Outcome
 from personalize_rt.resilience.call import Hook, Policies
 from personalize_rt.resilience.event_queue import Batch, EventQueue, OnFull, Pending, Who
+from personalize_rt.resilience.exits import at_exit
 from personalize_rt.resilience.retry import RetryPolicy
-from personalize_rt.resilience.threads.senders import Signal, alive, at_exit, current, start, stop
+from personalize_rt.resilience.threads.senders import Signal, alive, current, start, stop
 from personalize_rt.resilience.tracked import (
     FailedEvent,
     Spool,

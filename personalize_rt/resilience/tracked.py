@@ -28,7 +28,7 @@ class TrackerCounts:
         queued: Events that were put into the queue.
         sent: Events that the service took, those of ``send()`` included.
         dropped: Events that were given up: the queue was full, or the tracker closed.
-        failed: Events that the service refused.
+        failed: Events that the service refused, or answered with errors for ten minutes while it took others.
         pending: Events that are in the queue now.
     """
 
@@ -41,7 +41,7 @@ class TrackerCounts:
 
 @attrs.frozen(eq=False)
 class FailedEvent:
-    """An event that the service refused. ``repr`` shows type and item only.
+    """An event that the service refused, or would not take. ``repr`` shows type and item only.
 
     Attributes:
         event: The event.
