@@ -17,6 +17,7 @@ IMPRESSION = 25
 
 # Answers whose shown items are remembered: a few MB at the most.
 _REMEMBERED = 1_000
+_NONE = frozenset[str]()
 
 
 def item_of(item: Any) -> tuple[Any, str | None]:
@@ -100,10 +101,12 @@ class Impressions:
     ) -> tuple[str | None, tuple[str, ...]]:
         if came_with is None:
             return None, ()
-        before = self._told.get(came_with, ())
+        before = self._told.get(came_with) or _NONE
+        is_shown = item_id is None or item_id in ids
+        if before and before.issuperset(ids):  # nearly always, but for the first event of an answer
+            return came_with if is_shown else None, ()
         fresh = (id for id in ids if id not in before) if before else ids
         impression = list(dict.fromkeys(islice(fresh, IMPRESSION)))
-        is_shown = item_id is None or item_id in ids
         if item_id is not None and is_shown and item_id not in before and item_id not in impression:
             impression[-1] = item_id
         if impression:

@@ -26,7 +26,7 @@ import struct
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Never
+from typing import IO, Any, Never, TypeAlias
 from zlib import crc32
 
 from personalize_rt import forks
@@ -38,6 +38,8 @@ __all__ = ["Mark", "Spool", "SpoolError", "SpoolFullError"]
 # Bytes of a segment, and of all files of a directory.
 SEGMENT = 1 << 20
 TOTAL = 64 << 20
+# Seconds between two looks at whether the open segment was removed by somebody.
+_LOOKS = 0.1
 # The longest record in bytes. It bounds how much is read for each mark in a damaged segment.
 LONGEST = 64 << 10
 
@@ -70,18 +72,6 @@ class SpoolFullError(SpoolError):
     """
 
 
-class Mark(NamedTuple):
-    """A record of a spool in this process.
-
-    Attributes:
-        segment: Its segment.
-        position: Its place in the segment.
-    """
-
-    segment: _Segment
-    position: int
-
-
 class _Segment:
     """A locked file with frames.
 
@@ -100,10 +90,17 @@ class _Segment:
         self._handle: int = file.fileno()
         self._end = _BEGIN
         self._base = 0  # a position, less its offset in the file
+        self._seen_at = time.monotonic()
 
     def has_room(self, size: int, most: int) -> bool:
-        """Tell whether a record fits, and the file has still a name: somebody may have removed it."""
-        return self._end - self._base + _FRAME.size + size <= most and os.fstat(self._handle).st_nlink > 0
+        """Tell whether a record fits, and the file had a name a moment ago: somebody may have removed it."""
+        if self._end - self._base + _FRAME.size + size > most:
+            return False
+        now = time.monotonic()
+        if now - self._seen_at < _LOOKS:  # a system call for each record costs a page as much as writing it
+            return True
+        self._seen_at = now
+        return os.fstat(self._handle).st_nlink > 0
 
     def append(self, record: bytes) -> int:
         """Append a record, and return its position."""
@@ -182,6 +179,11 @@ class _Segment:
         """Close the file and forget its records, which stay there. In a child, the lock remains the parent's."""
         self.pending.clear()
         self.file.close()
+
+
+# A plain tuple, which is made in a fifth of the time of a named one.
+Mark: TypeAlias = tuple[_Segment, int]
+"""A record of a spool in this process: its segment, and its position there."""
 
 
 def _is_torn(rest: bytes) -> bool:
@@ -296,7 +298,7 @@ class Spool:
                     self._current = segment
                     if full is not None and not full.pending:
                         self._remove(full)
-                return Mark(segment, segment.append(record))
+                return segment, segment.append(record)
             except OSError as error:
                 raise self._error(error) from None
 
@@ -413,7 +415,7 @@ class Spool:
             for position, record in records:
                 if segment.file.closed:  # the spool was closed, or this is a child
                     return
-                yield Mark(segment, position), record
+                yield (segment, position), record
 
     def _claim(self, name: str) -> tuple[_Segment, list[tuple[int, bytes]]] | None:
         """Lock and read a segment; ``None`` if another process has it, or there is nothing to be done with it."""

@@ -32,6 +32,10 @@ _EVENT_SIZE = 10_000
 # seconds into a date, and no date is earlier.
 _EARLIEST, _LATEST = -62_135_596_800, 99_999_999_999
 _HUGE = sys.float_info.max
+# What no rule for a text refuses, and characters of all texts of an event that is not too large, whatever they are: one
+# outside of the basic plane takes twelve bytes of JSON, and names and numbers less than 600.
+_SHORT = min(_ID_LENGTH, _RECOMMENDATION_ID_LENGTH)
+_FEW = (_EVENT_SIZE - 600) // 12
 
 
 # Rules of the members of events: TrackedEvent checks its arguments by them, and the embedded service what arrives.
@@ -160,6 +164,8 @@ def _seconds(value: float | datetime | None) -> float | None:
 
 def _listed(value: Iterable[str]) -> tuple[str, ...]:
     given: Any = value
+    if type(given) is tuple:  # nearly always
+        return value  # type: ignore[return-value]
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
         raise _error("impression", f"is {describe(value)}, not a list of item ids")
     return tuple(value)
@@ -214,6 +220,8 @@ class TrackedEvent:
     properties: Mapping[str, Any] | None = attrs.field(default=None, converter=_copied, hash=False)
 
     def __attrs_post_init__(self) -> None:
+        if self._is_plain():  # nearly always
+            return
         for member, argument in _ARGUMENTS.items():
             value = getattr(self, argument)
             given = bool(value) if argument == "impression" else value is not None
@@ -221,16 +229,30 @@ class TrackedEvent:
                 EVENT_CHECKS[member](value, argument, PYTHON)
         if self.properties is not None:
             _check_properties(self.properties)
-        # Nearly always there is no need to write the event.
-        if self._most_bytes() > _EVENT_SIZE:
-            _check_size(self)
+        _check_size(self)
 
-    def _most_bytes(self) -> int:
-        texts = (self.event_type, self.item_id, self.event_id, self.recommendation_id, self.source)
-        # Properties are ASCII, of which some is escaped once more.
-        properties = 0 if self.properties is None else 2 * _PROPERTIES_LENGTH
-        # A character is at most a surrogate pair, which is twelve bytes of JSON.
-        return 600 + 12 * (sum(len(text) for text in texts if text) + sum(map(len, self.impression))) + properties
+    def _is_plain(self) -> bool:
+        """Tell whether no check can refuse the event: few short texts, and a usual time."""
+        if self.event_value is not None or self.source is not None or self.properties is not None:
+            return False
+        impression = self.impression
+        texts = [self.event_type]
+        for text in (self.item_id, self.event_id, self.recommendation_id):
+            if text is not None:
+                texts.append(text)
+        texts += impression
+        try:
+            characters = len("".join(texts))
+        except TypeError:  # one is no text
+            return False
+        return (
+            characters <= _FEW
+            and all(texts)
+            and len(max(texts, key=len)) <= _SHORT
+            and len(impression) <= _IMPRESSION
+            and type(self.sent_at) is float
+            and _EARLIEST <= self.sent_at <= _LATEST
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A read-only mapping does not pickle.
@@ -291,22 +313,6 @@ def event_members(event: TrackedEvent) -> dict[str, Any]:
     if event.source is not None:
         members["metricAttribution"] = {"eventAttributionSource": event.source}
     return members
-
-
-def event_of(members: Mapping[str, Any]) -> TrackedEvent:
-    """The event of members: the inverse of :func:`event_members`."""
-    properties, attribution = members.get("properties"), cast("dict[str, Any]", members.get("metricAttribution") or {})
-    return TrackedEvent(
-        event_type=members["eventType"],
-        item_id=members.get("itemId"),
-        sent_at=members.get("sentAt"),
-        event_id=members.get("eventId"),
-        recommendation_id=members.get("recommendationId"),
-        impression=members.get("impression") or (),
-        event_value=members.get("eventValue"),
-        source=attribution.get("eventAttributionSource"),
-        properties=None if properties is None else json.loads(properties),
-    )
 
 
 def _check_size(event: TrackedEvent) -> None:

@@ -12,13 +12,24 @@ from typing import Any
 import attrs
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from personalize_rt import TrackedEvent, ValidationError
-from personalize_rt.tracking import event_members, event_of
+from personalize_rt.tracking import event_members
 
 NESTED: list[Any] = []
 for _ in range(100_000):
     NESTED = [NESTED]
+
+
+def near(longest: int) -> st.SearchStrategy[Any]:
+    """Texts on both sides of a limit, of characters that take one byte and twelve, and what is no text."""
+    lengths = st.sampled_from([0, 1, longest - 1, longest, longest + 1])
+    return st.builds(lambda length, letter: letter * length, lengths, st.sampled_from("a\N{GRINNING FACE}")) | (
+        st.sampled_from([7, b"x"])
+    )
+
 
 FULL: dict[str, Any] = {
     "event_type": "Watch",
@@ -70,8 +81,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
     numbers: dict[str, Any] = {"sent_at": np.int64(7), "event_value": np.float32(2.5)}
     event = TrackedEvent(event_type="x", **numbers)
     assert (event.sent_at, event.event_value) == (7, 2.5)
-    # A spool writes events as JSON, which has no numbers of numpy.
-    assert event_of(json.loads(json.dumps(event_members(event)))) == event
+    json.dumps(event_members(event))  # which has no numbers of numpy
 
 
 def test_properties_are_those_of_the_moment_whatever_becomes_of_their_lists() -> None:
@@ -129,3 +139,25 @@ def test_what_the_service_refuses_is_refused_without_a_value(
     assert expected in str(raised.value)
     assert "secret" not in str(raised.value)
     assert raised.value.__context__ is None
+
+
+@settings(max_examples=100)
+@given(
+    event_type=near(40),
+    item_id=near(256) | st.none(),
+    sent_at=st.sampled_from([None, 1.5, 7, -62_135_596_801.0, 1e11, 99_999_999_999.0]),
+    event_id=near(256) | st.none(),
+    recommendation_id=near(40) | st.none(),
+    impression=st.builds(lambda text, count: [text] * count, near(40), st.sampled_from([0, 1, 19, 20, 25, 26])),
+)
+def test_an_event_that_is_taken_at_a_glance_is_one_that_every_check_takes(**members: Any) -> None:
+    def made() -> TrackedEvent | str:
+        try:
+            return TrackedEvent(**members)
+        except ValidationError as error:
+            return str(error)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrackedEvent, "_is_plain", lambda _: False)
+        checked = made()
+    assert made() == checked

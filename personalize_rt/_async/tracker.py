@@ -24,8 +24,9 @@ from personalize_rt.operations import Request
 from personalize_rt.outcome import Failed, Outcome
 from personalize_rt.resilience.call import Hook, Policies
 from personalize_rt.resilience.event_queue import Batch, EventQueue, OnFull, Pending, Who
+from personalize_rt.resilience.exits import at_exit
 from personalize_rt.resilience.retry import RetryPolicy
-from personalize_rt.resilience.tasks.senders import Signal, alive, at_exit, current, start, stop
+from personalize_rt.resilience.tasks.senders import Signal, alive, current, start, stop
 from personalize_rt.resilience.tracked import (
     FailedEvent,
     Spool,
@@ -391,7 +392,7 @@ class AsyncEventTracker:
                 event_type=event_type,
                 item_id=item_id,
                 sent_at=self._clock() if sent_at is None else sent_at,
-                event_id=f"{self._ids.getrandbits(128):032x}" if event_id is None else event_id,
+                event_id=self._ids.getrandbits(128).to_bytes(16).hex() if event_id is None else event_id,
                 recommendation_id=recommendation_id,
                 impression=() if impression is None else impression,
                 event_value=event_value,

@@ -8,7 +8,9 @@ outcome of a batch decides:
 * it was refused for what it holds: its halves are sent, and theirs, until a refused event stands alone and is set
   aside. PutEvents does not say which event of a batch it refuses;
 * anything else (throttling, an outage, missing credentials): it is sent again, after a pause of the whole queue, which
-  doubles with each failure in a row.
+  doubles with each failure in a row;
+* anything else, again and again for a time, while batches of other sessions are taken between any two attempts: as if
+  it were refused. In an outage nothing is taken, and so nothing is given up.
 
 Events that wait or are in flight count against the two bounds, number and bytes.
 """
@@ -31,6 +33,9 @@ OnFull = Literal["drop-oldest", "block", "raise"]
 
 _FIRST_PAUSE = 0.25  # seconds
 _LONGEST_PAUSE = 30.0
+# Of a batch that fails while others are taken: failures, and seconds in the queue, after which it counts as refused.
+_STRIKES = 10
+_STRIKES_TAKE = 600.0
 # While somebody waits for the queue to become empty.
 _LONGEST_PAUSE_OF_A_FLUSH = 0.5
 
@@ -85,7 +90,7 @@ class Batch:
 class _Lane:
     """The events of one session."""
 
-    __slots__ = ("due", "events", "in_flight", "key", "sizes")
+    __slots__ = ("due", "events", "in_flight", "key", "sizes", "strikes", "struck_at")
 
     def __init__(self, key: tuple[str, str]) -> None:
         self.key = key
@@ -93,6 +98,8 @@ class _Lane:
         self.sizes: list[int] = []  # of the next batches, where halves of a refused one are
         self.in_flight = False
         self.due = 0.0
+        self.strikes = 0  # failures of its first batch, between any two of which other batches were taken
+        self.struck_at = -1  # batches that had been taken by the last of them
 
 
 class EventQueue:
@@ -121,6 +128,7 @@ class EventQueue:
         self._flying: set[Batch] = set()
         self._drained_up_to = 0
         self._to_drain = 0
+        self._taken_batches = 0
         self._pause = 0.0
         self._paused_until = 0.0
         self.last: int = 0
@@ -206,8 +214,12 @@ class EventQueue:
     def sent(self, batch: Batch) -> None:
         """The service took a batch."""
         self._pause, self.has_failed = 0.0, False
+        self._taken_batches += 1
         for pending in batch.pending:
             self._done(pending)
+        lane = self._lanes[_lane_of(batch.pending[0])]
+        if not lane.sizes:  # else the refused event is in another half
+            lane.strikes = 0
         self._landed(batch)
 
     def failed(self, batch: Batch, error: BaseException, now: float, random: float) -> Pending | None:
@@ -220,9 +232,10 @@ class EventQueue:
             random: A number from 0 to 1, for the pause.
 
         Returns:
-            The event that was refused, and is in the queue no longer; ``None`` if the events will be sent again.
+            The event that was refused, or counts as refused, and is in the queue no longer; ``None`` if the events will
+            be sent again.
         """
-        if isinstance(error, InvalidInputError | ValidationError):
+        if isinstance(error, InvalidInputError | ValidationError) or self._is_struck_out(batch, now):
             self._pause, self.has_failed = 0.0, False  # the service answers
             if len(batch.pending) == 1:
                 self._done(batch.pending[0])
@@ -237,6 +250,15 @@ class EventQueue:
         self.has_failed = True
         self.put_back(batch, now)
         return None
+
+    def _is_struck_out(self, batch: Batch, now: float) -> bool:
+        """Note a failure; tell whether the batch has failed often and long enough while others were taken."""
+        lane = self._lanes[_lane_of(batch.pending[0])]
+        if lane.struck_at == self._taken_batches:  # nothing was taken since: it may be an outage
+            return False
+        lane.strikes += 1
+        lane.struck_at = self._taken_batches
+        return lane.strikes > _STRIKES and now - batch.pending[0].added >= _STRIKES_TAKE
 
     def put_back(self, batch: Batch, now: float, sizes: Iterable[int] = ()) -> None:
         """Put a batch back to where it was.

@@ -13,7 +13,7 @@ import attrs
 
 from personalize_rt.files import StrPath
 from personalize_rt.resilience.event_queue import Pending, Who
-from personalize_rt.tracking import TrackedEvent, event_members, event_of
+from personalize_rt.tracking import TrackedEvent
 
 __all__ = ["FailedEvent", "Spool", "TrackerCounts", "open_spool", "record_of", "size_of", "unrecorded"]
 
@@ -28,7 +28,7 @@ class TrackerCounts:
         queued: Events that were put into the queue.
         sent: Events that the service took, those of ``send()`` included.
         dropped: Events that were given up: the queue was full, or the tracker closed.
-        failed: Events that the service refused.
+        failed: Events that the service refused, or answered with errors for ten minutes while it took others.
         pending: Events that are in the queue now.
     """
 
@@ -41,7 +41,7 @@ class TrackerCounts:
 
 @attrs.frozen(eq=False)
 class FailedEvent:
-    """An event that the service refused. ``repr`` shows type and item only.
+    """An event that the service refused, or would not take. ``repr`` shows type and item only.
 
     Attributes:
         event: The event.
@@ -110,24 +110,57 @@ def size_of(event: TrackedEvent) -> int:
 
 
 def record_of(pending: Pending) -> bytes:
-    """An event as a record of a spool."""
-    who = pending.who
-    record: dict[str, Any] = {
-        "tracking_id": who.tracking_id,
-        "session_id": who.session_id,
-        "user_id": who.user_id,
-        "event": event_members(pending.event),
-    }
-    return json.dumps(record, separators=(",", ":")).encode()
+    """An event as a record of a spool: its members as lines, or in JSON if lines cannot hold them.
+
+    A page waits while it is written, and lines take a quarter of the time of JSON.
+    """
+    event = pending.event
+    sent_at, properties = event.sent_at, event.properties
+    if type(sent_at) is float and event.event_value is None and event.source is None and properties is None:
+        tracking_id, session_id, user_id = pending.who
+        lines = [
+            repr(sent_at),
+            tracking_id,
+            session_id,
+            user_id or "",
+            event.event_type,
+            event.item_id or "",
+            event.event_id or "",
+            event.recommendation_id or "",
+            *event.impression,
+        ]
+        text = "\n".join(lines)
+        if text.count("\n") == len(lines) - 1:
+            return text.encode("utf-8", "surrogatepass")
+    members = {name: getattr(event, name) for name in _MEMBERS}
+    if event.event_value is not None:
+        members["event_value"] = float(event.event_value)  # of numpy, perhaps
+    if properties is not None:
+        members["properties"] = dict(properties)
+    return json.dumps([*pending.who, members]).encode()
+
+
+_MEMBERS = tuple(field.name for field in attrs.fields(TrackedEvent))
 
 
 def unrecorded(record: bytes, mark: Any) -> Pending | None:
     """The event of a record; ``None`` if it holds none, which is logged."""
     try:
-        members = json.loads(record)
-        event = event_of(members["event"])
-        who = Who(members["tracking_id"], members["session_id"], members["user_id"])
+        if record.startswith(b"["):
+            *who, members = json.loads(record)
+        else:
+            lines = record.decode("utf-8", "surrogatepass").split("\n")
+            sent_at, *who, event_type, item_id, event_id, recommendation_id = (line or None for line in lines[:8])
+            members = {
+                "event_type": event_type,
+                "item_id": item_id,
+                "sent_at": float(sent_at or ""),
+                "event_id": event_id,
+                "recommendation_id": recommendation_id,
+                "impression": lines[8:],
+            }
+        event = TrackedEvent(**members)
+        return Pending(Who(*who), event, size_of(event), mark)
     except Exception as problem:  # written by another version
         _log.warning("a record of the spool holds no event (%s), and stays there", type(problem).__name__)
         return None
-    return Pending(who, event, size_of(event), mark)

@@ -173,3 +173,61 @@ def test_whatever_happens_the_order_of_a_session_and_the_bounds_hold(
 
 def test_the_repr_of_a_session_shows_neither_it_nor_its_user() -> None:
     assert "secret" not in repr(Who("t-1", "session-secret", "user-secret"))
+
+
+def test_an_event_that_fails_for_long_while_others_are_taken_is_given_up_alone() -> None:
+    queue, now, given_up = queue_of(flush_after=0.0), 0.0, list[str | None]()
+    for n in range(4):
+        queue.add(pending(f"i{n}", "poisoned"), now)
+    for n in range(200):
+        queue.add(pending(f"j{n}", "other"), now)
+        while isinstance(batch := queue.next(now), Batch):
+            if "i2" not in items(batch):
+                queue.sent(batch)
+            elif gone := queue.failed(batch, OUTAGE, now, 0.5):
+                given_up.append(gone.event.item_id)
+                assert now >= 600
+        now += 31.0
+    assert given_up == ["i2"]
+    assert queue.pending == 0
+
+
+def test_in_an_outage_nothing_is_given_up_however_long_it_is() -> None:
+    queue, now = queue_of(flush_after=0.0), 0.0
+    for session in ("a", "b"):
+        queue.add(pending("i", session), now)
+    for _ in range(1_000):
+        now += 100.0
+        batch = queue.next(now)
+        assert isinstance(batch, Batch)
+        assert queue.failed(batch, OUTAGE, now, 0.5) is None
+    assert queue.pending == 2
+
+
+def test_an_event_that_fails_often_but_not_for_long_is_kept() -> None:
+    queue, now = queue_of(flush_after=0.0), 0.0
+    queue.add(pending("i", "unlucky"), now)
+    for n in range(50):
+        now += 0.6
+        queue.add(pending(f"j{n}", "other"), now)
+        while isinstance(batch := queue.next(now), Batch):
+            if batch.who.session_id == "other":
+                queue.sent(batch)
+            else:
+                assert queue.failed(batch, OUTAGE, now, 0.5) is None
+    assert queue.pending == 1
+
+
+def test_a_success_of_its_session_forgets_the_failures_before() -> None:
+    queue, now = queue_of(flush_after=0.0), 0.0
+    for round in range(60):
+        now += 100.0
+        queue.add(pending(f"i{round}", "unlucky"), now)
+        queue.add(pending(f"j{round}", "other"), now)
+        fails = round % 6 != 5
+        while isinstance(batch := queue.next(now), Batch):
+            if batch.who.session_id == "other" or not fails:
+                queue.sent(batch)
+            else:
+                assert queue.failed(batch, OUTAGE, now, 0.5) is None
+    assert queue.pending == 0

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
-import weakref
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from types import TracebackType
@@ -12,7 +10,7 @@ from typing import Any
 
 from personalize_rt.transport.asynchronous import keep_alive
 
-__all__ = ["Signal", "alive", "at_exit", "current", "start", "stop"]
+__all__ = ["Signal", "alive", "current", "start", "stop"]
 
 
 class Signal:
@@ -102,19 +100,3 @@ async def stop(senders: set[Any]) -> None:
     for sender in stopped:
         sender.cancel()
     await asyncio.gather(*stopped, return_exceptions=True)
-
-
-_open: weakref.WeakSet[Any] = weakref.WeakSet()
-
-
-def at_exit(tracker: Any) -> None:
-    """Close a tracker when the interpreter exits, if it is still in use then: in an event loop of its own."""
-    if not _open:
-        atexit.unregister(_close_all)
-        atexit.register(_close_all)
-    _open.add(tracker)
-
-
-def _close_all() -> None:
-    for tracker in list(_open):
-        asyncio.run(tracker.aclose())

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
 import threading
-import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
@@ -12,7 +10,7 @@ from typing import Any
 
 from personalize_rt import forks
 
-__all__ = ["Signal", "alive", "at_exit", "current", "start", "stop"]
+__all__ = ["Signal", "alive", "current", "start", "stop"]
 
 
 class Signal:
@@ -92,19 +90,3 @@ def alive(senders: set[Any]) -> set[Any]:
 
 def stop(senders: set[Any]) -> None:
     """Leave senders behind whose requests are not over: nothing can end a thread."""
-
-
-_open: weakref.WeakSet[Any] = weakref.WeakSet()
-
-
-def at_exit(tracker: Any) -> None:
-    """Close a tracker when the interpreter exits, if it is still in use then."""
-    if not _open:
-        atexit.unregister(_close_all)
-        atexit.register(_close_all)
-    _open.add(tracker)
-
-
-def _close_all() -> None:
-    for tracker in list(_open):
-        tracker.close()
