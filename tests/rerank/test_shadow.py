@@ -398,6 +398,7 @@ def test_its_repr_names_nobody() -> None:
 def test_memory_is_bounded_and_the_least_recently_seen_is_forgotten_first() -> None:
     shadow = ShadowScorer(max_users=2, max_items=4)
     for user, one, two, score in (
+        ("v", "a", "b", 0.2),
         ("u", "a", "b", 0.7),
         ("v", "c", "d", 0.7),
         ("u", "a", "b", 0.9),
@@ -533,11 +534,11 @@ def test_a_file_of_a_later_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_kept_answers_are_bounded(tmp_path: Path) -> None:
-    """Two hundred scores of a user, whatever the length of lists; a forgotten item is kept nowhere."""
+    """Three hundred scores of a user, whatever the length of lists; a forgotten item is kept nowhere."""
     world, shadow = World(users=2, items=60), ShadowScorer(max_items=30)
     for length in (20, 60, 10):
         world.teach(shadow, 12, length=length)
-        assert all(sum(len(ids) for ids, _ in user.kept) <= 200 for user in shadow._users.values())
+        assert all(sum(len(ids) for ids, _ in user.kept) <= 300 for user in shadow._users.values())
         shadow.save(tmp_path / "shadow")
         assert shadow("u1", world.items) == ShadowScorer.load(tmp_path / "shadow")("u1", world.items)
 
