@@ -7,10 +7,14 @@ whole answer. The model of the logit is that of the Developer Guide's formula, a
 
 The bias is the running mean of the item's logits, so that items are known early, and to new users too. Vectors learn
 the remainder by alternating least squares, a little with each answer: the user's vector is fitted anew to the user's
-latest answers, a ridge regression in which older answers count less, since tastes move; then each of their items moves
-by a normalised step. The same is repeated for another user, each in turn, so that answers are learned from many times.
-The strength of the ridge goes with the spread of logits: whatever the service's scale, vectors explain nothing until
-they have seen enough.
+kept answers, a ridge regression; then each of their items moves by a normalised step. The same is repeated for another
+user, each in turn, so that answers are learned from many times. The strength of the ridge goes with the spread of
+logits: whatever the service's scale, vectors explain nothing until they have seen enough.
+
+Tastes move, at some services much and at others not at all. So a user is fitted twice: by a *steady* vector, the same
+for all kept answers, and by a *moving* one, which differs from answer to answer and correlates with that of the answer
+before (an AR(1) process, as in Kalman filters). In use is a mixture of both. Its weight is the one that would have
+predicted the latest answers best, each before it was learned from (stacking by prequential errors).
 
 Scores are rounded to 7 decimals, and differences that rounding explains are not errors. A score of 0 tells only that
 the logit is low: it can move an item down, never up.
@@ -24,7 +28,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, chain, pairwise
-from math import log, sqrt
+from math import inf, log, sqrt
 from operator import mul
 from statistics import fmean
 from sys import intern
@@ -36,27 +40,28 @@ from attrs.setters import frozen
 from personalize_rt import forks
 from personalize_rt.errors import ValidationError
 from personalize_rt.rerank import storage
+from personalize_rt.rerank.ridge import Products, Vector, centred, fit, mixed
 from personalize_rt.rerank.scale import HALF_UNIT
 from personalize_rt.rerank.training import whole
 from personalize_rt.results import Ranking
 
 __all__ = ["ShadowScorer"]
 
-Vector = tuple[float, ...]
 # The items and scores of an answer. An item's id is one object everywhere, which keeps answers small.
 Kept = tuple[tuple[str, ...], "array[float]"]
 
-_VERSION = 2  # of the content of files
+_VERSION = 3  # of the content of files
 # More items take longer to learn. Of longer answers, other items are learned each time.
 _MOST_ITEMS = 100
-_KEPT = 200  # scores of a user
-_FADING = 0.8 ** (1 / 50)  # weight of a score for each newer one of the user
-# Strength of the ridges towards 0 of users and items, in units of the spread.
-_PULL, _PULL_ITEM = 2.0, 3.0
+_KEPT = 300  # scores of a user
+# Strength of the ridges towards 0 of users, of users who move, and of items, in units of the spread.
+_PULL, _PULL_MOVING, _PULL_ITEM = 2.5, 1.0, 3.0
 _LEAST_SPREAD = 0.1
 _FEW = 5  # an item of fewer scores is held back no more, or its first vector would be lost
-_ITERATIONS = 2  # of conjugate gradients; they start from the user's previous vector
-_STEP = 0.5
+_CORRELATION = 0.65  # assumed of the moving vectors of a user's successive answers
+_FADING = 0.99  # weight of an answer for each newer one, when the weight of moving vectors is chosen
+_DOUBT = 0.2  # evidence that users do not move, before the first answer
+_STEP = 0.6
 _SIZE = 0.1  # standard deviation of the numbers in the vector of a new item
 _MEAN_OF = 200  # scores of an item, and answers for the spread; then older ones fade, since the service is trained anew
 _JUDGED, _ENOUGH = 100, 20  # answers that tell the quality
@@ -68,14 +73,16 @@ _LOG_OF_0 = log(HALF_UNIT)
 _LARGEST = 1e6
 
 
-class _Item(NamedTuple):
+@attrs.define(eq=False, repr=False)
+class _Item:
     bias: float
     scores: int  # in the bias
     vector: Vector
 
 
 class _User(NamedTuple):
-    vector: Vector
+    steady: Vector
+    moving: Vector  # that of the newest answer
     kept: tuple[Kept, ...]  # the latest answers, newest first
 
 
@@ -98,7 +105,7 @@ class ShadowScorer:
             enough for a model of the service with up to about as many.
         max_users: The number of users to remember; the least recently seen ones are forgotten.
         max_items: The number of items to remember, likewise. With 32 factors an item takes about 1.3 kB, and a user 4
-            kB, of which the latest 200 scores take the most.
+            kB, of which the latest 300 scores take the most.
 
     Raises:
         ValidationError: An argument is not an int of at least 1.
@@ -111,6 +118,8 @@ class ShadowScorer:
     _users: dict[str, _User] = attrs.field(factory=dict[str, _User], init=False)  # least recently seen first
     _items: dict[str, _Item] = attrs.field(factory=dict[str, _Item], init=False)
     _square: float = attrs.field(default=0.0, init=False)  # mean square of what the biases do not explain
+    # Of the latest answers, how far they went from the steady vector towards the moving one, and how far that was.
+    _moved: tuple[float, float] = attrs.field(default=(0.0, _DOUBT), init=False)
     _taus: deque[float] = attrs.field(factory=lambda: deque[float](maxlen=_JUDGED), init=False)
     _waiting: list[str] = attrs.field(factory=list[str], init=False)  # users to learn again
     _chance: random.Random = attrs.field(factory=lambda: random.Random(0), init=False)
@@ -156,11 +165,12 @@ class ShadowScorer:
                 return
             self._taus.append(_tau(self._logits(user_id, ids)))
             self._answers += 1
+            user = self._users.pop(user_id, None) or _User((0.0,) * self.factors, (0.0,) * self.factors, ())
+            self._judge(user, ids, given)
             self._average(ids, given)
-            user = self._users.pop(user_id, None) or _User((0.0,) * self.factors, ())
             answer = tuple([intern(str(id)) for id in ids]), array("f", given)
-            self._users[user_id] = _User(user.vector, _latest((answer, *user.kept)))
-            self._learn(user_id)
+            self._users[user_id] = user._replace(kept=_latest((answer, *user.kept)))
+            self._learn(user_id, newly=True)
             self._waiting = self._waiting or self._chance.sample([*self._users], len(self._users))
             self._learn(self._waiting.pop())
             while len(self._users) > self.max_users:
@@ -168,52 +178,101 @@ class ShadowScorer:
             while len(self._items) > self.max_items:
                 del self._items[next(iter(self._items))]
 
+    @property
+    def _share(self) -> float:
+        """The weight of the moving vectors, from 0 to 1."""
+        towards, squares = self._moved
+        return max(0.0, min(1.0, towards / squares))
+
+    def _judge(self, user: _User, ids: Sequence[str], scores: Sequence[float]) -> None:
+        """Compare the user's two vectors by an answer that is not learned yet, as far as its items are known."""
+        known = [
+            (item, log(score))
+            for id, score in zip(ids, scores, strict=True)
+            if score > HALF_UNIT and (item := self._items.get(id)) is not None
+        ]
+        if len(user.kept) < 2 or len(known) < 2:
+            return
+        apart = [one - other for one, other in zip(user.moving, user.steady, strict=True)]
+        errors = [logit - item.bias for item, logit in known]
+        whole = centred(errors)
+        left = centred(
+            [error - sum(map(mul, user.steady, item.vector)) for error, (item, _) in zip(errors, known, strict=True)]
+        )
+        ways = centred([sum(map(mul, apart, item.vector)) for item, _ in known])
+        scale = max(sum(map(mul, whole, whole)), _NOTHING)
+        towards, squares = self._moved
+        self._moved = (
+            _FADING * towards + sum(map(mul, ways, left)) / scale,
+            _FADING * squares + sum(map(mul, ways, ways)) / scale,
+        )
+
     def _average(self, ids: Sequence[str], scores: Sequence[float]) -> None:
         """Add the scores to the items' means."""
         items = [self._items.get(id) or _Item(0.0, 0, self._new_vector()) for id in ids]
-        errors = _centred(
-            [logit - item.bias for item, logit in zip(items, map(_log, scores), strict=True)], (0, len(items))
-        )
+        errors = centred([logit - item.bias for item, logit in zip(items, map(_log, scores), strict=True)])
         square = sum(map(mul, errors, errors)) / len(errors)
         self._square += (square - self._square) / min(self._answers, _MEAN_OF)
         for id, item, error in zip(ids, items, errors, strict=True):
-            count = min(item.scores + 1, _MEAN_OF)
+            item.scores = min(item.scores + 1, _MEAN_OF)
+            item.bias += error / item.scores
             # Taken out and put back, so that the least recently seen one stands first.
             self._items.pop(id, None)
-            self._items[intern(str(id))] = _Item(item.bias + error / count, count, item.vector)
+            self._items[intern(str(id))] = item
 
-    def _learn(self, user_id: str) -> None:
-        """Fit a user's vector to the kept answers, then move the vectors of their items."""
+    def _learn(self, user_id: str, *, newly: bool = False) -> None:
+        """Fit a user's vectors to the kept answers, then move the vectors of their items."""
         user = self._users.get(user_id)
         if user is None:
             return
-        known = [
-            [(id, item, score) for id, score in zip(*kept, strict=True) if (item := self._items.get(id)) is not None]
-            for kept in user.kept
-        ]
-        starts = [0, *accumulate(map(len, known))]
-        if not starts[-1]:
-            return
-        ids, items, scores = zip(*chain.from_iterable(known), strict=True)
-        vectors = [item.vector for item in items]
         spread = max(sqrt(self._square), _LEAST_SPREAD)
-        left = _left(user.vector, items, [*map(_log, scores)], starts)
-        vector, errors = _fitted(user.vector, vectors, left, starts, _PULL * spread)
-        step = _STEP / (spread + sum(map(mul, vector, vector)))
-        learned: set[str] = set()
-        for id, item, error, score in zip(ids, items, errors, scores, strict=True):
-            if id in learned:  # in a newer answer
+        share = self._share
+        before = mixed(user.steady, user.moving, share)
+        answers: list[tuple[list[str], list[_Item], list[float]]] = []
+        products: list[Products] = []
+        targets: list[list[float]] = []
+        for kept in user.kept:
+            known = [
+                (id, item, score) for id, score in zip(*kept, strict=True) if (item := self._items.get(id)) is not None
+            ]
+            if not known:
                 continue
-            learned.add(id)
-            if score > HALF_UNIT:
-                slack = HALF_UNIT / score  # what rounding explains
-                move = step * (error - max(-slack, min(error, slack)))
-            else:
-                move = step * min(error, 0.0)
-            keep = 1.0 - step * _PULL_ITEM * spread / max(item.scores, _FEW)
-            moved = tuple([keep * one + move * other for one, other in zip(item.vector, vector, strict=True)])
-            self._items[id] = _Item(item.bias, item.scores, moved)
-        self._users[user_id] = _User(vector, user.kept)
+            ids, items, scores = map(list, zip(*known, strict=True))
+            rows = Products([item.vector for item in items])
+            answers.append((ids, items, scores))
+            products.append(rows)
+            targets.append(_targets(items, scores, rows, before))
+        if not answers:
+            return
+        found = fit(
+            products,
+            targets,
+            user.steady,
+            pull=_PULL * spread,
+            pull_moving=_PULL_MOVING * spread,
+            correlation=_CORRELATION,
+            share=share,
+            always=newly,
+        )
+        self._users[user_id] = _User(found.steady, found.moving or user.moving, user.kept)
+        learned: set[str] = set()
+        for (ids, items, scores), vector, errors in zip(answers, found.used, found.errors, strict=True):
+            step = _STEP / (spread + sum(map(mul, vector, vector)))
+            fade = step * _PULL_ITEM * spread
+            for id, item, error, score in zip(ids, items, errors, scores, strict=True):
+                if id in learned:  # in a newer answer
+                    continue
+                learned.add(id)
+                # What rounding explains is no error; nor is it that an item of score 0 is lower still.
+                above, below = (HALF_UNIT / score, -HALF_UNIT / score) if score > HALF_UNIT else (inf, 0.0)
+                if error > above:
+                    move = step * (error - above)
+                elif error < below:
+                    move = step * (error - below)
+                else:
+                    move = 0.0
+                keep = 1.0 - fade / max(item.scores, _FEW)
+                item.vector = tuple([keep * one + move * other for one, other in zip(item.vector, vector, strict=True)])
 
     def _new_vector(self) -> Vector:
         gauss = self._chance.gauss
@@ -228,7 +287,7 @@ class ShadowScorer:
 
     def _logits(self, user_id: str, item_ids: Sequence[str]) -> list[float | None]:
         user = self._users.get(user_id)
-        vector = user.vector if user is not None else ()
+        vector = mixed(user.steady, user.moving, self._share) if user is not None else ()
         return [
             None if item is None else item.bias + sum(map(mul, vector, item.vector))
             for item in map(self._items.get, item_ids)
@@ -263,7 +322,9 @@ class ShadowScorer:
                 "items": [*self._items],
             }
             columns: dict[str, storage.Column] = {
-                "users": array("d", chain.from_iterable(user.vector for user in users)),
+                "users": array("d", chain.from_iterable(user.steady for user in users)),
+                "users.moving": array("d", chain.from_iterable(user.moving for user in users)),
+                "moved": array("d", self._moved),
                 "items": array("d", chain.from_iterable(item.vector for item in items)),
                 "biases": array("d", [item.bias for item in items]),
                 "counts": array("I", [item.scores for item in items]),
@@ -305,14 +366,24 @@ class ShadowScorer:
         columns = {**stored.columns}
         size: int = content["factors"]
         users, items = storage.texts(content["users"]), storage.texts(content["items"])
-        if content.get("version", 1) == 1:
+        version = content.get("version", 1)
+        if version == 1:
             content, columns = _upgraded(content, columns)
+        if version <= 2:
+            # Users had one vector, and were not asked whether they move.
+            columns |= {"users.moving": columns["users"], "moved": array("d", [0.0, _DOUBT])}
         scorer = cls(factors=size, max_users=content["max_users"], max_items=content["max_items"])
         scorer._answers = content["answers"]
         if type(scorer._answers) is not int or scorer._answers < 0:
             raise ValueError("not a number of answers")
         scorer._square = columns["square"][0]
-        for name, length in (("users", size * len(users)), ("items", size * len(items)), ("biases", len(items))):
+        for name, length in (
+            ("users", size * len(users)),
+            ("users.moving", size * len(users)),
+            ("moved", 2),
+            ("items", size * len(items)),
+            ("biases", len(items)),
+        ):
             storage.within(storage.finite(columns[name], length), -_LARGEST, _LARGEST)
         storage.within(storage.nonnegative(columns["square"], 1), 0.0, _LARGEST)
         storage.within(columns["counts"], 1, _MEAN_OF)
@@ -331,9 +402,13 @@ class ShadowScorer:
             strict=True,
         )
         answers = _rows([*kept], storage.rows_of(columns["kept"], len(users), len(lengths)))
-        vectors = _rows(columns["users"], [size] * len(users))
-        for id, vector, latest in zip(users, vectors, answers, strict=True):
-            scorer._users[id] = _User(vector, _latest(latest))
+        steady, moving = (_rows(columns[name], [size] * len(users)) for name in ("users", "users.moving"))
+        for id, one, other, latest in zip(users, steady, moving, answers, strict=True):
+            scorer._users[id] = _User(one, other, _latest(latest))
+        towards, squares = columns["moved"]
+        if not squares > 0.0:
+            raise ValueError("a sum of squares is wrong")
+        scorer._moved = towards, squares
         # Another seed than at first, so that new items do not get the vectors of the first ones.
         scorer._chance = random.Random(scorer._answers)
         return scorer
@@ -363,64 +438,18 @@ def _log(score: float) -> float:
     return log(score) if score > HALF_UNIT else _LOG_OF_0
 
 
-def _left(vector: Vector, items: Sequence[_Item], logs: Sequence[float], starts: Sequence[int]) -> list[float]:
-    """The error of each logit, less a constant for each answer. A score of 0 that was foreseen has no error."""
-    left = [logit - item.bias - sum(map(mul, vector, item.vector)) for item, logit in zip(items, logs, strict=True)]
-    for start, end in pairwise(starts):
-        firm = [error for error, logit in zip(left[start:end], logs[start:end], strict=True) if logit > _LOG_OF_0]
-        level = sum(firm) / len(firm) if firm else 0.0
-        if len(firm) < end - start:
-            left[start:end] = [
-                error if logit > _LOG_OF_0 else min(error, level)
-                for error, logit in zip(left[start:end], logs[start:end], strict=True)
-            ]
-    return left
-
-
-def _fitted(
-    before: Vector, vectors: Sequence[Vector], left: Sequence[float], starts: Sequence[int], pull: float
-) -> tuple[Vector, list[float]]:
-    """Fit a user's vector to answers by ridge regression, each answer up to a constant.
-
-    Args:
-        before: The user's previous vector.
-        vectors: Those of the items of all answers.
-        left: The errors with the previous vector.
-        starts: Where each answer starts, and the end.
-        pull: The strength of the ridge.
-
-    Returns:
-        The vector and the errors with it.
-    """
-    columns = list(zip(*vectors, strict=True))
-    user: Sequence[float] = before
-    weighed = _centred(left, starts, _FADING)
-    gradient = [sum(map(mul, column, weighed)) - pull * one for column, one in zip(columns, user, strict=True)]
-    way, steep = gradient, sum(map(mul, gradient, gradient))
-    for _ in range(_ITERATIONS):
-        if steep <= _NOTHING:
-            break
-        moved = [sum(map(mul, way, vector)) for vector in vectors]
-        weighed = _centred(moved, starts, _FADING)
-        bent = [sum(map(mul, column, weighed)) + pull * one for column, one in zip(columns, way, strict=True)]
-        length = steep / sum(map(mul, way, bent))
-        user = [one + length * step for one, step in zip(user, way, strict=True)]
-        left = [one - length * step for one, step in zip(left, moved, strict=True)]
-        gradient = [one - length * step for one, step in zip(gradient, bent, strict=True)]
-        steep, steep_before = sum(map(mul, gradient, gradient)), steep
-        turn = steep / steep_before
-        way = [one + turn * step for one, step in zip(gradient, way, strict=True)]
-    return tuple(user), _centred(left, starts)
-
-
-def _centred(numbers: Sequence[float], starts: Sequence[int], fading: float = 1.0) -> list[float]:
-    """The numbers of each answer less their mean; older answers may count less."""
-    centred: list[float] = []
-    for start, end in pairwise(starts):
-        part, weight = numbers[start:end], fading**start
-        middle = sum(part) / max(len(part), 1)
-        centred += [weight * (number - middle) for number in part]
-    return centred
+def _targets(items: Sequence[_Item], scores: Sequence[float], rows: Products, before: Vector) -> list[float]:
+    """What the products of an answer should be, up to a constant. A score of 0 that was foreseen is right as it is."""
+    if min(scores) > HALF_UNIT:
+        return [logit - item.bias for item, logit in zip(items, map(log, scores), strict=True)]
+    products = rows.along(before)
+    left = [_log(score) - item.bias for item, score in zip(items, scores, strict=True)]
+    firm = [error - product for error, product, score in zip(left, products, scores, strict=True) if score > HALF_UNIT]
+    level = sum(firm) / len(firm) if firm else 0.0
+    return [
+        error if score > HALF_UNIT else min(error, product + level)
+        for error, product, score in zip(left, products, scores, strict=True)
+    ]
 
 
 def _tau(logits: Sequence[float | None]) -> float:
