@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from benchmarks.quality.measures import Place, place
-from benchmarks.quality.pages import Page, Pages, gain
+from benchmarks.quality.pages import Pages, gain
 from benchmarks.quality.task import Case, Task
 from personalize_rt.interactions import Interaction
 from personalize_rt.rerank import CoVisitationScorer, EnsembleScorer, PopularityScorer, ShownList
 
-__all__ = ["models", "page_gains", "page_models", "places"]
+__all__ = ["models", "page_gains", "places"]
 
 
 class Asked(Protocol):
@@ -69,26 +69,24 @@ def _place(model: Asked, user_id: str, case: Case) -> Place:
     return place(model(user_id, case.candidates, None), case.wanted)
 
 
-def page_models(
-    catalogue: Mapping[str, Mapping[str, Any]] | None, earlier: Sequence[Page]
-) -> dict[str, Callable[[Any], Asked]]:
-    """What is measured on lists of pages, by name: what fits a model to events."""
-    lists = [ShownList(page.user, page.time, page.items, [page.items[n] for n in page.taken]) for page in earlier]
-    return {
-        "popularity, half-life of the data": lambda events: PopularityScorer().fit(events),
-        "ensemble, lists=popular": lambda events: EnsembleScorer(items=catalogue, lists="popular").fit(events),
-        "ensemble": lambda events: EnsembleScorer(items=catalogue).fit(events),
-        "ensemble with lists": lambda events: EnsembleScorer(items=catalogue).fit(events, lists=lists),
-    }
-
-
-def page_gains(fitted: Callable[[Any], Asked], task: Pages) -> list[float]:
-    """Fit at the split; then, for each list of the test, learn all events before it, and order it."""
+def page_gains(catalogue: Mapping[str, Mapping[str, Any]] | None, task: Pages) -> dict[str, list[float]]:
+    """Fit at the split; then, for each list of the test, learn all events before it, and order it. Gains by model."""
     events = [Interaction(user, item, time) for user, item, time, _ in task.events]
-    model, known = fitted(events[: task.test_start]), task.test_start
-    found: list[float] = []
+    earlier = [
+        ShownList(page.user, page.time, page.items, [page.items[n] for n in page.taken]) for page in task.earlier
+    ]
+    learned = events[: task.test_start]
+    models: dict[str, Asked] = {
+        "popularity, half-life of the data": PopularityScorer().fit(learned),
+        "ensemble, lists=popular": EnsembleScorer(items=catalogue, lists="popular").fit(learned),
+        "ensemble": EnsembleScorer(items=catalogue).fit(learned),
+        "ensemble with lists": EnsembleScorer(items=catalogue).fit(learned, lists=earlier),
+    }
+    found: dict[str, list[float]] = {name: [] for name in models}
+    known = task.test_start
     for page in task.test:
-        model.update(events[known : page.index])
+        for name, model in models.items():
+            model.update(events[known : page.index])
+            found[name].append(gain(model(page.user, page.items, None), page.taken))
         known = page.index
-        found.append(gain(model(page.user, page.items, None), page.taken))
     return found

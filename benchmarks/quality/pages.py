@@ -5,6 +5,7 @@ events up to the start of a period (a fiftieth of all events), and reads the use
 
 * *kNN*: items near the user's latest ones, by the cosine of items; filled up with trending ones.
 * *trending*: the items with the most events, with a half-life of a week.
+* *popular*: the first task's lists instead: the one item of an event among 99 others, in no order (``task.py``).
 
 Where items are had again (more than a tenth of the events), a list may hold what the user had before; elsewhere not.
 The user takes the items of the visit that starts with the event drawn: all within an hour. A list that holds none of
@@ -21,22 +22,24 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from heapq import nlargest
 from math import exp2, log2, sqrt
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 
-from benchmarks.quality.task import Event
+from benchmarks.quality.task import Event, cases
 
-__all__ = ["KINDS", "Page", "Pages", "gain"]
+__all__ = ["KINDS", "NEAREST", "Kind", "Page", "Pages", "gain"]
 
-Kind = Literal["kNN", "trending"]
-KINDS: tuple[Kind, ...] = ("kNN", "trending")
+Kind = Literal["kNN", "trending", "popular"]
+KINDS: tuple[Kind, ...] = ("kNN", "trending", "popular")
 
 LENGTH = 100
 CUTOFF = 10
 VISIT = 3600.0  # seconds
 PERIODS = 50
+NEAREST = 300  # items that a row of co-occurrences keeps at the start of a period
 WEEK = 7.0 * 86_400.0
 
 
@@ -80,7 +83,16 @@ class Pages:
         """Make up to ``lists`` lists for the test, and as many to learn from."""
         first, test = int(0.7 * len(events)), int(0.9 * len(events))
         chance = random.Random(seed)
-        # More than are wanted: the taken item is in one of three or so.
+        if kind == "popular":
+            parts = [
+                [
+                    Page(case.index, events[case.index][0], events[case.index][2], case.candidates, (case.wanted,))
+                    for case in part
+                ]
+                for part in (cases(events, first, test, lists, chance), cases(events, test, len(events), lists, chance))
+            ]
+            return cls(events, test, *parts)
+        # More than are wanted: the taken item is in one of two to six.
         asked = {
             *chance.sample(range(first, test), min(4 * lists, test - first)),
             *chance.sample(range(test, len(events)), min(4 * lists, len(events) - test)),
@@ -140,6 +152,9 @@ class _Recommender:
                     back[item] = back.get(item, 0.0) + 1.0
             latest.pop(item, None)
             latest[item] = None
+        for item, row in self.together.items():
+            if len(row) > NEAREST:
+                self.together[item] = dict(nlargest(NEAREST, row.items(), key=itemgetter(1)))
         if events:
             now = events[-1][2]
             counts = {item: count * exp2((since - now) / WEEK) for item, (count, since) in self.trend.items()}

@@ -18,7 +18,7 @@ from typing import Any
 
 import attrs
 
-__all__ = ["Case", "Event", "Task", "read_catalogue", "read_events"]
+__all__ = ["Case", "Event", "Task", "cases", "read_catalogue", "read_events"]
 
 NEGATIVES = 99
 
@@ -61,8 +61,8 @@ class Task:
             events,
             start,
             test,
-            _cases(events, start, test, cases, chance),
-            _cases(events, test, len(events), cases, chance),
+            cases(events, start, test, cases, chance),
+            cases(events, test, len(events), cases, chance),
             refits,
         )
 
@@ -87,11 +87,12 @@ class Task:
         return cls(**read)
 
 
-def _cases(events: Sequence[Event], start: int, end: int, number: int, chance: random.Random) -> list[Case]:
+def cases(events: Sequence[Event], start: int, end: int, number: int, chance: random.Random) -> list[Case]:
+    """Draw events of a part, to be foreseen, and candidates for each."""
     had: dict[str, set[str]] = {}
     known: set[str] = set()
     chosen = set(chance.sample(range(start, end), min(number, end - start)))
-    cases: list[Case] = []
+    found: list[Case] = []
     for index, (user, item, _, _) in enumerate(events[:end]):
         if index in chosen and item in known:
             out = had.get(user, set()) | {item}
@@ -105,10 +106,10 @@ def _cases(events: Sequence[Event], start: int, end: int, number: int, chance: r
                         break
             wanted = chance.randint(0, len(others))
             others.insert(wanted, item)
-            cases.append(Case(index, tuple(others), wanted))
+            found.append(Case(index, tuple(others), wanted))
         had.setdefault(user, set()).add(item)
         known.add(item)
-    return cases
+    return found
 
 
 def read_events(directory: Path) -> list[Event]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from math import log
+from math import fsum, log, sqrt
 from typing import Any, Literal, Self, cast
 
 import attrs
@@ -16,7 +17,7 @@ from personalize_rt.interactions import Interaction
 from personalize_rt.redaction import describe
 from personalize_rt.rerank import storage
 from personalize_rt.rerank.content import Catalogue
-from personalize_rt.rerank.mixing import Choice, learn, likelihood
+from personalize_rt.rerank.mixing import Choice, learn, likelihoods
 from personalize_rt.rerank.shown import ShownList, checked_lists
 from personalize_rt.rerank.signals import SIGNALS, Signals
 from personalize_rt.rerank.training import Event, events_in_order, whole
@@ -56,11 +57,12 @@ _FIRST: Mapping[str, float] = {
 # More take longer: 3,000 instead of 1,200 moved the NDCG@10 of three sets of lists by less than 0.007, up or down.
 _CHOICES = 3_000
 _OTHERS = 20  # candidates of a choice beside the chosen one
-# Of the lists that pages showed: how many of the newest are learned from, beside how many choices; how many candidates
-# of each; and how many lists the weights that were learned without them count for.
-_LISTS, _CHOICES_BESIDE, _OF_A_LIST = 1_500, 1_200, 25
+# Of the lists that pages showed: how many of the newest are learned from, how many candidates of each, and how many
+# lists the weights that were learned without them count for.
+_LISTS, _OF_A_LIST = 1_500, 25
 _PRIOR = 100.0
-_TRUSTED = (0.0, 0.25, 0.5, 0.75, 1.0)
+_TRUSTED = (0.25, 0.5, 0.75, 1.0)
+_SURE = 1.645  # standard errors by which a correction has to help: 95 %, one-sided
 _LARGEST = 1e6
 _COUNT = SIGNALS.index("count")
 
@@ -126,6 +128,8 @@ class EnsembleScorer:
       often. *returning*: how much more often than others the item is had again by those who had it. *early*, *late*: by
       how much it is too early or too late for the usual gap between two events of the user with the item, as the
       logarithm of a ratio.
+      *times:returning*, *times:early*, *times:late*, *returning:early*, *returning:late*: products of these, since it
+      matters more whether an item is due when it was had often.
     * *alike_last*: like *alike*, with the user's latest item alone. *neighbours*: how much the users had the item who
       lately had the same items as this user.
 
@@ -199,7 +203,7 @@ class EnsembleScorer:
             interactions: The events, in any order; none is allowed, and leaves every item unknown.
             lists: Lists that pages showed at earlier times, in any order, of which the newest 1,500 are used. The
                 weights are those of ``lists="any"``, corrected by as much of what the lists teach as holds on the
-                newest fifth of them. How much the place in a list counts is learned as well, and left out of the
+                newest fifth of them, beyond what chance explains. How much the place in a list counts is learned as well, and left out of the
                 weights: clicks that only follow the place teach nothing. What was taken of the lists should also be
                 among the interactions.
 
@@ -213,14 +217,14 @@ class EnsembleScorer:
         events = events_in_order(interactions, "interactions")
         shown = [] if lists is None else checked_lists(lists)[-_LISTS:]
         self._forget()
-        choices, pages, taken = self._learned(events, shown)
+        choices, pages, taken, held_out = self._learned(events, shown)
         self._of_lists = False
         if choices:
             self._weights = learn(choices, self._weights, seed=self.seed)
         if pages:
             weights = list(self._weights)
             weights[_COUNT] += 1.0
-            self._weights = _corrected(weights, pages, taken, self.seed)
+            self._weights = _corrected(weights, pages, taken, held_out, self.seed) or weights
             self._of_lists = True
         return self
 
@@ -244,16 +248,20 @@ class EnsembleScorer:
 
     def _learned(
         self, events: Sequence[Event], shown: Sequence[ShownList]
-    ) -> tuple[list[Choice], list[Choice], list[int]]:
+    ) -> tuple[list[Choice], list[Choice], list[int], int]:
         """Learn all events, and make some of the newest ones choices, each before it is learned; lists, too.
 
         Returns:
-            The choices, and those of lists, with the number of items that were taken of each.
+            The choices, and those of lists, with the number of items that were taken of each; and how many of the
+            lists, the newest, are to decide.
         """
         chance = random.Random(self.seed)
         newest = max(len(events) // 5, min(len(events) // 2, _CHOICES // 2))
-        most = _CHOICES_BESIDE if shown else _CHOICES
-        asked = set(chance.sample(range(len(events) - newest, len(events)), min(newest, most)))
+        end, deciding, held_out = len(events), len(shown) - len(shown) // 5, 0
+        if deciding < len(shown):
+            # Choices of the time of the lists that decide would favour the weights without lists.
+            end = max(bisect_left(events, (shown[deciding].timestamp,)), len(events) // 2, newest)
+        asked = set(chance.sample(range(end - newest, end), min(newest, _CHOICES)))
         choices: list[Choice] = []
         pages: list[Choice] = []
         taken: list[int] = []
@@ -262,7 +270,7 @@ class EnsembleScorer:
         for n, event in enumerate(events):
             timestamp, user_id, item_id = event
             while waiting < len(shown) and shown[waiting].timestamp <= timestamp:
-                _add_page(signals, shown[waiting], candidates_of, pages, taken)
+                held_out += _add_page(signals, shown[waiting], candidates_of, pages, taken) and waiting >= deciding
                 waiting += 1
             if n in asked and signals.has(item_id):
                 candidates = {item_id: None}
@@ -273,9 +281,9 @@ class EnsembleScorer:
                 if len(candidates) > 1:
                     choices.append(signals.rows(user_id, list(candidates)))
             signals.add(event)
-        for one in shown[waiting:]:
-            _add_page(signals, one, candidates_of, pages, taken)
-        return choices, pages, taken
+        for n, one in enumerate(shown[waiting:], waiting):
+            held_out += _add_page(signals, one, candidates_of, pages, taken) and n >= deciding
+        return choices, pages, taken, held_out
 
     def __call__(
         self, user_id: str, item_ids: Sequence[str], context: Mapping[str, str] | None = None, /
@@ -342,30 +350,58 @@ class EnsembleScorer:
         return scorer
 
 
-def _add_page(signals: Signals, shown: ShownList, chance: random.Random, pages: list[Choice], taken: list[int]) -> None:
-    """Make a choice of a list: all that was taken of it, and some of the rest. One more signal is the place."""
+def _add_page(signals: Signals, shown: ShownList, chance: random.Random, pages: list[Choice], taken: list[int]) -> bool:
+    """Make a choice of a list: all that was taken of it, and some of the rest. One more signal is the place.
+
+    Returns:
+        Whether the list teaches anything.
+    """
     places = {id: place for place, id in reversed(list(enumerate(shown.item_ids))) if signals.knows(id)}
     chosen = [id for id in dict.fromkeys(shown.taken) if id in places]
     others = [id for id in places if id not in chosen]
     if not chosen or not others:
-        return
+        return False
     ids = [*chosen, *chance.sample(others, min(len(others), _OF_A_LIST))]
     rows = signals.rows(shown.user_id, ids)
     pages.append([(*row, -log(1.0 + places[id])) for row, id in zip(rows, ids, strict=True)])
     taken.append(len(chosen))
+    return True
 
 
-def _corrected(weights: Sequence[float], pages: list[Choice], taken: Sequence[int], seed: int) -> list[float]:
-    """Correct weights by lists, as far as the newest fifth of the lists agrees. The place has a weight during that."""
+def _corrected(
+    weights: Sequence[float], pages: Sequence[Choice], taken: Sequence[int], held_out: int, seed: int
+) -> list[float] | None:
+    """Correct weights by lists, as far as the newest ones agree that it helps. The place has a weight during that.
+
+    Args:
+        weights: The weights that were learned without lists.
+        pages: The lists, oldest first.
+        taken: The number of items that were taken of each.
+        held_out: The number of lists, the newest, which decide.
+        seed: Seed of the order of learning.
+
+    Returns:
+        The corrected weights; ``None`` if no correction holds: if none is better than the weights without lists by
+        more than chance explains, at 95 % (one-sided).
+    """
+    known = len(pages) - held_out
+    if not held_out or not known:
+        return None
     first = [*weights, 0.0]
-    held_out = len(pages) // 5
-    learning, testing = pages[: len(pages) - held_out], pages[len(pages) - held_out :]
-    learned = learn(learning, first, seed=seed, chosen=taken[: len(learning)], trust=_PRIOR)
-    if not testing:
-        return list(weights)
-    found: list[tuple[float, list[float]]] = []
+    learned = learn(list(pages[:known]), first, seed=seed, chosen=taken[:known], trust=_PRIOR)
+    # Without what the lists teach, the place still explains what it explains: people look at what stands on top.
+    place = max(0.0, learned[-1])
+    before = likelihoods(pages[known:], taken[known:], [*weights, place])
+    best, trusted = 0.0, 0.0
     for trust in _TRUSTED:
-        mixed = [before + trust * (after - before) for before, after in zip(first, learned, strict=True)]
-        mixed[-1] = learned[-1]
-        found.append((likelihood(testing, taken[len(learning) :], mixed), mixed))
-    return max(found, key=lambda one: one[0])[1][:-1]
+        mixed = [a + trust * (b - a) for a, b in zip(first, learned, strict=True)]
+        mixed[-1] = place
+        gains = [a - b for a, b in zip(likelihoods(pages[known:], taken[known:], mixed), before, strict=True)]
+        mean = fsum(gains) / held_out
+        error = sqrt(fsum([(gain - mean) ** 2 for gain in gains])) / held_out
+        if mean > max(best, _SURE * error):
+            best, trusted = mean, trust
+    if not trusted:
+        return None
+    learned = learn(list(pages), first, seed=seed, chosen=taken, trust=_PRIOR)
+    return [a + trusted * (b - a) for a, b in zip(weights, learned[:-1], strict=True)]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from math import exp, fsum, log, sqrt
 from operator import add, mul
 
-__all__ = ["Choice", "learn", "likelihood"]
+__all__ = ["Choice", "learn", "likelihoods"]
 
 Choice = list[tuple[float, ...]]
 """The signals of each candidate; the first was chosen, or as many of the first as is said."""
@@ -22,6 +22,7 @@ _STEP = 0.1
 # Strength of the prior: the initial weights count as much as so many choices.
 _TRUST = 5.0
 _SAME = 1e-6
+_MULTIPLES = tuple(1.15**n for n in range(-8, 12))  # from a third to 4.7
 
 
 def learn(
@@ -83,14 +84,20 @@ def learn(
     return [total / averaged / scale for total, scale in zip(summed, scales, strict=True)]
 
 
-def likelihood(choices: Sequence[Choice], chosen: Sequence[int], weights: Sequence[float]) -> float:
-    """The sum of the logarithms of the probabilities of what was chosen."""
-    total = 0.0
-    for rows, taken in zip(choices, chosen, strict=True):
-        logits = [sum(map(mul, weights, row)) for row in rows]
-        highest = max(logits)
-        total += fsum(logits[:taken]) / taken - highest - log(fsum([exp(logit - highest) for logit in logits]))
-    return total
+def likelihoods(choices: Sequence[Choice], chosen: Sequence[int], weights: Sequence[float]) -> list[float]:
+    """The logarithm of the probability of what was chosen, of each choice, with the best multiple of the weights.
+
+    Logits that are surer, or less sure, order nothing better; so a multiple of the weights is as good as they are.
+    """
+    logits = [[sum(map(mul, weights, row)) for row in rows] for rows in choices]
+    found: list[list[float]] = []
+    for times in _MULTIPLES:
+        found.append([])
+        for values, taken in zip(logits, chosen, strict=True):
+            highest = max(values)
+            total = log(fsum([exp(times * (value - highest)) for value in values]))
+            found[-1].append(times * (fsum(values[:taken]) / taken - highest) - total)
+    return max(found, key=fsum)
 
 
 def _scales(choices: Sequence[Choice], size: int) -> list[float]:

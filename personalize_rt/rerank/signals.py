@@ -75,9 +75,15 @@ SIGNALS = (
     "late",
     "alike_last",
     "neighbours",
+    "times:returning",
+    "times:early",
+    "times:late",
+    "returning:early",
+    "returning:late",
 )
-"""The names of the signals. ``x:away`` is ``x`` times the user's absence (ln of seconds, minus 10: about -6 to 6), and
-``x:history`` is ``x`` times ln of 1 + the number of items in the user's history."""
+"""The names of the signals. ``x:away`` is ``x`` times the user's absence (ln of seconds, minus 10: about -6 to 6),
+``x:history`` is ``x`` times ln of 1 + the number of items in the user's history, and others ``x:y`` are ``x`` times
+``y``."""
 
 _NEVER = (0.0, 0.0, 0.0, 0.0)
 
@@ -306,7 +312,8 @@ class Signals:
             )
         ]
         joined, alike, followed, joined_away, alike_away, followed_away, w_category, w_number, *rest = weights[3 * n :]
-        usual_count, usual_age, again, lately, times, returning, early, late, alike_last, neighbours = rest
+        usual_count, usual_age, again, lately, times, returning, early, late, alike_last, neighbours, *rest = rest
+        times_returning, times_early, times_late, returning_early, returning_late = rest
         a += usual_age * at.usual_age
         off, usual = usual_count * at.trust, at.usual_count
         idle, age = self.now + _IDLE, self.now + _AGE
@@ -338,7 +345,12 @@ class Signals:
         for place, since in at.again.items():
             how_often, rate, too_early, too_late = at.returns[place]
             logits[place] += (
-                again + lately * since + times * how_often + returning * rate + early * too_early + late * too_late
+                again
+                + lately * since
+                + (times + times_returning * rate) * how_often
+                + returning * rate
+                + (early + times_early * how_often + returning_early * rate) * too_early
+                + (late + times_late * how_often + returning_late * rate) * too_late
             )
         return logits
 
@@ -350,6 +362,7 @@ class Signals:
         rows: list[tuple[float, ...]] = []
         for place, item in enumerate(items):
             trend, season, count, last, first, kind, bin = item
+            how_often, rate, too_early, too_late = at.returns.get(place, _NEVER)
             age = log(self.now + _AGE - first)
             own = (trend, season, count, log(self.now + _IDLE - last), age)
             joined, alike, followed = [lifts.get(place, 0.0) for lifts in (at.joined, at.alike, at.followed)]
@@ -370,9 +383,17 @@ class Signals:
                     at.usual_age * age,
                     1.0 if place in at.again else 0.0,
                     at.again.get(place, 0.0),
-                    *at.returns.get(place, _NEVER),
+                    how_often,
+                    rate,
+                    too_early,
+                    too_late,
                     at.alike_last.get(place, 0.0),
                     at.neighbours.get(place, 0.0),
+                    how_often * rate,
+                    how_often * too_early,
+                    how_often * too_late,
+                    rate * too_early,
+                    rate * too_late,
                 )
             )
         return rows

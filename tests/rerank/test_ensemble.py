@@ -387,7 +387,7 @@ def test_an_item_without_events_is_as_old_as_its_creation() -> None:
 
 
 def test_a_file_from_before_the_newer_signals_ranks_as_it_did(tmp_path: Path) -> None:
-    newer = ("times", "returning", "early", "late", "alike_last", "neighbours")
+    newer = SIGNALS[SIGNALS.index("times") :]
     events = [Interaction(user, item, n * DAY) for n, (user, item) in enumerate(zip("uvwuvw", "abaaca", strict=True))]
     trained = scorer(lists="popular").fit(events)
     trained._weights = [0.0 if name in newer else weight for name, weight in trained.weights.items()]

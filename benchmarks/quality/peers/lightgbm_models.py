@@ -40,9 +40,9 @@ class Features:
     """Counts with three half-lives, times, the user's own events with the item, and what neighbours say."""
 
     def __init__(self) -> None:
-        self.counts = [Popularity(days) for days in (1.0, 7.0, 60.0)]
-        self.near = CosineNeighbours(0.0)
-        self.sessions = SessionNeighbours(0.7)
+        self.counts = Popularity((1.0, 7.0, 60.0))
+        self.near = CosineNeighbours((0.0,))
+        self.sessions = SessionNeighbours((0.7,))
         self.had: dict[str, int] = {}
         self.first: dict[str, float] = {}
         self.last: dict[str, float] = {}
@@ -52,7 +52,7 @@ class Features:
 
     def learn(self, event: Event) -> None:
         user, item, now, _ = event
-        for model in (*self.counts, self.near, self.sessions):
+        for model in (self.counts, self.near, self.sessions):
             model.learn(event)
         self.had[item] = self.had.get(item, 0) + 1
         self.first.setdefault(item, now)
@@ -63,7 +63,8 @@ class Features:
         self.events[user] = self.events.get(user, 0) + 1
 
     def rows(self, page: Page) -> list[list[float]]:
-        columns = [model.scores(page) for model in (*self.counts, self.near, self.sessions)]
+        models = self.counts, self.near, self.sessions
+        columns = [scores for model in models for scores in model.scores(page).values()]
         latest = list(self.near.latest.get(page.user, ()))[-1:]
         row = self.near.together.get(latest[0], {}) if latest else {}
         rows: list[list[float]] = []
