@@ -364,6 +364,42 @@ def test_automatic_training_creates_the_first_version(local: LocalPersonalize, o
 # Campaigns.
 
 
+def test_solution_is_updated_and_trained_once_more(local: LocalPersonalize, objects: Objects) -> None:
+    solution = make_solution(local, with_data(local, objects), solutionConfig={"optimizationObjective": {}})
+    rate = {"autoTrainingConfig": {"schedulingExpression": "rate(5 days)"}}
+    reply = told(local, "UpdateSolution", solutionArn=solution, performAutoTraining=True, solutionUpdateConfig=rate)
+    assert reply == {"solutionArn": solution}
+    found = told(local, "DescribeSolution", solutionArn=solution)["solution"]
+    assert found["performAutoTraining"] is True
+    assert found["solutionConfig"] == {"optimizationObjective": {}, **rate}
+    assert found["latestSolutionVersion"]["trainingType"] == "AUTOMATIC"
+    latest = found["latestSolutionUpdate"]
+    assert latest["status"] == "ACTIVE"
+    assert (latest["performAutoTraining"], latest["solutionUpdateConfig"]) == (True, rate)
+    told(local, "UpdateSolution", solutionArn=solution, performAutoTraining=False)
+    assert told(local, "DescribeSolution", solutionArn=solution)["solution"]["performAutoTraining"] is False
+    assert len(told(local, "ListSolutionVersions", solutionArn=solution)["solutionVersions"]) == 1
+    assert "nothing to update" in refused(local, "UpdateSolution", solutionArn=solution)[1]
+
+
+def test_solution_that_is_being_updated_is_not_deleted(
+    make: Callable[..., LocalPersonalize], objects: Objects, clock: Clock
+) -> None:
+    local = make(pace=10)
+    group = make_group(local)
+    clock.now += 10
+    solution = make_solution(local, group)
+    clock.now += 10
+    told(local, "UpdateSolution", solutionArn=solution, performIncrementalUpdate=True)
+    found = told(local, "DescribeSolution", solutionArn=solution)["solution"]
+    assert (found["performIncrementalUpdate"], found["latestSolutionUpdate"]["status"]) == (False, "CREATE PENDING")
+    for operation, members in (("DeleteSolution", {}), ("UpdateSolution", {"performIncrementalUpdate": False})):
+        assert refused(local, operation, solutionArn=solution, **members)[0] == "ResourceInUseException"
+    clock.now += 10
+    assert told(local, "DescribeSolution", solutionArn=solution)["solution"]["performIncrementalUpdate"] is True
+    told(local, "DeleteSolution", solutionArn=solution)
+
+
 def test_campaign_answers_at_once_with_filters_and_events_of_its_group(
     local: LocalPersonalize, objects: Objects
 ) -> None:

@@ -169,6 +169,17 @@ def _create_dataset(plane: ControlPlane, members: Members) -> Reply:
         return {"datasetArn": group.create_dataset(members["name"], members["datasetType"], made.holds, tags)}
 
 
+def _update_dataset(plane: ControlPlane, members: Members) -> Reply:
+    group, found = plane.find(KINDS["Dataset"], members["datasetArn"], "datasetArn")
+    with plane.account.lock:
+        arn = plane.schema(members["schemaArn"])["schemaArn"]
+        made = plane.account.schemas.find("Schema", arn)
+        if made is None:
+            raise invalid("schemaArn: a directory has this schema; expected one that CreateSchema made")
+        as_created(group, "datasetArn").update_dataset(found["datasetArn"], made.holds)
+    return {"datasetArn": found["datasetArn"]}
+
+
 def _delete_dataset(plane: ControlPlane, members: Members) -> None:
     group, found = plane.find(KINDS["Dataset"], members["datasetArn"], "datasetArn")
     as_created(group, "datasetArn").delete_dataset(found["datasetArn"])
@@ -199,4 +210,7 @@ CREATING: Mapping[str, ControlOperation] = {
     "DeleteDataset": ControlOperation(takes("datasetArn", datasetArn=ARN), _delete_dataset),
     "DeleteDatasetGroup": ControlOperation(takes("datasetGroupArn", datasetGroupArn=ARN), _delete_group),
     "DeleteSchema": ControlOperation(takes("schemaArn", schemaArn=ARN), _delete_schema),
+    "UpdateDataset": ControlOperation(
+        takes("datasetArn", "schemaArn", datasetArn=ARN, schemaArn=ARN), _update_dataset
+    ),
 }

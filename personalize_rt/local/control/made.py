@@ -144,6 +144,23 @@ class Worker:
             work.fail("The job was in progress in the process that this one was forked from")
 
 
+@attrs.frozen
+class Update:
+    """The latest update of a resource. Until it is complete, the resource is told as before.
+
+    Attributes:
+        member: The member of Describe that tells it (``"latestDatasetUpdate"``).
+        told: The members of that.
+        changed: The members of the resource that change.
+        life: When it began, and how long it takes.
+    """
+
+    member: str
+    told: Mapping[str, Any]
+    changed: Mapping[str, Any]
+    life: Life
+
+
 @attrs.define(eq=False, repr=False)
 class Made:
     """One resource.
@@ -157,6 +174,7 @@ class Made:
         work: The work that it waits for, or ``None``.
         holds: Whatever the resource stands for.
         turned: Unix time at which a recommender was stopped or started, and ``"STOP"`` or ``"START"``.
+        update: The latest update, or ``None``.
     """
 
     arn: str
@@ -167,6 +185,22 @@ class Made:
     work: Work | None = None
     holds: Any = None
     turned: tuple[float, str] | None = None
+    update: Update | None = None
+
+    @property
+    def updating(self) -> bool:
+        """``True`` while an update is in progress."""
+        return self.update is not None and not self.update.life.active(self.clock())
+
+    @property
+    def current(self) -> Mapping[str, Any]:
+        """The members, with what updates that are complete have changed."""
+        return self.members if self.update is None or self.updating else {**self.members, **self.update.changed}
+
+    def begin_update(self, member: str, told: Mapping[str, Any], changed: Mapping[str, Any]) -> None:
+        """Begin an update, while none is in progress; see :class:`Update`."""
+        self.members = self.current
+        self.update = Update(member, told, changed, Life(self.clock(), self.life.pace))
 
     @property
     def status(self) -> str:
@@ -205,8 +239,14 @@ class Made:
             begun = self.turned[0]
             updated = begun if now < begun + self.life.pace else begun + self.life.pace
         failure = {"failureReason": self.work.failure} if self.work is not None and self.work.failure else {}
+        latest = {}
+        if self.update is not None:
+            life = self.update.life
+            times = {"creationDateTime": life.created, "lastUpdatedDateTime": life.updated(now)}
+            latest = {self.update.member: {**self.update.told, "status": life.status(now), **times}}
+            updated = max(updated, life.updated(now))
         times = {"creationDateTime": self.life.created, "lastUpdatedDateTime": updated}
-        return {**self.members, "status": self.status, **failure, **times}
+        return {**self.current, "status": self.status, **failure, **times, **latest}
 
 
 class Register:

@@ -237,8 +237,6 @@ OPERATIONS: Mapping[str, ControlOperation] = {
 _JOBS = "there are no {} here"
 
 REFUSED: Mapping[str, str] = {
-    "UpdateSolution": "a solution keeps its configuration, and is trained on no schedule: create another one",
-    "UpdateDataset": "a dataset keeps its schema: delete it, and create it with the other one",
     "CreateDataDeletionJob": f"{_JOBS.format('data deletion jobs')}: import the data without them",
     "CreateBatchSegmentJob": _JOBS.format("user segments"),
     "CreateMetricAttribution": _JOBS.format("metric attributions"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import inf, nan
 from typing import Any, cast
 
 import attrs
@@ -87,8 +88,9 @@ RECOMMENDER_CONFIG = Structure(
         "enableMetadataWithRecommendations": Flag(),
     }
 )
-# What of these the embedded service has; anything else would be told, and change nothing.
-CONFIGURABLE = ("enableMetadataWithRecommendations", "syncWithLatestSolutionVersion")
+# What is taken of these. Exploration is told and changes nothing, like a capacity, since the first tutorial of AWS asks
+# for it; of anything else a program might wait for the effect.
+CONFIGURABLE = ("enableMetadataWithRecommendations", "syncWithLatestSolutionVersion", "itemExplorationConfig")
 
 
 def configuration(member: str, config: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -101,7 +103,25 @@ def configuration(member: str, config: Mapping[str, Any] | None) -> dict[str, An
     for name in given:
         if name not in CONFIGURABLE:
             raise invalid(f"{member}.{name}: the embedded service does not have it, and would ignore it")
+    _check_exploration(f"{member}.itemExplorationConfig", given.get("itemExplorationConfig", {}))
     return given
+
+
+def _check_exploration(member: str, config: Mapping[str, str]) -> None:
+    """Refuse what is no exploration of the guide ("User-Personalization recipe", Properties and hyperparameters)."""
+    for name, text in config.items():
+        try:
+            value = float(text)
+        except ValueError:
+            value = nan
+        if name == "explorationWeight":
+            fits, expected = 0 <= value <= 1, "a number from 0 to 1, as text"
+        elif name == "explorationItemAgeCutOff":
+            fits, expected = 0 < value < inf, "a positive number of days, as text"
+        else:
+            raise invalid(f"{member}: expected explorationWeight and explorationItemAgeCutOff, and no other names")
+        if not fits:
+            raise invalid(f"{member}.{name}: expected {expected}")
 
 
 def campaign_configuration(config: Mapping[str, Any] | None, version: str) -> dict[str, Any]:
