@@ -168,8 +168,21 @@ def test_dataset_group_is_deleted_after_what_is_in_it(local: LocalPersonalize) -
         assert (code, arn in text) == ("ResourceInUseException", True)
         told(local, operation, **{member: arn})
     told(local, "DeleteDatasetGroup", datasetGroupArn=group)
-    assert refused(local, "DescribeDatasetGroup", datasetGroupArn=group)[0] == "ResourceNotFoundException"
+    assert told(local, "ListDatasetGroups")["datasetGroups"][1:] == []
     assert make_group(local) == group
+
+
+def test_deletion_of_a_dataset_group_is_told_once(local: LocalPersonalize) -> None:
+    """A loop of AWS's notebooks ends with a reply to DescribeDatasetGroup, and another kind with its error."""
+    group = make_group(local)
+    told(local, "DeleteDatasetGroup", datasetGroupArn=group)
+    found = told(local, "DescribeDatasetGroup", datasetGroupArn=group)["datasetGroup"]
+    assert (found["name"], found["status"]) == ("shop", "DELETE PENDING")
+    assert refused(local, "DescribeDatasetGroup", datasetGroupArn=group)[0] == "ResourceNotFoundException"
+    make_group(local)
+    told(local, "DeleteDatasetGroup", datasetGroupArn=group)
+    make_group(local)
+    assert told(local, "DescribeDatasetGroup", datasetGroupArn=group)["datasetGroup"]["status"] == "ACTIVE"
 
 
 def test_creation_and_deletion_pass_the_statuses_of_the_service(slow: LocalPersonalize, clock: Clock) -> None:

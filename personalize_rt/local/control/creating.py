@@ -152,7 +152,7 @@ def _create_group(plane: ControlPlane, members: Members) -> Reply:
 
 
 def _delete_group(plane: ControlPlane, members: Members) -> None:
-    created_group(plane, members["datasetGroupArn"]).delete()
+    plane.account.delete_group(created_group(plane, members["datasetGroupArn"]))
 
 
 # Datasets.
@@ -210,7 +210,5 @@ CREATING: Mapping[str, ControlOperation] = {
     "DeleteDataset": ControlOperation(takes("datasetArn", datasetArn=ARN), _delete_dataset),
     "DeleteDatasetGroup": ControlOperation(takes("datasetGroupArn", datasetGroupArn=ARN), _delete_group),
     "DeleteSchema": ControlOperation(takes("schemaArn", schemaArn=ARN), _delete_schema),
-    "UpdateDataset": ControlOperation(
-        takes("datasetArn", "schemaArn", datasetArn=ARN, schemaArn=ARN), _update_dataset
-    ),
+    "UpdateDataset": ControlOperation(takes("datasetArn", "schemaArn", datasetArn=ARN, schemaArn=ARN), _update_dataset),
 }

@@ -51,7 +51,8 @@ def _describe(kind: Kind) -> ControlOperation:
             case "Schema":
                 found = plane.schema(arn)
             case _:
-                found = plane.find(kind, arn, kind.arn)[1]
+                leaving = plane.account.leaving(arn) if kind.name == "DatasetGroup" else None
+                found = leaving or plane.find(kind, arn, kind.arn)[1]
         return {kind.member: {name: value for name, value in found.items() if name not in kind.listed}}
 
     return ControlOperation(Structure({kind.arn: ARN}, (kind.arn,)), answer)
