@@ -1,15 +1,17 @@
-"""The chain of a tutorial, from CreateSchema to deletion: with boto3 in process, under moto and over HTTP; by the AWS CLI.
+"""The chain of a tutorial: with boto3 in process, under moto and over HTTP, and by the AWS CLI, to the last deletion.
 
 Each reply is checked against the model: it has the members of the model, and botocore accepts it as such.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -40,7 +42,14 @@ EVENTS = "USER_ID,ITEM_ID,EVENT_TYPE,TIMESTAMP\n" + "".join(
 )
 ITEMS = "ITEM_ID,YEAR\n" + "".join(f"i{item},{1990 + item}\n" for item in range(12))
 LINES = '{"userId": "u1"}\n{"userId": "nobody"}\n{"itemId": "i1"}\n'
-INPUT = {"data/events.csv": EVENTS, "data/items.csv": ITEMS, "lines/users.json": LINES}
+INPUT = {
+    "data/events.csv": EVENTS.encode(),
+    "data/items.csv": ITEMS.encode(),
+    "lines/users.json": LINES.encode(),
+    "bad/row.csv": b"USER_ID,ITEM_ID,EVENT_TYPE,TIMESTAMP\nu1,i1,Watch,user-42-says\n",
+    "bad/column.csv": b"USER_ID,ITEM_ID,TIMESTAMP\nu1,i1,1600000000\n",
+    "bad/bomb.csv": gzip.compress(EVENTS[:37].encode() + b"u1,i1,Watch,1600000000\n" * 1_000_000),
+}
 
 
 def schema(name: str, **fields: str) -> str:
@@ -63,10 +72,10 @@ def directory(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    for key, text in INPUT.items():
+    for key, content in INPUT.items():
         path = tmp_path / "s3" / "bucket" / key
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_bytes(content)
     return tmp_path / "s3"
 
 
@@ -81,8 +90,8 @@ def files_of(root: Path) -> Objects:
 def objects_of(s3: Any) -> Objects:
     """Puts the input into a bucket; returns how to read it."""
     s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    for key, text in INPUT.items():
-        s3.put_object(Bucket="bucket", Key=key, Body=text.encode())
+    for key, content in INPUT.items():
+        s3.put_object(Bucket="bucket", Key=key, Body=content)
 
     def read() -> Mapping[str, bytes]:
         keys = [row["Key"] for row in s3.list_objects_v2(Bucket="bucket")["Contents"]]
@@ -147,7 +156,13 @@ class Cli:
 
 
 @pytest.fixture(
-    params=["in process", "moto", "http", "server of S3", pytest.param("aws cli", marks=pytest.mark.foreign)]
+    params=[
+        "in process",
+        "moto",
+        "http",
+        "server of S3",
+        pytest.param("aws cli", marks=[pytest.mark.foreign, pytest.mark.timeout(600)]),
+    ]
 )
 def door(
     request: pytest.FixtureRequest, directory: Path, root: Path, monkeypatch: pytest.MonkeyPatch
@@ -337,3 +352,116 @@ def test_missing_object_fails_the_job_and_a_location_outside_is_refused(door: tu
         for location in ("http://bucket/x", "s3://bucket/../x"):
             with pytest.raises(control.exceptions.InvalidInputException):
                 control.create_dataset_import_job(jobName="x", dataSource={"dataLocation": location}, **made)
+
+
+LISTS = ("dataset_groups", "schemas", "datasets", "dataset_import_jobs", "solutions", "solution_versions", "campaigns")
+
+
+def everything(control: Any) -> dict[str, Any]:
+    """All that the lists tell."""
+    told = {name: getattr(control, f"list_{name}")() for name in LISTS}
+    for reply in told.values():
+        reply.pop("ResponseMetadata", None)
+    return told
+
+
+def test_bad_input_has_its_error_and_changes_nothing(door: tuple[Client, Objects]) -> None:
+    client, objects = door
+    control = client("personalize")
+    with ExitStack() as stack:
+        stack.callback(control.close)
+        group = control.create_dataset_group(name="films")["datasetGroupArn"]
+        schema_arn = control.create_schema(name="s", schema=SCHEMAS["Interactions"])["schemaArn"]
+        made = {"datasetType": "Interactions", "datasetGroupArn": group, "schemaArn": schema_arn}
+        dataset = control.create_dataset(name="d", **made)["datasetArn"]
+        solution = control.create_solution(name="s", datasetGroupArn=group, recipeArn=RECIPE)["solutionArn"]
+        errors = control.exceptions
+        job = {"datasetArn": dataset, "roleArn": ROLE}
+        source = {"dataLocation": "s3://bucket/data/events.csv"}
+        before, stored = everything(control), objects()
+        refused: list[tuple[type[Exception], str, Callable[[], Any]]] = [
+            (errors.InvalidInputException, "name", lambda: control.create_dataset_group(name="no such name")),
+            (errors.InvalidInputException, "name", lambda: control.create_schema(name="-", schema=SCHEMAS["Items"])),
+            (
+                errors.InvalidInputException,
+                "datasetGroupArn",
+                lambda: control.create_solution(name="x", datasetGroupArn=dataset, recipeArn=RECIPE),
+            ),
+            (
+                errors.InvalidInputException,
+                "roleArn",
+                lambda: control.create_dataset_import_job(
+                    jobName="x", dataSource=source, datasetArn=dataset, roleArn="arn:aws:iam::1:user/x"
+                ),
+            ),
+            (errors.ResourceInUseException, dataset, lambda: control.delete_schema(schemaArn=schema_arn)),
+            (errors.ResourceInUseException, solution, lambda: control.delete_dataset_group(datasetGroupArn=group)),
+            (errors.ResourceAlreadyExistsException, "films", lambda: control.create_dataset_group(name="films")),
+            (errors.ResourceAlreadyExistsException, dataset, lambda: control.create_dataset(name="d", **made)),
+            *(
+                (
+                    errors.InvalidInputException,
+                    "s3://bucket/key",
+                    lambda uri=uri: control.create_dataset_import_job(
+                        jobName="x", dataSource={"dataLocation": uri}, **job
+                    ),
+                )
+                for uri in ("http://127.0.0.1/a.csv", "https://bucket.s3.amazonaws.com/a.csv")
+            ),
+            *(
+                (
+                    errors.InvalidInputException,
+                    said,
+                    lambda uri=uri: control.create_dataset_import_job(
+                        jobName="x", dataSource={"dataLocation": uri}, **job
+                    ),
+                )
+                for uri, said in (
+                    ("file:///etc/passwd", "dataLocation"),
+                    ("s3://bucket/../../etc/passwd", ".."),
+                    ("s3://bucket/a\0.csv", "control characters"),
+                )
+            ),
+        ]
+        for kind, said, call in refused:
+            with pytest.raises(kind, match=re.escape(said)):
+                call()
+        assert (everything(control), objects()) == (before, stored)
+
+        # Two at once with one name.
+        def create(_: int) -> str:
+            try:
+                return str(control.create_dataset_group(name="twice")["datasetGroupArn"])
+            except errors.ResourceAlreadyExistsException:
+                return ""
+
+        with ThreadPoolExecutor(4) as threads:
+            assert sum(map(bool, threads.map(create, range(4)))) == 1
+
+        # Jobs that fail say why, and show no cell.
+        for key, said in (
+            ("none.csv", "there is no object s3://bucket/none.csv"),
+            ("bad/row.csv", "row.csv, line 2, column TIMESTAMP"),
+            ("bad/column.csv", "EVENT_TYPE"),
+            ("bad/bomb.csv", "200 times its size"),
+        ):
+            name = re.sub(r"\W", "-", key)
+            location = {"dataLocation": f"s3://bucket/{key}"}
+            arn = control.create_dataset_import_job(jobName=name, dataSource=location, **job)["datasetImportJobArn"]
+            found = control.describe_dataset_import_job(datasetImportJobArn=arn)["datasetImportJob"]
+            assert (found["status"], said in found["failureReason"]) == ("CREATE FAILED", True), found
+            assert "user-42" not in found["failureReason"]
+
+        # Training without data; and a version that failed is not deployed, measured or stopped.
+        version = control.create_solution_version(solutionArn=solution)["solutionVersionArn"]
+        found = control.describe_solution_version(solutionVersionArn=version)["solutionVersion"]
+        assert (found["status"], "no data" in found["failureReason"]) == ("CREATE FAILED", True)
+        for call in (
+            lambda: control.create_campaign(name="c", solutionVersionArn=version, minProvisionedTPS=1),
+            lambda: control.get_solution_metrics(solutionVersionArn=version),
+            lambda: control.stop_solution_version_creation(solutionVersionArn=version),
+        ):
+            with pytest.raises(errors.InvalidInputException, match="CREATE FAILED"):
+                call()
+        assert control.list_campaigns()["campaigns"] == before["campaigns"]["campaigns"]
+        assert objects() == stored

@@ -18,9 +18,9 @@ from typing import Any
 import attrs
 
 from personalize_rt.local.apis import EVENTS, asked_of
-from personalize_rt.local.control.group import METADATA, DatasetGroup, Setup, must_be_active
+from personalize_rt.local.control.group import METADATA, DatasetGroup, Setup, exceeded, must_be_active
 from personalize_rt.local.control.kinds import KINDS
-from personalize_rt.local.control.made import FailedError, Made, Register, Work, Worker
+from personalize_rt.local.control.made import MOST_WAITING, FailedError, Made, Register, Work, Worker
 from personalize_rt.local.control.shapes import invalid
 from personalize_rt.local.control.training import Trained
 from personalize_rt.local.datasets import Datasets, EventLog, Table
@@ -37,6 +37,9 @@ from personalize_rt.local.wire import Wire
 from personalize_rt.operations import GET_ACTION_RECOMMENDATIONS
 
 __all__ = ["CreatedGroup", "SchemaOf"]
+
+# The most rows that incremental imports may make of a dataset. What one import reads has a bound of its own.
+MOST_ROWS = 50_000_000
 
 
 @attrs.frozen
@@ -382,7 +385,10 @@ class CreatedGroup(DatasetGroup):
                     if work.stopped:
                         return
                     if members["importMode"] == "INCREMENTAL":
-                        rows = _together(getattr(self.engine.datasets, option), rows)
+                        before: EventLog | Table | None = getattr(self.engine.datasets, option)
+                        if len(rows) + len(before or ()) > MOST_ROWS:
+                            raise FailedError(f"The dataset would have more than {MOST_ROWS:,} rows, the most of one")
+                        rows = _together(before, rows)
                     self._swap(option, rows, schema)
 
             told = {"jobName": job, "datasetImportJobArn": arn, "datasetArn": dataset, **members}
@@ -469,11 +475,21 @@ class CreatedGroup(DatasetGroup):
 
             def run(work: Work) -> None:
                 for uri in files():
-                    write(f"{uri.rpartition('/')[2]}.out", answered(self.engine, resource, common, lines(uri)))
+                    asked = _until_stopped(work, lines(uri))
+                    write(f"{uri.rpartition('/')[2]}.out", answered(self.engine, resource, common, asked))
 
             told = {"jobName": job, "batchInferenceJobArn": arn, "solutionVersionArn": version, **members}
             self._add("BatchInferenceJob", arn, version, told, tags, work=Work(run))
             return arn
+
+    def _must_have_time(self) -> None:
+        """Refuse a job or a training while too many wait.
+
+        Raises:
+            RefusedError: ``LimitExceededException``, with the message of the service (recorded, of 5).
+        """
+        if self._worker.is_full:
+            raise exceeded(f"More than {MOST_WAITING} resources with PENDING or IN_PROGRESS status.")
 
     def _add(
         self,
@@ -487,6 +503,8 @@ class CreatedGroup(DatasetGroup):
         work: Work | None = None,
     ) -> Made:
         """Add a resource whose creation begins now, and begin its work; the lock is held."""
+        if work is not None:
+            self._must_have_time()
         made = Made(arn, parent, members, Life(self.now, self._pace), self.engine.clock, work=work, holds=holds)
         self.made.add(kind, made)
         self._tags[arn] = dict(tags)
@@ -510,6 +528,8 @@ class CreatedGroup(DatasetGroup):
         """
         with self._lock:
             self.must_be_active()
+            if members["performAutoTraining"]:
+                self._must_have_time()
             arn = self._solution(name)
             told = {"name": name, "solutionArn": arn, "datasetGroupArn": self.arn, **members}
             self._add("Solution", arn, self.arn, told, tags, holds=recipe)
@@ -533,9 +553,12 @@ class CreatedGroup(DatasetGroup):
             self._must_be_idle(made)
             told = {**changed, **({"solutionUpdateConfig": config} if config else {})}
             both = {**made.current["solutionConfig"], **config}
-            automatic = made.current["performAutoTraining"]
+            before = made.current["performAutoTraining"]
+            trains = changed.get("performAutoTraining", before) and (not before or "autoTrainingConfig" in config)
+            if trains:
+                self._must_have_time()
             made.begin_update("latestSolutionUpdate", told, {**changed, "solutionConfig": both})
-            if changed.get("performAutoTraining", automatic) and (not automatic or "autoTrainingConfig" in config):
+            if trains:
                 self._train(arn, {"trainingMode": "FULL", "trainingType": "AUTOMATIC"}, {})
 
     def delete_solution(self, arn: str) -> None:
@@ -731,6 +754,7 @@ class CreatedGroup(DatasetGroup):
                     f"{self.domain or 'none'}"
                 )
             self._must_have(recipe)
+            self._must_have_time()
             arn = self._settings.arn("recommender", name)
             trained = Trained(recipe, minimums=self._minimums)
             resource = self._setup(name, arn, trained, config, capacity)
@@ -828,6 +852,14 @@ class CreatedGroup(DatasetGroup):
                     label = KINDS[kind].label
                     raise RefusedError("ResourceInUseException", f"{self.arn} has the {label} {arn}: delete that first")
             self.row.life = attrs.evolve(self.row.life, deleted=self.now)
+
+
+def _until_stopped(work: Work, lines: Iterable[str]) -> Iterator[str]:
+    """The lines, until the work is asked to stop; then nothing is written."""
+    for line in lines:
+        if work.stopped:
+            raise FailedError("The job was stopped")
+        yield line
 
 
 def _together(before: EventLog | Table | None, rows: EventLog | Table) -> EventLog | Table:

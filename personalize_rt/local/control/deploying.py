@@ -24,6 +24,7 @@ from personalize_rt.local.control.requests import (
     campaign_configuration,
     configuration,
     must_be_free,
+    must_have_room,
     tags_of,
     takes,
 )
@@ -164,6 +165,7 @@ def _create_version(plane: ControlPlane, members: Members) -> Reply:
     tags = tags_of(members)
     group, found = plane.find(KINDS["Solution"], members["solutionArn"], "solutionArn")
     told = {name: value for name, value in members.items() if name in ("name", "trainingMode")}
+    must_have_room(plane, KINDS["SolutionVersion"])
     return {"solutionVersionArn": as_created(group, "solutionArn").create_version(found["solutionArn"], told, tags)}
 
 

@@ -20,10 +20,12 @@ import attrs
 from personalize_rt import forks
 from personalize_rt.local.life import Life
 
-__all__ = ["FailedError", "Made", "Register", "Work", "Worker"]
+__all__ = ["MOST_WAITING", "FailedError", "Made", "Register", "Update", "Work", "Worker"]
 
 _log = logging.getLogger(__name__)
 
+# The most works that wait; each holds what it will read or write.
+MOST_WAITING = 200
 # A client of boto3 waits 60 s for an answer, and an answer should not be late by a hair.
 PATIENCE = 45.0
 
@@ -68,7 +70,8 @@ class Work:
             if not self.stopped:
                 self._run(self)
         except FailedError as error:
-            self.failure = error.reason
+            # A work that was asked to stop ends like this, too.
+            self.failure = "" if self.stopped else error.reason
         except Exception as error:
             # A defect. Its message may show personal data.
             _log.error("a job of the embedded Personalize failed: %s", type(error).__name__)
@@ -95,6 +98,11 @@ class Worker:
         self._waiting: deque[Work] = deque()
         self._current: Work | None = None
         forks.in_child(self, Worker._abandon)
+
+    @property
+    def is_full(self) -> bool:
+        """``True`` if no work may be added."""
+        return len(self._waiting) >= MOST_WAITING
 
     def add(self, work: Work) -> None:
         """Do a work after those that were added before."""

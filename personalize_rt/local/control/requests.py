@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import attrs
 
+from personalize_rt.local.control.group import exceeded
 from personalize_rt.local.control.kinds import Kind
 from personalize_rt.local.control.plane import ControlPlane
 from personalize_rt.local.control.shapes import Entries, Flag, Items, Number, Shape, Structure, Text, Whole, invalid
@@ -32,6 +33,7 @@ __all__ = [
     "campaign_configuration",
     "configuration",
     "must_be_free",
+    "must_have_room",
     "tags_of",
     "takes",
 ]
@@ -41,6 +43,9 @@ Reply = Mapping[str, Any]
 
 # Guide, "Tagging Amazon Personalize resources": each resource may have 50 tags.
 TAGS = 50
+# What memory is for, whatever the quotas: the resources of one kind in an account. Each dataset group has an engine.
+MOST_OF_A_KIND = 10_000
+MOST_GROUPS = 1_000
 
 
 @attrs.frozen
@@ -160,11 +165,25 @@ def must_be_free(plane: ControlPlane, kind: Kind, name: str) -> None:
     """Refuse a name that a resource of the kind has; names are unique in an account and region.
 
     Raises:
-        RefusedError: ``ResourceAlreadyExistsException``.
+        RefusedError: ``ResourceAlreadyExistsException``; ``LimitExceededException``, see :func:`must_have_room`.
     """
     for arn, _ in plane.arns(kind):
         if arn.rpartition("/")[2] == name:
             raise RefusedError("ResourceAlreadyExistsException", f"there is a {kind.label} {arn} already")
+    must_have_room(plane, kind)
+
+
+def must_have_room(plane: ControlPlane, kind: Kind) -> None:
+    """Refuse one resource more than fits.
+
+    Raises:
+        RefusedError: ``LimitExceededException``; the account has as many of the kind as the embedded service keeps.
+    """
+    most = MOST_GROUPS if kind.name == "DatasetGroup" else MOST_OF_A_KIND
+    if sum(1 for _ in plane.arns(kind)) >= most:
+        raise exceeded(
+            f"the embedded service keeps {most:,} {kind.label}s, and has them: delete some, or start it anew"
+        )
 
 
 def takes(*required: str, **members: Shape) -> Structure:
