@@ -52,6 +52,7 @@ _LONG = frozenset(
     (
         *("GetSolutionMetrics", "CreateCampaign", "UpdateCampaign", "CreateBatchInferenceJob"),
         *("DescribeDatasetImportJob", "DescribeSolutionVersion", "DescribeRecommender"),
+        *("UpdateRecommender", "StartRecommender", "StopRecommender"),
         *("DescribeBatchInferenceJob", "DescribeDatasetExportJob"),
     )
 )

@@ -524,6 +524,12 @@ class _File:
         required: Iterable[str] = self.dataset.required if self.schema is None else self.schema.fields
         source = self.dataset.name if self.schema is None else "its schema"
         alike = {name.strip().upper(): name for name in header}
+        if self.schema is not None:
+            # A sample of AWS imports "genres" into the field GENRES (service.md section 12.1).
+            fields = {field.upper(): field for field in self.schema.fields if field not in header}
+            header = self.header = [
+                name if name in self.schema.fields else fields.pop(name.strip().upper(), name) for name in header
+            ]
         for position, name in enumerate(header):
             if not name.strip():
                 done = "it is left out"

@@ -15,6 +15,7 @@ import socket
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, assert_never, cast
 
@@ -27,6 +28,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from personalize_rt import forks
 from personalize_rt.errors import PersonalizeError, ValidationError
 from personalize_rt.local.apis import Api, asked_of, takes_long
 from personalize_rt.local.connections import Line, Lines, RequestLog, closing, dated, refuse
@@ -56,6 +58,9 @@ _EXPOSED = "x-amzn-errortype, x-amzn-requestid, retry-after, x-amz-retry-after, 
 # The body of a refused request is read to its end, up to so many times the limit: a client that is still sending when
 # the connection is closed may never see the answer.
 _PATIENCE = 32
+
+# The most requests that wait for a training or another job at once; each has a thread meanwhile.
+_WAITING = 64
 
 # The application.
 
@@ -165,6 +170,9 @@ class Application:
         max_bodies: The most bytes of the bodies of all requests in flight.
         body_timeout: Seconds within which a body must be received.
     """
+
+    # Of their own, since those of asyncio are few: a Describe that waits for a training must not make another one wait.
+    _waiting = forks.PerProcess(lambda: ThreadPoolExecutor(_WAITING, "personalize-rt-waiting"))
 
     def __init__(
         self,
@@ -344,7 +352,7 @@ class Application:
         decision = self._faults.decide(request)
         if not decision:
             if takes_long(request):
-                answer = await asyncio.to_thread(self._answer, request)
+                answer = await asyncio.get_running_loop().run_in_executor(self._waiting, self._answer, request)
             else:
                 answer = self._answer(request)
             # Before it is sent: who has the answer finds it in the journal.

@@ -400,7 +400,10 @@ def test_update_of_a_recommender(local: LocalPersonalize) -> None:
     ("members", "said"),
     [
         ({}, "nothing to update"),
-        ({"campaignConfig": {"itemExplorationConfig": {"explorationWeight": "0.3"}}}, "itemExplorationConfig"),
+        ({"campaignConfig": {"itemExplorationConfig": {"explorationWeight": "1.3"}}}, "a number from 0 to 1, as text"),
+        ({"campaignConfig": {"itemExplorationConfig": {"explorationWeight": "nan"}}}, "a number from 0 to 1, as text"),
+        ({"campaignConfig": {"itemExplorationConfig": {"explorationItemAgeCutOff": "0"}}}, "a positive number of days"),
+        ({"campaignConfig": {"itemExplorationConfig": {"weight": "0.3"}}}, "and no other names"),
         ({"campaignConfig": {"rankingInfluence": {"POPULARITY": 0.5}}}, "rankingInfluence"),
         ({"campaignConfig": {"rankingInfluence": {"POPULARITY": 1.5}}}, "from 0 to 1"),
         ({"campaignConfig": {"syncWithLatestSolutionVersion": True}}, "$LATEST"),
@@ -420,6 +423,13 @@ def test_update_that_would_be_ignored_is_refused(
     assert code == "InvalidInputException"
     assert said in message
     assert "latestCampaignUpdate" not in told(local, "DescribeCampaign", campaignArn=arn)["campaign"]
+
+
+def test_exploration_is_told_as_it_was_asked_for(local: LocalPersonalize) -> None:
+    arn, config = f"{ACCOUNT}:campaign/popular", {"explorationWeight": "0.1", "explorationItemAgeCutOff": "7"}
+    told(local, "UpdateCampaign", campaignArn=arn, campaignConfig={"itemExplorationConfig": config})
+    campaign = told(local, "DescribeCampaign", campaignArn=arn)["campaign"]
+    assert campaign["campaignConfig"]["itemExplorationConfig"] == config
 
 
 def test_campaign_may_follow_the_latest_version(local: LocalPersonalize) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -35,6 +35,8 @@ class Objects:
     def __init__(self) -> None:
         self.events: dict[str, list[tuple[str, str, str, int]]] = {}
         self.items: dict[str, dict[str, int]] = {}
+        self.lines_of: dict[str, Iterable[str]] = {}
+        self.written: dict[str, list[str]] = {}
         self.gate = threading.Event()
         self.gate.set()
 
@@ -55,6 +57,15 @@ class Objects:
             log.type.append(log.types[kind])
             log.timestamp.append(time)
         return log
+
+    def files(self, uri: str) -> list[str]:
+        return [uri]
+
+    def lines(self, uri: str) -> Iterable[str]:
+        return self.lines_of[uri]
+
+    def write_lines(self, folder: str, name: str, lines: Iterable[str]) -> None:
+        self.written[folder + name] = [*lines]
 
 
 def events_of(users: int, items: int) -> list[tuple[str, str, str, int]]:
@@ -364,6 +375,42 @@ def test_automatic_training_creates_the_first_version(local: LocalPersonalize, o
 # Campaigns.
 
 
+def test_solution_is_updated_and_trained_once_more(local: LocalPersonalize, objects: Objects) -> None:
+    solution = make_solution(local, with_data(local, objects), solutionConfig={"optimizationObjective": {}})
+    rate = {"autoTrainingConfig": {"schedulingExpression": "rate(5 days)"}}
+    reply = told(local, "UpdateSolution", solutionArn=solution, performAutoTraining=True, solutionUpdateConfig=rate)
+    assert reply == {"solutionArn": solution}
+    found = told(local, "DescribeSolution", solutionArn=solution)["solution"]
+    assert found["performAutoTraining"] is True
+    assert found["solutionConfig"] == {"optimizationObjective": {}, **rate}
+    assert found["latestSolutionVersion"]["trainingType"] == "AUTOMATIC"
+    latest = found["latestSolutionUpdate"]
+    assert latest["status"] == "ACTIVE"
+    assert (latest["performAutoTraining"], latest["solutionUpdateConfig"]) == (True, rate)
+    told(local, "UpdateSolution", solutionArn=solution, performAutoTraining=False)
+    assert told(local, "DescribeSolution", solutionArn=solution)["solution"]["performAutoTraining"] is False
+    assert len(told(local, "ListSolutionVersions", solutionArn=solution)["solutionVersions"]) == 1
+    assert "nothing to update" in refused(local, "UpdateSolution", solutionArn=solution)[1]
+
+
+def test_solution_that_is_being_updated_is_not_deleted(
+    make: Callable[..., LocalPersonalize], objects: Objects, clock: Clock
+) -> None:
+    local = make(pace=10)
+    group = make_group(local)
+    clock.now += 10
+    solution = make_solution(local, group)
+    clock.now += 10
+    told(local, "UpdateSolution", solutionArn=solution, performIncrementalUpdate=True)
+    found = told(local, "DescribeSolution", solutionArn=solution)["solution"]
+    assert (found["performIncrementalUpdate"], found["latestSolutionUpdate"]["status"]) == (False, "CREATE PENDING")
+    for operation, members in (("DeleteSolution", {}), ("UpdateSolution", {"performIncrementalUpdate": False})):
+        assert refused(local, operation, solutionArn=solution, **members)[0] == "ResourceInUseException"
+    clock.now += 10
+    assert told(local, "DescribeSolution", solutionArn=solution)["solution"]["performIncrementalUpdate"] is True
+    told(local, "DeleteSolution", solutionArn=solution)
+
+
 def test_campaign_answers_at_once_with_filters_and_events_of_its_group(
     local: LocalPersonalize, objects: Objects
 ) -> None:
@@ -616,6 +663,143 @@ def test_jobs_that_are_not_done_in_time_are_stopped_and_change_nothing(
     assert [describe_import(local, job)["status"] for job in jobs] == ["CREATE STOPPED"] * 2
     later = make_campaign(local, make_version(local, make_solution(local, group, name="later")), "later")
     assert "other" not in items_of(local, campaignArn=later)
+
+
+def start_inference(local: Any, version: str, uri: str, job: str = "batch") -> str:
+    moved = {"jobInput": {"s3DataSource": {"path": uri}}, "jobOutput": {"s3DataDestination": {"path": "s3://bucket/"}}}
+    members = {"jobName": job, "solutionVersionArn": version, "roleArn": ROLE, **moved}
+    arn: str = told(local, "CreateBatchInferenceJob", **members)["batchInferenceJobArn"]
+    return arn
+
+
+def test_batch_job_that_is_stopped_ends_at_its_next_line_and_writes_nothing(
+    local: LocalPersonalize, objects: Objects
+) -> None:
+    """A job that goes on after its mock_aws() would write into the next one."""
+    _, trained, _ = deployed(local, objects)
+    begun, read = threading.Event(), list[int]()
+
+    def lines() -> Iterator[str]:
+        for number in range(1_000):
+            read.append(number)
+            yield '{"userId": "u1"}'
+            begun.set()
+            assert objects.gate.wait(20)
+
+    objects.lines_of["s3://bucket/in.json"] = lines()
+    objects.gate.clear()
+    job = start_inference(local, trained, "s3://bucket/in.json")
+    assert begun.wait(20)
+    assert not local.finish_jobs(timeout=0)
+    objects.gate.set()
+    assert local.finish_jobs()
+    found = told(local, "DescribeBatchInferenceJob", batchInferenceJobArn=job)["batchInferenceJob"]
+    assert (found["status"], found.get("failureReason")) == ("CREATE STOPPED", None)
+    assert (objects.written, len(read)) == ({}, 2)
+
+
+def test_jobs_that_wait_are_limited_and_what_is_refused_leaves_nothing(
+    local: LocalPersonalize, objects: Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("personalize_rt.local.control.made.MOST_WAITING", 2)
+    group, trained, _ = deployed(local, objects)
+    dataset = f"{PREFIX}dataset/shop/INTERACTIONS"
+    objects.gate.clear()
+    for name in ("first", "second", "third"):  # one is in progress, and two wait
+        start_import(local, dataset, "s3://bucket/events", name)
+    solution = {"datasetGroupArn": group, "recipeArn": "arn:aws:personalize:::recipe/aws-popularity-count"}
+    source = {"dataSource": {"dataLocation": "s3://bucket/events"}, "roleArn": ROLE}
+    for operation, members in (
+        ("CreateDatasetImportJob", {"jobName": "fourth", "datasetArn": dataset, **source}),
+        ("CreateSolutionVersion", {"solutionArn": f"{PREFIX}solution/sol"}),
+        ("CreateSolution", {"name": "other", "performAutoTraining": True, **solution}),
+        ("UpdateSolution", {"solutionArn": f"{PREFIX}solution/sol", "performAutoTraining": True}),
+    ):
+        assert refused(local, operation, members)[0] == "LimitExceededException", operation
+    objects.gate.set()
+    assert local.finish_jobs()
+    assert [row["name"] for row in told(local, "ListSolutions", datasetGroupArn=group)["solutions"]] == ["sol"]
+    found = told(local, "DescribeSolution", solutionArn=f"{PREFIX}solution/sol")["solution"]
+    assert (found["performAutoTraining"], found["latestSolutionVersion"]["solutionVersionArn"]) == (False, trained)
+    start_import(local, dataset, "s3://bucket/events", "fourth")
+
+
+def test_resources_of_a_kind_are_limited(local: LocalPersonalize, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("personalize_rt.local.control.requests.MOST_GROUPS", 3)
+    monkeypatch.setattr("personalize_rt.local.control.requests.MOST_OF_A_KIND", 2)
+    for name in ("one", "two"):
+        make_group(local, name)
+    assert refused(local, "CreateDatasetGroup", name="three")[0] == "LimitExceededException"
+    told(local, "CreateSchema", name="a", schema=avro("Items"))
+    assert refused(local, "CreateSchema", name="b", schema=avro("Items"))[0] == "LimitExceededException"
+
+
+def test_rows_that_incremental_imports_pile_up_are_limited(
+    local: LocalPersonalize, objects: Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_data(local, objects)
+    monkeypatch.setattr("personalize_rt.local.control.created.MOST_ROWS", len(objects.events["s3://bucket/events"]) + 1)
+    objects.events["s3://bucket/more"] = [("u", "i", "Watch", LATER), ("v", "i", "Watch", LATER)]
+    job = start_import(local, f"{PREFIX}dataset/shop/INTERACTIONS", "s3://bucket/more", importMode="INCREMENTAL")
+    found = describe_import(local, job)
+    assert (found["status"], "the most of one" in found["failureReason"]) == ("CREATE FAILED", True)
+
+
+def test_requests_that_wait_for_a_training_do_not_make_others_wait(local: LocalPersonalize, objects: Objects) -> None:
+    """Neither the runtime, nor what else waits: of asyncio's own threads there are a few only."""
+    optional("uvicorn")
+    group, trained, campaign = deployed(local, objects)
+    objects.gate.clear()
+    job = start_import(local, f"{PREFIX}dataset/shop/INTERACTIONS", "s3://bucket/events", "again")
+    with local.serve() as url, ThreadPoolExecutor(40) as threads:
+
+        def ask(operation: str, **members: Any) -> Any:
+            headers = {"X-Amz-Target": f"AmazonPersonalize.{operation}"}
+            request = urllib.request.Request(f"{url}/", json.dumps(members).encode(), headers)
+            with urllib.request.urlopen(request, timeout=40) as response:
+                return json.load(response)
+
+        waiting = [threads.submit(ask, "DescribeDatasetImportJob", datasetImportJobArn=job) for _ in range(36)]
+        try:
+            metrics = threads.submit(ask, "GetSolutionMetrics", solutionVersionArn=trained)
+            assert metrics.result(20)["metrics"]
+            assert not any(one.done() for one in waiting)
+        finally:
+            objects.gate.set()
+        assert {one.result(40)["datasetImportJob"]["status"] for one in waiting} == {"ACTIVE"}
+
+
+@pytest.mark.parametrize("operation", ["UpdateRecommender", "StopRecommender"])
+def test_change_of_a_recommender_that_waits_for_its_training_does_not_hold_the_loop(
+    local: LocalPersonalize, objects: Objects, operation: str
+) -> None:
+    optional("uvicorn")
+    group = in_domain(local, objects)
+    objects.gate.clear()
+    # The training waits for this import.
+    (dataset,) = told(local, "ListDatasets", datasetGroupArn=group)["datasets"]
+    start_import(local, dataset["datasetArn"], "s3://bucket/events", "again")
+    made = {"name": "r", "datasetGroupArn": group, "recipeArn": "arn:aws:personalize:::recipe/aws-vod-most-popular"}
+    arn = told(local, "CreateRecommender", **made)["recommenderArn"]
+    members = {"recommenderArn": arn, **({"recommenderConfig": {}} if operation == "UpdateRecommender" else {})}
+    with local.serve() as url, ThreadPoolExecutor(1) as threads:
+
+        def ask(path: str, target: str, members: Any) -> Any:
+            headers = {"X-Amz-Target": f"AmazonPersonalize.{target}"} if target else {}
+            request = urllib.request.Request(url + path, json.dumps(members).encode(), headers)
+            with urllib.request.urlopen(request, timeout=40) as response:
+                return json.load(response)
+
+        waiting = threads.submit(ask, "/", operation, members)
+        try:
+            while not any(entry.operation == operation for entry in local.requests):
+                assert not waiting.done()
+            popular = local.campaign_arn("popularity-count")
+            assert ask("/recommendations", "", {"campaignArn": popular})["itemList"]
+            assert not waiting.done()
+        finally:
+            objects.gate.set()
+        assert waiting.result(40)["recommenderArn"] == arn
 
 
 def test_job_of_the_parent_process_fails_in_a_forked_child() -> None:

@@ -168,8 +168,21 @@ def test_dataset_group_is_deleted_after_what_is_in_it(local: LocalPersonalize) -
         assert (code, arn in text) == ("ResourceInUseException", True)
         told(local, operation, **{member: arn})
     told(local, "DeleteDatasetGroup", datasetGroupArn=group)
-    assert refused(local, "DescribeDatasetGroup", datasetGroupArn=group)[0] == "ResourceNotFoundException"
+    assert told(local, "ListDatasetGroups")["datasetGroups"][1:] == []
     assert make_group(local) == group
+
+
+def test_deletion_of_a_dataset_group_is_told_once(local: LocalPersonalize) -> None:
+    """A loop of AWS's notebooks ends with a reply to DescribeDatasetGroup, and another kind with its error."""
+    group = make_group(local)
+    told(local, "DeleteDatasetGroup", datasetGroupArn=group)
+    found = told(local, "DescribeDatasetGroup", datasetGroupArn=group)["datasetGroup"]
+    assert (found["name"], found["status"]) == ("shop", "DELETE PENDING")
+    assert refused(local, "DescribeDatasetGroup", datasetGroupArn=group)[0] == "ResourceNotFoundException"
+    make_group(local)
+    told(local, "DeleteDatasetGroup", datasetGroupArn=group)
+    make_group(local)
+    assert told(local, "DescribeDatasetGroup", datasetGroupArn=group)["datasetGroup"]["status"] == "ACTIVE"
 
 
 def test_creation_and_deletion_pass_the_statuses_of_the_service(slow: LocalPersonalize, clock: Clock) -> None:
@@ -319,3 +332,73 @@ def test_replies_are_the_models(local: LocalPersonalize) -> None:
             assert response.body == b""
         else:
             assert [*wrong_in(json.loads(response.body), shape, name)] == []
+
+
+# Updates of datasets.
+
+
+def with_more(*fields: dict[str, Any], kind: str = "Items", **changed: str) -> str:
+    """A schema with some fields more."""
+    schema = json.loads(avro(kind, **{**FIELDS[kind], **changed}))
+    schema["fields"] += fields
+    return json.dumps(schema)
+
+
+COLOR = {"name": "COLOR", "type": ["null", "string"], "categorical": True}
+
+
+def test_schema_of_a_dataset_is_replaced_by_one_with_more_fields(slow: LocalPersonalize, clock: Clock) -> None:
+    group = make_group(slow)
+    clock.now += 10
+    dataset = make_dataset(slow, group, "Items", schema="before")
+    after = told(slow, "CreateSchema", name="after", schema=with_more(COLOR))["schemaArn"]
+    request = {"datasetArn": dataset, "schemaArn": after}
+    assert refused(slow, "UpdateDataset", request)[0] == "ResourceInUseException"
+    clock.now += 10
+    begun = clock.now
+    assert told(slow, "UpdateDataset", **request) == {"datasetArn": dataset}
+
+    def described() -> dict[str, Any]:
+        found: dict[str, Any] = told(slow, "DescribeDataset", datasetArn=dataset)["dataset"]
+        return found
+
+    assert described()["schemaArn"] == f"{PREFIX}schema/before"
+    assert described()["latestDatasetUpdate"]["status"] == "CREATE PENDING"
+    assert refused(slow, "UpdateDataset", request)[0] == "ResourceInUseException"
+    clock.now += 10
+    assert (described()["schemaArn"], described()["lastUpdatedDateTime"]) == (after, begun + 10)
+    assert described()["latestDatasetUpdate"] == {
+        "schemaArn": after,
+        "status": "ACTIVE",
+        "creationDateTime": begun,
+        "lastUpdatedDateTime": begun + 10,
+    }
+    told(slow, "DeleteSchema", schemaArn=f"{PREFIX}schema/before")
+    assert refused(slow, "DeleteSchema", schemaArn=after)[0] == "ResourceInUseException"
+    expression = 'INCLUDE ItemID WHERE Items.COLOR IN ("red")'
+    told(slow, "CreateFilter", name="red", datasetGroupArn=group, filterExpression=expression)
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        (with_more({**COLOR, "type": "string"}), "COLOR must support null"),
+        (with_more(YEAR="string"), "the field YEAR"),
+        (avro("Items", ITEM_ID="string", OTHER="string"), "expected the field"),
+        (avro("Users"), "the type and the domain"),
+    ],
+)
+def test_schema_that_does_not_keep_the_fields_is_refused(local: LocalPersonalize, schema: str, said: str) -> None:
+    dataset = make_dataset(local, make_group(local), "Items", schema="before")
+    after = told(local, "CreateSchema", name="after", schema=schema)["schemaArn"]
+    code, text = refused(local, "UpdateDataset", datasetArn=dataset, schemaArn=after)
+    assert (code, said in text) == ("InvalidInputException", True), text
+    assert "latestDatasetUpdate" not in told(local, "DescribeDataset", datasetArn=dataset)["dataset"]
+
+
+def test_schema_of_interactions_and_of_a_directory_stay(local: LocalPersonalize) -> None:
+    after = told(local, "CreateSchema", name="after", schema=avro("Interactions"))["schemaArn"]
+    dataset = make_dataset(local, make_group(local), "Interactions", schema="before")
+    for arn, said in ((dataset, "items or users"), (local.dataset_arn("interactions"), "personalize.toml")):
+        code, text = refused(local, "UpdateDataset", datasetArn=arn, schemaArn=after)
+        assert (code, said in text) == ("InvalidInputException", True), text

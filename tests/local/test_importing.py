@@ -227,6 +227,12 @@ def test_a_column_that_the_schema_lacks_is_left_out_and_its_name_not_shown(bucke
     ]
 
 
+def test_the_case_of_headers_does_not_count_where_it_is_clear(bucket: Bucket) -> None:
+    table = bucket.take("Item_Id,genres,PRICE,price\na,x,1,2\n", ITEMS, "items").data
+    assert isinstance(table, Table)
+    assert dict(table["a"]) == {"GENRES": "x", "PRICE": 1.0}
+
+
 def test_a_missing_column_fails(bucket: Bucket) -> None:
     assert "expected a column PRICE, as its schema has it" in bucket.failure("ITEM_ID,GENRES\na,x\n", ITEMS, "items")
 

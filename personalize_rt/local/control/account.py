@@ -72,6 +72,7 @@ class Account:
         self.schemas: Register = Register()
         # Replaced, never changed, so that readers need no lock.
         self.created: tuple[CreatedGroup, ...] = ()
+        self._leaving: Mapping[str, Any] | None = None
 
     @property
     def objects(self) -> Objects:
@@ -127,6 +128,28 @@ class Account:
         )
         self.created = (*self.groups, made)
         return made
+
+    def delete_group(self, group: CreatedGroup) -> None:
+        """Delete a dataset group.
+
+        Raises:
+            RefusedError: See :meth:`CreatedGroup.delete`.
+        """
+        group.delete()
+        if not group.exists:
+            self._leaving = {**group.row.told(), "status": "DELETE PENDING"}
+
+    def leaving(self, arn: str) -> Mapping[str, Any] | None:
+        """The members of the dataset group that was deleted last and in no time, once.
+
+        The notebooks of AWS that clean up end with a loop that only a DescribeDatasetGroup with a reply can leave; at
+        AWS a deletion takes seconds.
+        """
+        told = self._leaving
+        if told is None or told["datasetGroupArn"] != arn:
+            return None
+        self._leaving = None
+        return None if any(group.arn == arn for group in self.groups) else told
 
     def create_schema(self, name: str, text: str, parsed: SchemaOf) -> str:
         """Create a schema of a name that is free; the lock is held."""

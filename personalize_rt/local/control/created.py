@@ -18,9 +18,9 @@ from typing import Any
 import attrs
 
 from personalize_rt.local.apis import EVENTS, asked_of
-from personalize_rt.local.control.group import METADATA, DatasetGroup, Setup, must_be_active
+from personalize_rt.local.control.group import METADATA, DatasetGroup, Setup, exceeded, must_be_active
 from personalize_rt.local.control.kinds import KINDS
-from personalize_rt.local.control.made import FailedError, Made, Register, Work, Worker
+from personalize_rt.local.control.made import MOST_WAITING, FailedError, Made, Register, Work, Worker
 from personalize_rt.local.control.shapes import invalid
 from personalize_rt.local.control.training import Trained
 from personalize_rt.local.datasets import Datasets, EventLog, Table
@@ -37,6 +37,9 @@ from personalize_rt.local.wire import Wire
 from personalize_rt.operations import GET_ACTION_RECOMMENDATIONS
 
 __all__ = ["CreatedGroup", "SchemaOf"]
+
+# The most rows that incremental imports may make of a dataset. What one import reads has a bound of its own.
+MOST_ROWS = 50_000_000
 
 
 @attrs.frozen
@@ -289,6 +292,43 @@ class CreatedGroup(DatasetGroup):
             self._swap(made.holds, None, None)
             self._delete("Dataset", arn)
 
+    def update_dataset(self, arn: str, schema: SchemaOf) -> None:
+        """Replace the schema of a dataset of items or users by one with more columns, which are empty at first.
+
+        Raises:
+            RefusedError: ``InvalidInputException`` for another dataset, a schema of another type or domain, or one that
+                lacks or changes a field or adds one without null (guide, "Replacing a dataset's schema");
+                ``ResourceInUseException`` while the dataset is being changed or imported.
+        """
+        with self._lock:
+            made = self.existing("Dataset", arn)
+            option, held = made.holds, getattr(self.engine.datasets, made.holds)
+            if not isinstance(held, Table) or option == "actions":
+                raise invalid("datasetArn: only the schema of a dataset of items or users can be replaced")
+            if schema.dataset != option or schema.domain != self.domain:
+                raise invalid("schemaArn: expected a schema of the type and the domain of the dataset")
+            before = self._settings.schemas[option].fields
+            for name, field in before.items():
+                if schema.schema.fields.get(name) != field:
+                    raise invalid(f"schemaArn: expected the field {name} as the dataset's schema has it")
+            added = [field for name, field in schema.schema.fields.items() if name not in before]
+            for field in added:
+                if not field.nullable:
+                    raise invalid(f"schemaArn: the new field {field.name} must support null")
+            self._must_be_idle(made)
+            columns = {**held.columns, **{field.name: [None] * len(held) for field in added}}
+            self._swap(option, Table(held.index, columns, dict(schema.schema.fields)), schema.schema)
+            made.begin_update("latestDatasetUpdate", {"schemaArn": schema.arn}, {"schemaArn": schema.arn})
+
+    def _must_be_idle(self, made: Made) -> None:
+        """Refuse to change a resource that is being created, updated or deleted, or a dataset that is imported."""
+        if made.status != "ACTIVE" or made.updating:
+            status = "being updated" if made.updating else made.status
+            raise RefusedError("ResourceInUseException", f"{made.arn} is {status}: wait until it is ACTIVE")
+        for job in self.made.all("DatasetImportJob"):
+            if job.parent == made.arn and job.in_progress:
+                raise RefusedError("ResourceInUseException", f"{made.arn} is used by {job.arn}: {job.status}")
+
     def existing(self, kind: str, arn: str) -> Made:
         """The resource of an ARN that was there a moment ago.
 
@@ -331,8 +371,9 @@ class CreatedGroup(DatasetGroup):
         """
         with self._lock:
             held = self.existing("Dataset", dataset)
-            if held.status != "ACTIVE":
-                raise RefusedError("ResourceInUseException", f"{dataset} is {held.status}: wait until it is ACTIVE")
+            if held.status != "ACTIVE" or held.updating:
+                status = "being updated" if held.updating else held.status
+                raise RefusedError("ResourceInUseException", f"{dataset} is {status}: wait until it is ACTIVE")
             option, schema = held.holds, self._settings.schemas[held.holds]
             arn = self._settings.arn("dataset-import-job", job)
 
@@ -344,7 +385,10 @@ class CreatedGroup(DatasetGroup):
                     if work.stopped:
                         return
                     if members["importMode"] == "INCREMENTAL":
-                        rows = _together(getattr(self.engine.datasets, option), rows)
+                        before: EventLog | Table | None = getattr(self.engine.datasets, option)
+                        if len(rows) + len(before or ()) > MOST_ROWS:
+                            raise FailedError(f"The dataset would have more than {MOST_ROWS:,} rows, the most of one")
+                        rows = _together(before, rows)
                     self._swap(option, rows, schema)
 
             told = {"jobName": job, "datasetImportJobArn": arn, "datasetArn": dataset, **members}
@@ -431,11 +475,21 @@ class CreatedGroup(DatasetGroup):
 
             def run(work: Work) -> None:
                 for uri in files():
-                    write(f"{uri.rpartition('/')[2]}.out", answered(self.engine, resource, common, lines(uri)))
+                    asked = _until_stopped(work, lines(uri))
+                    write(f"{uri.rpartition('/')[2]}.out", answered(self.engine, resource, common, asked))
 
             told = {"jobName": job, "batchInferenceJobArn": arn, "solutionVersionArn": version, **members}
             self._add("BatchInferenceJob", arn, version, told, tags, work=Work(run))
             return arn
+
+    def _must_have_time(self) -> None:
+        """Refuse a job or a training while too many wait.
+
+        Raises:
+            RefusedError: ``LimitExceededException``, with the message of the service (recorded, of 5).
+        """
+        if self._worker.is_full:
+            raise exceeded(f"More than {MOST_WAITING} resources with PENDING or IN_PROGRESS status.")
 
     def _add(
         self,
@@ -449,6 +503,8 @@ class CreatedGroup(DatasetGroup):
         work: Work | None = None,
     ) -> Made:
         """Add a resource whose creation begins now, and begin its work; the lock is held."""
+        if work is not None:
+            self._must_have_time()
         made = Made(arn, parent, members, Life(self.now, self._pace), self.engine.clock, work=work, holds=holds)
         self.made.add(kind, made)
         self._tags[arn] = dict(tags)
@@ -472,6 +528,8 @@ class CreatedGroup(DatasetGroup):
         """
         with self._lock:
             self.must_be_active()
+            if members["performAutoTraining"]:
+                self._must_have_time()
             arn = self._solution(name)
             told = {"name": name, "solutionArn": arn, "datasetGroupArn": self.arn, **members}
             self._add("Solution", arn, self.arn, told, tags, holds=recipe)
@@ -479,15 +537,40 @@ class CreatedGroup(DatasetGroup):
                 self._train(arn, {"trainingMode": "FULL", "trainingType": "AUTOMATIC"}, {})
             return arn
 
+    def update_solution(self, arn: str, changed: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+        """Change the automatic training or the events of a solution. With automatic training, a version is created.
+
+        Args:
+            arn: The solution.
+            changed: ``performAutoTraining`` and ``performIncrementalUpdate``, as far as the request has them.
+            config: The members of its ``solutionUpdateConfig``.
+
+        Raises:
+            RefusedError: ``ResourceInUseException`` while the solution is being created, updated or deleted.
+        """
+        with self._lock:
+            made = self.existing("Solution", arn)
+            self._must_be_idle(made)
+            told = {**changed, **({"solutionUpdateConfig": config} if config else {})}
+            both = {**made.current["solutionConfig"], **config}
+            before = made.current["performAutoTraining"]
+            trains = changed.get("performAutoTraining", before) and (not before or "autoTrainingConfig" in config)
+            if trains:
+                self._must_have_time()
+            made.begin_update("latestSolutionUpdate", told, {**changed, "solutionConfig": both})
+            if trains:
+                self._train(arn, {"trainingMode": "FULL", "trainingType": "AUTOMATIC"}, {})
+
     def delete_solution(self, arn: str) -> None:
         """Delete a solution and its versions.
 
         Raises:
-            RefusedError: ``ResourceInUseException`` while it has campaigns, or it or a version is being created.
+            RefusedError: ``ResourceInUseException`` while it has campaigns, or it or a version is being created or
+                updated.
         """
         with self._lock:
             made = self.existing("Solution", arn)
-            must_be_active(arn, made.status)
+            must_be_active(arn, "being updated" if made.updating else made.status)
             for kind in ("Campaign", "BatchInferenceJob"):
                 for user in self.made.all(kind):
                     of_it = user.parent == arn or user.parent.startswith(f"{arn}/")
@@ -525,17 +608,18 @@ class CreatedGroup(DatasetGroup):
 
     def _train(self, solution: str, members: Mapping[str, Any], tags: Mapping[str, str]) -> str:
         made = self.existing("Solution", solution)
+        current = made.current
         self._numbers[solution] += 1
         arn = f"{solution}/{sha256(f'{solution} {self._numbers[solution]}'.encode()).hexdigest()[:8]}"
-        threshold = made.members["solutionConfig"].get("eventValueThreshold")
+        threshold = current["solutionConfig"].get("eventValueThreshold")
         trained = Trained(
             made.holds,
-            made.members.get("eventType"),
+            current.get("eventType"),
             None if threshold is None else float(threshold),
             minimums=self._minimums,
         )
         common = ("performHPO", "performAutoML", "performIncrementalUpdate", "recipeArn", "eventType", "solutionConfig")
-        told = {name: made.members[name] for name in common if name in made.members}
+        told = {name: current[name] for name in common if name in current}
         told |= {"solutionVersionArn": arn, "solutionArn": solution, "datasetGroupArn": self.arn, **members}
         work = Work(lambda work: trained.train(self.engine.models))
         self._add("SolutionVersion", arn, solution, told, tags, holds=trained, work=work)
@@ -670,6 +754,7 @@ class CreatedGroup(DatasetGroup):
                     f"{self.domain or 'none'}"
                 )
             self._must_have(recipe)
+            self._must_have_time()
             arn = self._settings.arn("recommender", name)
             trained = Trained(recipe, minimums=self._minimums)
             resource = self._setup(name, arn, trained, config, capacity)
@@ -767,6 +852,14 @@ class CreatedGroup(DatasetGroup):
                     label = KINDS[kind].label
                     raise RefusedError("ResourceInUseException", f"{self.arn} has the {label} {arn}: delete that first")
             self.row.life = attrs.evolve(self.row.life, deleted=self.now)
+
+
+def _until_stopped(work: Work, lines: Iterable[str]) -> Iterator[str]:
+    """The lines, until the work is asked to stop; then nothing is written."""
+    for line in lines:
+        if work.stopped:
+            raise FailedError("The job was stopped")
+        yield line
 
 
 def _together(before: EventLog | Table | None, rows: EventLog | Table) -> EventLog | Table:

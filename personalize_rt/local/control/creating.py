@@ -152,7 +152,7 @@ def _create_group(plane: ControlPlane, members: Members) -> Reply:
 
 
 def _delete_group(plane: ControlPlane, members: Members) -> None:
-    created_group(plane, members["datasetGroupArn"]).delete()
+    plane.account.delete_group(created_group(plane, members["datasetGroupArn"]))
 
 
 # Datasets.
@@ -167,6 +167,17 @@ def _create_dataset(plane: ControlPlane, members: Members) -> Reply:
         if made is None:
             raise invalid("schemaArn: a directory has this schema; expected one that CreateSchema made")
         return {"datasetArn": group.create_dataset(members["name"], members["datasetType"], made.holds, tags)}
+
+
+def _update_dataset(plane: ControlPlane, members: Members) -> Reply:
+    group, found = plane.find(KINDS["Dataset"], members["datasetArn"], "datasetArn")
+    with plane.account.lock:
+        arn = plane.schema(members["schemaArn"])["schemaArn"]
+        made = plane.account.schemas.find("Schema", arn)
+        if made is None:
+            raise invalid("schemaArn: a directory has this schema; expected one that CreateSchema made")
+        as_created(group, "datasetArn").update_dataset(found["datasetArn"], made.holds)
+    return {"datasetArn": found["datasetArn"]}
 
 
 def _delete_dataset(plane: ControlPlane, members: Members) -> None:
@@ -199,4 +210,5 @@ CREATING: Mapping[str, ControlOperation] = {
     "DeleteDataset": ControlOperation(takes("datasetArn", datasetArn=ARN), _delete_dataset),
     "DeleteDatasetGroup": ControlOperation(takes("datasetGroupArn", datasetGroupArn=ARN), _delete_group),
     "DeleteSchema": ControlOperation(takes("schemaArn", schemaArn=ARN), _delete_schema),
+    "UpdateDataset": ControlOperation(takes("datasetArn", "schemaArn", datasetArn=ARN, schemaArn=ARN), _update_dataset),
 }

@@ -24,6 +24,7 @@ from personalize_rt.local.control.requests import (
     campaign_configuration,
     configuration,
     must_be_free,
+    must_have_room,
     tags_of,
     takes,
 )
@@ -38,6 +39,8 @@ _MILLION = 1_000_000
 _METRIC = Text(most=256)
 _RANGE_NAME = Text(most=256)
 _EVENT = Structure({"eventType": Text(most=256), "eventValueThreshold": Number(), "weight": Number(0, 1)})
+_EVENTS_CONFIG = Structure({"eventParametersList": Items(_EVENT, 10)})
+_AUTO_TRAINING = Structure({"schedulingExpression": Text(1, 16, r"rate\(\d+ days?\)")})
 _SOLUTION_CONFIG = Structure(
     {
         "eventValueThreshold": Text(most=256),
@@ -75,7 +78,7 @@ _SOLUTION_CONFIG = Structure(
         "algorithmHyperParameters": HYPERPARAMETERS,
         "featureTransformationParameters": HYPERPARAMETERS,
         "autoMLConfig": Structure({"metricName": _METRIC, "recipeList": Items(ARN, 100)}),
-        "eventsConfig": Structure({"eventParametersList": Items(_EVENT, 10)}),
+        "eventsConfig": _EVENTS_CONFIG,
         "optimizationObjective": Structure(
             {
                 "itemAttribute": Text(1, 150),
@@ -83,7 +86,7 @@ _SOLUTION_CONFIG = Structure(
             }
         ),
         "trainingDataConfig": Structure({"excludedDatasetColumns": PER_DATASET, "includedDatasetColumns": PER_DATASET}),
-        "autoTrainingConfig": Structure({"schedulingExpression": Text(1, 16, r"rate\(\d+ days?\)")}),
+        "autoTrainingConfig": _AUTO_TRAINING,
     }
 )
 
@@ -141,6 +144,18 @@ def _create_solution(plane: ControlPlane, members: Members) -> Reply:
         return {"solutionArn": group.create_solution(name, recipe, told, tags)}
 
 
+def _update_solution(plane: ControlPlane, members: Members) -> Reply:
+    group, found = plane.find(KINDS["Solution"], members["solutionArn"], "solutionArn")
+    config = members.get("solutionUpdateConfig", {})
+    changed = {name: members[name] for name in ("performAutoTraining", "performIncrementalUpdate") if name in members}
+    if not config and not changed:
+        raise invalid(
+            "expected performAutoTraining, performIncrementalUpdate or solutionUpdateConfig: there is nothing to update"
+        )
+    as_created(group, "solutionArn").update_solution(found["solutionArn"], changed, config)
+    return {"solutionArn": found["solutionArn"]}
+
+
 def _delete_solution(plane: ControlPlane, members: Members) -> None:
     group, found = plane.find(KINDS["Solution"], members["solutionArn"], "solutionArn")
     as_created(group, "solutionArn").delete_solution(found["solutionArn"])
@@ -150,6 +165,7 @@ def _create_version(plane: ControlPlane, members: Members) -> Reply:
     tags = tags_of(members)
     group, found = plane.find(KINDS["Solution"], members["solutionArn"], "solutionArn")
     told = {name: value for name, value in members.items() if name in ("name", "trainingMode")}
+    must_have_room(plane, KINDS["SolutionVersion"])
     return {"solutionVersionArn": as_created(group, "solutionArn").create_version(found["solutionArn"], told, tags)}
 
 
@@ -268,5 +284,15 @@ DEPLOYING: Mapping[str, ControlOperation] = {
     "DeleteSolution": ControlOperation(takes("solutionArn", solutionArn=ARN), _delete_solution),
     "StartRecommender": ControlOperation(takes("recommenderArn", recommenderArn=ARN), _turning("START")),
     "StopRecommender": ControlOperation(takes("recommenderArn", recommenderArn=ARN), _turning("STOP")),
+    "UpdateSolution": ControlOperation(
+        takes(
+            "solutionArn",
+            solutionArn=ARN,
+            performAutoTraining=Flag(),
+            performIncrementalUpdate=Flag(),
+            solutionUpdateConfig=Structure({"autoTrainingConfig": _AUTO_TRAINING, "eventsConfig": _EVENTS_CONFIG}),
+        ),
+        _update_solution,
+    ),
     "StopSolutionVersionCreation": ControlOperation(takes("solutionVersionArn", solutionVersionArn=ARN), _stop_version),
 }

@@ -20,10 +20,12 @@ import attrs
 from personalize_rt import forks
 from personalize_rt.local.life import Life
 
-__all__ = ["FailedError", "Made", "Register", "Work", "Worker"]
+__all__ = ["MOST_WAITING", "FailedError", "Made", "Register", "Update", "Work", "Worker"]
 
 _log = logging.getLogger(__name__)
 
+# The most works that wait; each holds what it will read or write.
+MOST_WAITING = 200
 # A client of boto3 waits 60 s for an answer, and an answer should not be late by a hair.
 PATIENCE = 45.0
 
@@ -68,7 +70,8 @@ class Work:
             if not self.stopped:
                 self._run(self)
         except FailedError as error:
-            self.failure = error.reason
+            # A work that was asked to stop ends like this, too.
+            self.failure = "" if self.stopped else error.reason
         except Exception as error:
             # A defect. Its message may show personal data.
             _log.error("a job of the embedded Personalize failed: %s", type(error).__name__)
@@ -95,6 +98,11 @@ class Worker:
         self._waiting: deque[Work] = deque()
         self._current: Work | None = None
         forks.in_child(self, Worker._abandon)
+
+    @property
+    def is_full(self) -> bool:
+        """``True`` if no work may be added."""
+        return len(self._waiting) >= MOST_WAITING
 
     def add(self, work: Work) -> None:
         """Do a work after those that were added before."""
@@ -144,6 +152,23 @@ class Worker:
             work.fail("The job was in progress in the process that this one was forked from")
 
 
+@attrs.frozen
+class Update:
+    """The latest update of a resource. Until it is complete, the resource is told as before.
+
+    Attributes:
+        member: The member of Describe that tells it (``"latestDatasetUpdate"``).
+        told: The members of that.
+        changed: The members of the resource that change.
+        life: When it began, and how long it takes.
+    """
+
+    member: str
+    told: Mapping[str, Any]
+    changed: Mapping[str, Any]
+    life: Life
+
+
 @attrs.define(eq=False, repr=False)
 class Made:
     """One resource.
@@ -157,6 +182,7 @@ class Made:
         work: The work that it waits for, or ``None``.
         holds: Whatever the resource stands for.
         turned: Unix time at which a recommender was stopped or started, and ``"STOP"`` or ``"START"``.
+        update: The latest update, or ``None``.
     """
 
     arn: str
@@ -167,6 +193,22 @@ class Made:
     work: Work | None = None
     holds: Any = None
     turned: tuple[float, str] | None = None
+    update: Update | None = None
+
+    @property
+    def updating(self) -> bool:
+        """``True`` while an update is in progress."""
+        return self.update is not None and not self.update.life.active(self.clock())
+
+    @property
+    def current(self) -> Mapping[str, Any]:
+        """The members, with what updates that are complete have changed."""
+        return self.members if self.update is None or self.updating else {**self.members, **self.update.changed}
+
+    def begin_update(self, member: str, told: Mapping[str, Any], changed: Mapping[str, Any]) -> None:
+        """Begin an update, while none is in progress; see :class:`Update`."""
+        self.members = self.current
+        self.update = Update(member, told, changed, Life(self.clock(), self.life.pace))
 
     @property
     def status(self) -> str:
@@ -205,8 +247,14 @@ class Made:
             begun = self.turned[0]
             updated = begun if now < begun + self.life.pace else begun + self.life.pace
         failure = {"failureReason": self.work.failure} if self.work is not None and self.work.failure else {}
+        latest = {}
+        if self.update is not None:
+            life = self.update.life
+            times = {"creationDateTime": life.created, "lastUpdatedDateTime": life.updated(now)}
+            latest = {self.update.member: {**self.update.told, "status": life.status(now), **times}}
+            updated = max(updated, life.updated(now))
         times = {"creationDateTime": self.life.created, "lastUpdatedDateTime": updated}
-        return {**self.members, "status": self.status, **failure, **times}
+        return {**self.current, "status": self.status, **failure, **times, **latest}
 
 
 class Register:

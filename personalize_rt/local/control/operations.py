@@ -51,7 +51,8 @@ def _describe(kind: Kind) -> ControlOperation:
             case "Schema":
                 found = plane.schema(arn)
             case _:
-                found = plane.find(kind, arn, kind.arn)[1]
+                leaving = plane.account.leaving(arn) if kind.name == "DatasetGroup" else None
+                found = leaving or plane.find(kind, arn, kind.arn)[1]
         return {kind.member: {name: value for name, value in found.items() if name not in kind.listed}}
 
     return ControlOperation(Structure({kind.arn: ARN}, (kind.arn,)), answer)
@@ -237,8 +238,6 @@ OPERATIONS: Mapping[str, ControlOperation] = {
 _JOBS = "there are no {} here"
 
 REFUSED: Mapping[str, str] = {
-    "UpdateSolution": "a solution keeps its configuration, and is trained on no schedule: create another one",
-    "UpdateDataset": "a dataset keeps its schema: delete it, and create it with the other one",
     "CreateDataDeletionJob": f"{_JOBS.format('data deletion jobs')}: import the data without them",
     "CreateBatchSegmentJob": _JOBS.format("user segments"),
     "CreateMetricAttribution": _JOBS.format("metric attributions"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import inf, nan
 from typing import Any, cast
 
 import attrs
 
+from personalize_rt.local.control.group import exceeded
 from personalize_rt.local.control.kinds import Kind
 from personalize_rt.local.control.plane import ControlPlane
 from personalize_rt.local.control.shapes import Entries, Flag, Items, Number, Shape, Structure, Text, Whole, invalid
@@ -31,6 +33,7 @@ __all__ = [
     "campaign_configuration",
     "configuration",
     "must_be_free",
+    "must_have_room",
     "tags_of",
     "takes",
 ]
@@ -40,6 +43,9 @@ Reply = Mapping[str, Any]
 
 # Guide, "Tagging Amazon Personalize resources": each resource may have 50 tags.
 TAGS = 50
+# What memory is for, whatever the quotas: the resources of one kind in an account. Each dataset group has an engine.
+MOST_OF_A_KIND = 10_000
+MOST_GROUPS = 1_000
 
 
 @attrs.frozen
@@ -87,8 +93,9 @@ RECOMMENDER_CONFIG = Structure(
         "enableMetadataWithRecommendations": Flag(),
     }
 )
-# What of these the embedded service has; anything else would be told, and change nothing.
-CONFIGURABLE = ("enableMetadataWithRecommendations", "syncWithLatestSolutionVersion")
+# What is taken of these. Exploration is told and changes nothing, like a capacity, since the first tutorial of AWS asks
+# for it; of anything else a program might wait for the effect.
+CONFIGURABLE = ("enableMetadataWithRecommendations", "syncWithLatestSolutionVersion", "itemExplorationConfig")
 
 
 def configuration(member: str, config: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -101,7 +108,25 @@ def configuration(member: str, config: Mapping[str, Any] | None) -> dict[str, An
     for name in given:
         if name not in CONFIGURABLE:
             raise invalid(f"{member}.{name}: the embedded service does not have it, and would ignore it")
+    _check_exploration(f"{member}.itemExplorationConfig", given.get("itemExplorationConfig", {}))
     return given
+
+
+def _check_exploration(member: str, config: Mapping[str, str]) -> None:
+    """Refuse what is no exploration of the guide ("User-Personalization recipe", Properties and hyperparameters)."""
+    for name, text in config.items():
+        try:
+            value = float(text)
+        except ValueError:
+            value = nan
+        if name == "explorationWeight":
+            fits, expected = 0 <= value <= 1, "a number from 0 to 1, as text"
+        elif name == "explorationItemAgeCutOff":
+            fits, expected = 0 < value < inf, "a positive number of days, as text"
+        else:
+            raise invalid(f"{member}: expected explorationWeight and explorationItemAgeCutOff, and no other names")
+        if not fits:
+            raise invalid(f"{member}.{name}: expected {expected}")
 
 
 def campaign_configuration(config: Mapping[str, Any] | None, version: str) -> dict[str, Any]:
@@ -140,11 +165,25 @@ def must_be_free(plane: ControlPlane, kind: Kind, name: str) -> None:
     """Refuse a name that a resource of the kind has; names are unique in an account and region.
 
     Raises:
-        RefusedError: ``ResourceAlreadyExistsException``.
+        RefusedError: ``ResourceAlreadyExistsException``; ``LimitExceededException``, see :func:`must_have_room`.
     """
     for arn, _ in plane.arns(kind):
         if arn.rpartition("/")[2] == name:
             raise RefusedError("ResourceAlreadyExistsException", f"there is a {kind.label} {arn} already")
+    must_have_room(plane, kind)
+
+
+def must_have_room(plane: ControlPlane, kind: Kind) -> None:
+    """Refuse one resource more than fits.
+
+    Raises:
+        RefusedError: ``LimitExceededException``; the account has as many of the kind as the embedded service keeps.
+    """
+    most = MOST_GROUPS if kind.name == "DatasetGroup" else MOST_OF_A_KIND
+    if sum(1 for _ in plane.arns(kind)) >= most:
+        raise exceeded(
+            f"the embedded service keeps {most:,} {kind.label}s, and has them: delete some, or start it anew"
+        )
 
 
 def takes(*required: str, **members: Shape) -> Structure:
