@@ -53,6 +53,7 @@ _LONG = frozenset(
         *("GetSolutionMetrics", "CreateCampaign", "UpdateCampaign", "CreateBatchInferenceJob"),
         *("DescribeDatasetImportJob", "DescribeSolutionVersion", "DescribeRecommender"),
         *("DescribeBatchInferenceJob", "DescribeDatasetExportJob"),
+        *("StartRecommender", "StopRecommender", "UpdateRecommender"),
     )
 )
 

@@ -537,7 +537,7 @@ class CreatedGroup(DatasetGroup):
         common = ("performHPO", "performAutoML", "performIncrementalUpdate", "recipeArn", "eventType", "solutionConfig")
         told = {name: made.members[name] for name in common if name in made.members}
         told |= {"solutionVersionArn": arn, "solutionArn": solution, "datasetGroupArn": self.arn, **members}
-        work = Work(lambda work: trained.train(self.engine.models))
+        work = Work(lambda work: trained.train(self.engine.models, work))
         self._add("SolutionVersion", arn, solution, told, tags, holds=trained, work=work)
         return arn
 
@@ -556,7 +556,7 @@ class CreatedGroup(DatasetGroup):
         made = self.existing("SolutionVersion", arn)
         if made.work is None or made.status not in ("CREATE PENDING", "CREATE IN_PROGRESS"):
             raise invalid(f"solutionVersionArn: {arn} is {made.status}: only a creation in progress can be stopped")
-        made.work.stopped = True
+        made.work.stop()
 
     def version(self, arn: str) -> Trained:
         """A version that is trained; waits for its training.
@@ -597,12 +597,12 @@ class CreatedGroup(DatasetGroup):
         Raises:
             RefusedError: See :meth:`version`; ``InvalidInputException`` if there is nothing to measure by.
         """
-        from personalize_rt.local.control.measuring import metrics_of
+        from personalize_rt.local.control.apart import measured
 
         trained = self.version(version)
         with self._measuring:
             if version not in self._metrics:
-                self._metrics[version] = metrics_of(trained.recipe, trained.models.datasets, self.now)
+                self._metrics[version] = measured(trained.recipe, trained.models.datasets, self.now)
             return self._metrics[version]
 
     # Campaigns and recommenders.
@@ -675,7 +675,7 @@ class CreatedGroup(DatasetGroup):
             resource = self._setup(name, arn, trained, config, capacity)
 
             def run(work: Work) -> None:
-                trained.train(self.engine.models)
+                trained.train(self.engine.models, work)
                 with self._lock:
                     if self.made.find("Recommender", arn) is made:
                         made.holds = attrs.evolve(resource, models=trained.models)

@@ -12,7 +12,8 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import attrs
@@ -54,6 +55,7 @@ class Work:
     def __init__(self, run: Callable[[Work], None]) -> None:
         self._run = run
         self._done = threading.Event()
+        self._interrupt: Callable[[], None] | None = None
         self.failure: str = ""
         self.stopped: bool = False
 
@@ -68,13 +70,31 @@ class Work:
             if not self.stopped:
                 self._run(self)
         except FailedError as error:
-            self.failure = error.reason
+            self.failure = "" if self.stopped else error.reason
         except Exception as error:
             # A defect. Its message may show personal data.
             _log.error("a job of the embedded Personalize failed: %s", type(error).__name__)
             self.failure = f"Internal error: {type(error).__name__}"
         finally:
             self._done.set()
+
+    def stop(self) -> None:
+        """Ask it to stop: it changes nothing any more."""
+        self.stopped = True
+        interrupt = self._interrupt
+        if interrupt is not None:
+            interrupt()
+
+    @contextmanager
+    def interrupted_by(self, interrupt: Callable[[], None]) -> Generator[None, None, None]:
+        """Call a function when it is stopped, during a ``with`` block; at once if it was. It may be called twice."""
+        self._interrupt = interrupt
+        if self.stopped:
+            interrupt()
+        try:
+            yield
+        finally:
+            self._interrupt = None
 
     def fail(self, reason: str) -> None:
         """End it without having done it."""
@@ -130,10 +150,10 @@ class Worker:
         with self._lock:
             works = [*self._waiting]
             if self._current is not None:
-                self._current.stopped = True
+                self._current.stop()
             self._waiting.clear()
         for work in works:
-            work.stopped = True
+            work.stop()
             work.run()
 
     def _abandon(self) -> None:

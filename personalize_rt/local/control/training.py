@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from personalize_rt.local.control.made import FailedError
+from personalize_rt.local.control.made import FailedError, Work
 from personalize_rt.local.datasets import Datasets, EventLog
 from personalize_rt.local.models import Models, events_of_type
 from personalize_rt.local.recipes import Ask, Recipe
@@ -57,16 +57,26 @@ class Trained:
         assert self._models is not None
         return self._models
 
-    def train(self, models: Models) -> None:
+    def train(self, models: Models, work: Work | None = None) -> None:
         """Train the models of a dataset group's data. Versions over the same data share them.
 
+        Args:
+            models: The models of the data.
+            work: The work that it is a part of, which may be stopped.
+
         Raises:
-            FailedError: There are no data, or too few.
+            FailedError: There are no data, or too few; the training takes too long, or was stopped.
         """
+        # Imported when used: few programs train by requests, and fewer on so many data.
+        from personalize_rt.local.control import apart
+
         started = time.perf_counter()
         if self.event_type is not None and models.datasets.interactions is not None:
             models = Models(_of_type(models.datasets, self.event_type, self.threshold))
         self._check(models.datasets)
+        if apart.is_large(self.recipe, models.datasets):
+            apart.train(self.recipe, models, work)
+        # What was trained apart is there by now.
         self.recipe.answer(Ask(models, _NOBODY))
         models.prepare()
         self.hours = (time.perf_counter() - started) / 3600
