@@ -439,9 +439,6 @@ class DatasetGroup:
             raise invalid(f"solutionVersionArn: a directory's campaign has one version of its solution: {known}")
         return version, None
 
-    def settle(self, kind: str, arn: str) -> None:
-        """Wait for the work behind a resource, if there is any. What a directory declares has none."""
-
     # Tags.
 
     def tags(self, arn: str) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 import attrs
@@ -73,11 +73,12 @@ def _unpack(frames: Iterator[bytes]) -> EventLog | Table:
     parts: dict[str, Any] = {}
     for name, code, count in head["parts"]:
         values: Any = array(code) if code else []
-        extend: Callable[[bytes], None] = (
-            values.frombytes if code else lambda frame, into=values: into.extend(json.loads(frame))
-        )
         while len(values) < count:
-            extend(next(frames))
+            frame = next(frames)
+            if code:
+                values.frombytes(frame)
+            else:
+                values.extend(json.loads(frame))
         if len(values) != count:
             raise ValueError("a part is longer than its description")
         parts[name] = _little(values) if code else values
@@ -85,8 +86,9 @@ def _unpack(frames: Iterator[bytes]) -> EventLog | Table:
         name.removeprefix("column "): values for name, values in parts.items() if name.startswith("column ")
     }
     if head["events"]:
-        names = {name: _named(parts[name]) for name in _NAMES}
-        return EventLog(**names, **{name: parts[name] for name in _ARRAYS}, columns=columns, fields=fields)
+        members: dict[str, Any] = {name: _named(parts[name]) for name in _NAMES}
+        members |= {name: parts[name] for name in _ARRAYS}
+        return EventLog(**members, columns=columns, fields=fields)
     return Table({id: row for row, id in enumerate(parts["index"])}, columns, fields)
 
 
