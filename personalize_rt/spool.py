@@ -4,10 +4,8 @@ A directory may be shared by processes. Each writes segments of its own, ``TIME-
 lock (``flock``) on each for as long as it lives. A segment without a holder was left by a process that ended, and
 belongs to the first that locks it; if that one ends too, to the next. Nothing is waited for.
 
-A segment is a header (text with the version, then a random seed) and frames: a byte that says whether the record is
-done, three bytes that mark a frame, length and checksum (4 bytes each, little-endian), and the record. The checksum
-depends on the seed, so no record can contain something that passes for a frame. A record is done when its first byte is
-overwritten in place. When all of a segment are, it is emptied if it is the open one, otherwise removed.
+The form of a segment is that of :mod:`personalize_rt.segments`. When all of its records are done, it is emptied if it
+is the open one, otherwise removed.
 
 A record is passed to the operating system before :meth:`Spool.append` returns. It is not synced to the disk: a killed
 process loses nothing, a machine without power may. So may an acknowledgement, and its record comes back: what is sent
@@ -22,36 +20,27 @@ import logging
 import os
 import re
 import stat
-import struct
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, Never, TypeAlias
-from zlib import crc32
+from typing import IO, Any, TypeAlias
 
 from personalize_rt import forks
-from personalize_rt.errors import PersonalizeError, ValidationError
-from personalize_rt.files import Folder, StrPath, restrict
+from personalize_rt.errors import PersonalizeError
+from personalize_rt.files import StrPath, open_private
+from personalize_rt.segments import Form, Segment
 
 __all__ = ["Mark", "Spool", "SpoolError", "SpoolFullError"]
 
 # Bytes of a segment, and of all files of a directory.
 SEGMENT = 1 << 20
 TOTAL = 64 << 20
-# Seconds between two looks at whether the open segment was removed by somebody.
-_LOOKS = 0.1
 # The longest record in bytes. It bounds how much is read for each mark in a damaged segment.
 LONGEST = 64 << 10
 
 _NAME = re.compile(r"\d{20,}-[0-9a-f]{8}\.(spool|damaged)")
-_HEADER = b"personalize-rt spool 1\n"
-_ANY_HEADER = re.compile(rb"personalize-rt spool (\d{1,9})\n")
-_SEED = struct.Struct("<I")
-_BEGIN = len(_HEADER) + _SEED.size
-_FRAME = struct.Struct("<c3sII")
-# They differ in every bit, and so does no text.
-_PENDING, _DONE = b"\x5a", b"\xa5"
-_MARK = b"\xf5\xfa\xff"
+_FORM = Form("spool", 1, LONGEST)
+_BEGIN = _FORM.begin
 
 _log = logging.getLogger("personalize_rt")
 
@@ -72,126 +61,9 @@ class SpoolFullError(SpoolError):
     """
 
 
-class _Segment:
-    """A locked file with frames.
-
-    Attributes:
-        pending: Positions of the records that are not done. Positions go on after the segment is emptied, so that a
-            mark stays of one record.
-        is_damaged: Whether a part of it could not be read.
-    """
-
-    def __init__(self, name: str, file: IO[Any], seed: int) -> None:
-        self.name: str = name
-        self.file: IO[Any] = file
-        self.pending: set[int] = set()
-        self.is_damaged: bool = False
-        self._seed = seed
-        self._handle: int = file.fileno()
-        self._end = _BEGIN
-        self._base = 0  # a position, less its offset in the file
-        self._seen_at = time.monotonic()
-
-    def has_room(self, size: int, most: int) -> bool:
-        """Tell whether a record fits, and the file had a name a moment ago: somebody may have removed it."""
-        if self._end - self._base + _FRAME.size + size > most:
-            return False
-        now = time.monotonic()
-        if now - self._seen_at < _LOOKS:  # a system call for each record costs a page as much as writing it
-            return True
-        self._seen_at = now
-        return os.fstat(self._handle).st_nlink > 0
-
-    def append(self, record: bytes) -> int:
-        """Append a record, and return its position."""
-        position = self._end
-        offset = position - self._base
-        size = len(record)
-        frame = _FRAME.pack(_PENDING, _MARK, size, crc32(record, self._seed ^ size)) + record
-        try:
-            written = os.pwrite(self._handle, frame, offset)
-            while written < len(frame):
-                written += os.pwrite(self._handle, frame[written:], offset + written)
-            self.pending.add(position)
-            self._end = position + written
-        except BaseException:  # a full disk, or Ctrl-C
-            self.pending.discard(position)
-            self._end = position
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._handle, offset)
-            raise
-        return position
-
-    def read(self) -> tuple[list[tuple[int, bytes]], bool]:
-        """Read the records that are not done, and whether the last one is torn."""
-        content = os.pread(self._handle, os.fstat(self._handle).st_size, 0)
-        found: list[tuple[int, bytes]] = []
-        position = _BEGIN
-        while position < len(content):
-            end = self._end_of(content, position)
-            if end is None:
-                after = self._next(content, position)
-                if after is None:
-                    break
-                self.is_damaged = True
-                position = after
-                continue
-            if content[position : position + 1] != _DONE:
-                found.append((position, content[position + _FRAME.size : end]))
-            position = end
-        self.pending.update(position for position, _ in found)
-        rest = content[position:]
-        if not _is_torn(rest):
-            self.is_damaged = True
-        return found, bool(rest) and not self.is_damaged
-
-    def _end_of(self, content: bytes, position: int) -> int | None:
-        """The end of a whole frame; ``None`` if there is none at that position."""
-        if position + _FRAME.size > len(content):
-            return None
-        _, mark, size, checksum = _FRAME.unpack_from(content, position)
-        begin = position + _FRAME.size
-        end = begin + size
-        if mark != _MARK or size > LONGEST or end > len(content):
-            return None
-        return end if crc32(memoryview(content)[begin:end], self._seed ^ size) == checksum else None
-
-    def _next(self, content: bytes, position: int) -> int | None:
-        """The position of the next whole frame."""
-        # After the first byte of a frame comes its mark.
-        while (found := content.find(_MARK, position + 2)) >= 0:
-            position = found - 1
-            if self._end_of(content, position) is not None:
-                return position
-        return None
-
-    def acknowledge(self, positions: Iterable[int]) -> None:
-        """Overwrite the first byte of frames."""
-        for position in positions:
-            os.pwrite(self._handle, _DONE, position - self._base)
-
-    def empty(self) -> None:
-        """Remove all frames from the file."""
-        os.ftruncate(self._handle, _BEGIN)
-        self._base = self._end - _BEGIN
-
-    def leave(self) -> None:
-        """Close the file and forget its records, which stay there. In a child, the lock remains the parent's."""
-        self.pending.clear()
-        self.file.close()
-
-
 # A plain tuple, which is made in a fifth of the time of a named one.
-Mark: TypeAlias = tuple[_Segment, int]
+Mark: TypeAlias = tuple[Segment, int]
 """A record of a spool in this process: its segment, and its position there."""
-
-
-def _is_torn(rest: bytes) -> bool:
-    """Tell whether the end of a file is a part of one frame, or was never written."""
-    if len(rest) < _FRAME.size:
-        return rest[1:4] == _MARK[: len(rest[1:4])] or not rest.strip(b"\0")
-    _, mark, size, _ = _FRAME.unpack_from(rest)
-    return (mark == _MARK and len(rest) - _FRAME.size < size <= LONGEST) or not rest.strip(b"\0")
 
 
 class Spool:
@@ -225,16 +97,11 @@ class Spool:
         self.set_aside: dict[str, str] = {}
         self._segment_bytes = segment_bytes
         self._total_bytes = total_bytes
-        self._segments: set[_Segment] = set()
-        self._current: _Segment | None = None
+        self._segments: set[Segment] = set()
+        self._current: Segment | None = None
         self._is_closed = False
-        if os.stat not in os.supports_dir_fd:
-            _refuse(
-                "spool= needs Linux or macOS, whose files can be locked: on Windows, use its subsystem for Linux, or "
-                "leave it out"
-            )
         try:
-            self._folder = self._open_folder()
+            self._folder = open_private(self.directory, "spool")
             forks.in_child(self, Spool._leave)
             # A segment now, so that a directory that cannot be used is found at the start of a program.
             try:
@@ -245,36 +112,6 @@ class Spool:
                 raise
         except OSError as error:
             raise self._error(error) from None
-
-    def _open_folder(self) -> Folder:
-        is_new = False
-        try:
-            self.directory.mkdir(0o700)
-            is_new = True
-        except FileExistsError:
-            pass
-        except FileNotFoundError:
-            _refuse(f"there is no directory {self.directory.parent}: make it, or name another one as spool=")
-        try:
-            folder = Folder(self.directory)
-        except OSError as error:
-            if error.errno in (errno.ENOTDIR, errno.ELOOP):
-                _refuse(f"{self.directory} is a link or no directory: name another one as spool=")
-            raise
-        try:
-            if is_new:
-                restrict(folder.handle, 0o700)
-            elif not folder.is_mine(f".{os.urandom(4).hex()}.new"):
-                _refuse(f"{self.directory} belongs to another user: as spool=, name one in it, which is created")
-            elif os.fstat(folder.handle).st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                _refuse(
-                    f"others may write in {self.directory}: as spool=, name one in it, which is created, or take that "
-                    "permission away (chmod go-w)"
-                )
-        except BaseException:
-            folder.close()
-            raise
-        return folder
 
     # Writing.
 
@@ -302,7 +139,7 @@ class Spool:
             except OSError as error:
                 raise self._error(error) from None
 
-    def _create(self) -> _Segment:
+    def _create(self) -> Segment:
         if self._is_closed:
             raise SpoolError(f"the spool in {self.directory} is closed")
         used = sum(self._size(name) for name in self._folder.names() if _NAME.fullmatch(name))
@@ -317,9 +154,7 @@ class Spool:
             try:
                 # Until it is locked, another process takes it for an empty one that was left, and removes it.
                 if self._take_lock(file, name):
-                    seed = os.urandom(_SEED.size)
-                    file.write(_HEADER + seed)
-                    segment = _Segment(name, file, *_SEED.unpack(seed))
+                    segment = Segment.create(name, file, _FORM)
                     self._segments.add(segment)
                     return segment
             except BaseException:
@@ -355,7 +190,7 @@ class Spool:
         Args:
             marks: Records of :meth:`append` or :meth:`recovered`. Those of a parent process are passed over.
         """
-        done: dict[_Segment, list[int]] = {}
+        done: dict[Segment, list[int]] = {}
         given = tuple(marks)  # before the lock, which an iterator of recovered() takes too
         with self._lock:
             for segment, position in given:
@@ -371,7 +206,7 @@ class Spool:
                     else:
                         self._remove(segment)
 
-    def _remove(self, segment: _Segment) -> None:
+    def _remove(self, segment: Segment) -> None:
         """Remove a segment without pending records; a damaged one gets another name, for a person to look at."""
         self._segments.discard(segment)
         try:
@@ -417,7 +252,7 @@ class Spool:
                     return
                 yield (segment, position), record
 
-    def _claim(self, name: str) -> tuple[_Segment, list[tuple[int, bytes]]] | None:
+    def _claim(self, name: str) -> tuple[Segment, list[tuple[int, bytes]]] | None:
         """Lock and read a segment; ``None`` if another process has it, or there is nothing to be done with it."""
         status = self._folder.stat(name)
         if not stat.S_ISREG(status.st_mode):
@@ -427,7 +262,7 @@ class Spool:
             self._set_aside(name, "is larger than the whole spool may be, and was left alone")
             return None
         with self._folder.open(name, "rb") as there:  # which leaves the permissions as they are
-            problem = _problem_of(there.read(_BEGIN))
+            problem = _FORM.problem_of(there.read(_BEGIN), "was left alone")
         if problem is not None:
             self._set_aside(name, problem)
             return None
@@ -436,12 +271,11 @@ class Spool:
             if not self._take_lock(file, name):
                 file.close()
                 return None
-            header = os.pread(file.fileno(), _BEGIN, 0)
-            if len(header) < _BEGIN:  # its process was killed before the first record
+            segment = Segment.of(name, file, _FORM)
+            if segment is None:  # its process was killed before the first record
                 self._folder.unlink(name)
                 file.close()
                 return None
-            segment = _Segment(name, file, *_SEED.unpack_from(header, len(_HEADER)))
             records, is_torn = segment.read()
         except BaseException:
             file.close()
@@ -487,22 +321,6 @@ class Spool:
     def _error(self, error: OSError) -> SpoolError:
         kind = SpoolFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else SpoolError
         return kind(f"cannot write in {self.directory}: {_why(error)}")
-
-
-def _problem_of(header: bytes) -> str | None:
-    if header[: len(_HEADER)] == _HEADER[: len(header)]:
-        return None
-    version = _ANY_HEADER.match(header)
-    if version is None:
-        return "was not written by a spool, and was left alone"
-    return (
-        f"is of version {int(version[1])}, which this release does not know, and was left alone: start the release "
-        "that wrote it, or remove it"
-    )
-
-
-def _refuse(problem: str) -> Never:
-    raise ValidationError(problem, parameter="spool")
 
 
 def _why(error: OSError) -> str:

@@ -58,6 +58,14 @@ S3Endpoint: TypeAlias = Annotated[
         help="Where jobs find objects of S3: a server such as moto's, called with the credentials of boto3.",
     ),
 ]
+State: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--state",
+        metavar="DIR",
+        help="A directory to keep what requests change, for the next start; it is made if it is not there.",
+    ),
+]
 Host: TypeAlias = Annotated[str, typer.Option("--host", help="The address to listen on.")]
 Port: TypeAlias = Annotated[int, typer.Option("--port", help="The port to listen on; 0 takes a free one.")]
 AllowRemote: TypeAlias = Annotated[
@@ -116,6 +124,7 @@ def serve(
     minimums: Minimums = False,
     s3_root: S3Root = None,
     s3_endpoint: S3Endpoint = None,
+    state: State = None,
 ) -> str:
     """Serve data directories over HTTP until Ctrl-C; point any AWS SDK's endpoint URL at it.
 
@@ -130,6 +139,8 @@ def serve(
         for one in directories or [SAMPLE]
     ]
     local = services[0] if len(services) == 1 else LocalGroups(*services)
+    if state is not None:
+        local.resume(state)
     local.prepare()  # so that the first requests do not have to wait
     with nullcontext() if log is _Log.OFF else _lines_on_standard_error() as lines:
         serve_forever(

@@ -17,6 +17,7 @@ JSON), ``engine`` (resources, checks), ``recipes`` (the table), ``filtering``, `
 
 from __future__ import annotations
 
+from personalize_rt.local.control.state import LocalStateError
 from personalize_rt.local.embedded import LocalPersonalize
 from personalize_rt.local.events import RecordedEvent
 from personalize_rt.local.groups import LocalGroups
@@ -35,6 +36,7 @@ __all__ = [
     "LocalDataWarning",
     "LocalGroups",
     "LocalPersonalize",
+    "LocalStateError",
     "Problem",
     "ReceivedRequest",
     "RecordedAnswer",

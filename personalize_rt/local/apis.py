@@ -48,12 +48,13 @@ __all__ = [
 ]
 
 # These wait for a training or another job, or measure a solution version.
-_LONG = frozenset(
+WAITING = frozenset(
     (
         *("GetSolutionMetrics", "CreateCampaign", "UpdateCampaign", "CreateBatchInferenceJob"),
         *("DescribeDatasetImportJob", "DescribeSolutionVersion", "DescribeRecommender"),
         *("UpdateRecommender", "StartRecommender", "StopRecommender"),
         *("DescribeBatchInferenceJob", "DescribeDatasetExportJob"),
+        *("StartRecommender", "StopRecommender", "UpdateRecommender"),
     )
 )
 
@@ -185,7 +186,7 @@ def asked_of(request: HttpRequest) -> tuple[Api, str | None]:
 def takes_long(request: HttpRequest) -> bool:
     """Tell whether an answer takes seconds, so that a server should not let other requests wait for it."""
     # Only the control plane has this path; the others are not looked at twice.
-    return request.path == "/" and asked_of(request)[1] in _LONG
+    return request.path == "/" and asked_of(request)[1] in WAITING
 
 
 def read_object(body: bytes) -> dict[str, Any] | None:

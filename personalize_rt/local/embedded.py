@@ -7,6 +7,7 @@ import random
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
@@ -22,11 +23,13 @@ from personalize_rt.filters.terms import Target
 from personalize_rt.interactions import Interaction
 from personalize_rt.local.apis import CONTROL, Router, asked_of
 from personalize_rt.local.control import Account, ControlWire, DatasetGroup
+from personalize_rt.local.control.keeping import Keeper, Moment
 from personalize_rt.local.datasets import EventLog, Table, load
-from personalize_rt.local.doors import Doors, named
+from personalize_rt.local.doors import named
 from personalize_rt.local.engine import Engine, Resource
 from personalize_rt.local.events import EventsWire, Intake, RecordedEvent
 from personalize_rt.local.filtering import StoredFilter, parse, why_unfit
+from personalize_rt.local.kept import Kept
 from personalize_rt.local.life import Life
 from personalize_rt.local.messages import HttpRequest, HttpResponse
 from personalize_rt.local.problems import LocalDataWarning, Problems
@@ -38,6 +41,7 @@ from personalize_rt.tracking import TrackedEvent
 
 if TYPE_CHECKING:
     from personalize_rt.aio import AsyncEventTracker
+    from personalize_rt.local.control.plane import ControlPlane
     from personalize_rt.options import TrackerOptions
     from personalize_rt.tracker import EventTracker
 
@@ -47,7 +51,7 @@ _SAMPLE = Path(__file__).parent / "sample"
 _SEED = 0
 
 
-class LocalPersonalize(Doors):
+class LocalPersonalize(Kept):
     """An embedded Personalize, made by :meth:`sample` or :meth:`from_directory`.
 
     It answers the three APIs of Amazon Personalize (runtime, events, control plane) as the service would, for the
@@ -94,12 +98,14 @@ class LocalPersonalize(Doors):
         if account is None:
             account = Account(settings, clock=engine.clock, rng=rng, pace=pace, quotas=quotas, minimums=minimums)
         self._account: Account = account
+        # Not of self, whose group is another one after a reload.
+        self._control = ControlWire(lambda: (group,), account, rng=rng, clock=engine.clock)
         self._router = Router(
             runtime=runtime,
             events=EventsWire(engine, settings, self._trackers, self._intake, rng=rng),
-            # Not of self, whose group is another one after a reload.
-            control=ControlWire(lambda: (group,), account, rng=rng, clock=engine.clock),
+            control=self._control,
         )
+        self._keep_with(account.keeper)
         self._prepared = False
 
     @classmethod
@@ -218,6 +224,7 @@ class LocalPersonalize(Doors):
         datasets = load(path, settings.schemas, problems)
         found = resources(settings, datasets, problems)
         rng = rng or random.Random(_SEED)
+        clock = clock if isinstance(clock, Moment) else Moment(clock)
         created = clock() if created is None else created
         engine = Engine(
             found,
@@ -251,12 +258,14 @@ class LocalPersonalize(Doors):
 
         Requests are answered from the old data until the new data are ready, which includes :meth:`prepare` if it was
         called before. Events that were put, filters and event trackers that were added, tags, updates of campaigns and
-        recommenders, and answers that were given are dropped. Dataset groups and schemas that requests made stay.
+        recommenders, and answers that were given are dropped, also from a directory of state. Dataset groups and
+        schemas that requests made stay.
 
         Raises:
             LocalDataError: The directory has problems; the old data stay.
         """
         self._take(self._anew())
+        self._account.keeper.reloaded()
 
     def _anew(self) -> Self:
         """The directory, loaded again."""
@@ -278,7 +287,14 @@ class LocalPersonalize(Doors):
         # A request reads the router once, so the order of these assignments does not matter.
         self._settings, self._resources, self._group = new._settings, new._resources, new._group
         self._engine, self._router = new._engine, new._router
-        self._trackers, self._intake = new._trackers, new._intake
+        new._intake.keep = self._intake.keep
+        self._trackers, self._intake, self._control = new._trackers, new._intake, new._control
+
+    def _keep_with(self, keeper: Keeper) -> None:
+        self._intake.keep = partial(keeper.put, self._group.arn)
+
+    def _kept(self) -> tuple[ControlPlane, Mapping[str, Intake]]:
+        return self._control.plane, {self._group.arn: self._intake}
 
     def prepare(self) -> Self:
         """Train the models and build the indexes now, instead of in the first requests.
@@ -290,6 +306,8 @@ class LocalPersonalize(Doors):
             The service itself.
         """
         self._engine.prepare()
+        for group in self._account.groups:
+            group.engine.prepare()
         self._prepared = True
         return self
 
@@ -353,8 +371,12 @@ class LocalPersonalize(Doors):
             ValidationError: The name is not valid, or taken; or the filters together use too many fields.
         """
         text = expression if isinstance(expression, str) else ""
-        life = Life(self._engine.clock())
-        return self._engine.filters.add(name, parse(expression, self._engine.datasets), text, life)
+        keeper, life = self._account.keeper, Life(self._engine.clock())
+        with keeper.order:
+            arn = self._engine.filters.add(name, parse(expression, self._engine.datasets), text, life)
+            members = {"name": name, "datasetGroupArn": self._group.arn, "filterExpression": str(expression)}
+            keeper.request("CreateFilter", members, {"filterArn": arn}, life.created)
+        return arn
 
     def filter_expression(self, name: str) -> FilterExpression:
         """The expression of a filter, like DescribeFilter.
@@ -626,6 +648,8 @@ class Inside:
         rng: Makes the ids of requests.
         load: Loads its directory again.
         take: Makes it answer with newly loaded data.
+        intake: Takes in its events.
+        keep_with: Makes it record what requests change elsewhere.
     """
 
     group: DatasetGroup
@@ -633,10 +657,12 @@ class Inside:
     rng: random.Random
     load: Callable[[], LocalPersonalize]
     take: Callable[[LocalPersonalize], None]
+    intake: Intake
+    keep_with: Callable[[Keeper], None]
 
 
 def inside(local: LocalPersonalize) -> Inside:
     """The parts of an embedded Personalize."""
     # The module of the class; a public attribute would be one more name for everybody.
     parts = (local._group, local._account, local._rng, local._anew, local._take)  # pyright: ignore[reportPrivateUsage]
-    return Inside(*parts)
+    return Inside(*parts, local._intake, local._keep_with)  # pyright: ignore[reportPrivateUsage]  # likewise

@@ -246,7 +246,9 @@ class Engine:
         """Train the models and build the indexes now, instead of in the first requests."""
         nobody: Mapping[str, Any] = {"userId": "", "itemId": "", "inputList": ()}
         for resource in tuple(self._resources.values()):
-            resource.recipe.answer(Ask(resource.models or self.models, nobody))
+            models = resource.models or self.models
+            resource.recipe.answer(Ask(models, nobody))
+            models.prepare()
         self.models.prepare()
         self.filters.prepare()
 

@@ -8,20 +8,24 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from os import PathLike
 from types import MappingProxyType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from personalize_rt.errors import ValidationError
 from personalize_rt.local.apis import CONTROL, asked_of, read_object
 from personalize_rt.local.control import MEMBERS, Account, ControlWire, DatasetGroup
-from personalize_rt.local.doors import Doors
 from personalize_rt.local.embedded import Inside, LocalPersonalize, inside
 from personalize_rt.local.events import RecordedEvent
+from personalize_rt.local.kept import Kept
 from personalize_rt.local.messages import HttpRequest, HttpResponse
+
+if TYPE_CHECKING:
+    from personalize_rt.local.control.plane import ControlPlane
+    from personalize_rt.local.events import Intake
 
 __all__ = ["LocalGroups"]
 
 
-class LocalGroups(Doors, Mapping[str, LocalPersonalize]):
+class LocalGroups(Kept, Mapping[str, LocalPersonalize]):
     """Several embedded services behind one door, each of them a dataset group.
 
     ::
@@ -58,6 +62,11 @@ class LocalGroups(Doors, Mapping[str, LocalPersonalize]):
             rng=first.rng,
             clock=first.group.engine.clock,
         )
+        for part in parts:
+            part.keep_with(first.account.keeper)
+
+    def _kept(self) -> tuple[ControlPlane, Mapping[str, Intake]]:
+        return self._control.plane, {part.group.arn: part.intake for part in self._parts()}
 
     @classmethod
     def from_directories(
@@ -134,6 +143,7 @@ class LocalGroups(Doors, Mapping[str, LocalPersonalize]):
         for part, one in zip(self._parts(), new, strict=True):
             part.take(one)
         self._services = {inside(one).group.name: one for one in self._services.values()}
+        self._account.keeper.reloaded()
 
     def reset(self) -> None:
         """Clear what a test leaves behind, in all services; see :meth:`LocalPersonalize.reset`."""

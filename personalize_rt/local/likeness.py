@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from heapq import nsmallest
 from math import log, sqrt
+from typing import Any
 
 from personalize_rt.local.datasets import Table
 from personalize_rt.local.universe import Universe
@@ -25,7 +26,7 @@ _ROWS_KEPT = 1_000
 
 
 class LikenessModel:
-    """The similarities of items by metadata. Immutable, so safe to share between threads.
+    """The similarities of items by metadata. Immutable, so safe to share between threads; it can be pickled.
 
     Args:
         items: The Items dataset.
@@ -50,6 +51,13 @@ class LikenessModel:
             number: sqrt(sum(self._weight(feature) ** 2 for feature in features))
             for number, features in self._features.items()
         }
+        self._cached = lru_cache(_ROWS_KEPT)(self._compute_similar)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_cached"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
         self._cached = lru_cache(_ROWS_KEPT)(self._compute_similar)
 
     def similar(self, item_id: str) -> Sequence[int]:

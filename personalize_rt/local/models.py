@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from array import array
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TypeVar, cast
 
 import attrs
@@ -83,6 +84,17 @@ class Models:
                 model.prepare()
 
     @property
+    def trained(self) -> Mapping[Hashable, object]:
+        """The models that exist so far, by key, for :meth:`adopt` of another process."""
+        with self._lock:
+            return {key: model for key, model in self._made.items() if key not in ("log", "universe")}
+
+    def adopt(self, trained: Mapping[Hashable, object]) -> None:
+        """Take over models that were trained on the same datasets; those that exist already stay."""
+        with self._lock:
+            self._made = {**trained, **self._made}
+
+    @property
     def _log(self) -> EventLog:
         return self._once("log", lambda: self.datasets.interactions or EventLog())
 
@@ -101,9 +113,9 @@ class Models:
         return cast(ModelT, self._made[key])
 
 
-def events_of_type(log: EventLog, event_type: str) -> list[int] | None:
+def events_of_type(log: EventLog, event_type: str) -> array[int] | None:
     """The indexes of the events of a type, in any case; ``None`` if these are all events."""
     wanted = {number for name, number in log.types.items() if name.casefold() == event_type.casefold()}
     if len(wanted) == len(log.types):
         return None
-    return [event for event, kind in enumerate(log.type) if kind in wanted]
+    return array("i", (event for event, kind in enumerate(log.type) if kind in wanted))

@@ -29,6 +29,9 @@ from functools import lru_cache
 from heapq import nlargest
 from itertools import accumulate, compress, pairwise
 from math import exp, expm1, fsum, inf, log, sqrt
+from typing import Any
+
+import attrs
 
 from personalize_rt.filters.selection import Allowed
 from personalize_rt.interactions import Interaction
@@ -58,8 +61,48 @@ _FLAGS = bytes.maketrans(b"01", b"\0\1")
 _GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 
+@attrs.frozen(eq=False, repr=False)
+class _Packed:
+    """Arrays of numbers one behind another, so that they can be moved between processes in one piece.
+
+    Attributes:
+        starts: The index of each one's first number, and the end of the last one.
+        numbers: The numbers.
+    """
+
+    starts: array[int]
+    numbers: array[int]
+
+    @classmethod
+    def of(cls, arrays: Sequence[array[int]]) -> _Packed:
+        numbers = array("i")
+        for one in arrays:
+            numbers.extend(one)
+        return cls(array("q", accumulate(map(len, arrays), initial=0)), numbers)
+
+    def __getitem__(self, place: int) -> array[int]:
+        return self.numbers[self.starts[place] : self.starts[place + 1]]
+
+
+@attrs.frozen(eq=False, repr=False)
+class _Learned:
+    """The affinities that were computed when the model was trained.
+
+    Attributes:
+        items: The items with an affinity to each item.
+        values: Their affinities, one behind another like the items.
+    """
+
+    items: _Packed
+    values: array[float]
+
+    def get(self, seed: int) -> tuple[array[int], array[float]]:
+        starts = self.items.starts
+        return self.items[seed], self.values[starts[seed] : starts[seed + 1]]
+
+
 class TasteModel:
-    """The model of preferences.
+    """The model of preferences. It can be pickled, with the affinities that :meth:`prepare` computes.
 
     Args:
         history: The Interactions dataset.
@@ -72,8 +115,9 @@ class TasteModel:
         learned = range(len(history)) if events is None else events
         self._users = history.users
         self._starts, self._items, self._times = _histories(history, learned)
-        self._audience = _audience(self._starts, self._items, len(universe))
-        self._crowds = array("i", map(len, self._audience))
+        audience = _audience(self._starts, self._items, len(universe))
+        self._audience = _Packed.of(audience)
+        self._crowds = array("i", map(len, audience))
         self._says = array("d", (1 / log(2 + end - start) for start, end in pairwise(self._starts)))
         self._events = Counter(map(history.target.__getitem__, learned))
         popularity = _recent_popularity(history, learned, len(universe))
@@ -81,14 +125,36 @@ class TasteModel:
             "d", (_POPULARITY_POWER * log(_POPULARITY_FLOOR + count) for count in popularity)
         )
         self.order: Order = Order(universe, self.base)
-        # A dict by item id, for a single look-up: a ranking needs hundreds of items.
-        self.base_of: dict[str, float] = {
-            id: logit for id, logit, crowd in zip(universe.ids, self.base, self._crowds, strict=True) if crowd
-        }
         self._masses = array("d", map(exp, self.base))
         self._total = fsum(self._masses)
-        self._affinities = lru_cache(_ROWS_KEPT)(self._compute_affinities)
+        self._learned: _Learned | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Make what depends on the rest and is not pickled."""
+        # A dict by item id, for a single look-up: a ranking needs hundreds of items.
+        self.base_of: dict[str, float] = dict(compress(zip(self.universe.ids, self.base, strict=True), self._crowds))
+        self._affinities = lru_cache(_ROWS_KEPT)(self._find_affinities)
         self._mass_of_block = lru_cache(_BLOCKS_KEPT)(self._compute_mass_of_block)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {
+            name: value
+            for name, value in self.__dict__.items()
+            if name not in ("base_of", "_affinities", "_mass_of_block")
+        }
+        if self._learned is None:
+            nothing = array("i"), array("d")
+            rows = [self._affinities(n) if crowd >= _CROWD else nothing for n, crowd in enumerate(self._crowds)]
+            values = array("d")
+            for _, row in rows:
+                values.extend(row)
+            state["_learned"] = _Learned(_Packed.of([items for items, _ in rows]), values)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._begin()
 
     def events(self, item_id: str) -> int:
         """The number of events of an item."""
@@ -116,6 +182,8 @@ class TasteModel:
 
     def prepare(self) -> None:
         """Compute the affinities that take long, those of items with many users."""
+        if self._learned is not None:
+            return
         for number, crowd in enumerate(self._crowds):
             if crowd >= _CROWD:
                 self._affinities(number)
@@ -162,6 +230,11 @@ class TasteModel:
         ] + list(zip(self._times[start:end], self._items[start:end], strict=True))
         events.sort(key=_first, reverse=True)
         return list(dict.fromkeys(number for _, number in events))[:HISTORY]
+
+    def _find_affinities(self, seed: int) -> tuple[array[int], array[float]]:
+        if self._learned is not None and self._crowds[seed] >= _CROWD:
+            return self._learned.get(seed)
+        return self._compute_affinities(seed)
 
     def _compute_affinities(self, seed: int) -> tuple[array[int], array[float]]:
         starts, items, says, crowds = self._starts, self._items, self._says, self._crowds

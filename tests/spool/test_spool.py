@@ -17,6 +17,7 @@ import pytest
 
 from personalize_rt import spool
 from personalize_rt.errors import ValidationError
+from personalize_rt.segments import _FRAME, _MARK
 from personalize_rt.spool import Mark, Spool, SpoolError, SpoolFullError
 from tests.optional import optional
 
@@ -103,7 +104,7 @@ def test_records_are_recovered_from_the_oldest_on(directory: Path) -> None:
 
 def test_a_record_may_be_empty_and_any_bytes_but_not_too_long(directory: Path) -> None:
     there = Spool(directory)
-    records = [b"", b"\0" * 100, spool._MARK * 50, bytes(range(256)), b"x" * spool.LONGEST]
+    records = [b"", b"\0" * 100, _MARK * 50, bytes(range(256)), b"x" * spool.LONGEST]
     for record in records:
         there.append(record)
     with pytest.raises(SpoolError, match=r"a record of 65,537 bytes is too long for a spool, which takes 65,536"):
@@ -180,12 +181,12 @@ def test_an_acknowledgement_that_cannot_be_written_is_no_error(
 
 
 def test_of_a_file_cut_off_at_any_byte_the_whole_records_are_there(directory: Path) -> None:
-    records = [b"first", b"", spool._MARK + b"third", b"fourth"]
+    records = [b"first", b"", _MARK + b"third", b"fourth"]
     path = written(directory, *records)
     content = path.read_bytes()
     sizes = [spool._BEGIN]
     for record in records:
-        sizes.append(sizes[-1] + spool._FRAME.size + len(record))
+        sizes.append(sizes[-1] + _FRAME.size + len(record))
     assert sizes[-1] == len(content)
     for size in range(len(content) + 1):
         path.write_bytes(content[:size])
@@ -213,7 +214,7 @@ def test_a_wrong_byte_anywhere_costs_one_record_at_most_and_is_named(directory: 
         assert found[-1] == b"a later segment"
         assert set(found[:-1]) <= set(records)
         # The first byte of a frame says only whether it is done; a length that is too large looks like a torn record.
-        is_state = (position - spool._BEGIN) % (spool._FRAME.size + 8) == 0
+        is_state = (position - spool._BEGIN) % (_FRAME.size + 8) == 0
         assert len(found) == (4 if is_state else 3), position
         assert is_state or there.torn + len(there.set_aside) == 1, position
         crash(there)
@@ -565,7 +566,7 @@ def test_a_read_only_file_system_is_named_at_the_start(small_disk: Path) -> None
 def test_a_segment_that_somebody_removed_is_not_written_any_more(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("personalize_rt.spool._LOOKS", 0.0)
+    monkeypatch.setattr("personalize_rt.segments._LOOKS", 0.0)
     there = Spool(directory)
     there.append(b"removed by a cleaner of old files")
     for path in directory.iterdir():
@@ -578,7 +579,7 @@ def test_a_segment_that_somebody_removed_is_not_written_any_more(
 def test_the_name_of_the_open_segment_is_not_looked_up_for_each_record(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("personalize_rt.spool._LOOKS", 1000.0)
+    monkeypatch.setattr("personalize_rt.segments._LOOKS", 1000.0)
     there = Spool(directory)
     with monkeypatch.context() as patch:
         patch.setattr(os, "fstat", None)
@@ -589,7 +590,7 @@ def test_the_name_of_the_open_segment_is_not_looked_up_for_each_record(
 
 
 def test_a_directory_that_somebody_removed_is_named(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("personalize_rt.spool._LOOKS", 0.0)
+    monkeypatch.setattr("personalize_rt.segments._LOOKS", 0.0)
     there = Spool(directory)
     there.append(b"x")
     for path in directory.iterdir():

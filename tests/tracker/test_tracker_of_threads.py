@@ -196,7 +196,7 @@ def test_a_spool_that_cannot_be_written_is_logged_once_and_costs_no_event(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("personalize_rt.spool._LOOKS", 0.0)
+    monkeypatch.setattr("personalize_rt.segments._LOOKS", 0.0)
     made = of_threads(spool=tmp_path / "events", flush_after=1000.0)
     shutil.rmtree(tmp_path / "events")
     for n in range(20):

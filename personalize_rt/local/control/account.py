@@ -12,7 +12,9 @@ import attrs
 from personalize_rt import forks
 from personalize_rt.local.apis import read_object
 from personalize_rt.local.control.created import CreatedGroup, SchemaOf
+from personalize_rt.local.control.keeping import Keeper
 from personalize_rt.local.control.made import Made, Register, Worker
+from personalize_rt.local.engine import RefusedError
 from personalize_rt.local.life import Life
 from personalize_rt.local.messages import HttpRequest, HttpResponse
 from personalize_rt.local.settings import Settings
@@ -44,6 +46,7 @@ class Account:
         quotas: Whether to refuse what is over the service's default quotas.
         minimums: Whether a training needs the least amount of data that the service needs.
         worker: Does imports, trainings and other jobs.
+        keeper: Keeps what requests change, for a restart.
         storage: Where the objects of jobs are; ``None`` for those of ``mock_aws()`` while that is active.
         created: The dataset groups, and some that are deleted by now.
     """
@@ -67,6 +70,7 @@ class Account:
         self.quotas: bool = quotas
         self.minimums: bool = minimums
         self.worker: Worker = Worker()
+        self.keeper: Keeper = Keeper(clock)
         self.storage: Storage | None = None
         self._objects: Objects | None = None
         self.schemas: Register = Register()
@@ -102,6 +106,15 @@ class Account:
             self.worker.drop()
         return done
 
+    def restore(self, job: str, record: Mapping[str, Any]) -> None:
+        """Give a job the outcome that it had before a restart.
+
+        Raises:
+            RefusedError: ``ResourceNotFoundException``; there is no such job.
+        """
+        if not any(group.restore(job, record) for group in self.groups):
+            raise RefusedError("ResourceNotFoundException", f"there is no {job}")
+
     def handle(self, request: HttpRequest) -> HttpResponse | None:
         """Answer a request of the runtime or the events API; ``None`` if it names no resource of these."""
         group = self.group_of(request) if self.created else None
@@ -125,6 +138,7 @@ class Account:
             quotas=self.quotas,
             minimums=self.minimums,
             worker=self.worker,
+            keeper=self.keeper,
         )
         self.created = (*self.groups, made)
         return made

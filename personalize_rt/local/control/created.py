@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import sha256
 from itertools import repeat
 from math import nan
@@ -19,6 +19,7 @@ import attrs
 
 from personalize_rt.local.apis import EVENTS, asked_of
 from personalize_rt.local.control.group import METADATA, DatasetGroup, Setup, exceeded, must_be_active
+from personalize_rt.local.control.keeping import Keeper
 from personalize_rt.local.control.kinds import KINDS
 from personalize_rt.local.control.made import MOST_WAITING, FailedError, Made, Register, Work, Worker
 from personalize_rt.local.control.shapes import invalid
@@ -40,6 +41,10 @@ __all__ = ["CreatedGroup", "SchemaOf"]
 
 # The most rows that incremental imports may make of a dataset. What one import reads has a bound of its own.
 MOST_ROWS = 50_000_000
+
+
+# The kinds whose resources wait for a work.
+_WORKING = ("DatasetImportJob", "DatasetExportJob", "BatchInferenceJob", "SolutionVersion", "Recommender")
 
 
 @attrs.frozen
@@ -81,6 +86,7 @@ class CreatedGroup(DatasetGroup):
         quotas: Whether to refuse what is over the service's default quotas.
         minimums: Whether a training needs the least amount of data that the service needs.
         worker: Does imports, trainings and other jobs.
+        keeper: Keeps what changes, for a restart.
 
     Attributes:
         made: Its resources, except filters and event trackers.
@@ -98,6 +104,7 @@ class CreatedGroup(DatasetGroup):
         quotas: bool,
         minimums: bool,
         worker: Worker,
+        keeper: Keeper,
     ) -> None:
         engine = Engine((), Datasets(), filter_prefix=settings.arn("filter"), clock=clock, rng=rng)
         arn = settings.arn("dataset-group", settings.dataset_group)
@@ -106,12 +113,14 @@ class CreatedGroup(DatasetGroup):
         self._rng = rng
         self._minimums = minimums
         self._worker = worker
+        self._keeper = keeper
         self._numbers: Counter[str] = Counter()  # of versions so far, by solution
         self.made: Register = Register()
         told = {"name": self.name, "datasetGroupArn": arn, **members}
         self.row: Made = Made(arn, "", told, Life(clock(), pace), clock)
         runtime = Wire(engine, rng, clock)
         intake = Intake(engine, {}, runtime.answers)
+        intake.keep = partial(keeper.put, arn)
         self._serving = _Serving(engine, intake, runtime, self._events(engine, intake))
 
     # Answering.
@@ -186,11 +195,12 @@ class CreatedGroup(DatasetGroup):
             case _:
                 return made.told()
 
-    def settle(self, kind: str, arn: str) -> None:
+    def settle(self, arn: str) -> None:
         """Wait for the work behind a resource, if its time has come."""
-        made = self.made.find(kind, arn)
-        if made is not None:
-            made.settle()
+        for kind in _WORKING:
+            made = self.made.find(kind, arn)
+            if made is not None:
+                made.settle()
 
     def _latest(self, solution: str) -> dict[str, Any]:
         """The latest version of a solution, as DescribeSolution tells it."""
@@ -390,9 +400,14 @@ class CreatedGroup(DatasetGroup):
                             raise FailedError(f"The dataset would have more than {MOST_ROWS:,} rows, the most of one")
                         rows = _together(before, rows)
                     self._swap(option, rows, schema)
+                work.outcome = {"data": rows}
+
+            def restore(record: Mapping[str, Any]) -> None:
+                with self._lock:
+                    self._swap(option, record["data"], schema)
 
             told = {"jobName": job, "datasetImportJobArn": arn, "datasetArn": dataset, **members}
-            self._add("DatasetImportJob", arn, dataset, told, tags, work=Work(run))
+            self._add("DatasetImportJob", arn, dataset, told, tags, work=Work(run, restore))
             return arn
 
     def export_rows(
@@ -509,8 +524,19 @@ class CreatedGroup(DatasetGroup):
         self.made.add(kind, made)
         self._tags[arn] = dict(tags)
         if work is not None:
-            self._worker.add(work)
+            self._begin(work, arn)
         return made
+
+    def _begin(self, work: Work, arn: str) -> None:
+        work.keep = partial(self._keeper.job, arn)
+        self._worker.add(work)
+
+    def restore(self, arn: str, record: Mapping[str, Any]) -> bool:
+        """Give a job the outcome that it had before a restart. Returns whether it is one of this dataset group."""
+        work = next((made.work for kind in _WORKING if (made := self.made.find(kind, arn)) is not None), None)
+        if work is not None:
+            work.restore(record)
+        return work is not None
 
     # Solutions and their versions.
 
@@ -621,9 +647,23 @@ class CreatedGroup(DatasetGroup):
         common = ("performHPO", "performAutoML", "performIncrementalUpdate", "recipeArn", "eventType", "solutionConfig")
         told = {name: current[name] for name in common if name in current}
         told |= {"solutionVersionArn": arn, "solutionArn": solution, "datasetGroupArn": self.arn, **members}
-        work = Work(lambda work: trained.train(self.engine.models))
+
+        def run(work: Work) -> None:
+            trained.train(self.engine.models, work)
+            work.outcome = {"hours": trained.hours}
+
+        def restore(record: Mapping[str, Any]) -> None:
+            self._restore_training(trained, record)
+
+        work = Work(run, restore)
         self._add("SolutionVersion", arn, solution, told, tags, holds=trained, work=work)
         return arn
+
+    def _restore_training(self, trained: Trained, record: Mapping[str, Any]) -> None:
+        if "began" in record:
+            trained.begin_again(self.engine.models)
+        else:
+            trained.restore(record["hours"])
 
     def _must_have(self, recipe: Recipe) -> None:
         for name in recipe.learns_from:
@@ -640,18 +680,16 @@ class CreatedGroup(DatasetGroup):
         made = self.existing("SolutionVersion", arn)
         if made.work is None or made.status not in ("CREATE PENDING", "CREATE IN_PROGRESS"):
             raise invalid(f"solutionVersionArn: {arn} is {made.status}: only a creation in progress can be stopped")
-        made.work.stopped = True
+        made.work.stop()
 
     def version(self, arn: str) -> Trained:
-        """A version that is trained; waits for its training.
+        """A version that is trained.
 
         Raises:
             RefusedError: ``ResourceInUseException`` while it is being created; ``InvalidInputException`` if that failed
                 or was stopped.
         """
-        made = self.existing("SolutionVersion", arn)
-        made.settle()
-        status = made.status
+        status = (made := self.existing("SolutionVersion", arn)).status
         if status != "ACTIVE":
             code = (
                 "InvalidInputException" if status in ("CREATE FAILED", "CREATE STOPPED") else "ResourceInUseException"
@@ -681,12 +719,12 @@ class CreatedGroup(DatasetGroup):
         Raises:
             RefusedError: See :meth:`version`; ``InvalidInputException`` if there is nothing to measure by.
         """
-        from personalize_rt.local.control.measuring import metrics_of
+        from personalize_rt.local.control.apart import measured
 
         trained = self.version(version)
         with self._measuring:
             if version not in self._metrics:
-                self._metrics[version] = metrics_of(trained.recipe, trained.models.datasets, self.now)
+                self._metrics[version] = measured(trained.recipe, trained.models.datasets, self.now)
             return self._metrics[version]
 
     # Campaigns and recommenders.
@@ -760,16 +798,25 @@ class CreatedGroup(DatasetGroup):
             resource = self._setup(name, arn, trained, config, capacity)
 
             def run(work: Work) -> None:
-                trained.train(self.engine.models)
+                trained.train(self.engine.models, work)
+                deploy()
+                work.outcome = {"hours": trained.hours}
+
+            def deploy() -> None:
                 with self._lock:
                     if self.made.find("Recommender", arn) is made:
                         made.holds = attrs.evolve(resource, models=trained.models)
                         self.engine.add(made.holds, made.life.created + self._pace)
 
-            work = Work(run)
+            def restore(record: Mapping[str, Any]) -> None:
+                self._restore_training(trained, record)
+                if trained.done:
+                    deploy()
+
+            work = Work(run, restore)
             made = self._add("Recommender", arn, self.arn, {"name": name, "recommenderArn": arn}, tags, holds=resource)
             made.work = work
-            self._worker.add(work)
+            self._begin(work, arn)
             return arn
 
     def turn_recommender(self, arn: str, verb: str) -> None:
@@ -779,7 +826,6 @@ class CreatedGroup(DatasetGroup):
             RefusedError: ``ResourceInUseException`` while it is being changed; ``InvalidInputException`` if it is
                 already as wanted.
         """
-        self.settle("Recommender", arn)
         with self._lock:
             made = self.existing("Recommender", arn)
             status, before = made.status, "ACTIVE" if verb == "STOP" else "INACTIVE"
@@ -818,7 +864,6 @@ class CreatedGroup(DatasetGroup):
     ) -> None:
         """Change a campaign or recommender; see :meth:`DatasetGroup.update`."""
         kind = "Campaign" if self.made.find("Campaign", arn) is not None else "Recommender"
-        self.settle(kind, arn)
         with self._lock:
             made = self.existing(kind, arn)
             if made.status != "ACTIVE" or (arn not in self.engine.resources and self.engine.arrived(arn) is None):

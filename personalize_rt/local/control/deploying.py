@@ -183,7 +183,6 @@ def _create_campaign(plane: ControlPlane, members: Members) -> Reply:
     solution = wanted.removesuffix("/$LATEST")
     kind = KINDS["SolutionVersion" if solution == wanted else "Solution"]
     group = as_created(plane.find(kind, solution, "solutionVersionArn")[0], "solutionVersionArn")
-    # Before the lock of the account is taken, since a training may take long.
     version = group.latest_of(wanted)
     group.version(version)
     with plane.account.lock:

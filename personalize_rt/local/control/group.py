@@ -290,13 +290,13 @@ class DatasetGroup:
             RefusedError: ``InvalidInputException``; there is nothing to measure by.
         """
         # Imported when used: few programs ask, and the embedded service starts without it.
-        from personalize_rt.local.control.measuring import metrics_of
+        from personalize_rt.local.control.apart import measured
 
         with self._measuring:
             if version not in self._metrics:
                 name = self._declared["SolutionVersion"][version][0].rpartition("/")[2]
                 resource = self.engine.resources[self._settings.arn("campaign", name)]
-                self._metrics[version] = metrics_of(resource.recipe, self.engine.datasets, self.now)
+                self._metrics[version] = measured(resource.recipe, self.engine.datasets, self.now)
             return self._metrics[version]
 
     # Changing.
@@ -438,9 +438,6 @@ class DatasetGroup:
             known = f"{version} or {latest}"
             raise invalid(f"solutionVersionArn: a directory's campaign has one version of its solution: {known}")
         return version, None
-
-    def settle(self, kind: str, arn: str) -> None:
-        """Wait for the work behind a resource, if there is any. What a directory declares has none."""
 
     # Tags.
 

@@ -12,12 +12,14 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import attrs
 
 from personalize_rt import forks
+from personalize_rt.errors import PersonalizeError
 from personalize_rt.local.life import Life
 
 __all__ = ["MOST_WAITING", "FailedError", "Made", "Register", "Update", "Work", "Worker"]
@@ -47,15 +49,22 @@ class Work:
 
     Args:
         run: Does it; whatever it changes, it changes at its very end.
+        restore: Does what it did before a restart, by the record of :meth:`note`; ``None`` if it changed nothing.
 
     Attributes:
+        keep: Is told the records of its outcome, before anybody else is; or ``None``.
+        outcome: What is to be recorded when it is done.
         failure: The reason of its failure; empty without one.
         stopped: Whether it was stopped.
     """
 
-    def __init__(self, run: Callable[[Work], None]) -> None:
+    def __init__(self, run: Callable[[Work], None], restore: Callable[[Mapping[str, Any]], None] | None = None) -> None:
         self._run = run
+        self._restore = restore
+        self.keep: Callable[[Mapping[str, Any]], None] | None = None
+        self.outcome: Mapping[str, Any] = {}
         self._done = threading.Event()
+        self._interrupt: Callable[[], None] | None = None
         self.failure: str = ""
         self.stopped: bool = False
 
@@ -69,15 +78,56 @@ class Work:
         try:
             if not self.stopped:
                 self._run(self)
+            if not self.stopped:
+                self.note({"done": True, **self.outcome})
         except FailedError as error:
-            # A work that was asked to stop ends like this, too.
-            self.failure = "" if self.stopped else error.reason
+            self._fail(error.reason)
         except Exception as error:
             # A defect. Its message may show personal data.
             _log.error("a job of the embedded Personalize failed: %s", type(error).__name__)
-            self.failure = f"Internal error: {type(error).__name__}"
+            self._fail(f"Internal error: {type(error).__name__}")
         finally:
+            self.outcome = {}
             self._done.set()
+
+    def _fail(self, reason: str) -> None:
+        if not self.stopped:
+            self.failure = reason
+            with suppress(PersonalizeError):  # without the record, it begins anew after a restart
+                self.note({"failed": reason})
+
+    def note(self, record: Mapping[str, Any]) -> None:
+        """Record something for a restart."""
+        if self.keep is not None:
+            self.keep(record)
+
+    def restore(self, record: Mapping[str, Any]) -> None:
+        """Have the outcome that a record tells, without doing the work."""
+        if "failed" in record:
+            self.fail(record["failed"])
+            return
+        if self._restore is not None:
+            self._restore(record)
+        if "done" in record:
+            self._done.set()
+
+    def stop(self) -> None:
+        """Ask it to stop: it changes nothing any more."""
+        self.stopped = True
+        interrupt = self._interrupt
+        if interrupt is not None:
+            interrupt()
+
+    @contextmanager
+    def interrupted_by(self, interrupt: Callable[[], None]) -> Generator[None, None, None]:
+        """Call a function when it is stopped, during a ``with`` block; at once if it was. It may be called twice."""
+        self._interrupt = interrupt
+        if self.stopped:
+            interrupt()
+        try:
+            yield
+        finally:
+            self._interrupt = None
 
     def fail(self, reason: str) -> None:
         """End it without having done it."""
@@ -97,6 +147,7 @@ class Worker:
     def __init__(self) -> None:
         self._waiting: deque[Work] = deque()
         self._current: Work | None = None
+        self._is_held = False
         forks.in_child(self, Worker._abandon)
 
     @property
@@ -108,10 +159,25 @@ class Worker:
         """Do a work after those that were added before."""
         with self._lock:
             self._waiting.append(work)
-            if self._current is not None:
+        self._start()
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._current is not None or self._is_held or not self._waiting:
                 return
             self._current = self._waiting.popleft()
         threading.Thread(target=self._work, name="personalize-rt-jobs", daemon=True).start()
+
+    def hold(self) -> None:
+        """Begin no works until :meth:`release`."""
+        self._is_held = True
+
+    def release(self) -> None:
+        """Begin the works that have come meanwhile, without those that have an outcome by now."""
+        with self._lock:
+            self._waiting = deque(work for work in self._waiting if not work.done)
+            self._is_held = False
+        self._start()
 
     def _work(self) -> None:
         while True:
@@ -138,10 +204,10 @@ class Worker:
         with self._lock:
             works = [*self._waiting]
             if self._current is not None:
-                self._current.stopped = True
+                self._current.stop()
             self._waiting.clear()
         for work in works:
-            work.stopped = True
+            work.stop()
             work.run()
 
     def _abandon(self) -> None:

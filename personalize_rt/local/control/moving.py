@@ -53,7 +53,8 @@ def _create_import(plane: ControlPlane, members: Members) -> Reply:
 
 
 def _check(plane: ControlPlane, uri: str, member: str) -> None:
-    problem = plane.account.objects.check(uri)
+    # A job that was done before a restart needs its objects no more.
+    problem = "" if plane.account.keeper.is_telling else plane.account.objects.check(uri)
     if problem:
         raise invalid(f"{member}: {problem}")
 
@@ -101,7 +102,6 @@ def _create_inference(plane: ControlPlane, members: Members) -> Reply:
     names = ("filterArn", "numResults", "jobInput", "jobOutput", "roleArn")
     told = {name: members[name] for name in names if name in members}
     told["batchInferenceJobMode"] = "BATCH_INFERENCE"
-    # Before the lock of the account is taken, since a training may take long.
     created.version(version)
     objects = plane.account.objects
     with plane.account.lock:

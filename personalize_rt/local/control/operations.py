@@ -44,7 +44,6 @@ __all__ = ["OPERATIONS", "REFUSED", "ControlOperation"]
 def _describe(kind: Kind) -> ControlOperation:
     def answer(plane: ControlPlane, members: Members) -> Reply:
         arn = members[kind.arn]
-        plane.settle(kind, arn)
         match kind.name:
             case "Recipe":
                 found = plane.recipe(arn)

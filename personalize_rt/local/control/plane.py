@@ -58,10 +58,12 @@ class ControlPlane:
                 return group, members
         raise not_found(kind, arn, (known for known, _ in self.arns(kind)))
 
-    def settle(self, kind: Kind, arn: str) -> None:
-        """Wait for the work behind a resource, if there is one and its time has come."""
+    def settle(self, members: Mapping[str, Any]) -> None:
+        """Wait for the works behind the resources that a request names, if there are any and their time has come."""
         for group in self.account.groups:
-            group.settle(kind.name, arn)
+            for arn in members.values():
+                if isinstance(arn, str):
+                    group.settle(arn)
 
     def schema(self, arn: str) -> Mapping[str, Any]:
         """The members of a schema, which belongs to no dataset group if a request made it.

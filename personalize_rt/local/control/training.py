@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from personalize_rt.local.control.made import FailedError
+from personalize_rt.local.control.made import FailedError, Work
 from personalize_rt.local.datasets import Datasets, EventLog
 from personalize_rt.local.models import Models, events_of_type
 from personalize_rt.local.recipes import Ask, Recipe
@@ -45,6 +45,7 @@ class Trained:
     minimums: bool = False
     hours: float = 0.0
     _models: Models | None = None
+    _of: Models | None = None
 
     @property
     def done(self) -> bool:
@@ -57,20 +58,45 @@ class Trained:
         assert self._models is not None
         return self._models
 
-    def train(self, models: Models) -> None:
+    def train(self, models: Models, work: Work | None = None) -> None:
         """Train the models of a dataset group's data. Versions over the same data share them.
 
+        Args:
+            models: The models of the data.
+            work: The work that it is a part of, which may be stopped.
+
         Raises:
-            FailedError: There are no data, or too few.
+            FailedError: There are no data, or too few; the training takes too long, or was stopped.
         """
+        # Imported when used: few programs train by requests, and fewer on so many data.
+        from personalize_rt.local.control import apart
+
         started = time.perf_counter()
-        if self.event_type is not None and models.datasets.interactions is not None:
-            models = Models(_of_type(models.datasets, self.event_type, self.threshold))
+        if work is not None:
+            work.note({"began": True})
+        models = self._learned_from(models)
         self._check(models.datasets)
+        if apart.is_large(self.recipe, models.datasets):
+            apart.train(self.recipe, models, work)
+        # What was trained apart is there by now.
         self.recipe.answer(Ask(models, _NOBODY))
         models.prepare()
         self.hours = (time.perf_counter() - started) / 3600
         self._models = models
+
+    def begin_again(self, models: Models) -> None:
+        """Note, after a restart, the data on which the training began."""
+        self._of = models
+
+    def restore(self, hours: float) -> None:
+        """Have the models of those data. They are trained when a request first needs them."""
+        assert self._of is not None
+        self.hours, self._models = hours, self._learned_from(self._of)
+
+    def _learned_from(self, models: Models) -> Models:
+        if self.event_type is None or models.datasets.interactions is None:
+            return models
+        return Models(_of_type(models.datasets, self.event_type, self.threshold))
 
     def _check(self, datasets: Datasets) -> None:
         for name in self.recipe.learns_from:

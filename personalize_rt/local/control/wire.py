@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from personalize_rt.local.apis import CONTROL, MALFORMED, Replies, asked_of, read_object
+from personalize_rt.local.apis import CONTROL, MALFORMED, WAITING, Replies, asked_of, read_object
 from personalize_rt.local.control.account import Account
 from personalize_rt.local.control.group import DatasetGroup
-from personalize_rt.local.control.operations import OPERATIONS, REFUSED
+from personalize_rt.local.control.operations import OPERATIONS, REFUSED, ControlOperation
 from personalize_rt.local.control.plane import ControlPlane
+from personalize_rt.local.control.requests import Reply
 from personalize_rt.local.engine import RefusedError
 from personalize_rt.local.messages import HttpRequest, HttpResponse
 
 __all__ = ["ControlWire"]
+
+# The beginnings of the names of operations that change nothing.
+_READING = ("Describe", "Get", "List")
 
 
 class ControlWire:
@@ -24,7 +29,10 @@ class ControlWire:
         groups: Returns the dataset groups that directories declare, of which there is one at least.
         account: The dataset groups and schemas that requests made.
         rng: Makes the ids of requests.
-        clock: Returns the Unix time in seconds, for the ``date`` header.
+        clock: Returns the Unix time in seconds.
+
+    Attributes:
+        plane: The resources.
     """
 
     def __init__(
@@ -35,7 +43,8 @@ class ControlWire:
         rng: random.Random,
         clock: Callable[[], float],
     ) -> None:
-        self._plane = ControlPlane(groups, account)
+        self._clock = clock
+        self.plane: ControlPlane = ControlPlane(groups, account)
         self._replies = Replies(CONTROL, rng, clock)
 
     def handle(self, request: HttpRequest) -> HttpResponse:
@@ -48,7 +57,21 @@ class ControlWire:
         if members is None:
             return self._replies.refuse("MalformedHttpRequestException", MALFORMED)
         try:
-            reply = operation.answer(self._plane, operation.takes.read(members))
+            reply = self._answer(name or "", operation, members)
         except RefusedError as refusal:
             return self._replies.refuse(refusal.code, refusal.message)
         return self._replies.reply("" if reply is None else json.dumps(reply, separators=(",", ":")))
+
+    def _answer(self, name: str, operation: ControlOperation, members: Mapping[str, Any]) -> Reply | None:
+        taken = operation.takes.read(members)
+        if name in WAITING:
+            # Before anything is locked, since a training may take long.
+            self.plane.settle(taken)
+        if name.startswith(_READING):
+            return operation.answer(self.plane, taken)
+        keeper = self.plane.account.keeper
+        with keeper.order:
+            now = self._clock()
+            reply = operation.answer(self.plane, taken)
+            keeper.request(name, members, reply or {}, now)
+        return reply

@@ -6,7 +6,7 @@ A call is checked as a whole before anything of it is taken in.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from personalize_rt.errors import ValidationError
@@ -37,11 +37,15 @@ class Intake:
         engine: The engine whose data they change.
         schemas: The declared schemas, by dataset.
         answers: The answers that events may belong to.
+
+    Attributes:
+        keep: Is told what was taken in, before the caller is; or ``None``.
     """
 
     def __init__(self, engine: Engine, schemas: Mapping[str, Schema], answers: Answers) -> None:
         self._engine = engine
         self._answers = answers
+        self.keep: Callable[[Mapping[str, Any]], None] | None = None
         self._recorded: deque[RecordedEvent] = deque(maxlen=_KEPT)
         self._columns: dict[str, Columns] = {}
         for name, dataset in DATASETS.items():
@@ -51,7 +55,7 @@ class Intake:
     def over(self, engine: Engine, schemas: Mapping[str, Schema]) -> Intake:
         """An intake of another engine, which has recorded the same events."""
         new = Intake(engine, schemas, self._answers)
-        new._recorded = self._recorded
+        new._recorded, new.keep = self._recorded, self.keep
         return new
 
     @property
@@ -163,6 +167,8 @@ class Intake:
                 continue
             raise ValidationError(f"{where}.{problem}", parameter=member)
         self._engine.put_rows(dataset, rows)
+        if self.keep is not None:
+            self.keep({"rows": {dataset: rows}})
 
     # Python's methods.
 
@@ -212,8 +218,23 @@ class Intake:
     # Both.
 
     def _take(self, events: Sequence[RecordedEvent]) -> None:
-        stream = self._engine.items if events[0].operation == "PutEvents" else self._engine.actions
-        self._recorded.extend(stream.put(events))
+        new = self._put(events)
+        self._recorded.extend(new)
+        if new and self.keep is not None:
+            self.keep({"events": new})
+
+    def _put(self, events: Sequence[RecordedEvent]) -> list[RecordedEvent]:
+        return (self._engine.items if events[0].operation == "PutEvents" else self._engine.actions).put(events)
+
+    # After a restart.
+
+    def restore_events(self, events: Sequence[RecordedEvent]) -> None:
+        """Put events that were taken in before a restart. They are not recorded again."""
+        self._put(events)
+
+    def restore_rows(self, dataset: str, rows: Mapping[str, Mapping[str, Value]]) -> None:
+        """Put items, users or actions that were taken in before a restart."""
+        self._engine.put_rows(dataset, rows)
 
     def _values(self, dataset: str, properties: Mapping[str, Any] | None, where: str) -> Mapping[str, Value]:
         if not properties:

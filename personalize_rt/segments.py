@@ -1,0 +1,210 @@
+"""Files of records that survive the process that wrote them, for the spool of a tracker and for a directory of state.
+
+A segment is a header (text with the version, then a random seed) and frames: a byte that says whether the record is
+done, three bytes that mark a frame, length and checksum (4 bytes each, little-endian), and the record. The checksum
+depends on the seed, so no record can contain something that passes for a frame. A record is done when its first byte is
+overwritten in place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import struct
+import time
+from collections.abc import Iterable
+from typing import IO, Any
+from zlib import crc32
+
+import attrs
+
+__all__ = ["Form", "Segment"]
+
+# Seconds between two looks at whether the open segment was removed by somebody.
+_LOOKS = 0.1
+_SEED = struct.Struct("<I")
+_FRAME = struct.Struct("<c3sII")
+# They differ in every bit, and so does no text.
+_PENDING, _DONE = b"\x5a", b"\xa5"
+_MARK = b"\xf5\xfa\xff"
+
+
+@attrs.frozen
+class Form:
+    """A kind of segments.
+
+    Attributes:
+        name: Its name in the header.
+        version: The version of its content.
+        longest: The longest record in bytes. It bounds how much is read for each mark in a damaged segment.
+    """
+
+    name: str
+    version: int
+    longest: int
+
+    @property
+    def header(self) -> bytes:
+        """The text at the beginning of a file."""
+        return f"personalize-rt {self.name} {self.version}\n".encode()
+
+    @property
+    def begin(self) -> int:
+        """The place of the first record in a file."""
+        return len(self.header) + _SEED.size
+
+    def problem_of(self, beginning: bytes, fate: str) -> str | None:
+        """The reason why a file is none of this form, by its first bytes; ``None`` if it may be one.
+
+        Args:
+            beginning: The first bytes.
+            fate: The rest of the sentence, on what becomes of such a file.
+        """
+        header = self.header
+        if beginning[: len(header)] == header[: len(beginning)]:
+            return None
+        version = re.match(rb"personalize-rt %s (\d{1,9})\n" % self.name.encode(), beginning)
+        if version is None:
+            return f"was not written by a {self.name}, and {fate}"
+        return (
+            f"is of version {int(version[1])}, which this release does not know, and {fate}: start the release that "
+            "wrote it, or remove it"
+        )
+
+
+class Segment:
+    """A locked file with frames.
+
+    Attributes:
+        pending: Positions of the records that are not done. Positions go on after the segment is emptied, so that a
+            mark stays of one record.
+        is_damaged: Whether a part of it could not be read.
+    """
+
+    def __init__(self, name: str, file: IO[Any], form: Form, seed: int) -> None:
+        self._form = form
+        self.name: str = name
+        self.file: IO[Any] = file
+        self.pending: set[int] = set()
+        self.is_damaged: bool = False
+        self._seed = seed
+        self._handle: int = file.fileno()
+        self._end = form.begin
+        self._base = 0  # a position, less its offset in the file
+        self._seen_at = time.monotonic()
+
+    @classmethod
+    def create(cls, name: str, file: IO[Any], form: Form) -> Segment:
+        """Begin a segment in an empty file."""
+        seed = os.urandom(_SEED.size)
+        file.write(form.header + seed)
+        return cls(name, file, form, *_SEED.unpack(seed))
+
+    @classmethod
+    def of(cls, name: str, file: IO[Any], form: Form) -> Segment | None:
+        """The segment of a file with a header of that form; ``None`` if it was never written to its end."""
+        header = os.pread(file.fileno(), form.begin, 0)
+        return (
+            cls(name, file, form, *_SEED.unpack_from(header, len(form.header))) if len(header) == form.begin else None
+        )
+
+    def has_room(self, size: int, most: int) -> bool:
+        """Tell whether a record fits, and the file had a name a moment ago: somebody may have removed it."""
+        if self._end - self._base + _FRAME.size + size > most:
+            return False
+        now = time.monotonic()
+        if now - self._seen_at < _LOOKS:  # a system call for each record costs a page as much as writing it
+            return True
+        self._seen_at = now
+        return os.fstat(self._handle).st_nlink > 0
+
+    def append(self, record: bytes) -> int:
+        """Append a record, and return its position."""
+        position = self._end
+        offset = position - self._base
+        size = len(record)
+        frame = _FRAME.pack(_PENDING, _MARK, size, crc32(record, self._seed ^ size)) + record
+        try:
+            written = os.pwrite(self._handle, frame, offset)
+            while written < len(frame):
+                written += os.pwrite(self._handle, frame[written:], offset + written)
+            self.pending.add(position)
+            self._end = position + written
+        except BaseException:  # a full disk, or Ctrl-C
+            self.pending.discard(position)
+            self._end = position
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._handle, offset)
+            raise
+        return position
+
+    def read(self) -> tuple[list[tuple[int, bytes]], bool]:
+        """Read the records that are not done, and whether the last one is torn. The next one is written after them."""
+        content = os.pread(self._handle, os.fstat(self._handle).st_size, 0)
+        found: list[tuple[int, bytes]] = []
+        position = self._form.begin
+        while position < len(content):
+            end = self._end_of(content, position)
+            if end is None:
+                after = self._next(content, position)
+                if after is None:
+                    break
+                self.is_damaged = True
+                position = after
+                continue
+            if content[position : position + 1] != _DONE:
+                found.append((position, content[position + _FRAME.size : end]))
+            position = end
+        self.pending.update(position for position, _ in found)
+        self._end = position
+        rest = content[position:]
+        if not self._is_torn(rest):
+            self.is_damaged = True
+        return found, bool(rest) and not self.is_damaged
+
+    def cut(self) -> None:
+        """Remove what follows the last whole record, after :meth:`read`."""
+        os.ftruncate(self._handle, self._end - self._base)
+
+    def _end_of(self, content: bytes, position: int) -> int | None:
+        """The end of a whole frame; ``None`` if there is none at that position."""
+        if position + _FRAME.size > len(content):
+            return None
+        _, mark, size, checksum = _FRAME.unpack_from(content, position)
+        begin = position + _FRAME.size
+        end = begin + size
+        if mark != _MARK or size > self._form.longest or end > len(content):
+            return None
+        return end if crc32(memoryview(content)[begin:end], self._seed ^ size) == checksum else None
+
+    def _next(self, content: bytes, position: int) -> int | None:
+        """The position of the next whole frame."""
+        # After the first byte of a frame comes its mark.
+        while (found := content.find(_MARK, position + 2)) >= 0:
+            position = found - 1
+            if self._end_of(content, position) is not None:
+                return position
+        return None
+
+    def _is_torn(self, rest: bytes) -> bool:
+        """Tell whether the end of a file is a part of one frame, or was never written."""
+        if len(rest) < _FRAME.size:
+            return rest[1:4] == _MARK[: len(rest[1:4])] or not rest.strip(b"\0")
+        _, mark, size, _ = _FRAME.unpack_from(rest)
+        return (mark == _MARK and len(rest) - _FRAME.size < size <= self._form.longest) or not rest.strip(b"\0")
+
+    def acknowledge(self, positions: Iterable[int]) -> None:
+        """Overwrite the first byte of frames."""
+        for position in positions:
+            os.pwrite(self._handle, _DONE, position - self._base)
+
+    def empty(self) -> None:
+        """Remove all frames from the file."""
+        os.ftruncate(self._handle, self._form.begin)
+        self._base = self._end - self._form.begin
+
+    def leave(self) -> None:
+        """Close the file and forget its records, which stay there. In a child, the lock remains the parent's."""
+        self.pending.clear()
+        self.file.close()
