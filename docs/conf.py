@@ -99,6 +99,25 @@ def link_public_name(app: Any, env: Any, node: Any, text: Any) -> Any:
     )
 
 
+_CONTENTS = re.compile(r"(?:^\*\*(.+)\*\*\n\n)?^<!-- toctree -->\n\n((?:^\* \[.+\]\(.+\.md\)\n)+)", re.MULTILINE)
+
+
+def with_toctrees(page: str) -> str:
+    """Make a toctree of each list of links below ``<!-- toctree -->``; on a forge it is the list of links."""
+
+    def toctree(found: re.Match[str]) -> str:
+        caption = f":caption: {found[1]}\n" if found[1] else ""
+        entries = "\n".join(re.findall(r"\((\S+)\.md\)$", found[2], re.MULTILINE))
+        return f"```{{toctree}}\n{caption}:maxdepth: 1\n\n{entries}\n```\n"
+
+    return _CONTENTS.sub(toctree, page)
+
+
+def read_toctrees(app: Any, name: str, source: list[str]) -> None:
+    """Sphinx calls this with each page that it reads."""
+    source[0] = with_toctrees(source[0])
+
+
 def keep_as_prose(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Keep napoleon from taking what a property says before a colon for its type."""
     if what in {"attribute", "data", "property"} and lines:
@@ -116,6 +135,7 @@ def shorten(app: Any, what: str, name: str, obj: Any, options: Any, signature: s
 
 def setup(app: Any) -> None:
     """Sphinx calls this."""
+    app.connect("source-read", read_toctrees)
     app.connect("missing-reference", link_public_name)
     app.connect("autodoc-process-docstring", keep_as_prose, priority=100)
     app.connect("autodoc-process-signature", shorten)

@@ -50,7 +50,7 @@ class Limits:
         promotion_name_length: Characters of a promotion's name (model: 63).
         promotion_percent: Largest percentage of promoted items (model: 100).
         patterns: Whether to check ARNs and names against the model's patterns, and lower bounds (at least one item, a
-            percentage of at least 1).
+            percentage of at least 1, a user where one is required).
 
     Raises:
         ValidationError: A limit is neither a whole number of at least 0 nor ``None``.

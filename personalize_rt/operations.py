@@ -172,8 +172,8 @@ class Operation(Generic[ResultT]):
             ValidationError: The first member that is missing, unknown, too large or of the wrong kind.
         """
         for member in self.required:
-            if members.get(member) is None:
-                raise _error(f"{spell(member)} is missing: {self.name} needs it", spell(member))
+            if not members.get(member):
+                self._check_given(member, members.get(member), limits, spell)
         where = _Where("", members, limits, spell)
         for member, value in members.items():
             check = self.checks.get(member)
@@ -187,6 +187,13 @@ class Operation(Generic[ResultT]):
             raise _error(
                 f"{spell('filterValues')} without {spell('filterArn')}: nothing would use them", spell("filterArn")
             )
+
+    def _check_given(self, member: str, value: Any, limits: Limits, spell: Spell) -> None:
+        if value is None:
+            raise _error(f"{spell(member)} is missing: {self.name} needs it", spell(member))
+        # The model has no least length, so what boto3 would send is sent; in a call, it is a user without an id.
+        if value == "" and member == "userId" and limits.patterns and spell is not str:
+            raise _error(f"{spell(member)} is empty: {self.name} needs it", spell(member), 1)
 
     def __repr__(self) -> str:
         return f"Operation({self.name})"

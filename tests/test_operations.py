@@ -23,8 +23,14 @@ from personalize_rt import (
     RawFilterValues,
     ValidationError,
 )
-from personalize_rt.arguments import RecommendationsArguments
-from personalize_rt.operations import GET_RECOMMENDATIONS, OPERATIONS, request_for, request_of
+from personalize_rt.arguments import ActionsArguments, RankingArguments, RecommendationsArguments
+from personalize_rt.operations import (
+    GET_ACTION_RECOMMENDATIONS,
+    GET_RECOMMENDATIONS,
+    OPERATIONS,
+    request_for,
+    request_of,
+)
 
 ARN = "arn:aws:personalize:eu-west-1:123456789012:campaign/movies"
 RECOMMENDER = "arn:aws:personalize:eu-west-1:123456789012:recommender/top-picks"
@@ -180,6 +186,18 @@ def test_nothing_is_demanded_of_user_and_item(sent: Any) -> None:
     # The model has no smallest length.
     assert sent("get_recommendations", user_id="")["userId"] == ""
     assert sent("get_recommendations", num_results=0)["numResults"] == 0
+
+
+def test_an_empty_user_is_refused_by_operations_that_need_one() -> None:
+    ranking = RankingArguments(campaign_arn=ARN, user_id="", input_list=["a"])
+    actions = ActionsArguments(campaign_arn=ARN, user_id="")
+    for arguments in (ranking, actions):
+        with pytest.raises(ValidationError, match=r"^user_id is empty: Get\w+ needs it$") as raised:
+            request_for(arguments, Limits())
+        assert raised.value.parameter == "user_id"
+        # Without limits, and as boto3 takes it, the service decides.
+        assert request_for(arguments, Limits.off()).members["userId"] == ""
+    assert request_of(GET_ACTION_RECOMMENDATIONS, {"campaignArn": ARN, "userId": ""}, Limits()).members["userId"] == ""
 
 
 def test_promotions_need_no_filter(sent: Any) -> None:

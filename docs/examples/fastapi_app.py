@@ -13,7 +13,7 @@ from typing import Annotated
 from fastapi import Depends, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from personalize_rt import (
     Campaign,
@@ -48,7 +48,13 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         yield
 
 
-app = FastAPI(lifespan=lifespan)
+class Unavailable(BaseModel):
+    message: str
+    request_id: str | None  # for a support case
+
+
+# Each operation shows the answer 503 in OpenAPI; 422 is there by itself.
+app = FastAPI(lifespan=lifespan, responses={503: {"model": Unavailable}})
 
 
 def movies(request: Request) -> Campaign:
@@ -61,9 +67,13 @@ def tracker(request: Request) -> EventTracker:
     return tracker
 
 
+# An id, as the service takes it: FastAPI answers 422 for any other, and OpenAPI shows the bounds.
+Id = Annotated[str, Field(min_length=1, max_length=256)]
+
+
 class Search(BaseModel):
-    user_id: str
-    film_ids: list[str]
+    user_id: Id
+    film_ids: list[Id]
 
 
 class Page(BaseModel):
@@ -73,9 +83,9 @@ class Page(BaseModel):
 
 
 class Watched(BaseModel):
-    user_id: str
-    session_id: str  # the visit
-    film_id: str
+    user_id: Id
+    session_id: Id  # the visit
+    film_id: Id
     recommendation_id: str | None  # that of the page
 
 
@@ -104,11 +114,13 @@ async def watched(what: Watched, tracker: Annotated[EventTracker, Depends(tracke
 
 @app.exception_handler(ValidationError)
 def refused(request: Request, error: ValidationError) -> JSONResponse:
-    # The message shows no user id and no other value of the request.
-    return JSONResponse({"parameter": error.parameter, "message": error.message}, status_code=422)
+    # In the form of FastAPI's own answer 422. The message shows no user id and no other value of the request.
+    problem = {"type": "value_error", "loc": ["body", error.parameter], "msg": error.message}
+    return JSONResponse({"detail": [problem]}, status_code=422)
 
 
 @app.exception_handler(PersonalizeError)
 def failed(request: Request, error: PersonalizeError) -> JSONResponse:
     request_id = error.request_id if isinstance(error, ServiceError) else None
-    return JSONResponse({"message": "no ranking just now", "request_id": request_id}, status_code=503)
+    answer = Unavailable(message="no ranking just now", request_id=request_id)
+    return JSONResponse(answer.model_dump(), status_code=503)

@@ -16,6 +16,8 @@ MARGIN = 0.2  # seconds for everything else that the function does
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    if not event.get("user_id"):  # nobody has signed in, and there is nobody to rank for
+        return {"film_ids": event["film_ids"], "recommendation_id": None, "degraded": True}
     left = context.get_remaining_time_in_millis() / 1000 - MARGIN
     # A copy with another deadline, on the same connections.
     movies = runtime.with_options(deadline=min(PATIENCE, max(0.05, left))).campaign(os.environ["CAMPAIGN_ARN"])

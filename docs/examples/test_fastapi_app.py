@@ -69,7 +69,7 @@ def test_the_next_page_has_learned_from_what_was_watched(
 def test_what_the_service_would_refuse_is_not_queued(client: TestClient, tracker: EventTracker) -> None:
     what = {"user_id": "visitor-1", "session_id": "", "film_id": STAR_TREK, "recommendation_id": None}
     answer = client.post("/watched", json=what)
-    assert (answer.status_code, answer.json()["parameter"]) == (422, "session_id")
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", "session_id"])
     assert tracker.counts.queued == 0
 
 
@@ -82,7 +82,15 @@ def test_without_an_answer_the_page_is_in_the_order_of_the_search(client: TestCl
 def test_a_wrong_request_is_told_what_is_wrong_with_it(client: TestClient) -> None:
     answer = client.post("/page", json={"user_id": "13974", "film_ids": []})
     assert answer.status_code == 422
-    assert answer.json() == {"parameter": "input_list", "message": "input_list is empty: there is nothing to rank"}
+    (problem,) = answer.json()["detail"]
+    assert problem["loc"] == ["body", "input_list"]
+    assert problem["msg"] == "input_list is empty: there is nothing to rank"
+
+
+@pytest.mark.parametrize("user_id", ["", "u" * 257])
+def test_a_user_who_cannot_be_one_is_a_422(client: TestClient, user_id: str) -> None:
+    answer = client.post("/page", json={"user_id": user_id, "film_ids": FILMS})
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", "user_id"])
 
 
 def test_what_no_fallback_answers_is_a_503_with_the_request_id(client: TestClient, local: LocalPersonalize) -> None:
@@ -91,6 +99,17 @@ def test_what_no_fallback_answers_is_a_503_with_the_request_id(client: TestClien
     assert answer.status_code == 503
     assert answer.json()["request_id"]
     assert "13974" not in answer.text
+
+
+def test_errors_are_as_openapi_says() -> None:
+    api = fastapi_app.app.openapi()
+    for path in ("/page", "/watched"):
+        answers = api["paths"][path]["post"]["responses"]
+        schemas = {status: each["content"]["application/json"]["schema"] for status, each in answers.items()}
+        assert schemas["422"] == {"$ref": "#/components/schemas/HTTPValidationError"}
+        assert schemas["503"] == {"$ref": "#/components/schemas/Unavailable"}
+    assert api["components"]["schemas"]["ValidationError"]["required"] == ["loc", "msg", "type"]
+    assert api["components"]["schemas"]["Search"]["properties"]["user_id"]["minLength"] == 1
 
 
 def test_the_runtime_is_built_at_start_up_and_closed_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

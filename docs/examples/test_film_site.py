@@ -81,8 +81,17 @@ def test_without_an_answer_films_are_in_the_order_of_the_search(client: Client, 
 def test_somebody_unknown_and_an_empty_page_ask_nobody(client: Client, local: LocalPersonalize) -> None:
     local.faults.fail(status=403)
     assert client.get("/search").json()["films"] == []
+    client.cookies["visitor"] = ""
+    assert client.get("/search", {"film": FILMS}).json()["films"] == FILMS
     del client.cookies["visitor"]
     assert client.get("/search", {"film": FILMS}).json()["films"] == FILMS
+
+
+def test_a_wrong_request_is_told_what_is_wrong_with_it(client: Client) -> None:
+    client.cookies["visitor"] = "v" * 257
+    answer = client.get("/search", {"film": FILMS})
+    assert (answer.status_code, answer.json()["parameter"]) == (422, "user_id")
+    assert "vvv" not in answer.json()["message"]
 
 
 def test_the_campaign_is_built_once_from_the_settings() -> None:

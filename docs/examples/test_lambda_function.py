@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import pytest
 
-from personalize_rt import InputOrderFallback
+from personalize_rt import InputOrderFallback, ValidationError
 from personalize_rt.local import LocalPersonalize
 
 FILMS = ["tt0120338", "tt0133093", "tt0000000"]
@@ -49,6 +49,20 @@ def test_without_an_answer_films_stay_as_they_are(function: Any, local: LocalPer
     local.faults.fail(status=500)
     answer = function.handler(EVENT, Context())
     assert answer == {"film_ids": tuple(FILMS), "recommendation_id": None, "degraded": True}
+
+
+@pytest.mark.parametrize("event", [{"film_ids": FILMS}, {"user_id": "", "film_ids": FILMS}])
+def test_without_a_user_films_stay_as_they_are_and_nobody_is_asked(
+    function: Any, local: LocalPersonalize, event: dict[str, Any]
+) -> None:
+    answer = function.handler(event, Context())
+    assert answer == {"film_ids": FILMS, "recommendation_id": None, "degraded": True}
+    assert not local.requests
+
+
+def test_a_wrong_request_is_the_error_of_the_function(function: Any) -> None:
+    with pytest.raises(ValidationError, match="user_id is a str of 257 characters"):
+        function.handler({"user_id": "u" * 257, "film_ids": FILMS}, Context())
 
 
 @pytest.mark.parametrize(("milliseconds", "deadline"), [(3000, 0.15), (300, 0.1), (100, 0.05)])

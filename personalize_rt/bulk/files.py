@@ -105,8 +105,9 @@ def recommend_file(
         processes: See :func:`run`.
         resume: Continue a stopped job, if there is one. If the output exists, nothing is sent: the summary counts its
             rows, and ``errors`` is written from it unless that file exists.
-        errors: A file for the failed rows, unchanged (those of Parquet as JSON Lines), as the input of another job. It
-            is written only if rows failed, readable by its owner only, and must not exist.
+        errors: A file for the failed rows, unchanged, as the input of another job: ``.csv`` for rows of CSV; for those
+            of JSON Lines and of Parquet, which come as JSON Lines, any name that ends with neither ``.csv`` nor
+            ``.parquet``. It is written only if rows failed, readable by its owner only, and must not exist.
         progress: See :func:`run`.
 
     Returns:
@@ -336,8 +337,26 @@ class _Job:
                 raise ValidationError(f"{name} and {other} are the same file: {path}", parameter=name)
         if str(self._errors) == "-":
             raise ValidationError("errors is -, and must be a file", parameter="errors")
+        if self._errors is not None:
+            self._check_suffix(self._errors)
         if self._errors is not None and not os.path.isdir(self._errors.parent):
             raise ValidationError(f"there is no directory {self._errors.parent}", parameter="errors")
+
+    def _check_suffix(self, errors: Path) -> None:
+        """Refuse a name of the file of errors by which the next job would read it in another form than it has."""
+        kind = self._input.suffix.lower()
+        given = errors.suffix.lower()
+        if kind == ".csv":
+            wanted, fits = ".csv", given == ".csv"
+        else:  # rows of Parquet come back as JSON Lines; those have any name but these two
+            wanted, fits = ".jsonl", given not in {".csv", ".parquet"}
+        if not fits:
+            form = "CSV" if kind == ".csv" else "JSON Lines"
+            raise ValidationError(
+                f"errors is {errors.name}: the failed rows of {Path(self._name).name} are written as {form}, and the "
+                f"next job goes by the name of its input; name it {errors.with_suffix(wanted).name}",
+                parameter="errors",
+            )
 
     def _check_errors(self, parts: Parts) -> None:
         """Refuse an existing file of errors, unless it may be this job's, which writes it before the output."""

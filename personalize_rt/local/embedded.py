@@ -34,7 +34,8 @@ from personalize_rt.local.life import Life
 from personalize_rt.local.messages import HttpRequest, HttpResponse
 from personalize_rt.local.problems import LocalDataWarning, Problems
 from personalize_rt.local.schemas import DATASETS
-from personalize_rt.local.settings import Settings, add_filters, aliases, read_settings, resources
+from personalize_rt.local.settings import Settings, add_filters, read_settings, resources
+from personalize_rt.local.settings import aliases as aliases_of
 from personalize_rt.local.trackers import Trackers
 from personalize_rt.local.wire import Wire
 from personalize_rt.tracking import TrackedEvent
@@ -74,12 +75,14 @@ class LocalPersonalize(Kept):
         minimums: bool = False,
         created: float | None = None,
         account: Account | None = None,
+        aliases: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(region_name=settings.region)
         self._directory = directory
         self._strict = strict
         self._pace = pace
         self._quotas = quotas
+        self._aliases = aliases
         self._rng = rng
         self._engine = engine
         self._settings = settings
@@ -112,6 +115,7 @@ class LocalPersonalize(Kept):
     def sample(
         cls,
         *,
+        aliases: Mapping[str, str] | None = None,
         s3_root: str | PathLike[str] | None = None,
         s3_endpoint: str | None = None,
         clock: Callable[[], float] = time.time,
@@ -126,6 +130,7 @@ class LocalPersonalize(Kept):
         its recommender is ``top-picks``, its filter ``unseen-by-genre``.
 
         Args:
+            aliases: See :meth:`from_directory`.
             s3_root: See :meth:`from_directory`.
             s3_endpoint: See :meth:`from_directory`.
             clock: See :meth:`from_directory`.
@@ -136,6 +141,7 @@ class LocalPersonalize(Kept):
         """
         return cls.from_directory(
             _SAMPLE,
+            aliases=aliases,
             s3_root=s3_root,
             s3_endpoint=s3_endpoint,
             clock=clock,
@@ -151,6 +157,7 @@ class LocalPersonalize(Kept):
         directory: str | PathLike[str],
         *,
         strict: bool = False,
+        aliases: Mapping[str, str] | None = None,
         s3_root: str | PathLike[str] | None = None,
         s3_endpoint: str | None = None,
         clock: Callable[[], float] = time.time,
@@ -168,6 +175,8 @@ class LocalPersonalize(Kept):
             strict: Whether to refuse what is otherwise left out, or put right, with a ``LocalDataWarning``: a column
                 without a name or one that the schema does not have, and ids that come again, of which the last row
                 counts.
+            aliases: The name of the campaign, recommender or filter that answers for each other ARN, such as those in
+                production; beside ``[aliases]`` of ``personalize.toml``, and instead of those for the same ARN.
             s3_root: A directory for the objects of S3 that jobs of the control plane read and write: a folder for each
                 bucket, and a file for each key. Links below it are not followed.
             s3_endpoint: The URL of a server of S3 for these objects instead, such as moto's; it is called with the
@@ -187,12 +196,22 @@ class LocalPersonalize(Kept):
                 25 users who have two of them, as the service's does.
 
         Raises:
-            ValidationError: ``pace`` is not a number of at least 0, ``s3_root`` is no directory, ``s3_endpoint`` is not
+            ValidationError: ``aliases`` is no mapping of ARNs to names of what is there, ``pace`` is not a number of at
+                least 0, ``s3_root`` is no directory, ``s3_endpoint`` is not
                 the URL of a server, or both are given.
             LocalDataError: The directory has problems. All are listed with file, line and column, up to 100 for each
                 file and 10 rows for each column of a CSV. No content of the files raises any other error.
         """
-        local = cls._load(directory, strict=strict, clock=clock, rng=rng, pace=pace, quotas=quotas, minimums=minimums)
+        local = cls._load(
+            directory,
+            strict=strict,
+            aliases=aliases,
+            clock=clock,
+            rng=rng,
+            pace=pace,
+            quotas=quotas,
+            minimums=minimums,
+        )
         if s3_root is not None or s3_endpoint is not None:
             # Imported when used: the embedded service starts without it.
             from personalize_rt.local.control.storage import storage_of
@@ -206,6 +225,7 @@ class LocalPersonalize(Kept):
         directory: str | PathLike[str],
         *,
         strict: bool,
+        aliases: Mapping[str, str] | None,
         clock: Callable[[], float],
         rng: random.Random | None,
         pace: float,
@@ -233,7 +253,7 @@ class LocalPersonalize(Kept):
             clock=clock,
             rng=rng,
             omits_metadata=settings.metadata_not_enabled == "omit",
-            aliases=aliases(settings, found, problems),
+            aliases=aliases_of(settings, found, problems, aliases),
         )
         add_filters(settings, engine, problems, created)
         problems.raise_if_any(str(path))
@@ -251,6 +271,7 @@ class LocalPersonalize(Kept):
             minimums=minimums,
             created=created,
             account=account,
+            aliases=aliases,
         )
 
     def reload(self) -> None:
@@ -272,6 +293,7 @@ class LocalPersonalize(Kept):
         new = self._load(
             self._directory,
             strict=self._strict,
+            aliases=self._aliases,
             clock=self._engine.clock,
             rng=self._rng,
             pace=self._pace,
@@ -460,7 +482,7 @@ class LocalPersonalize(Kept):
         it. :meth:`reload` forgets it.
 
         Args:
-            campaign: The name or the ARN of the campaign or recommender.
+            campaign: The name or the ARN of the campaign or recommender, or an ARN that stands for it.
             ids: The ids of the items or actions, best first; they need not be in the data. ``None`` takes the answer
                 back.
 
@@ -468,7 +490,8 @@ class LocalPersonalize(Kept):
             ValidationError: There is no such campaign or recommender, or *ids* is a text or holds what is no id.
         """
         arns = {**self.recommenders, **self.campaigns}
-        arn = campaign if campaign in arns.values() else named(arns, campaign, "campaign or recommender")
+        arn = self._stands_for(campaign)
+        arn = arn if arn in arns.values() else named(arns, campaign, "campaign or recommender")
         engine = next((group.engine for group in self._account.groups if group.has(arn)), self._engine)
         if ids is None:
             engine.canned.pop(arn, None)

@@ -35,7 +35,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, Literal, cast
 
@@ -52,6 +52,7 @@ from personalize_rt.local.problems import Problems
 from personalize_rt.local.recipes import BATCH_ONLY, RECIPES, Recipe
 from personalize_rt.local.schemas import DATASETS, Schema, read_schema
 from personalize_rt.names import RESOURCE_NAME, is_resource_name
+from personalize_rt.redaction import describe
 
 __all__ = ["FILE", "Declared", "Settings", "add_filters", "aliases", "read_settings", "resources"]
 
@@ -292,8 +293,7 @@ class _Reader:
     def _aliases(self, aliases: Mapping[str, str]) -> dict[str, str]:
         for arn in aliases:
             if not _ALIAS.fullmatch(arn):
-                expected = "expected the ARN of a campaign, a recommender or a filter, in quotes"
-                self.wrong(f"aliases.{arn}: {expected}", "aliases", arn)
+                self.wrong(f"aliases.{arn}: {_EXPECTED_ALIAS}, in quotes", "aliases", arn)
         return {arn: name for arn, name in aliases.items() if _ALIAS.fullmatch(arn)}
 
     def _schemas(self, schemas: Mapping[str, str]) -> dict[str, Schema]:
@@ -376,34 +376,64 @@ def resources(settings: Settings, datasets: Datasets, problems: Problems) -> lis
     return found
 
 
-def aliases(settings: Settings, found: Sequence[Resource], problems: Problems) -> dict[str, str]:
+def aliases(
+    settings: Settings, found: Sequence[Resource], problems: Problems, given: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """The ARN that each alias stands for.
 
     Args:
         settings: The settings.
         found: The campaigns and recommenders.
-        problems: Collects aliases of resources that are not there.
+        problems: Collects aliases of the settings for resources that are not there.
+        given: Aliases of the caller, which count instead of those of the settings for the same ARN.
+
+    Raises:
+        ValidationError: An alias of the caller is none.
     """
     arns = {resource.arn for resource in found} | {settings.arn("filter", name) for name in settings.filters}
     resolved: dict[str, str] = {}
     for alias, name in settings.aliases.items():
-        kind = cast("Literal['campaign', 'recommender', 'filter']", alias.split(":", 5)[5].partition("/")[0])
-        prefix = settings.arn(kind)
-        arn = prefix + name
-        if alias in arns:
-            _add(problems, settings.source, f"aliases.{alias}: this {kind} is here, under this ARN", "aliases", alias)
-        elif arn not in arns:
-            known = ", ".join(sorted(one.removeprefix(prefix) for one in arns if one.startswith(prefix))) or "none"
-            _add(
-                problems,
-                settings.source,
-                f"aliases.{alias}: there is no {kind} {name!r}; the {kind}s are: {known}",
-                "aliases",
-                alias,
-            )
-        else:
+        arn = _stands_for(alias, name, settings, arns)
+        if arn in arns:
             resolved[alias] = arn
+        else:
+            _add(problems, settings.source, f"aliases.{alias}: {arn}", "aliases", alias)
+    for alias, name in _texts_by_arn(given).items():
+        arn = _stands_for(alias, name, settings, arns)
+        if arn not in arns:
+            raise ValidationError(f"aliases[{alias!r}]: {arn}", parameter="aliases")
+        resolved[alias] = arn
     return resolved
+
+
+_EXPECTED_ALIAS = "expected the ARN of a campaign, a recommender or a filter"
+
+
+def _stands_for(alias: str, name: str, settings: Settings, arns: Collection[str]) -> str:
+    """The ARN that an alias stands for, or if it is none of *arns*, the problem."""
+    kind = cast("Literal['campaign', 'recommender', 'filter']", alias.split(":", 5)[5].partition("/")[0])
+    prefix = settings.arn(kind)
+    if alias in arns:
+        return f"this {kind} is here, under this ARN"
+    if prefix + name in arns:
+        return prefix + name
+    known = ", ".join(sorted(one.removeprefix(prefix) for one in arns if one.startswith(prefix))) or "none"
+    return f"there is no {kind} {name!r}; the {kind}s are: {known}"
+
+
+def _texts_by_arn(given: Any) -> dict[str, str]:
+    """Aliases of the caller, checked but for what they stand for."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise ValidationError(f"aliases is {describe(given)}, not a mapping of ARNs to names", parameter="aliases")
+    for alias, name in cast("Mapping[Any, Any]", given).items():
+        if not isinstance(alias, str) or not _ALIAS.fullmatch(alias):
+            shown = repr(alias) if isinstance(alias, str) else describe(alias)
+            raise ValidationError(f"aliases has the key {shown}; {_EXPECTED_ALIAS}", parameter="aliases")
+        if not isinstance(name, str):
+            raise ValidationError(f"aliases[{alias!r}] is {describe(name)}, not a name", parameter="aliases")
+    return dict(cast("Mapping[str, str]", given))
 
 
 def _missing(recipe: Recipe, datasets: Datasets) -> list[str]:

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from personalize_rt.notebook.compare import Comparison, Move, compare
 from personalize_rt.notebook.html import Shown, show
-from personalize_rt.notebook.users import Comparisons, compare_users
+from personalize_rt.notebook.users import Answers, Comparisons, ask_users, compare_users
 
-__all__ = ["Comparison", "Comparisons", "Move", "Shown", "compare", "compare_users", "show"]
+__all__ = ["Answers", "Comparison", "Comparisons", "Move", "Shown", "ask_users", "compare", "compare_users", "show"]

@@ -20,8 +20,8 @@ Signatures say ``Any`` for frames, since the types of their libraries are not co
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, cast
 
 import attrs
 
@@ -39,6 +39,7 @@ __all__ = [
     "to_dicts",
     "to_pandas",
     "to_polars",
+    "together",
 ]
 
 Result = Ranking | Recommendations | ActionRecommendations
@@ -208,14 +209,32 @@ def _stream_of(columns: list[Column], requested_schema: object | None) -> object
     return _arrow_table(columns).__arrow_c_stream__(requested_schema)
 
 
-def metadata_names(result: Ranking | Recommendations) -> list[str]:
-    """The sorted names of an answer's metadata columns; of several spellings of a name, the first one."""
+def together(first: Column, results: Sequence[Result]) -> list[Column]:
+    """The columns of several answers of one kind, one below the other, beside a column that tells them apart.
+
+    Args:
+        first: That column, with a value for each row of all answers.
+        results: The answers.
+    """
+    actions = bool(results) and isinstance(results[0], ActionRecommendations)
+    names = [] if actions else metadata_names(*cast("Sequence[Ranking | Recommendations]", results))
+    every = [_columns(result, names) for result in results] or [_columns(Recommendations([], scores=[]), None)]
+    columns = [first]
+    for one, *others in zip(*every, strict=True):
+        values = [value for column in (one, *others) for value in column.values]
+        columns.append(Column(_free(one.name, columns), one.kind, values))
+    return columns
+
+
+def metadata_names(*results: Ranking | Recommendations) -> list[str]:
+    """The sorted names of the answers' metadata columns; of several spellings of a name, the first one."""
     names: dict[str, str] = {}
-    for item in result:
-        for name in item.metadata:
-            # By Metadata, which treats spellings of a name as equal.
-            if name not in names and name not in Metadata(names):
-                names[name] = ""
+    for result in results:
+        for item in result:
+            for name in item.metadata:
+                # By Metadata, which treats spellings of a name as equal.
+                if name not in names and name not in Metadata(names):
+                    names[name] = ""
     return sorted(names)
 
 

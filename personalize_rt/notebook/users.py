@@ -1,4 +1,4 @@
-"""Comparison of two models over many users: two campaigns, or a campaign and a ranker of your own."""
+"""Answers for many users as one frame, and comparison of two models over many users."""
 
 from __future__ import annotations
 
@@ -12,12 +12,64 @@ from personalize_rt import checks
 from personalize_rt.columns import as_ids
 from personalize_rt.errors import ValidationError
 from personalize_rt.notebook.compare import Comparison, check_answer, compare
-from personalize_rt.notebook.frames import Column, Framed, Result
+from personalize_rt.notebook.frames import Column, Framed, Result, together
 from personalize_rt.notebook.markup import page, tag
 from personalize_rt.notebook.progress import tracked
 from personalize_rt.redaction import describe
+from personalize_rt.results import ActionRecommendations
 
-__all__ = ["Comparisons", "compare_users"]
+__all__ = ["Answers", "Comparisons", "ask_users", "compare_users"]
+
+
+def _checked(by_user: Any) -> dict[str, Result]:
+    if not isinstance(by_user, Mapping):
+        raise ValidationError(
+            f"by_user is {describe(by_user)}, not a mapping of user ids to answers", parameter="by_user"
+        )
+    answers = dict(cast("Mapping[str, Result]", by_user))
+    for answer in answers.values():
+        check_answer(answer, "an answer of by_user")
+    if len({isinstance(answer, ActionRecommendations) for answer in answers.values()}) > 1:
+        raise ValidationError("by_user has answers of items and of actions: make a frame of each", parameter="by_user")
+    return answers
+
+
+@attrs.frozen(repr=False)
+class Answers(Framed, Mapping[str, Result]):
+    """The answer for each user: ``answers["13974"]``. A frame has all their rows, with the user in the first column.
+
+    The other columns are those of a single answer; of metadata, those of all answers together.
+
+    Args:
+        by_user: The answers, by user id: all of items, or all of actions.
+
+    Raises:
+        ValidationError: *by_user* holds something else, or answers of both kinds.
+    """
+
+    _by_user: Mapping[str, Result] = attrs.field(alias="by_user", converter=_checked, hash=False)
+
+    def __getitem__(self, user_id: str) -> Result:
+        return self._by_user[user_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_user)
+
+    def __len__(self) -> int:
+        return len(self._by_user)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One dict for each row: ``user_id``, and the columns of a single answer."""
+        columns = self._columns()
+        rows = zip(*(column.values for column in columns), strict=True)
+        return [dict(zip((column.name for column in columns), row, strict=True)) for row in rows]
+
+    def _columns(self) -> list[Column]:
+        users = Column("user_id", "string", [user for user, answer in self.items() for _ in range(len(answer))])
+        return together(users, list(self.values()))
+
+    def __repr__(self) -> str:
+        return f"Answers({len(self):,} users, {sum(map(len, self.values())):,} rows)"
 
 
 @attrs.frozen(repr=False)
@@ -110,6 +162,39 @@ class Comparisons(Framed, Mapping[str, Comparison]):
         return f"Comparisons({', '.join([f'{len(self):,} users', *means])})"
 
 
+def ask_users(
+    model: Any,
+    user_ids: Iterable[str],
+    *,
+    input_list: Iterable[str] | None = None,
+    num_results: int = 25,
+    progress: bool | None = None,
+) -> Answers:
+    """Ask a model for each user, one after the other; ``to_pandas()`` and others make one frame of the answers.
+
+    For more than some hundred users, :mod:`personalize_rt.bulk` asks many at a time.
+
+    Args:
+        model: A campaign, a recommender, a ``LocalReranker``, or a function that takes a user id and returns an answer.
+        user_ids: The users, or a pandas, Polars or Arrow column of them; a repeated one counts once.
+        input_list: The items to rank for every user; without them, the model is asked for recommendations.
+        num_results: The number of recommendations to ask for.
+        progress: Whether to show a bar; by default on a terminal and in a notebook, if tqdm is installed.
+
+    Raises:
+        ValidationError: The model is something else, or one of the arguments is not valid.
+        PersonalizeError: A call of the model failed, which ends the run.
+        ModuleNotFoundError: ``progress`` is true, and tqdm is not installed.
+    """
+    ranked = None if input_list is None else checks.listed(as_ids(input_list, "input_list"), "input_list")
+    ask = _ask(model, "model", ranked, num_results)
+    return Answers({user: ask(user) for user in tracked(_distinct(user_ids), "asking", progress)})
+
+
+def _distinct(user_ids: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(checks.listed(as_ids(user_ids, "user_ids"), "user_ids")))
+
+
 def compare_users(
     first: Any,
     second: Any,
@@ -146,9 +231,8 @@ def compare_users(
     """
     ranked = None if input_list is None else checks.listed(as_ids(input_list, "input_list"), "input_list")
     asks = [_ask(first, "first", ranked, num_results), _ask(second, "second", ranked, num_results)]
-    users = list(dict.fromkeys(checks.listed(as_ids(user_ids, "user_ids"), "user_ids")))
     by_user: dict[str, Comparison] = {}
-    for user in tracked(users, "comparing", progress):
+    for user in tracked(_distinct(user_ids), "comparing", progress):
         before, after = (ask(user) for ask in asks)
         check_answer(before, "the answer of first")
         check_answer(after, "the answer of second")

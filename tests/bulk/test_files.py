@@ -6,6 +6,7 @@ import glob
 import json
 import os
 import threading
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -369,6 +370,8 @@ def test_parquet_without_pyarrow_names_the_extra(
         ({"output": "-"}, r"output is -, and must be a file, since a job that stops goes on from what it has written"),
         ({"errors": "-"}, "errors is -, and must be a file"),
         ({"errors": "no/wrong.jsonl"}, "there is no directory no"),
+        ({"errors": "wrong.csv"}, "wrong.csv: .* of in.jsonl are written as JSON Lines, .* name it wrong.jsonl$"),
+        ({"errors": "wrong.PARQUET"}, "are written as JSON Lines, .* name it wrong.jsonl$"),
         ({"errors": "out.jsonl.parts"}, "errors and parts are the same file"),
     ],
 )
@@ -385,6 +388,31 @@ def test_what_every_row_would_fail_for_is_refused_before_any(
     assert client.asked == []
     assert sorted(os.listdir()) == before
     assert (tmp_path / "there.jsonl").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("input", "errors", "advice"),
+    [
+        ("in.csv", "wrong.jsonl", "of in.csv are written as CSV, .* name it wrong.csv$"),
+        ("in.csv", "wrong", "name it wrong.csv$"),
+        ("in.parquet", "wrong.parquet", "of in.parquet are written as JSON Lines, .* name it wrong.jsonl$"),
+        ("-", "wrong.jsonl", "of standard input are written as CSV, .* name it wrong.csv$"),
+    ],
+)
+def test_a_file_of_errors_is_named_after_the_form_of_its_rows(
+    runtime: PersonalizeRuntime, client: Client, tmp_path: Path, monkeypatch: Any, input: str, errors: str, advice: str
+) -> None:
+    pyarrow, parquet = optional("pyarrow"), optional("pyarrow.parquet")
+    monkeypatch.chdir(tmp_path)
+    text = "USER_ID,ITEM_LIST\nu,a\n"
+    Path("in.csv").write_text(text)
+    parquet.write_table(pyarrow.table({"USER_ID": ["u"], "ITEM_LIST": [["a"]]}), "in.parquet")
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(text.encode())))
+    with pytest.raises(ValidationError, match=advice) as raised:
+        bulk.rank_file(runtime, input, "out.jsonl", campaign_arn=ARN, errors=errors)
+    assert raised.value.parameter == "errors"
+    assert client.asked == []
+    assert sorted(os.listdir()) == ["in.csv", "in.parquet"]
 
 
 def test_limits_of_the_runtime_count(client: Client, tmp_path: Path) -> None:

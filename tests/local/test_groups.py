@@ -252,6 +252,13 @@ def test_faults_of_a_campaign_count_for_its_aliases(aliased: LocalPersonalize) -
         aliased.runtime().get_recommendations(campaign_arn=f"{PRODUCTION}:campaign/prod-popular")
 
 
+def test_a_fault_may_name_a_campaign_by_an_alias(aliased: LocalPersonalize) -> None:
+    aliased.faults.throttle(campaign=f"{PRODUCTION}:campaign/prod-popular")
+    for arn in (aliased.campaign_arn("popular"), f"{PRODUCTION}:campaign/prod-popular"):
+        with pytest.raises(ThrottlingError):
+            aliased.runtime().get_recommendations(campaign_arn=arn)
+
+
 def test_aliases_of_one_group_are_known_behind_one_door(write: Write) -> None:
     settings = f'[campaigns]\npopular = "aws-popularity-count"\n[aliases]\n"{PRODUCTION}:campaign/p" = "popular"\n'
     groups = LocalGroups.from_directories(write("shop"), write("films", settings))
@@ -279,3 +286,62 @@ def test_alias_that_is_wrong_is_told_with_its_place(directory: Files, line: str,
     (problem,) = raised.value.problems
     assert said in problem.message
     assert problem.line == 4
+
+
+def test_aliases_of_the_caller_are_those_of_the_sample_and_go_before_those_of_the_settings(directory: Files) -> None:
+    prod = f"{PRODUCTION}:campaign/films"
+    local = LocalPersonalize.sample(aliases={prod: "movies-ranking", f"{PRODUCTION}:filter/f": "unseen-by-genre"})
+    films = local.runtime().campaign(prod)
+    assert films.rank("13974", ["tt0120338", "tt0133093"]).item_ids == ("tt0133093", "tt0120338")
+    romances = films.rank(
+        "13974",
+        ["tt0120338", "tt0133093"],
+        filter_arn=f"{PRODUCTION}:filter/f",
+        filter_values={"GENRE": "Romance"},
+    )
+    assert romances.item_ids == ("tt0120338",)
+
+    files = {"interactions.csv": INTERACTIONS, "items.csv": ITEMS, "personalize.toml": ALIASES}
+    aliased = LocalPersonalize.from_directory(
+        directory(files),
+        aliases={f"{PRODUCTION}:campaign/prod-popular": "ranking", f"{PRODUCTION}:campaign/p": "popular"},
+    )
+    for _ in range(2):
+        client = aliased.boto3_client()
+        assert client.get_personalized_ranking(
+            campaignArn=f"{PRODUCTION}:campaign/prod-popular", userId="ann", inputList=["a"]
+        )["personalizedRanking"]
+        assert client.get_recommendations(campaignArn=f"{PRODUCTION}:campaign/p")["itemList"]
+        assert client.get_recommendations(recommenderArn=f"{PRODUCTION}:recommender/prod-top", userId="ann")["itemList"]
+        aliased.reload()
+
+
+def test_an_answer_may_be_given_by_an_alias(aliased: LocalPersonalize) -> None:
+    prod = f"{PRODUCTION}:campaign/prod-popular"
+    aliased.answer(prod, ["x", "y"])
+    assert aliased.runtime().campaign(prod).recommend().item_ids == ("x", "y")
+    assert aliased.runtime().campaign(aliased.campaign_arn("popular")).recommend().item_ids == ("x", "y")
+    aliased.answer(prod, None)
+    assert aliased.runtime().campaign(prod).recommend().item_ids[:2] != ("x", "y")
+    aliased.answer(f"{PRODUCTION}:recommender/prod-top", ["z"])
+    assert aliased.runtime().recommender(aliased.recommender_arn("top")).recommend("ann").item_ids == ("z",)
+
+
+@pytest.mark.parametrize(
+    ("aliases", "said"),
+    [
+        ([PREFIX], "aliases is a list of 1 item, not a mapping of ARNs to names"),
+        (
+            {"popular": "popular"},
+            "aliases has the key 'popular'; expected the ARN of a campaign, a recommender or a filter",
+        ),
+        ({7: "popular"}, "aliases has the key an int; expected the ARN"),
+        ({f"{PRODUCTION}:campaign/x": 7}, "campaign/x'] is an int, not a name"),
+        ({f"{PRODUCTION}:campaign/x": "moves"}, "there is no campaign 'moves'; the campaigns are: movies-for-you, "),
+    ],
+)
+def test_a_wrong_alias_of_the_caller_is_refused(aliases: Any, said: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        LocalPersonalize.sample(aliases=aliases)
+    assert said in raised.value.message
+    assert raised.value.parameter == "aliases"

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from personalize_rt import Ranking, Recommendations, ValidationError
+from personalize_rt import ActionRecommendations, Ranking, Recommendations, ValidationError
 from personalize_rt.local import LocalPersonalize
 from personalize_rt.metrics import Metrics
-from personalize_rt.notebook import compare, compare_users, show
+from personalize_rt.notebook import Answers, ask_users, compare, compare_users, show
 
 TITLES = {"a": "Alien", "b": "Brazil", "c": "Cube"}
 
@@ -59,6 +59,56 @@ def test_many_users_become_a_frame_and_a_table() -> None:
     assert found.to_pandas().columns.tolist() == frame.columns == list(found.to_dicts()[0])
     assert "kendall tau" in found._repr_html_()
     assert pickle.loads(pickle.dumps(found)) == found
+
+
+def test_a_model_is_asked_for_many_users_in_one_call(local: LocalPersonalize) -> None:
+    runtime = local.runtime()
+    movies = runtime.campaign(local.campaign_arn("movies-for-you"))
+    answers = ask_users(movies, ["13974", "8321", "13974"], num_results=3)
+    assert list(answers) == ["13974", "8321"]
+    assert answers["8321"] == movies.recommend("8321", num_results=3)
+    ranking = runtime.campaign(local.campaign_arn("movies-ranking"))
+    ranked = ask_users(ranking, ["13974"], input_list=["tt0120338", "tt0133093"])
+    assert ranked["13974"].item_ids == ("tt0133093", "tt0120338")
+    assert repr(answers) == "Answers(2 users, 6 rows)"
+    with pytest.raises(ValidationError, match="model is an int"):
+        ask_users(3, ["13974"])
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "arrow"])
+def test_answers_for_many_users_are_one_frame(kind: str) -> None:
+    titled = Recommendations(["a", "b"], scores=[0.5, None], metadata=[{"title": "Alien"}, {"user_id": "x"}])
+    plain = Recommendations(["c"], scores=[None], promotion_names=["p"], metadata=[{"TITLE": "Cube"}])
+    answers = Answers({"u": titled, "v": plain, "w": Recommendations([], scores=[])})
+    frame = getattr(answers, f"to_{kind}")()
+    rows = frame.to_pylist() if kind == "arrow" else answers.to_dicts()
+    assert (frame.column_names if kind == "arrow" else list(frame.columns)) == list(rows[0])
+    assert [(row["user_id"], row["position"], row["item_id"]) for row in rows] == [
+        ("u", 0, "a"),
+        ("u", 1, "b"),
+        ("v", 0, "c"),
+    ]
+    # The union of metadata columns, each once, and none in the place of the users.
+    assert [row["title"] for row in rows] == ["Alien", None, "Cube"]
+    assert [row["metadata_user_id"] for row in rows] == [None, "x", None]
+    assert [row["promotion_name"] for row in rows] == [None, None, "p"]
+    assert pickle.loads(pickle.dumps(answers)) == answers
+
+
+def test_a_frame_of_nobody_has_the_columns_of_any_other() -> None:
+    empty, one = Answers({}).to_polars(), Answers({"u": answer("a")}).to_polars()
+    assert (empty.height, empty.schema) == (0, one.schema)
+
+
+def test_answers_are_all_of_items_or_all_of_actions() -> None:
+    actions = ActionRecommendations(["call"], scores=[0.5])
+    assert Answers({"u": actions}).to_dicts() == [{"user_id": "u", "position": 0, "action_id": "call", "score": 0.5}]
+    with pytest.raises(ValidationError, match="answers of items and of actions"):
+        Answers({"u": actions, "v": answer("a")})
+    with pytest.raises(ValidationError, match="an answer of by_user is a list"):
+        Answers({"u": ["a"]})  # type: ignore[dict-item]
+    with pytest.raises(ValidationError, match="by_user is a list"):
+        Answers([answer("a")])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", ["pandas", "polars", "arrow"])

@@ -1,7 +1,8 @@
 """Reads the examples of README and docs with mypy and pyright, both strict: a reader's project may be.
 
 The ``python`` blocks of a page become one module, as they run. What libraries without types leave unknown is not asked
-of pyright here, nor what a doctest or a notebook shows by an expression. Needs what the examples import::
+of pyright here, nor what a doctest or a notebook shows by an expression. Files of ``docs/examples`` are read as they
+are, and not again on the page that shows them. Needs what the examples import::
 
     python tests/typing/check_pages.py
 """
@@ -19,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 OLDEST_PYTHON = "3.11"
-_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"(?<!word for word -->\n\n)^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _OF_OTHERS = (
     "DuplicateImport",  # a block is read alone
     "MissingImports",

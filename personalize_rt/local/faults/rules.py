@@ -426,7 +426,9 @@ class Faults:
             return rule.shown()
 
     def _resource(self, kind: ResourceKind, name: str | None) -> str | None:
-        if name is None or self._resolve is None or name.startswith("arn:"):
+        if name is not None and name.startswith("arn:"):
+            return self._stands_for(name)
+        if name is None or self._resolve is None:
             return name
         return self._resolve(kind, name)
 
