@@ -28,6 +28,8 @@ class Context:
 def function(local: LocalPersonalize, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The module, initialised as Lambda does it; then with the embedded service behind it."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "any")  # which Lambda gives its functions; none is sent
     monkeypatch.setenv("CAMPAIGN_ARN", local.campaign_arn("movies-ranking"))
     monkeypatch.delitem(sys.modules, "lambda_function", raising=False)
     import lambda_function

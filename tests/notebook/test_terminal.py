@@ -31,11 +31,12 @@ def cells(line: str) -> list[str]:
 
 def test_a_ranking_as_a_table() -> None:
     answer = Ranking(["a", "b"], scores=[0.5, 0.25], info=ResponseInfo(None, 1, 0.02))
-    assert printed(show(answer, items={"a": "Alien"})) == [
+    lines = printed(show(answer, items={"a": "Alien"}))
+    assert set(lines.pop(3)) == {"─"}  # of a length that changed with rich 14
+    assert lines == [
         "Ranking of 2 items",
         "from the service · 1 attempt · 20 ms",
         "#   item   title       score",
-        "───────────────────────────────────────────",
         "1   a      Alien   0.5000000   ████████████",
         "2   b              0.2500000   ██████",
     ]
