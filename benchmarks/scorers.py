@@ -79,9 +79,7 @@ def measured(name: str, events: int) -> dict[str, float]:
         load = min(seconds(lambda: type(scorer).load(path)) for _ in range(3))
         loaded = type(scorer).load(path)
     rank_loaded = ranks(loaded)
-    late = [
-        Interaction(user, chance.choice(item_ids), 181.0 * DAY + n) for n, user in enumerate(user_ids)
-    ]
+    late = [Interaction(user, chance.choice(item_ids), 181.0 * DAY + n) for n, user in enumerate(user_ids)]
     update = statistics.median([seconds(lambda event=event: scorer.update([event])) for event in late]) * 1_000
     update_loaded = statistics.median([seconds(lambda event=event: loaded.update([event])) for event in late]) * 1_000
     return {
