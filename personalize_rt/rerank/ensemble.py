@@ -275,6 +275,7 @@ class EnsembleScorer:
             signals.add(event)
         for one in shown[waiting:]:
             _add_page(signals, one, candidates_of, pages, taken)
+        signals.settle()
         return choices, pages, taken
 
     def __call__(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, compress
 from math import log, sqrt
 from typing import TypeAlias
 
@@ -30,7 +30,8 @@ _HOT = 1_000  # unpacked rows of a generation
 
 Row: TypeAlias = "dict[int, float]"
 _Unpacked: TypeAlias = "tuple[_State, int, Row, float]"
-_State: TypeAlias = "tuple[Column, Column, Column]"  # other items and their weights; notes that are not added yet
+# Other items and their weights, notes that are not added yet, and the sum of the weights.
+_State: TypeAlias = "tuple[Column, Column, Column, float]"
 
 
 @attrs.define(eq=False, repr=False)
@@ -104,33 +105,40 @@ class Pairs:
         """A state for an item that has none."""
         ends, others, weights = self._file
         start, end = (ends[item - 1] if item else 0, ends[item]) if item < len(ends) else (0, 0)
-        state = self._states[item] = others[start:end], weights[start:end], array("I")
+        row = weights[start:end]
+        state = self._states[item] = others[start:end], row, array("I"), sum(row)
         return state
 
-    def _settle(self, item: int) -> None:
-        """Pack a row with its notes."""
-        state = self._states[item] or self._opened(item)
-        done, row, _ = self._unpacked(item, state)
-        row = self._with_notes(row, state[2][done:])
-        self._states[item] = array("I", row), array("d", row.values()), array("I")
+    def settle(self) -> None:
+        """Add up all notes, for a state that only rankings and files follow."""
+        for item, state in enumerate(self._states):
+            if state is not None and state[2]:
+                self._settle(item)
+        self._hot, self._warm = {}, {}
 
-    def _unpacked(self, item: int, state: _State) -> tuple[int, Row, float]:
-        """A row with a number of its notes, and the sum of its weights, or -1."""
+    def _settle(self, item: int) -> None:
+        state = self._states[item] or self._opened(item)
+        done, row = self._unpacked(item, state)
+        row = self._with_notes(row, state[2][done:])
+        weights = array("d", row.values())
+        self._states[item] = array("I", row), weights, array("I"), sum(weights)
+
+    def _unpacked(self, item: int, state: _State) -> tuple[int, Row]:
+        """A row with a number of its notes."""
         known = self._hot.get(item) or self._warm.get(item)
         if known is not None and known[0] is state:
-            return known[1:]
-        return 0, dict(zip(state[0], state[1], strict=True)), -1.0
+            return known[1], known[2]
+        return 0, dict(zip(state[0], state[1], strict=True))
 
     def _row(self, item: int) -> tuple[Row, float]:
         """The weights of the pairs from an item, and their sum."""
-        state = self._states[item] or self._opened(item)
+        state, known = self._states[item] or self._opened(item), self._hot.get(item)
         notes = state[2]
-        done, row, whole = self._unpacked(item, state)
-        if whole < 0.0 or done < len(notes):
-            row = self._with_notes(row, notes[done:])
-            whole = sum(row.values())
-        elif item in self._hot:
-            return row, whole
+        if known is not None and known[0] is state and known[1] == len(notes):
+            return known[2], known[3]
+        done, row = self._unpacked(item, state)
+        row = self._with_notes(row, notes[done:])
+        whole = sum(row.values()) if notes else state[3]
         if len(self._hot) >= _HOT:
             self._warm, self._hot = self._hot, {}
         self._hot[item] = state, len(notes), row, whole
@@ -155,8 +163,27 @@ class Pairs:
                 row = {other: row[other] for other in best}
         return row
 
+    def _places(self, item: int, places: Mapping[int, int]) -> tuple[Iterable[int], Iterable[float], float] | None:
+        """The places of those items that a row has, and their weights in the row; and the sum of all of the row.
+
+        ``None`` if an item has no pairs.
+        """
+        others, weights, notes, whole = self._states[item] or self._opened(item)
+        if notes or 4 * len(places) < len(others):
+            # Few are looked up in the row.
+            row, whole = self._row(item)
+            both = row.keys() & places.keys()
+            return (map(places.__getitem__, both), map(row.__getitem__, both), whole) if row else None
+        # For many, the row is walked: that needs no dict.
+        found = list(map(places.get, others))
+        return (filter(None, found), compress(weights, found), whole) if others else None
+
     def kin(
-        self, seeds: Iterable[tuple[int, float, float]], places: Mapping[int, int], smoothing: float
+        self,
+        seeds: Iterable[tuple[int, float, float]],
+        items: Sequence[int],
+        places: Mapping[int, int],
+        smoothing: float,
     ) -> tuple[dict[int, float], dict[int, float], dict[int, float]]:
         """Measure the association of items with the seeds. All measures leave out items where they are not above 0.
 
@@ -169,45 +196,41 @@ class Pairs:
 
         Args:
             seeds: Items, each with its weights for the lift and for the likeness.
-            places: The items to measure, and the key of each in the results.
+            items: The items to measure. The keys of the results are their places in this list.
+            places: The place of each item, plus 1.
             smoothing: The weight of evidence that it takes to move a lift.
         """
-        observed: dict[int, float] = {}
-        cosines: dict[int, float] = {}
-        wanted, totals = places.keys(), self.totals
-        leaving = 0.0
-        first: dict[int, float] | None = None
+        observed = [0.0] * (len(items) + 1)
+        cosines = [0.0] * (len(items) + 1)
+        first: list[float] | None = None
+        totals, leaving = self.totals, 0.0
         for seed, weight, alike in seeds:
-            row, whole = self._row(seed)
-            if not row:
-                first = first or {}
+            found = self._places(seed, places)
+            if found is None:
+                first = first or []
                 continue
-            both = row.keys() & wanted
-            if alike:
-                alike /= sqrt(totals[seed] or 1.0)
-            if weight:
-                leaving += weight * whole
-                for item in both:
-                    observed[item] = observed.get(item, 0.0) + weight * row[item]
-            if alike:
-                for item in both:
-                    cosines[item] = cosines.get(item, 0.0) + alike * row[item]
+            spots, weights, whole = found
+            leaving += weight * whole
+            alike /= sqrt(totals[seed] or 1.0)
+            for spot, of_pair in zip(spots, weights, strict=True):
+                observed[spot] += weight * of_pair
+                cosines[spot] += alike * of_pair
             if first is None:
-                first = dict(cosines)
-        share = leaving / self.total if observed else 0.0
-        lifts = {
-            places[item]: (seen + smoothing) / (share * totals[item] + smoothing) for item, seen in observed.items()
-        }
-        return (
-            {place: log(lift) for place, lift in lifts.items() if lift > 1.0},
-            self._likeness(cosines, places),
-            self._likeness(first or {}, places),
-        )
+                first = list(cosines)
+        del observed[0]
+        share = leaving / self.total if leaving else 0.0
+        lifts: dict[int, float] = {}
+        for place, seen in enumerate(observed):
+            if seen and (lift := (seen + smoothing) / (share * totals[items[place]] + smoothing)) > 1.0:
+                lifts[place] = log(lift)
+        return lifts, self._likeness(cosines, items), self._likeness(first or [], items)
 
-    def _likeness(self, cosines: Mapping[int, float], places: Mapping[int, int]) -> dict[int, float]:
+    def _likeness(self, cosines: list[float], items: Sequence[int]) -> dict[int, float]:
         totals = self.totals
         return {
-            places[item]: log(1.0 + _SCALE * cosine / sqrt(totals[item] or 1.0)) for item, cosine in cosines.items()
+            place: log(1.0 + _SCALE * cosine / sqrt(totals[items[place]] or 1.0))
+            for place, cosine in enumerate(cosines[1:])
+            if cosine
         }
 
     # Files.

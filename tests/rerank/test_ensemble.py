@@ -231,7 +231,7 @@ def test_a_late_event_joins_nothing_and_takes_its_place_in_the_history() -> None
     user = trained._signals._users["u"]
     assert not isinstance(user, int)
     assert [trained._signals._ids[number] for number in user.items] == ["a", "c", "b"]
-    assert list(trained._signals._joined.totals) == before
+    assert list(trained._signals._joined.totals) == [*before, 0.0]
     assert trained._signals.now == 2 * DAY
 
 
