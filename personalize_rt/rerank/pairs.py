@@ -10,12 +10,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, compress
-from math import log, sqrt
+from math import isfinite, log, sqrt
 from typing import TypeAlias
 
 import attrs
 
-from personalize_rt.rerank.storage import Column, indexes, nonnegative, rows_of
+from personalize_rt.rerank.storage import Column, nonnegative, rows_of
 
 __all__ = ["Pairs"]
 
@@ -103,10 +103,14 @@ class Pairs:
 
     def _opened(self, item: int) -> _State:
         """A state for an item that has none."""
-        ends, others, weights = self._file
+        ends, all_others, all_weights = self._file
         start, end = (ends[item - 1] if item else 0, ends[item]) if item < len(ends) else (0, 0)
-        row = weights[start:end]
-        state = self._states[item] = others[start:end], row, array("I"), sum(row)
+        others, weights = all_others[start:end], all_weights[start:end]
+        whole = sum(weights)
+        if others and not (max(others) < len(self.totals) and min(weights) >= 0.0 and isfinite(whole)):
+            # Only a file that somebody made with care, checksum and all, has such a row.
+            others, weights, whole = array("I"), array("d"), 0.0
+        state = self._states[item] = others, weights, array("I"), whole
         return state
 
     def settle(self) -> None:
@@ -244,10 +248,13 @@ class Pairs:
             numbers: The number of each item in the file, if it is another.
         """
         lengths, others, weights, totals = array("I"), array("I"), array("d"), array("d")
-        ends, packed_others, packed_weights = self._file
         for item in order:
             before = len(others)
-            if item is not None and (state := self._states[item]) is not None:
+            if item is not None:
+                state = self._states[item]
+                if state is None:
+                    state = self._opened(item)
+                    self._states[item] = None  # a file is all that needs it
                 if state[2]:
                     row, _ = self._row(item)
                     others.extend(row)
@@ -255,10 +262,6 @@ class Pairs:
                 else:
                     others.extend(state[0])
                     weights.extend(state[1])
-            elif item is not None and item < len(ends):
-                start, end = ends[item - 1] if item else 0, ends[item]
-                others.extend(packed_others[start:end])
-                weights.extend(packed_weights[start:end])
             lengths.append(len(others) - before)
             totals.append(0.0 if item is None else self.totals[item])
         return {
@@ -272,12 +275,16 @@ class Pairs:
     def restore(self, prefix: str, columns: Mapping[str, Column], count: int) -> None:
         """Restore the pairs of so many items from the columns of :meth:`columns`.
 
+        The rows are checked when they are needed, for there may be tens of millions of pairs; a wrong one counts as
+        empty.
+
         Raises:
             ValueError: The columns do not fit together.
         """
         lengths = rows_of(columns[f"{prefix}.lengths"], count, len(columns[f"{prefix}.others"]))
-        others = indexes(columns[f"{prefix}.others"], count)
-        weights = nonnegative(columns[f"{prefix}.weights"], len(others))
+        others, weights = columns[f"{prefix}.others"], columns[f"{prefix}.weights"]
+        if (others.typecode, weights.typecode) != ("I", "d") or len(others) != len(weights):
+            raise ValueError("rows of pairs are wrong")
         self.totals = nonnegative(columns[f"{prefix}.totals"], count)
         (self.total,) = nonnegative(columns[f"{prefix}.total"], 1)
         self._file = list(accumulate(lengths)), others, weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from heapq import nlargest
-from math import isfinite, log
+from math import inf, isfinite, log, nan
 from pathlib import Path
 from typing import Any
 
@@ -504,6 +504,25 @@ def test_rows_of_pairs_keep_those_with_the_most_weight(
                     row, whole = one._row(item)
                     assert list(row.items()) == list(wanted[item].items())
                     assert whole == sum(row.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("joined.others", 2**32 - 1), ("joined.weights", -1.0), ("joined.weights", inf), ("led.weights", nan)],
+)
+def test_a_wrong_row_of_a_file_counts_as_empty(name: str, value: float, tmp_path: Path) -> None:
+    """Rows are checked when they are needed, as loading would take long otherwise; those beside it are not touched."""
+    scorer().fit([Interaction("u", id, n * DAY) for n, id in enumerate("abcd")]).save(tmp_path / "file")
+    stored = storage.load(tmp_path / "file", "EnsembleScorer")
+    stored.columns[name][-1] = value  # of the row of d, or of c
+    storage.save(tmp_path / "file", stored)
+    again = EnsembleScorer.load(tmp_path / "file")
+    assert all(isfinite(logit or 0.0) for logit in again("u", [*"abcd"]))
+    found = again._signals._joined if name.startswith("joined") else again._signals._led
+    filled = [bool(found._row(item)[0]) for item in range(4)]
+    assert filled == ([True, True, True, False] if name.startswith("joined") else [True, True, False, False])
+    again.save(tmp_path / "file")
+    assert EnsembleScorer.load(tmp_path / "file")("u", [*"abcd"]) == again("u", [*"abcd"])
 
 
 @pytest.fixture(scope="module")
