@@ -21,11 +21,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import process_time
+from typing import Any
 
 from personalize_rt import rerank
 from personalize_rt.interactions import Interaction
+from personalize_rt.rerank import TrainableScorer
 
 ROOT = Path(__file__).parent.parent
 DAY = 86_400.0
@@ -60,16 +63,16 @@ def measured(name: str, events: int) -> dict[str, float]:
     item_ids = sorted({event.item_id for event in given})
     lists = [chance.sample(item_ids, ITEMS) for _ in user_ids]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    scorer = getattr(rerank, name)()
+    scorer: Any = getattr(rerank, name)()
     fit = seconds(lambda: scorer.fit(given))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
-    def ranks(scorer: Callable[[str, list[str], None], object]) -> float:
-        times = [
-            seconds(lambda user=user, ids=ids: scorer(user, ids, None))
-            for user, ids in zip(user_ids, lists, strict=True)
-        ]
-        return statistics.median(times) * 1_000
+    def ranks(scorer: TrainableScorer) -> float:
+        asked = zip(user_ids, lists, strict=True)
+        return statistics.median([seconds(partial(scorer, user, ids, None)) for user, ids in asked]) * 1_000
+
+    def updates(scorer: TrainableScorer) -> float:
+        return statistics.median([seconds(partial(scorer.update, [event])) for event in late]) * 1_000
 
     rank = ranks(scorer)
     with tempfile.TemporaryDirectory() as folder:
@@ -79,11 +82,7 @@ def measured(name: str, events: int) -> dict[str, float]:
         load = min(seconds(lambda: type(scorer).load(path)) for _ in range(3))
         loaded = type(scorer).load(path)
     rank_loaded = ranks(loaded)
-    late = [
-        Interaction(user, chance.choice(item_ids), 181.0 * DAY + n) for n, user in enumerate(user_ids)
-    ]
-    update = statistics.median([seconds(lambda event=event: scorer.update([event])) for event in late]) * 1_000
-    update_loaded = statistics.median([seconds(lambda event=event: loaded.update([event])) for event in late]) * 1_000
+    late = [Interaction(user, chance.choice(item_ids), 181.0 * DAY + n) for n, user in enumerate(user_ids)]
     return {
         "fit, s": fit,
         "memory after fit, MB": memory,
@@ -93,8 +92,8 @@ def measured(name: str, events: int) -> dict[str, float]:
         "load, s": load,
         "500 items, ms": rank,
         "500 items loaded, ms": rank_loaded,
-        "an event more, ms": update,
-        "an event more loaded, ms": update_loaded,
+        "an event more, ms": updates(scorer),
+        "an event more loaded, ms": updates(loaded),
     }
 
 
@@ -109,7 +108,8 @@ def asked(checkout: Path, name: str, events: int) -> dict[str, float]:
     )
     if done.returncode:
         raise SystemExit(done.stderr)
-    return json.loads(done.stdout)
+    figures: dict[str, float] = json.loads(done.stdout)
+    return figures
 
 
 def main() -> int:

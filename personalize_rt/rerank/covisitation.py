@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from heapq import nlargest
 from itertools import islice, repeat
 from math import inf, log
 from operator import itemgetter
@@ -71,7 +70,8 @@ class _CoVisits:
             row = self.rows.setdefault(one, {})
             row[two] = row.get(two, 0.0) + count
             if len(row) > 2 * self.neighbours:
-                self.rows[one] = dict(nlargest(self.neighbours, row.items(), key=itemgetter(1)))
+                best = sorted(row, key=row.__getitem__, reverse=True)[: self.neighbours]
+                self.rows[one] = {id: row[id] for id in best}
             self.totals[one] = self.totals.get(one, 0.0) + count
         self.total += 2.0 * count
 

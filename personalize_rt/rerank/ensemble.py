@@ -283,6 +283,7 @@ class EnsembleScorer:
             signals.add(event)
         for n, one in enumerate(shown[waiting:], waiting):
             held_out += _add_page(signals, one, candidates_of, pages, taken) and n >= deciding
+        signals.settle()
         return choices, pages, taken, held_out
 
     def __call__(

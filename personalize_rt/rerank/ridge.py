@@ -126,8 +126,8 @@ def fit(
         return sums
 
     gradient = [-pull * one for one in before]
-    for rows, left in zip(answers, errors([before] * len(answers)), strict=True):
-        gradient = [one + other for one, other in zip(gradient, rows.across(left), strict=True)]
+    for rows, wrong in zip(answers, errors([before] * len(answers)), strict=True):
+        gradient = [one + other for one, other in zip(gradient, rows.across(wrong), strict=True)]
     steady = tuple(_descended(before, gradient, bent, _STEADY))
     used = [steady] * len(answers)
     left = errors(used)

@@ -57,11 +57,11 @@ _KEPT = 300  # scores of a user
 # Strength of the ridges towards 0 of users, of users who move, and of items, in units of the spread.
 _PULL, _PULL_MOVING, _PULL_ITEM = 2.5, 1.0, 3.0
 _LEAST_SPREAD = 0.1
-_FEW = 5  # an item of fewer scores is held back no more, or its first vector would be lost
+_FEW = 3  # an item of fewer scores is held back no more, or its first vector would be lost
 _CORRELATION = 0.65  # assumed of the moving vectors of a user's successive answers
 _FADING = 0.99  # weight of an answer for each newer one, when the weight of moving vectors is chosen
 _DOUBT = 0.2  # evidence that users do not move, before the first answer
-_STEP = 0.6
+_STEP = 0.7
 _SIZE = 0.1  # standard deviation of the numbers in the vector of a new item
 _MEAN_OF = 200  # scores of an item, and answers for the spread; then older ones fade, since the service is trained anew
 _JUDGED, _ENOUGH = 100, 20  # answers that tell the quality

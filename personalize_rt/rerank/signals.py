@@ -86,28 +86,29 @@ SIGNALS = (
 ``y``."""
 
 _NEVER = (0.0, 0.0, 0.0, 0.0)
+_NO_RETURNS = (0.0, 0.0)
 
-_Item: TypeAlias = "tuple[float, float, float, float, float, int, int]"
-"""Trend, season, count; times of the newest and the oldest event; index of the set of categories, bin of the number."""
+_Item: TypeAlias = "tuple[float, float, float, float, float, int, int, int]"
+"""Trend, season, count; times of the newest and the oldest event; index of the set of categories, bin of the number;
+and the number that the item has in histories and pairs, -1 for one without events."""
 
 
 @attrs.define(eq=False, repr=False)
 class _User:
     """The latest distinct items with their times, oldest first; and averages over all of the user's items."""
 
-    items: dict[str, float]
+    items: dict[int, float]
     events: float = 0.0
     usual_count: float = 0.0
     usual_age: float = 0.0
     # Of an item that was had more than once: how often, and the time of the first event.
-    again: dict[str, tuple[int, float]] | None = None
+    again: dict[int, tuple[int, float]] | None = None
 
 
 @attrs.define(eq=False, repr=False)
 class _PackedUsers:
     """Users in a file's columns. Each is unpacked when first needed, since most never are."""
 
-    ids: Sequence[str]
     ends: Sequence[int]
     items: Column
     times: Column
@@ -120,10 +121,10 @@ class _PackedUsers:
 
     def user(self, number: int) -> _User:
         start, end = self.ends[number - 1] if number else 0, self.ends[number]
-        items = list(map(self.ids.__getitem__, self.items[start:end]))
+        items = self.items[start:end]
         a, b = self.again_ends[number - 1] if number else 0, self.again_ends[number]
-        again: dict[str, tuple[int, float]] = {
-            str(self.ids[item]): (count, first)
+        again: dict[int, tuple[int, float]] = {
+            item: (count, first)
             for item, count, first in zip(
                 self.again_items[a:b], self.again_counts[a:b], self.again_firsts[a:b], strict=True
             )
@@ -131,10 +132,10 @@ class _PackedUsers:
         events, count, age = self.habits[3 * number : 3 * number + 3]
         return _User(dict(zip(items, self.times[start:end], strict=True)), events, count, age, again or None)
 
-    def latest(self, number: int) -> list[str]:
+    def latest(self, number: int) -> Column:
         """A user's latest items, without unpacking the rest."""
         start, end = self.ends[number - 1] if number else 0, self.ends[number]
-        return list(map(self.ids.__getitem__, self.items[max(start, end - _OF_A_NEIGHBOUR) : end]))
+        return self.items[max(start, end - _OF_A_NEIGHBOUR) : end]
 
 
 @attrs.define(eq=False, repr=False)
@@ -171,20 +172,24 @@ class Signals:
     now: float = attrs.field(default=-inf, init=False)
     start: float = attrs.field(default=inf, init=False)
     _items: dict[str, _Item] = attrs.field(factory=dict[str, "_Item"], init=False)
+    # The items by their numbers, which histories and pairs hold: those with events, and those of the file.
+    _ids: list[str] = attrs.field(factory=list[str], init=False)
+    # The numbers of those of the file that had no event yet.
+    _reserved: dict[str, int] = attrs.field(factory=dict[str, int], init=False)
     # A user, or the number of a packed user.
     _users: dict[str, _User | int] = attrs.field(factory=dict[str, "_User | int"], init=False)
     _packed: _PackedUsers | None = attrs.field(default=None, init=False)
     _joined: Pairs = attrs.field(init=False)
     _led: Pairs = attrs.field(init=False)
     # Item to the number of its events with a user that had had it, and the sum of ln of the seconds in between.
-    _returns: dict[str, tuple[float, float]] = attrs.field(factory=dict[str, "tuple[float, float]"], init=False)
+    _returns: dict[int, tuple[float, float]] = attrs.field(factory=dict[int, "tuple[float, float]"], init=False)
     _all_returns: tuple[float, float] = attrs.field(default=(0.0, 0.0), init=False)
     _events: float = attrs.field(default=0.0, init=False)
     # Item to its latest users, newest last.
-    _takers: dict[str, list[str]] = attrs.field(factory=dict[str, "list[str]"], init=False)
+    _takers: dict[int, list[str]] = attrs.field(factory=dict[int, "list[str]"], init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._joined, self._led = Pairs(self.neighbours), Pairs(self.neighbours)
+        self._joined, self._led = Pairs(self.neighbours, _JOIN), Pairs(self.neighbours, _LEAD)
 
     # Learning.
 
@@ -195,6 +200,7 @@ class Signals:
         item = self._items[item_id] = self._grown(item_id, timestamp)
         self.catalogue.categories.add(item[5])
         self.catalogue.numbers.add(item[6])
+        number = item[7]
         user = self._user(user_id)
         if user is None:
             user = self._users[user_id] = _User({})
@@ -202,28 +208,28 @@ class Signals:
         newest = next(reversed(history), None)
         self._events += 1.0
         if newest is None or timestamp >= history[newest]:
-            before = history.get(item_id)
+            before = history.get(number)
             if before is None:
-                takers = self._takers.get(item_id)
+                takers = self._takers.get(number)
                 if takers is None:
-                    self._takers[item_id] = [user_id]
+                    self._takers[number] = [user_id]
                 else:
                     takers.append(user_id)
                     if len(takers) >= 2 * _TAKERS:
                         del takers[:_TAKERS]
             else:
-                self._came_again(user, item_id, before, timestamp)
-            if newest is not None and newest != item_id:
-                latest = [id for id in islice(reversed(history), len(_JOIN)) if id != item_id]
-                self._joined.join(item_id, zip(latest, _JOIN, strict=False))
-                self._led.lead(zip(latest, _LEAD, strict=False), item_id)
-                history.pop(item_id, None)
-            history[item_id] = timestamp
+                self._came_again(user, number, before, timestamp)
+            if newest is not None and newest != number:
+                latest = [one for one in islice(reversed(history), len(_JOIN)) if one != number]
+                self._joined.join(number, latest)
+                self._led.lead(latest[: len(_LEAD)], number)
+                history.pop(number, None)
+            history[number] = timestamp
             user.events = _HABIT * user.events + 1.0
             user.usual_count = _HABIT * user.usual_count + item[2]
             user.usual_age = _HABIT * user.usual_age + log(timestamp - item[4] + _AGE)
-        elif item_id not in history:
-            history[item_id] = timestamp
+        elif number not in history:
+            history[number] = timestamp
             in_order = sorted(history.items(), key=lambda entry: entry[1])
             history.clear()
             history.update(in_order)
@@ -235,23 +241,29 @@ class Signals:
         self.now = max(self.now, timestamp)
         self.start = min(self.start, timestamp)
 
-    def _came_again(self, user: _User, item_id: str, before: float, timestamp: float) -> None:
+    def settle(self) -> None:
+        """Finish what learning put off. For rankings it makes no difference, but that they take less time."""
+        self._joined.settle()
+        self._led.settle()
+
+    def _came_again(self, user: _User, number: int, before: float, timestamp: float) -> None:
         gap = log(timestamp - before + _GAP)
-        count, total = self._returns.get(item_id, (0.0, 0.0))
-        self._returns[item_id] = count + 1.0, total + gap
+        count, total = self._returns.get(number, _NO_RETURNS)
+        self._returns[number] = count + 1.0, total + gap
         count, total = self._all_returns
         self._all_returns = count + 1.0, total + gap
         if user.again is None:
             user.again = {}
-        times, first = user.again.get(item_id, (1, before))
-        user.again[item_id] = times + 1, first
+        times, first = user.again.get(number, (1, before))
+        user.again[number] = times + 1, first
 
     def _grown(self, item_id: str, timestamp: float) -> _Item:
         item = self._items.get(item_id)
         if item is None:
             kinds, numbers = self.catalogue.categories.of, self.catalogue.numbers.of
-            return 0.0, 0.0, 0.0, timestamp, timestamp, kinds.get(item_id, 0), numbers.get(item_id, 0)
-        trend, season, count, last, first, kind, bin = item
+            kind, bin = kinds.get(item_id, 0), numbers.get(item_id, 0)
+            return 0.0, 0.0, 0.0, timestamp, timestamp, kind, bin, self._numbered(item_id)
+        trend, season, count, last, first, kind, bin, number = item
         gap = timestamp - last
         if gap >= 0.0:
             trend = log(exp(trend) * exp2(-gap / _TREND) + 1.0)
@@ -261,7 +273,16 @@ class Signals:
             trend = log(exp(trend) + exp2(gap / _TREND))
             season = log(exp(season) + exp2(gap / _SEASON))
             first = min(first, timestamp)
-        return trend, season, log(exp(count) + 1.0), last, first, kind, bin
+        return trend, season, log(exp(count) + 1.0), last, first, kind, bin, number
+
+    def _numbered(self, item_id: str) -> int:
+        """A number for an item that has its first event."""
+        if item_id in self._reserved:
+            return self._reserved.pop(item_id)
+        self._ids.append(item_id)
+        self._joined.grow()
+        self._led.grow()
+        return len(self._ids) - 1
 
     def _user(self, user_id: str) -> _User | None:
         user = self._users.get(user_id)
@@ -287,22 +308,19 @@ class Signals:
             for n, item in enumerate(found):
                 if item is None and (id := item_ids[n]) in kinds:
                     since = min(max(created.get(id, self.start), self.start), self.now)
-                    found[n] = 0.0, 0.0, 0.0, since, since, kinds[id], numbers.get(id, 0)
+                    found[n] = 0.0, 0.0, 0.0, since, since, kinds[id], numbers.get(id, 0), -1
         return found
 
     def logits(self, user_id: str, item_ids: Sequence[str], weights: Sequence[float]) -> list[float | None]:
         """The weighted sum of each item's signals; ``None`` for an unknown item."""
         found = self._found(item_ids)
         if None in found:
-            known = [id for id, item in zip(item_ids, found, strict=True) if item is not None]
-            logits = iter(self._mixed(user_id, known, [item for item in found if item is not None], weights))
+            logits = iter(self._mixed(user_id, [item for item in found if item is not None], weights))
             return [None if item is None else next(logits) for item in found]
-        return list(self._mixed(user_id, item_ids, cast("list[_Item]", found), weights))
+        return list(self._mixed(user_id, cast("list[_Item]", found), weights))
 
-    def _mixed(
-        self, user_id: str, item_ids: Sequence[str], items: Sequence[_Item], weights: Sequence[float]
-    ) -> list[float]:
-        at = self._moment(user_id, item_ids, items)
+    def _mixed(self, user_id: str, items: Sequence[_Item], weights: Sequence[float]) -> list[float]:
+        at = self._moment(user_id, items)
         away, long = at.away, at.history
         n = len(_OF_ITEMS)
         t, s, c, i, a = [
@@ -322,7 +340,7 @@ class Signals:
             logits = [
                 t * trend + s * season + c * count + i * log(idle - last) + a * log(age - first)
                 - off * abs(usual - count)
-                for trend, season, count, last, first, _, _ in items
+                for trend, season, count, last, first, _, _, _ in items
             ]  # fmt: skip
         else:
             # Weighted once for each kind, since items share few kinds.
@@ -331,7 +349,7 @@ class Signals:
             logits = [
                 t * trend + s * season + c * count + i * log(idle - last) + a * log(age - first)
                 - off * abs(usual - count) + liked[kind] + near[bin]
-                for trend, season, count, last, first, kind, bin in items
+                for trend, season, count, last, first, kind, bin, _ in items
             ]  # fmt: skip
         for lifts, weight in (
             (at.joined, joined + away * joined_away),
@@ -357,11 +375,11 @@ class Signals:
     def rows(self, user_id: str, item_ids: Sequence[str]) -> list[tuple[float, ...]]:
         """The signals of each item, in the order of :data:`SIGNALS`; the items must be known."""
         items = cast("list[_Item]", self._found(item_ids))
-        at = self._moment(user_id, item_ids, items)
+        at = self._moment(user_id, items)
         away, long = at.away, at.history
         rows: list[tuple[float, ...]] = []
         for place, item in enumerate(items):
-            trend, season, count, last, first, kind, bin = item
+            trend, season, count, last, first, kind, bin, _ = item
             how_often, rate, too_early, too_late = at.returns.get(place, _NEVER)
             age = log(self.now + _AGE - first)
             own = (trend, season, count, log(self.now + _IDLE - last), age)
@@ -398,19 +416,21 @@ class Signals:
             )
         return rows
 
-    def _moment(self, user_id: str, item_ids: Sequence[str], items: Sequence[_Item]) -> _Moment:
+    def _moment(self, user_id: str, items: Sequence[_Item]) -> _Moment:
         user = self._user(user_id)
         if user is None:
             return _Moment(_GONE, 0.0, 0.0, 0.0, 0.0, {}, {}, {}, None, None, {}, {}, {}, {})
         now, history = self.now, user.items
         latest = list(islice(reversed(history), len(_TASTE)))
-        places = dict(zip(item_ids, range(len(item_ids)), strict=True))
+        numbers = [item[7] for item in items]
+        places = dict(zip(numbers, range(len(numbers)), strict=True))
+        spots = dict(zip(numbers, range(1, len(numbers) + 1), strict=True))
         trust = len(history) / (len(history) + _SHORT)
         habit = user.events or 1.0
         lifts, likeness, to_the_last = self._joined.kin(
-            zip(latest, _JOINED, _ALIKE, strict=False), places, _JOIN_SMOOTHING
+            zip(latest, _JOINED, _ALIKE, strict=False), numbers, spots, _JOIN_SMOOTHING
         )
-        again = {places[id]: id for id in history.keys() & places.keys()}
+        again = {places[number]: number for number in history.keys() & places.keys()}
         return _Moment(
             min(log(now - history[latest[0]] + 60.0) - 10.0, _GONE),
             log(1.0 + len(history)),
@@ -419,27 +439,27 @@ class Signals:
             trust * (user.usual_age / habit - _USUAL_AGE),
             lifts,
             likeness,
-            self._led.kin(zip(latest, _FOLLOWED, _NOT_ALIKE, strict=False), places, _LEAD_SMOOTHING)[0],
+            self._led.kin(zip(latest, _FOLLOWED, _NOT_ALIKE, strict=False), numbers, spots, _LEAD_SMOOTHING)[0],
             *self._tastes(latest, items),
-            {place: log(now - history[id] + _AGE) for place, id in again.items()},
-            {place: self._return(user, id, items[place][2]) for place, id in again.items()},
+            {place: log(now - history[number] + _AGE) for place, number in again.items()},
+            {place: self._return(user, number, items[place][2]) for place, number in again.items()},
             to_the_last,
             self._of_neighbours(user_id, latest, places),
         )
 
-    def _return(self, user: _User, item_id: str, count: float) -> tuple[float, float, float, float]:
+    def _return(self, user: _User, number: int, count: float) -> tuple[float, float, float, float]:
         """The signals *times*, *returning*, *early* and *late* of an item that the user had.
 
         The usual gap is the user's own, held by that of the item, which is held by that of all.
         """
-        times, first = (user.again or {}).get(item_id, (1, 0.0))
+        times, first = (user.again or {}).get(number, (1, 0.0))
         all_returns, all_gaps = self._all_returns
         if not all_returns:
             return _NEVER
-        returns, gaps = self._returns.get(item_id, (0.0, 0.0))
+        returns, gaps = self._returns.get(number, _NO_RETURNS)
         rate = all_returns / self._events
         returning = log((returns + _DUE * rate) / (exp(count) + _DUE) / rate)
-        last = user.items[item_id]
+        last = user.items[number]
         usual = (gaps + _DUE * all_gaps / all_returns) / (returns + _DUE)
         if times > 1:
             own = log(max(0.0, last - first) / (times - 1) + _GAP)
@@ -447,34 +467,35 @@ class Signals:
         off = max(-_FAR_OFF, min(_FAR_OFF, log(self.now - last + _GAP) - usual))
         return log(times), returning, max(0.0, -off), max(0.0, off)
 
-    def _of_neighbours(self, user_id: str, latest: Sequence[str], places: Mapping[str, int]) -> dict[int, float]:
+    def _of_neighbours(self, user_id: str, latest: Sequence[int], places: Mapping[int, int]) -> dict[int, float]:
         """The weight of items with those who share the user's latest ones: ln (1 + 3 · sum of their weights)."""
         shared: dict[str, float] = {}
-        for item_id, weight in zip(latest, _IN_COMMON, strict=False):
-            for other in self._takers.get(item_id, ()):
+        for number, weight in zip(latest, _IN_COMMON, strict=False):
+            for other in self._takers.get(number, ()):
                 shared[other] = shared.get(other, 0.0) + weight
         shared.pop(user_id, None)
         nearest: Iterable[tuple[str, float]] = shared.items()
         if len(shared) > _NEAREST:
             nearest = nlargest(_NEAREST, nearest, key=itemgetter(1))
-        taken: dict[str, float] = {}
+        taken: dict[int, float] = {}
         wanted = places.keys()
         for other, weight in nearest:
             user = self._users[other]
             if isinstance(user, int):
-                items = cast("_PackedUsers", self._packed).latest(user)
+                items: Sequence[int] = cast("_PackedUsers", self._packed).latest(user)
             else:
                 items = list(islice(reversed(user.items), _OF_A_NEIGHBOUR))
             weight /= sqrt(len(items))
-            for id in wanted & items:
-                taken[id] = taken.get(id, 0.0) + weight
-        return {places[id]: log(1.0 + _NEIGHBOURS_SCALE * weight) for id, weight in taken.items()}
+            for number in wanted & items:
+                taken[number] = taken.get(number, 0.0) + weight
+        return {places[number]: log(1.0 + _NEIGHBOURS_SCALE * weight) for number, weight in taken.items()}
 
     def _tastes(
-        self, latest: Sequence[str], items: Sequence[_Item]
+        self, latest: Sequence[int], items: Sequence[_Item]
     ) -> tuple[Mapping[int, float] | None, Mapping[int, float] | None]:
         """The user's liking for the items' sets of categories, and for the bins of their numbers."""
-        own = [(item, weight) for id, weight in zip(latest, _TASTE, strict=False) if (item := self._items.get(id))]
+        ids = self._ids
+        own = [(self._items[ids[number]], weight) for number, weight in zip(latest, _TASTE, strict=False)]
         kinds = [(item[5], weight) for item, weight in own if item[5]]
         bins = [(item[6], weight) for item, weight in own if item[6]]
         if not kinds and not bins:
@@ -490,27 +511,32 @@ class Signals:
     def stored(self) -> tuple[dict[str, object], dict[str, Column]]:
         """The content and the columns for a file."""
         categories, numbers = self.catalogue.categories, self.catalogue.numbers
-        # All ids, in an order that depends on the events alone.
+        # All ids, in an order that depends on the events alone: mostly that of the numbers.
         ids = list(dict.fromkeys([*self._items, *categories.of]))
         places = {id: place for place, id in enumerate(ids)}
+        same = ids[: len(self._ids)] == self._ids
+        place_of = range(len(self._ids)) if same else array("I", map(places.__getitem__, self._ids))
+        order: list[int | None] = [None] * len(ids)
+        for number, place in enumerate(place_of):
+            order[place] = number
         users = list(self._users)
         lengths, items, times, habits = array("I"), array("I"), array("d"), array("d")
         again_lengths, again_items, again_counts, again_firsts = array("I"), array("I"), array("I"), array("d")
         for user_id in users:
             user = cast("_User", self._user(user_id))
             lengths.append(len(user.items))
-            items.extend(map(places.__getitem__, user.items))
+            items.extend(user.items if same else map(place_of.__getitem__, user.items))
             times.extend(user.items.values())
             habits.extend((user.events, user.usual_count, user.usual_age))
             again = user.again or {}
             again_lengths.append(len(again))
-            for id, (count, first) in again.items():
-                again_items.append(places[id])
+            for number, (count, first) in again.items():
+                again_items.append(place_of[number])
                 again_counts.append(count)
                 again_firsts.append(first)
         numbered = dict(zip(users, range(len(users)), strict=True))
-        takers = [self._takers.get(id, ()) for id in ids]
-        returns = [self._returns.get(id, (0.0, 0.0)) for id in ids]
+        takers = [() if number is None else self._takers.get(number, ()) for number in order]
+        returns = [_NO_RETURNS if number is None else self._returns.get(number, _NO_RETURNS) for number in order]
         created = self.catalogue.created
         content: dict[str, object] = {
             "items": ids,
@@ -540,8 +566,8 @@ class Signals:
             "takers.users": array("I", [numbered[user_id] for row in takers for user_id in row]),
             "created.items": array("I", [places[id] for id in created if id in places]),
             "created.times": array("d", [time for id, time in created.items() if id in places]),
-            **self._joined.columns("joined", places),
-            **self._led.columns("led", places),
+            **self._joined.columns("joined", order, None if same else place_of),
+            **self._led.columns("led", order, None if same else place_of),
         }
         if self._items:
             columns["span"] = array("d", [self.start, self.now])
@@ -580,11 +606,13 @@ class Signals:
         if seen:
             signals.start, signals.now = finite(columns["span"], 2)
         signals._items = {
-            id: (*state, kind, bin)
-            for id, state, kind, bin in zip(
-                seen, zip(*[iter(states)] * 5, strict=True), kinds[: len(seen)], bins[: len(seen)], strict=True
+            id: (*state, kind, bin, number)
+            for number, (id, state, kind, bin) in enumerate(
+                zip(seen, zip(*[iter(states)] * 5, strict=True), kinds[: len(seen)], bins[: len(seen)], strict=True)
             )
         }
+        signals._ids = ids
+        signals._reserved = {id: number for number, id in enumerate(ids[len(seen) :], len(seen))}
         for n in range(3):
             within(states[n::5], 0.0, _MOST)
         for n in range(3, 5):
@@ -601,7 +629,6 @@ class Signals:
             raise ValueError("an item that was had again less than twice")
         again_lengths = columns.get("again.lengths", array("I", bytes(4 * len(users))))
         signals._packed = _PackedUsers(
-            ids,
             list(accumulate(lengths)),
             items,
             within(finite(columns["user.times"], len(items)), signals.start, signals.now),
@@ -617,23 +644,25 @@ class Signals:
         )
         signals._users = {id: number for number, id in enumerate(users)}
         if "returns" in columns:
-            signals._restore_returns(columns, ids, users)
-        signals._joined.restore("joined", columns, ids)
-        signals._led.restore("led", columns, ids)
+            signals._restore_returns(columns, len(ids), users)
+        signals._joined.restore("joined", columns, len(ids))
+        signals._led.restore("led", columns, len(ids))
         return signals
 
-    def _restore_returns(self, columns: Mapping[str, Column], ids: Sequence[str], users: Sequence[str]) -> None:
-        values = nonnegative(columns["returns"], 2 * len(ids))
+    def _restore_returns(self, columns: Mapping[str, Column], items: int, users: Sequence[str]) -> None:
+        values = nonnegative(columns["returns"], 2 * items)
         pairs = zip(values[::2], values[1::2], strict=True)
-        self._returns = {id: pair for id, pair in zip(ids, pairs, strict=True) if pair[0]}
+        self._returns = {number: pair for number, pair in enumerate(pairs) if pair[0]}
         returns, gaps, self._events = nonnegative(columns["returns.all"], 3)
         self._all_returns = returns, gaps
         if returns > self._events:
             raise ValueError("more returns than events")
         takers = indexes(columns["takers.users"], len(users))
-        lengths = rows_of(columns["takers.lengths"], len(ids), len(takers))
+        lengths = rows_of(columns["takers.lengths"], items, len(takers))
         names = list(map(users.__getitem__, takers))
         ends = list(accumulate(lengths))
         self._takers = {
-            id: names[end - length : end] for id, end, length in zip(ids, ends, lengths, strict=True) if length
+            number: names[end - length : end]
+            for number, (end, length) in enumerate(zip(ends, lengths, strict=True))
+            if length
         }

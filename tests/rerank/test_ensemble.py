@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from math import isfinite, log
+from heapq import nlargest
+from math import inf, isfinite, log, nan
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from personalize_rt.rerank import (
     PopularityScorer,
     TrainableScorer,
     mixing,
+    pairs,
     storage,
 )
 from personalize_rt.rerank.pairs import Pairs
@@ -224,12 +226,12 @@ def test_the_latest_item_that_comes_again_adds_to_the_popularity_alone() -> None
 
 def test_a_late_event_joins_nothing_and_takes_its_place_in_the_history() -> None:
     trained = scorer().fit([Interaction("u", "a", 0.0), Interaction("u", "b", 2 * DAY)])
-    before = dict(trained._signals._joined.totals)
+    before = list(trained._signals._joined.totals)
     trained.update([Interaction("u", "c", DAY), Interaction("u", "a", DAY)])
     user = trained._signals._users["u"]
     assert not isinstance(user, int)
-    assert list(user.items) == ["a", "c", "b"]
-    assert trained._signals._joined.totals == before
+    assert [trained._signals._ids[number] for number in user.items] == ["a", "c", "b"]
+    assert list(trained._signals._joined.totals) == [*before, 0.0]
     assert trained._signals.now == 2 * DAY
 
 
@@ -453,14 +455,74 @@ def test_a_signal_that_is_always_the_same_keeps_its_weight() -> None:
     assert mixing.learn([[(1.0, 0.5), (0.0, 0.5)]], [0.0, 0.25], seed=0)[1] == pytest.approx(0.25)
 
 
-def test_rows_of_pairs_keep_those_with_the_most_weight() -> None:
-    pairs = Pairs(2)
-    pairs.lead([("a", 9.0), ("a", 1.0)], "x")
-    for item in "bcde":
-        pairs.lead([("a", float(ord(item)))], item)
-    assert dict(pairs.row("a") or {}) == {"e": 101.0, "d": 100.0}
-    assert pairs.totals["b"] == 98.0
-    assert pairs.row("nothing") is None
+@given(
+    events=st.lists(st.tuples(st.integers(0, 11), st.lists(st.integers(0, 11), min_size=1, max_size=3, unique=True))),
+    neighbours=st.integers(1, 4),
+    notes=st.sampled_from([0, 1, 5, 512]),
+    asked=st.sets(st.integers(0, 60)),
+)
+@settings(deadline=None)
+def test_rows_of_pairs_keep_those_with_the_most_weight(
+    events: list[tuple[int, list[int]]], neighbours: int, notes: int, asked: set[int]
+) -> None:
+    """Whenever notes are added up, rows are those of adding each weight at once: to the last bit, and in that order."""
+    weights = (1.0, 2**-0.5, 3**-0.5)
+    joined, led = Pairs(neighbours, weights), Pairs(neighbours, weights)
+    for _ in range(12):
+        joined.grow()
+        led.grow()
+    rows: list[dict[int, float]] = [{} for _ in range(12)]
+    ahead: list[dict[int, float]] = [{} for _ in range(12)]
+
+    def pruned(row: dict[int, float]) -> dict[int, float]:
+        return dict(nlargest(neighbours, row.items(), key=lambda one: one[1])) if len(row) > 2 * neighbours else row
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pairs, "_NOTES", notes)
+        patch.setattr(pairs, "_HOT", 3)
+        for n, (item, given) in enumerate(events):
+            others = [other for other in given if other != item]
+            if not others:
+                continue
+            joined.join(item, others)
+            led.lead(others, item)
+            for other, weight in zip(others, weights, strict=False):
+                rows[item][other] = rows[item].get(other, 0.0) + weight
+                rows[other][item] = rows[other].get(item, 0.0) + weight
+                rows[other] = pruned(rows[other])
+                ahead[other][item] = ahead[other].get(item, 0.0) + weight
+                ahead[other] = pruned(ahead[other])
+            rows[item] = pruned(rows[item])
+            if n in asked:
+                assert list(joined._row(item)[0].items()) == list(rows[item].items())
+        for found, wanted in ((joined, rows), (led, ahead)):
+            columns = found.columns("x", range(12), None)
+            again = Pairs(neighbours, weights)
+            again.restore("x", columns, 12)
+            for item in range(12):
+                for one in (found, again):
+                    row, whole = one._row(item)
+                    assert list(row.items()) == list(wanted[item].items())
+                    assert whole == sum(row.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("joined.others", 2**32 - 1), ("joined.weights", -1.0), ("joined.weights", inf), ("led.weights", nan)],
+)
+def test_a_wrong_row_of_a_file_counts_as_empty(name: str, value: float, tmp_path: Path) -> None:
+    """Rows are checked when they are needed, as loading would take long otherwise; those beside it are not touched."""
+    scorer().fit([Interaction("u", id, n * DAY) for n, id in enumerate("abcd")]).save(tmp_path / "file")
+    stored = storage.load(tmp_path / "file", "EnsembleScorer")
+    stored.columns[name][-1] = value  # of the row of d, or of c
+    storage.save(tmp_path / "file", stored)
+    again = EnsembleScorer.load(tmp_path / "file")
+    assert all(isfinite(logit or 0.0) for logit in again("u", [*"abcd"]))
+    found = again._signals._joined if name.startswith("joined") else again._signals._led
+    filled = [bool(found._row(item)[0]) for item in range(4)]
+    assert filled == ([True, True, True, False] if name.startswith("joined") else [True, True, False, False])
+    again.save(tmp_path / "file")
+    assert EnsembleScorer.load(tmp_path / "file")("u", [*"abcd"]) == again("u", [*"abcd"])
 
 
 @pytest.fixture(scope="module")
