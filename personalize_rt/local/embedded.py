@@ -618,7 +618,7 @@ class LocalPersonalize(Doors):
 
 @attrs.frozen
 class Inside:
-    """The parts of an embedded Personalize that an address with several of them needs.
+    """The parts of an embedded Personalize that an address with several of them, and the page, need.
 
     Attributes:
         group: Its dataset group.
@@ -626,6 +626,8 @@ class Inside:
         rng: Makes the ids of requests.
         load: Loads its directory again.
         take: Makes it answer with newly loaded data.
+        directory: Its directory.
+        is_sample: Whether that is the bundled sample.
     """
 
     group: DatasetGroup
@@ -633,10 +635,13 @@ class Inside:
     rng: random.Random
     load: Callable[[], LocalPersonalize]
     take: Callable[[LocalPersonalize], None]
+    directory: Path
+    is_sample: bool
 
 
 def inside(local: LocalPersonalize) -> Inside:
     """The parts of an embedded Personalize."""
     # The module of the class; a public attribute would be one more name for everybody.
     parts = (local._group, local._account, local._rng, local._anew, local._take)  # pyright: ignore[reportPrivateUsage]
-    return Inside(*parts)
+    directory = local._directory  # pyright: ignore[reportPrivateUsage]
+    return Inside(*parts, directory, directory == _SAMPLE)
