@@ -6,7 +6,7 @@ those of programs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -106,11 +106,13 @@ class Asking:
                 call = self._call(resource)
                 calls.append(call)
                 plain = call.on(runtime)
+                call, passed_over = _fitting(call, plain)
+                calls[-1] = call
                 result = call.ruled(plain, self.group.local)
             except PersonalizeError as error:
                 sides.append(Side(resource, error=error.message))
             else:
-                sides.append(self._side(resource, call, plain, result, runtime))
+                sides.append(self._side(resource, call, plain, result, runtime, passed_over))
         if len(sides) == 2 and all(side.result is not None for side in sides):
             return self._compared(sides[0], sides[1], tuple(calls))
         return Answered(tuple(sides), (), tuple(calls))
@@ -119,7 +121,7 @@ class Asking:
         """The call of one campaign or recommender, without what its operation does not take."""
         recipe, form = resource.recipe, self.form
         given: dict[str, Any] = {}
-        if self.user_id and not ("userId" in recipe.ignores and "userId" not in recipe.requires):
+        if self.user_id:  # also where the recipe does not use it: a filter may
             given["user_id"] = self.user_id
         if recipe.operation is GET_PERSONALIZED_RANKING:
             method = "rank"
@@ -155,11 +157,11 @@ class Asking:
     def _promotion(self, stored: StoredFilter) -> dict[str, Any]:
         promotion: dict[str, Any] = {
             "name": "promotion",
-            "percent": self.form.number("percent", 20, 1, 100),
-            "filter_arn": stored.arn,
+            "percentPromotedItems": self.form.number("percent", 20, 1, 100),
+            "filterArn": stored.arn,
         }
         if values := values_of(stored.parameters, self.form.under("promoted.")):
-            promotion["filter_values"] = values
+            promotion["filterValues"] = encode_values(values)
         return promotion
 
     def _rules(self, resource: Resource) -> tuple[tuple[str, Mapping[str, Any]], ...]:
@@ -179,25 +181,29 @@ class Asking:
 
     # What is shown.
 
-    def _side(self, resource: Resource, call: Call, plain: Any, result: Any, runtime: Any) -> Side:
+    def _side(
+        self, resource: Resource, call: Call, plain: Any, result: Any, runtime: Any, passed_over: Sequence[str]
+    ) -> Side:
         info = result.info
         facts = [f"{len(result):,} rows"]
         if info.attempts > 1:
             facts.append(f"{info.attempts} attempts")
         if result.recommendation_id:
             facts.append(f"recommendation id {result.recommendation_id}")
+        if passed_over:
+            facts.append(f"not pinned, since the answer has no such item or place: {', '.join(passed_over)}")
         return Side(
             resource,
-            tuple(self._rows(result, actions=call.method == "actions", columns=call.arguments)),
+            tuple(self._rows(result, actions=call.method == "actions")),
             tuple(facts),
             missing=tuple(self._missing(call, plain, runtime)),
             result=result,
         )
 
-    def _rows(self, result: Any, *, actions: bool, columns: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    def _rows(self, result: Any, *, actions: bool) -> Iterable[dict[str, Any]]:
         scores = [score for score in result.scores if score is not None]
+        chosen = self.form.several("column")
         highest = max([*scores, 1.0 if actions else 0.0], default=0.0)
-        named: list[str] = columns.get("metadata_columns", [])
         for place, row in enumerate(result):
             id = row.action_id if actions else row.item_id
             yield {
@@ -206,7 +212,7 @@ class Asking:
                 "number": None if actions else self.group.number_of(id),
                 "title": self.group.action_title(id) if actions else self.group.title(id),
                 "about": "" if actions else about(self.group, id),
-                "metadata": [] if actions else [(name, shown(row.metadata.get(name))) for name in named],
+                "metadata": [] if actions else [(name, shown(row.metadata.get(name))) for name in chosen],
                 "score": None if row.score is None else f"{row.score:.7f}",
                 "share": round(100 * row.score / highest) if row.score is not None and highest > 0 else 0,
                 "reasons": () if actions else row.reason,
@@ -255,6 +261,17 @@ class Asking:
             for name, value in comparison.measures().items()
         )
         return Answered((first, second), measures, calls, sum(1 for id in before if id not in after))
+
+
+def _fitting(call: Call, answer: Any) -> tuple[Call, list[str]]:
+    """The call without pins that an answer has no item or place for, and their items: of two, one may have it."""
+    if not call.rules or call.rules[-1][0] != "pin":
+        return call, []
+    places: dict[str, int] = call.rules[-1][1]["places"]
+    ids = set(answer.item_ids)
+    fit = {id: place for id, place in places.items() if id in ids and place < len(answer)}
+    kept = (("pin", {"places": fit}),) if fit else ()
+    return attrs.evolve(call, rules=(*call.rules[:-1], *kept)), [id for id in places if id not in fit]
 
 
 def _moved(before: int | None, after: int) -> tuple[str, str, str]:

@@ -50,11 +50,11 @@ class Break:
         line, column = error.line or 1, error.column or 1
         source = (text.splitlines() or [""])[min(line, len(text.splitlines()) or 1) - 1]
         width = max(1, lines[2].count("^")) if len(lines) > 2 else 1
-        start = min(column - 1, len(source))
+        start, hint = min(column - 1, len(source)), " ".join(lines[3:])
         problem = lines[0].partition(": ")[2] or lines[0]
         return cls(
             problem[:1].upper() + problem[1:],
-            " ".join(lines[3:]),
+            hint[:1].upper() + hint[1:],
             line,
             column,
             source[:start],

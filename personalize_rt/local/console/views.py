@@ -25,6 +25,7 @@ from personalize_rt.local.console.python import Place
 from personalize_rt.local.console.saved import Form, Saved
 from personalize_rt.local.console.trial import tried
 from personalize_rt.local.embedded import LocalPersonalize
+from personalize_rt.local.faults.effects import Fault
 from personalize_rt.local.faults.kinds import KINDS
 from personalize_rt.local.groups import LocalGroups
 
@@ -302,7 +303,7 @@ class Views:
         return self._page(
             ask,
             "filters.html",
-            422 if problem else 200,
+            _status(problem),
             form=form,
             problem=problem,
             filters=list(ask.group.engine.filters),
@@ -341,7 +342,10 @@ class Views:
     def live(self, ask: Ask) -> Response:
         """Requests and events as they come in, and a form that sends an event."""
         token = ask.part("token")
-        return self._live(ask, self._saved.find(token) or Form() if token else self._linked_event(ask), sent=bool(token))
+        if not token:
+            return self._live(ask, self._linked_event(ask))
+        form = self._saved.find(token)
+        return self._live(ask, Form(), problem=_GONE) if form is None else self._live(ask, form, sent=True)
 
     def _linked_event(self, ask: Ask) -> Form:
         query, group = ask.request.query_params, ask.group
@@ -349,8 +353,7 @@ class Views:
         return Form([(name, value) for name, value in found.items() if value])
 
     def _live(self, ask: Ask, form: Form, *, sent: bool = False, problem: str = "") -> Response:
-        if self.stale:
-            self.look()
+        self.look()
         trackers, types = ask.group.local.event_trackers, ask.group.event_types
         tracking_id = next(iter(trackers.values()), "")
         event = {
@@ -362,10 +365,10 @@ class Views:
         return self._page(
             ask,
             "live.html",
-            422 if problem else 200,
+            _status(problem),
             form=form,
             types=types,
-            sent=sent and bool(form),
+            sent=sent,
             problem=problem,
             can_send=bool(trackers),
             python=ask.place.event(tracking_id, event) if trackers else "",
@@ -437,7 +440,6 @@ class Views:
             )
         except Exception as error:  # botocore's, and whatever a fault makes of an answer
             return self._live(ask, form, problem=f"The event was refused: {_words(error)}")
-        self._looked = 0.0
         return RedirectResponse(ask.url("live", self._saved.keep(form)), 303)
 
     @cached_property
@@ -447,7 +449,6 @@ class Views:
     def forget(self, ask: Ask) -> Response:
         """Forget the requests that were received."""
         self._door.requests.clear()
-        self._looked = 0.0
         return RedirectResponse(ask.url("live"), 303)
 
     # Faults.
@@ -456,14 +457,15 @@ class Views:
         """The faults that are on, and those to switch on."""
         token = ask.part("token")
         rule = self._saved.find(token) if token else None
-        return self._faults(ask, rule or Form([("fault", "throttle"), ("times", "2")]))
+        problem = _GONE if token and rule is None else ""
+        return self._faults(ask, rule or Form([("fault", "throttle"), ("times", "2")]), problem)
 
     def _faults(self, ask: Ask, form: Form, problem: str = "") -> Response:
         kinds = [
             {
                 "name": name,
                 "about": (kind.__doc__ or "").strip().splitlines()[0].replace("``", ""),
-                "fields": [(field, needed) for field, needed in kind.parameters().items()],
+                "fields": [(field, needed, _default(kind, field)) for field, needed in kind.parameters().items()],
                 "limits": kind.limits,
             }
             for name, kind in KINDS.items()
@@ -471,7 +473,7 @@ class Views:
         return self._page(
             ask,
             "faults.html",
-            422 if problem else 200,
+            _status(problem),
             form=form,
             problem=problem,
             rules=self._door.faults.rules,
@@ -535,6 +537,16 @@ class Views:
         content = b"".join((_HERE / "static" / name).read_bytes() for name in ("console.css", "console.js"))
         cast("dict[str, Any]", environment.globals)["stamp"] = hashlib.sha256(content).hexdigest()[:12]
         return environment
+
+
+def _default(kind: type[Fault], field: str) -> str:
+    """The default of a parameter as text; empty if there is none."""
+    default = getattr(attrs.fields(cast(Any, kind)), field).default
+    return "" if default in (None, attrs.NOTHING) else str(default)
+
+
+def _status(problem: str) -> int:
+    return 404 if problem == _GONE else 422 if problem else 200
 
 
 def _rule(form: Form) -> dict[str, Any]:
