@@ -14,8 +14,8 @@ answer. The browser tells whose page it is in the ``Origin`` header, which progr
 a request with an ``Origin`` is refused, on every path, unless the origin is configured. Pages of a configured one are
 told by CORS (WHATWG Fetch, "CORS protocol") that they may send any request, and read the answer.
 
-The page of this server itself (:mod:`personalize_rt.local.console`) has an origin, too: that of an accepted ``Host``. It
-may send requests to its own paths, and to no operation.
+The page of this server itself (:mod:`personalize_rt.local.console`) has an origin, too: that of an accepted ``Host``.
+It may send requests to its own paths, and to no operation.
 """
 
 from __future__ import annotations
@@ -106,7 +106,11 @@ class HostRule:
             return None
         # As it came, since the browser compares it with the answer's letter by letter.
         origin = origins[0].decode("latin-1")
-        if own and len(origins) == 1 and origins[0] in [b"http://" + value for name, value in headers if name == b"host"]:
+        if (
+            own
+            and len(origins) == 1
+            and origins[0] in [b"http://" + value for name, value in headers if name == b"host"]
+        ):
             return None
         if len(origins) == 1 and origin.lower() in self.origins:
             return origin

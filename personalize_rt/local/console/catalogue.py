@@ -259,10 +259,7 @@ def _page(numbers: Iterator[int], page: int, total: int | None = None) -> Found:
     rows = list(islice(numbers, PAGE))
     after = sum(1 for _ in islice(numbers, _COUNTED if total is None else 1))
     found = passed + len(rows) + after
-    if total is not None:
-        text = f"{total:,}"
-    else:
-        text = f"more than {found - 1:,}" if after == _COUNTED else f"{found:,}"
+    text = f"more than {found - 1:,}" if total is None and after == _COUNTED else f"{total or found:,}"
     return Found(rows, page, text, after > 0)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -27,6 +27,8 @@ from personalize_rt.local.embedded import LocalPersonalize
 from personalize_rt.local.groups import LocalGroups
 
 __all__ = ["HEADERS", "Page"]
+
+MadeT = TypeVar("MadeT")
 
 HEADERS: Mapping[str, str] = {
     "content-security-policy": (
@@ -116,7 +118,7 @@ class Page:
 
         return Route(path, answer, methods=methods or ["GET"])
 
-    async def _made(self, make: Callable[[], Response]) -> Response:
+    async def _made(self, make: Callable[[], MadeT]) -> MadeT:
         return await asyncio.get_running_loop().run_in_executor(self._worker, make)
 
     async def _feed(self, request: Request) -> Response:
@@ -149,7 +151,6 @@ class Page:
         assert group is not None
         ask = Ask(request, Form(), group)
         return await self._made(lambda: self._views.problem(ask, failure.status_code, failure.detail))
-
 
 
 def _refusal(scope: Scope) -> str | None:

@@ -202,7 +202,7 @@ class Place:
             f"where = {{'session': session, 'endpoint_url': {literal(self.url)}}}".replace("'", '"'),
             f"with EventTracker({literal(tracking_id)}, **where) as tracker:",
             f"    {_method('tracker', 'track', given, 4)}",
-            "print(tracker.stats)",
+            "print(tracker.counts)",
         )
 
     def fault(self, rule: Mapping[str, Any]) -> str:

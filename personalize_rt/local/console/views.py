@@ -155,7 +155,7 @@ class Views:
         return self._list(ask, "item", rows, found, ask.place.items())
 
     def _list(self, ask: Ask, noun: str, rows: list[dict[str, Any]], found: Found, python: str) -> Response:
-        values = {"noun": noun, "rows": rows, "found": found, "words": ask.form.text("words")}
+        values: dict[str, Any] = {"noun": noun, "rows": rows, "found": found, "words": ask.form.text("words")}
         if ask.partial:
             return self._part(ask, "_rows.html", **values)
         return self._page(ask, "list.html", python=python, **values)
@@ -264,22 +264,21 @@ class Views:
     def ranked(self, ask: Ask) -> Response:
         """Ask, and show the answers. The form gets a link that says nothing of its content."""
         url = ask.url("rank", self._saved.keep(ask.form))
-        if not ask.partial:
-            return RedirectResponse(url, 303)
         asking = Asking(ask.group, ask.form)
         answered = asking.answer(self._runtime)
         key = ask.group.key_of(asking.user_id) if asking.user_id else None
         calls = answered.calls
-        return self._part(
-            ask,
-            "_answer.html",
-            headers={"HX-Push-Url": url},
-            asking=asking,
-            answered=answered,
-            user_href=None if key is None else ask.url("users", key),
-            known=not asking.user_id or ask.group.known(asking.user_id),
-            python=ask.place.ranking(calls[0], calls[1] if len(calls) > 1 else None) if calls else "",
-        )
+        values: dict[str, Any] = {
+            "asking": asking,
+            "answered": answered,
+            "user_href": None if key is None else ask.url("users", key),
+            "known": not asking.user_id or ask.group.known(asking.user_id),
+            "python": ask.place.ranking(calls[0], calls[1] if len(calls) > 1 else None) if calls else "",
+        }
+        if ask.partial:
+            return self._part(ask, "_answer.html", headers={"HX-Push-Url": url}, **values)
+        # A browser without scripts, which gets the link to click.
+        return self._page(ask, "rank.html", link=url, ready=False, **self._fields(ask, ask.form) | values)
 
     @cached_property
     def _runtime(self) -> Any:
@@ -384,7 +383,10 @@ class Views:
         """Look at the journal and the events once, for all browsers."""
         self._looked = time.monotonic()
         rows, events = tuple(self._door.requests), self._door.recorded_events
-        last = [(len(rows), rows[-1].time, rows[-1].status) if rows else (), (len(events), id(events[-1:] and events[-1]))]
+        last = [
+            (len(rows), rows[-1].time, rows[-1].status) if rows else (),
+            (len(events), id(events[-1:] and events[-1])),
+        ]
         state = hashlib.sha256(repr(last).encode()).hexdigest()[:16]
         if state == self.state:
             return
@@ -509,9 +511,7 @@ class Views:
     def _page(self, ask: Ask, template: str, status: int = 200, /, **values: Any) -> Response:
         return html(self._templates.get_template(template).render(self._shared(ask) | values), status)
 
-    def _part(
-        self, ask: Ask, template: str, /, headers: Mapping[str, str] | None = None, **values: Any
-    ) -> Response:
+    def _part(self, ask: Ask, template: str, /, headers: Mapping[str, str] | None = None, **values: Any) -> Response:
         return html(self._templates.get_template(template).render(self._shared(ask) | values), headers=headers)
 
     def _shared(self, ask: Ask) -> dict[str, Any]:
