@@ -112,7 +112,7 @@ def tried(group: Group, form: Form) -> Trial:
     if target == "UserID":
         return Trial(problem="This expression selects users, which only batch jobs do.", stored=stored)
     if unfit := why_unfit(stored, target, user_id=user_id, seeded=True):
-        reason = "The filter looks at the user: choose one below." if user_id is None else unfit
+        reason = "The filter looks at the user: choose one." if user_id is None else unfit
         return Trial(problem=reason, stored=stored)
     values = values_of(stored.parameters, form.under("value."))
     try:
