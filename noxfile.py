@@ -116,7 +116,7 @@ TESTS_OF_EXTRAS = {
     "pandas": ["tests/notebook/test_frames.py", "tests/notebook/test_catalogue.py"],
     "plot": ["tests/notebook/test_plots.py"],
     "polars": ["tests/notebook/test_frames.py", "tests/notebook/test_catalogue.py"],
-    "server": ["tests/local/test_server.py"],
+    "server": ["tests/local/test_server.py", "tests/local/test_console.py"],
 }
 # What these tests need beside the extra, without which they would be skipped.
 BESIDE_EXTRAS = {"frames": ["pandas", "polars", "pyarrow"], "otel": ["opentelemetry-sdk"]}
@@ -398,6 +398,16 @@ def foreign_clients(session: nox.Session) -> None:
     """The AWS CLI and the AWS SDK for JavaScript against the embedded service. Needs Node.js with npm."""
     session.install("-e", ".[test]")
     session.run(".ci/foreign-clients", f"{session.bin}/python", external=True)
+
+
+@nox.session(python=OLDEST_PYTHON, default=False)
+def console(session: nox.Session) -> None:
+    """The page in a real browser: main paths at two widths and in both themes, and axe. Needs Chromium and npm.
+
+    Screenshots go to ``build/console``, or to the directory that ``PERSONALIZE_RT_SCREENSHOTS`` names.
+    """
+    session.install("-e", ".[test]", "playwright>=1.48")
+    session.run(".ci/console", f"{session.bin}/python", *session.posargs, external=True)
 
 
 @nox.session(python=OLDEST_PYTHON, default=False)

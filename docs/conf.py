@@ -50,7 +50,7 @@ nitpick_ignore_regex = [
     ("py:class", r"personalize_rt\.(operations\.Request|transport\.\w+\.\w+|filters\.\w+\.\w+|notebook\.\w+\.\w+)"),
     (
         "py:class",
-        r"Hook|Scores|Comparison|Explanation|Row|Value|Operator|BreakerState|Bound|Answer|Flights|Catalogue|Selector|Fallback|Filter|BoundFilter|Axes",
+        r"Console|Hook|Scores|Comparison|Explanation|Row|Value|Operator|BreakerState|Bound|Answer|Flights|Catalogue|Selector|Fallback|Filter|BoundFilter|Axes",
     ),
     ("py:class", r"Scalar|C|CurrentItemColumn|OfItems|TracerProvider|MeterProvider|Mode|AbstractContextManager"),
     ("py:class", r"personalize_rt\.metrics\.evaluation\.(Offers|Ranks|Recommends|Runtime)"),

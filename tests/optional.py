@@ -13,6 +13,7 @@ _EXTRAS = {
     "django": "docs-examples",
     "ipykernel": "docs",
     "fastapi": "docs-examples",
+    "jinja2": "server",
     "nbclient": "docs",
     "nbformat": "docs",
     "polars": "polars",

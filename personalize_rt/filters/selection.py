@@ -56,6 +56,8 @@ __all__ = ["Allowed", "ClauseOutcome", "Explanation", "Selector", "explain", "ma
 
 Given = Mapping[str, "tuple[str | int | Decimal, ...]"]
 _NO_ROW: Row = {}
+# The most conditions whose rows a table keeps: filters may come and go for as long as a server runs.
+_MOST_CONSTANT = 1_000
 
 
 def matches(
@@ -418,7 +420,7 @@ class Selector:
         if condition.field.dataset in EVENT_DATASETS:
             return self._with_events(condition.operator, operand, request)
         rows = _compared(condition, operand, table)
-        if constant:
+        if constant and len(table.constant) < _MOST_CONSTANT:
             table.constant[condition] = rows
         return rows
 

@@ -663,7 +663,7 @@ class LocalPersonalize(Kept):
 
 @attrs.frozen
 class Inside:
-    """The parts of an embedded Personalize that an address with several of them needs.
+    """The parts of an embedded Personalize that an address with several of them, and the page, need.
 
     Attributes:
         group: Its dataset group.
@@ -673,6 +673,8 @@ class Inside:
         take: Makes it answer with newly loaded data.
         intake: Takes in its events.
         keep_with: Makes it record what requests change elsewhere.
+        directory: Its directory.
+        is_sample: Whether that is the bundled sample.
     """
 
     group: DatasetGroup
@@ -682,10 +684,14 @@ class Inside:
     take: Callable[[LocalPersonalize], None]
     intake: Intake
     keep_with: Callable[[Keeper], None]
+    directory: Path
+    is_sample: bool
 
 
 def inside(local: LocalPersonalize) -> Inside:
     """The parts of an embedded Personalize."""
     # The module of the class; a public attribute would be one more name for everybody.
     parts = (local._group, local._account, local._rng, local._anew, local._take)  # pyright: ignore[reportPrivateUsage]
-    return Inside(*parts, local._intake, local._keep_with)  # pyright: ignore[reportPrivateUsage]  # likewise
+    directory = local._directory  # pyright: ignore[reportPrivateUsage]
+    kept = (local._intake, local._keep_with)  # pyright: ignore[reportPrivateUsage]  # likewise
+    return Inside(*parts, *kept, directory, directory == _SAMPLE)

@@ -304,6 +304,10 @@ class Filters:
             self._stored[arn] = StoredFilter(name, arn, expression, kinds, text or str(expression), life or Life())
             return arn
 
+    def trial(self, expression: FilterExpression) -> StoredFilter:
+        """A filter that can be applied and explained, and is not added."""
+        return StoredFilter("", "", expression, _with_kinds(expression, self._datasets))
+
     def find(self, arn: str) -> StoredFilter | None:
         """The filter of an ARN, or ``None``."""
         stored = self._stored.get(arn)

@@ -24,9 +24,9 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from personalize_rt import forks
 from personalize_rt.errors import PersonalizeError, ValidationError
@@ -48,8 +48,9 @@ __all__ = ["Application", "build"]
 _log = logging.getLogger(__name__)
 
 ADMIN = "/_local/"
+PAGE = "/console/"
 HEALTH = "/healthz"
-_ADMIN_PATHS = tuple(f"{ADMIN}{name}" for name in ("events", "faults", "reload", "requests"))
+_BESIDE = (PAGE.rstrip("/"), *(f"{ADMIN}{name}" for name in ("events", "faults", "reload", "requests")))
 # Those that the paths of this server have.
 _METHODS = ("GET", "POST", "DELETE")
 # Without it, a page's SDK would see neither code nor id of an error.
@@ -99,6 +100,15 @@ class _Call:
     def api(self) -> Api:
         """The API that it is for, so far as the head tells."""
         return asked_of(self.request)[0]
+
+    @property
+    def wants_page(self) -> bool:
+        """Whether it is for the page: by its path, or by what a browser accepts and no SDK does."""
+        path: str = self.scope["path"]
+        if path != "/":
+            return path.startswith(PAGE)
+        accepts = (value for name, value in self.scope["headers"] if name == b"accept")
+        return self.scope["method"] in ("GET", "HEAD") and any(b"text/html" in value for value in accepts)
 
     def told(self, admin: Iterable[str]) -> tuple[str | None, str | None]:
         """Operation and resource, as the log may show them: nothing personal, and nothing of a foreign form."""
@@ -155,6 +165,7 @@ class Application:
     ``GET /_local/requests``      lists the requests that were received, oldest first
     ``DELETE /_local/requests``   forgets them
     ``GET /_local/events``        lists the events that were put, oldest first, each with its answer
+    ``GET /`` in a browser        shows the page, whose other paths begin with ``/console/``
     ============================  ==================================================================================
 
     The head of a request is checked before its body is read. The body of a refused request is discarded. A request that
@@ -164,6 +175,7 @@ class Application:
         local: The embedded service. Its faults affect only the operations of the three APIs.
         verifier: Verifies signatures; ``None`` accepts every request.
         hosts: The rule on ``Host`` and ``Origin`` headers.
+        page: Whether there is a page for browsers: only where no other machine can call.
         others: Is handed the requests for other services; ``None`` for nobody.
         log: Is told one line for each request but those to ``/healthz``, by the function that makes it.
         max_body: The most bytes of a body.
@@ -180,6 +192,7 @@ class Application:
         *,
         verifier: Verifier | None,
         hosts: HostRule,
+        page: bool = False,
         others: Others | None,
         log: RequestLog | None,
         max_body: int,
@@ -199,6 +212,8 @@ class Application:
         self._room = max_bodies
         self._body_timeout = body_timeout
         self._local = local
+        self._has_page = page
+        self._page: asyncio.Task[ASGIApp] | None = None
         routes = [
             Route(HEALTH, self._health),
             Route(f"{ADMIN}faults", self._rules, methods=["GET", "POST", "DELETE"]),
@@ -215,7 +230,7 @@ class Application:
         call = _Call(scope)
         status = await self._answer_call(call, receive, send)
         if self._log is not None and scope["path"] != HEALTH:
-            self._log(*call.told(_ADMIN_PATHS), status, time.perf_counter() - started)
+            self._log(*call.told(_BESIDE), status, time.perf_counter() - started)
 
     async def _answer_call(self, call: _Call, receive: Receive, send: Send) -> int | None:
         """Answer one request. Returns the status; ``None`` if no whole answer was sent."""
@@ -247,11 +262,29 @@ class Application:
                 return await _send(send, refusal if upload.ended else closing(refusal))
             if path.startswith(ADMIN):
                 return await self._beside(scope, _once(body), send)
+            if self._has_page and call.wants_page:
+                if self._page is None:
+                    # When a browser asks for it, so that nobody else waits for it.
+                    self._page = asyncio.create_task(asyncio.to_thread(self._make_page))
+                return await self._beside(scope, _once(body), send, await asyncio.shield(self._page))
             return await self._operation(call, body, receive, send)
         finally:
             self._drop(upload)
 
-    async def _beside(self, scope: Scope, receive: Receive, send: Send) -> int | None:
+    def _make_page(self) -> ASGIApp:
+        """The page, or what says that it is not installed."""
+        from personalize_rt.local.embedded import LocalPersonalize
+        from personalize_rt.local.groups import LocalGroups
+
+        try:
+            from personalize_rt.local.console.page import Page
+        except ImportError as error:
+            missing = f'{error.name} is not installed: pip install "personalize-rt[server]"\n'
+            return PlainTextResponse(missing, 501)
+        assert isinstance(self._local, LocalPersonalize | LocalGroups)
+        return Page(self._local)
+
+    async def _beside(self, scope: Scope, receive: Receive, send: Send, app: ASGIApp | None = None) -> int | None:
         status: int | None = None
 
         async def noting(message: MutableMapping[str, Any]) -> None:
@@ -259,7 +292,7 @@ class Application:
             status = message.get("status", status)
             await send(message)
 
-        await self._admin(scope, receive, noting)
+        await (app or self._admin)(scope, receive, noting)
         return status
 
     def _admit(self, call: _Call) -> Claim | None:
@@ -278,7 +311,7 @@ class Application:
         if not target.startswith(b"/"):
             raise _RefusedError(400, "MalformedHttpRequestException", "the target is no path: this server is no proxy")
         try:
-            origin = self._hosts.check(headers)
+            origin = self._hosts.check(headers, own=self._has_page and call.wants_page)
         except ForeignError as error:
             raise _RefusedError(error.status, error.code, error.message) from None
         if origin is not None:

@@ -13,6 +13,9 @@ Some requests, a POST of plain text among them, a page may send to any address w
 answer. The browser tells whose page it is in the ``Origin`` header, which programs that are no browsers do not send. So
 a request with an ``Origin`` is refused, on every path, unless the origin is configured. Pages of a configured one are
 told by CORS (WHATWG Fetch, "CORS protocol") that they may send any request, and read the answer.
+
+The page of this server itself (:mod:`personalize_rt.local.console`) has an origin, too: that of an accepted ``Host``.
+It may send requests to its own paths, and to no operation.
 """
 
 from __future__ import annotations
@@ -83,11 +86,12 @@ class HostRule:
             return cls(allowed, origins)
         return cls(allowed | {_plain(address)} if allowed else None, origins)
 
-    def check(self, headers: Sequence[tuple[bytes, bytes]]) -> str | None:
+    def check(self, headers: Sequence[tuple[bytes, bytes]], *, own: bool = False) -> str | None:
         """Refuse a request with a foreign ``Host`` or ``Origin``.
 
         Args:
             headers: All headers, with names in lower case.
+            own: Whether the page of this server may send it.
 
         Returns:
             The origin of the page that asks, which is an accepted one; ``None`` for a request of no page.
@@ -102,6 +106,12 @@ class HostRule:
             return None
         # As it came, since the browser compares it with the answer's letter by letter.
         origin = origins[0].decode("latin-1")
+        if (
+            own
+            and len(origins) == 1
+            and origins[0] in [b"http://" + value for name, value in headers if name == b"host"]
+        ):
+            return None
         if len(origins) == 1 and origin.lower() in self.origins:
             return origin
         raise ForeignError(

@@ -21,7 +21,7 @@ Metadata-Version: 2.4
 Name: personalize-rt
 Version: 1.0
 Summary: A client
-License-Expression: Apache-2.0 AND MIT
+License-Expression: Apache-2.0 AND MIT AND 0BSD
 Classifier: Programming Language :: Python :: 3
 Classifier: Programming Language :: Python :: {PYTHON}
 Classifier: Typing :: Typed

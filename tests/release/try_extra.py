@@ -104,6 +104,9 @@ def try_server() -> None:
         asked = json.dumps({"campaignArn": local.campaign_arn("popular-movies"), "numResults": 2}).encode()
         with urllib.request.urlopen(f"{url}/recommendations", asked, timeout=10) as answer:
             assert len(json.load(answer)["itemList"]) == 2
+        page = urllib.request.Request(url, headers={"accept": "text/html"})
+        with urllib.request.urlopen(page, timeout=10) as answer:
+            assert b"popular-movies" in answer.read()
 
 
 def try_spark() -> None:

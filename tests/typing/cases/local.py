@@ -84,6 +84,9 @@ with local.serve(
 ) as url:
     assert_type(url, str)
     assert_type(local.env(url), dict[str, str])
+with local.console(port=0) as console:
+    assert_type(console.url, str)
+assert_type(console.close(), None)
 
 # Clients of the three APIs, and what was asked.
 assert_type(local.services, tuple[str, ...])
