@@ -163,7 +163,7 @@ def test_each_public_module_of_the_package_is_looked_at() -> None:
     for line in (
         "class PersonalizeRuntime",
         "property unscored: tuple[str, ...]",
-        "classmethod sample(*, s3_root: str | PathLike[str] | None = None, s3_endpoint: str | None = None, ",
+        "classmethod sample(*, aliases: Mapping[str, str] | None = None, s3_root: str | PathLike[str] | None = None, ",
         "async get_action_recommendations(*, campaign_arn: str, user_id: str,",
         "__getitem__(index: slice) -> Self",
         "score: float | None = None",
@@ -191,7 +191,7 @@ def test_each_public_module_has_a_page_of_the_reference_and_each_public_name_sta
     # Elsewhere autodoc takes all names of a module.
     listed = set(re.findall(r"^\.\. auto(?:class|data):: personalize_rt\.(\w+)$", pages["personalize_rt"], re.M))
     assert listed == set(personalize_rt.__all__) - {"__version__"}
-    in_index = pages["index"].split()
+    in_index = re.findall(r"\((\S+)\.md\)", pages["index"])
     assert not [page for page in pages if page not in {*in_index, "index", "service"}]
 
 
