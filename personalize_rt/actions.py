@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import repeat
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import attrs
 
@@ -13,6 +13,7 @@ from personalize_rt.results import (
     BaseRow,
     OfDataclass,
     ResponseInfo,
+    Shown,
     optional_members,
     read_head,
     read_rows,
@@ -45,13 +46,19 @@ class PredictedAction(BaseRow):
     __dataclass_params__: ClassVar[Any] = OfDataclass("__dataclass_params__")
 
 
+def _action_ids(values: Iterable[str | PredictedAction]) -> tuple[str, ...]:
+    return cast("tuple[str, ...]", tuple(values))  # rows are taken apart once all columns are there
+
+
 @attrs.frozen(eq=False, repr=False)
 class _Actions(BaseAnswer[PredictedAction]):
     """Base of :class:`ActionRecommendations`, with the fields of it."""
 
-    action_ids: tuple[str, ...] = attrs.field(converter=strings)
+    action_ids: tuple[str, ...] = attrs.field(converter=_action_ids)
 
     def __attrs_post_init__(self) -> None:
+        if self._scores is None or (self.action_ids and type(self.action_ids[0]) is not str):
+            self._take_rows("action_ids", "action_id")
         scores = None if callable(self._scores) else self._scores
         self._check_columns(scores=scores, rules=self._rules, row_ids=self._row_ids)
 
@@ -60,14 +67,15 @@ class _Actions(BaseAnswer[PredictedAction]):
         return self.action_ids
 
 
-class ActionRecommendations(_Actions):
+class ActionRecommendations(Shown, _Actions):
     """The answer of GetActionRecommendations: actions by descending propensity.
 
     An immutable sequence of :class:`PredictedAction`.
 
     Args:
-        action_ids: The actions, in order.
-        scores: A propensity for each, or ``None``; or a function that returns them, called when they are first read.
+        action_ids: The actions, in order; or rows, of which the scores are taken unless they are given.
+        scores: A propensity for each, or ``None``; or a function that returns them, called when they are first read. By
+            default none has one.
         recommendation_id: The id to send back with the events that the answer leads to.
         info: Facts on the call.
         degraded: ``True`` if a fallback answered.

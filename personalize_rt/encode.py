@@ -41,6 +41,7 @@ from personalize_rt.results import (
     Ranking,
     Recommendations,
     ResponseInfo,
+    fields_of,
 )
 
 __all__ = ["default", "members", "to_json"]
@@ -99,7 +100,7 @@ def rows_name(kind: type[Any]) -> str:
 
 def facts(kind: type[Any]) -> list[str]:
     """The members that a kind of results has beside its rows, as its attributes are called."""
-    names = (field.name for field in attrs.fields(kind))
+    names = (field.name for field in fields_of(kind))
     return [name for name in names if not name.startswith("_") and name not in _LEFT_OUT]
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import copy
 import re
+from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import repeat
 from math import fsum, inf, isfinite
 from types import NoneType
@@ -42,6 +44,10 @@ Scores = tuple[float | None, ...]
 
 def strings(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(values)
+
+
+def _item_ids(values: Iterable[str | PredictedItem]) -> tuple[str, ...]:
+    return cast("tuple[str, ...]", tuple(values))  # rows are taken apart once all columns are there
 
 
 if TYPE_CHECKING:
@@ -298,11 +304,13 @@ def _id_column(values: Iterable[str | None] | None) -> tuple[str | None, ...] | 
     return None if values is None else tuple(values)
 
 
-def _score_column(values: Iterable[float | None] | Callable[[], Scores]) -> Scores | Callable[[], Scores]:
-    return values if callable(values) else tuple(values)
+def _score_column(values: Iterable[float | None] | Callable[[], Scores] | None) -> Scores | Callable[[], Scores]:
+    # Until the columns are checked, None stands for scores that were not given.
+    return cast("Scores", values) if values is None or callable(values) else tuple(values)
 
 
 RowT = TypeVar("RowT")
+AnswerT = TypeVar("AnswerT")
 
 # A cached answer keeps its id. Those of a fallback (a stale answer, too) and of the local re-ranker are none that the
 # service should learn from, nor count.
@@ -313,6 +321,63 @@ COLUMNS = frozenset(
     {"item_ids", "action_ids", "_scores", "_promotion_names", "_metadata", "_reasons", "_rules", "_row_ids"}
     | {"recommendation_ids"}  # of long rankings
 )
+
+_IDS = ("item_ids", "action_ids")
+_OF_ROWS = COLUMNS - {*_IDS, "recommendation_ids"}
+# The name of a field, where attrs' own functions show something else than what it holds.
+_SHOWN_AS = {"item_ids": "rows", "action_ids": "rows", "_cause": "cause", "_input_list": "missing"}
+
+
+def fields_of(kind: type[Any]) -> tuple[Any, ...]:
+    """The fields that a class of results has. ``attrs.fields`` gives those that it shows."""
+    return _held_fields(cast("Any", kind))
+
+
+@cache
+def _held_fields(kind: Any) -> tuple[Any, ...]:
+    held = (base.__dict__.get("__attrs_attrs__") for base in kind.__mro__)
+    return next((fields for fields in held if isinstance(fields, tuple)), ())
+
+
+@cache
+def _shown_fields(kind: Any) -> Any:
+    held = [field for field in fields_of(kind) if field.name not in _OF_ROWS]
+    held.sort(key=lambda field: field.name not in _IDS)  # rows come first
+    # What is marked as inherited, attrs does not take over into a subclass.
+    shown = {
+        name: field.evolve(name=name, alias=field.alias, inherited=True)
+        for name, field in ((_SHOWN_AS.get(field.name, field.name), field) for field in held)
+    }
+    return cast("Any", namedtuple)(f"{kind.__name__}Attributes", shown)(**shown)
+
+
+class _ShownFields:
+    """The fields that attrs' own functions know of a result: its rows, and what is known of it as a whole.
+
+    ``attrs.asdict`` writes what is there, instead of columns that may not be computed yet; ``attrs.evolve`` hands rows
+    to the constructor, which takes them apart.
+    """
+
+    def __get__(self, _: object, kind: type) -> Any:
+        return _shown_fields(kind)
+
+
+class Shown:
+    """Mixin of the public results, which stands before the class with their fields."""
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:
+        __attrs_attrs__ = _ShownFields()
+
+
+def evolved(answer: AnswerT, **changes: Any) -> AnswerT:
+    """A copy of an answer with other values for some arguments, column by column; ``attrs.evolve`` goes by rows."""
+    for field in fields_of(type(answer)):
+        if field.alias not in changes:
+            changes[field.alias] = getattr(answer, field.name)
+    return type(answer)(**changes)
+
 
 # service.md section 3.10, and the ids of the embedded service
 _RECOMMENDATION_ID = "RID(?:-[0-9A-Za-z]+)*"
@@ -325,7 +390,9 @@ _RECOMMENDATION_ID = "RID(?:-[0-9A-Za-z]+)*"
 class BaseAnswer(Sequence[RowT]):
     """Base of the three results: a sequence of rows with an id and a score, and facts on the call."""
 
-    _scores: Scores | Callable[[], Scores] = attrs.field(kw_only=True, alias="scores", converter=_score_column)
+    _scores: Scores | Callable[[], Scores] = attrs.field(
+        default=None, kw_only=True, alias="scores", converter=_score_column
+    )
     recommendation_id: str | None = attrs.field(default=None, kw_only=True)
     info: ResponseInfo = attrs.field(default=_NO_INFO, kw_only=True)
     degraded: bool = attrs.field(default=False, kw_only=True)
@@ -362,6 +429,11 @@ class BaseAnswer(Sequence[RowT]):
         raise NotImplementedError
 
     @property
+    def rows(self) -> tuple[RowT, ...]:
+        """All rows. ``attrs.asdict`` and ``attrs.evolve`` of a result go by them."""
+        return tuple(self)
+
+    @property
     def scores(self) -> tuple[float | None, ...]:
         """The score of each row, or ``None``."""
         scores: Scores | Callable[[], Scores] = self._scores
@@ -388,6 +460,27 @@ class BaseAnswer(Sequence[RowT]):
             if column is not None and len(column) != len(self._ids):
                 raise ValueError(f"{name} has {len(column)} rows, the ids have {len(self._ids)}")
 
+    def _take_rows(self, ids: str, id: str, **columns: str) -> None:
+        """Take columns from rows, where the caller gave these instead of ids; without scores, no row has one."""
+        rows: tuple[Any, ...] = getattr(self, ids)
+        found: dict[str, Any] = {}
+        if rows and isinstance(rows[0], BaseRow):
+            if not all(isinstance(row, type(rows[0])) for row in rows):
+                raise TypeError(f"{ids} has rows and what is none: give all rows, or all ids")
+            found[ids] = tuple(getattr(row, id) for row in rows)
+            columns |= {"_scores": "score", "_rules": "rules"}
+            for column, name in columns.items():
+                values = tuple(getattr(row, name) for row in rows)
+                found[column] = values if column == "_scores" or any(values) else None
+            came_with = tuple(row.recommendation_id for row in rows)
+            if len({*came_with}) > 1 or (self.recommendation_id is None and came_with[0] is not None):
+                found["_row_ids"] = came_with
+        elif self._scores is None:
+            found["_scores"] = (None,) * len(rows)
+        for name, values in found.items():
+            if name == ids or getattr(self, name) is None:  # what the caller gave counts
+                object.__setattr__(self, name, values)
+
     def _answered(self) -> tuple[object, ...]:
         return self._ids, self.scores, self.recommendation_id
 
@@ -403,12 +496,12 @@ class BaseAnswer(Sequence[RowT]):
     def _part(self, part: slice) -> Self:
         """The rows of a slice, with what is known of the whole answer."""
         changes: dict[str, Any] = {}
-        for field in attrs.fields(type(self)):
+        for field in fields_of(type(self)):
             if field.name in COLUMNS:
                 column = self.scores if field.name == "_scores" else getattr(self, field.name)
                 if column is not None:
-                    changes[field.alias or field.name] = column[part]
-        return attrs.evolve(self, **changes)
+                    changes[field.alias] = column[part]
+        return evolved(self, **changes)
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -557,7 +650,7 @@ class BaseAnswer(Sequence[RowT]):
 class _Items(BaseAnswer[PredictedItem]):
     """Base of the two results whose rows are items."""
 
-    item_ids: tuple[str, ...] = attrs.field(converter=strings)
+    item_ids: tuple[str, ...] = attrs.field(converter=_item_ids)
     _promotion_names: tuple[str | None, ...] | None = attrs.field(
         default=None, kw_only=True, alias="promotion_names", converter=_promotion_column
     )
@@ -569,6 +662,10 @@ class _Items(BaseAnswer[PredictedItem]):
     )
 
     def __attrs_post_init__(self) -> None:
+        if self._scores is None or (self.item_ids and type(self.item_ids[0]) is not str):
+            self._take_rows(
+                "item_ids", "item_id", _promotion_names="promotion_name", _metadata="metadata", _reasons="reason"
+            )
         self._check_columns(
             scores=None if callable(self._scores) else self._scores,
             promotion_names=self._promotion_names,
@@ -631,14 +728,15 @@ class _Items(BaseAnswer[PredictedItem]):
         return plots.metadata_distribution(self, column, items=items, top=top, ax=ax)
 
 
-class Recommendations(_Items):
+class Recommendations(Shown, _Items):
     """The answer of GetRecommendations: items in the service's order, best first.
 
     An immutable sequence of :class:`PredictedItem`. The service chooses the places of promoted items.
 
     Args:
-        item_ids: The items, in order.
+        item_ids: The items, in order; or rows, of which the other columns are taken unless they are given.
         scores: A score for each, or ``None``; or a function that returns the scores, called when they are first read.
+            By default none has a score.
         promotion_names: The promotion of each item, or ``None``.
         metadata: The metadata of each item.
         reasons: The reasons of each item.
@@ -673,15 +771,16 @@ class _Ranked(_Items):
     _input_list: tuple[str, ...] = attrs.field(default=(), kw_only=True, alias="input_list", converter=strings)
 
 
-class Ranking(_Ranked):
+class Ranking(Shown, _Ranked):
     """The answer of GetPersonalizedRanking: the items of the request, best first.
 
     An immutable sequence of :class:`PredictedItem`. Items that the model does not know stand at the end, in the
     order of the request, without a score (service.md section 3.5).
 
     Args:
-        item_ids: The items, in order.
+        item_ids: The items, in order; or rows, of which the other columns are taken unless they are given.
         scores: A score for each, or ``None``; or a function that returns the scores, called when they are first read.
+            By default none has a score.
         promotion_names: The promotion of each item, or ``None``.
         metadata: The metadata of each item.
         reasons: The reasons of each item.
@@ -697,7 +796,7 @@ class Ranking(_Ranked):
     def _part(self, part: slice) -> Self:
         shown = super()._part(part)
         # What a filter took out stays so; what is cut off here was not taken out.
-        return attrs.evolve(shown, input_list=(*shown.item_ids, *self.missing)) if self._input_list else shown
+        return evolved(shown, input_list=(*shown.item_ids, *self.missing)) if self._input_list else shown
 
     @property
     def unscored(self) -> tuple[str, ...]:

@@ -162,6 +162,52 @@ def test_a_row_as_a_dict_is_plain(as_dict: Callable[[Any], Any]) -> None:
     assert attrs.evolve(ROW, score=0.1).metadata is ROW.metadata
 
 
+@each_result
+def test_attrs_knows_a_result_by_its_rows(result: Any) -> None:
+    written = attrs.asdict(result)
+    rows = written.pop("rows")
+    assert list(rows) == [attrs.asdict(row) for row in result]
+    # The rest is that of the JSON, and the errors, which are no JSON.
+    errors = {name: written.pop(name) for name in ("cause", "stopped_by") if name in written}
+    expected = encode.default(result)
+    del expected["actions" if isinstance(result, ActionRecommendations) else "items"]
+    assert json.loads(json.dumps(written)) == json.loads(json.dumps(expected))
+    assert all(type(error) is ValidationError or error is None for error in errors.values())
+    fields: Any = attrs.fields(type(result))
+    assert fields.rows is fields[0]
+    assert [field.name for field in fields] == list(attrs.asdict(result, recurse=False))
+
+
+@each_result
+def test_attrs_evolve_keeps_what_it_is_not_told_to_change(result: Any) -> None:
+    same = attrs.evolve(result)
+    assert (same, type(same), same.info) == (result, type(result), result.info)
+    info, no_error = attrs.evolve(INFO, attempts=7), lambda field, _: field.name not in ("cause", "stopped_by")
+    other = attrs.evolve(result, info=info)
+    written = attrs.asdict(result, filter=no_error) | {"info": attrs.asdict(info)}
+    assert attrs.asdict(other, filter=no_error) == written
+    assert repr(other.cause) == repr(result.cause)
+    for name in ("rules", "recommendation_id"):
+        assert [getattr(row, name) for row in same] == [getattr(row, name) for row in result]
+    scored = attrs.evolve(result, scores=[0.125] * len(result))
+    assert set(scored.scores) == {0.125}
+    assert [attrs.evolve(row, score=None) for row in scored] == [attrs.evolve(row, score=None) for row in result]
+
+
+def test_a_result_may_be_made_of_rows_and_needs_no_scores() -> None:
+    ranking = Ranking(["tt1", "tt2"], **COLUMNS, input_list=["tt1", "tt2", "tt3"])
+    again = Ranking(iter(ranking), recommendation_id="RID-1", input_list=["tt1", "tt2", "tt3"])
+    assert (again, again.missing) == (ranking, ("tt3",))
+    mixed = Recommendations([attrs.evolve(ROW, recommendation_id="RID-1"), attrs.evolve(ROW, item_id="tt2")])
+    assert [row.recommendation_id for row in mixed] == ["RID-1", None]
+    assert Recommendations([ROW], reasons=[["Popular item"]])[0].reason == ("Popular item",)
+    assert Ranking(["a", "b"]) == Ranking(["a", "b"], scores=[None, None])
+    assert ActionRecommendations([ACTION]).scores == (0.9,)
+    assert not Ranking([])
+    with pytest.raises(TypeError, match="give all rows, or all ids"):
+        Ranking([ROW, "tt2"])
+
+
 # pydantic, and FastAPI on it.
 
 

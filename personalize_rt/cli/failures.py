@@ -27,6 +27,7 @@ _OPTIONS: Mapping[str, str] = {
     "context": "--context",
     "deadline": "--deadline",
     "endpoint_url": "--endpoint-url",
+    "errors": "--errors",
     "filter_arn": "--filter-arn",
     "filter_expression": "--filter-expression",
     "filter_values": "--value",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from statistics import fmean, median
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import attrs
 
@@ -21,21 +21,23 @@ from personalize_rt.results import ActionRecommendations
 __all__ = ["Answers", "Comparisons", "ask_users", "compare_users"]
 
 
-def _checked(by_user: Any) -> dict[str, Result]:
+ResultT = TypeVar("ResultT", bound=Result)
+
+
+def _check(_: Any, __: Any, by_user: Any) -> None:
     if not isinstance(by_user, Mapping):
         raise ValidationError(
             f"by_user is {describe(by_user)}, not a mapping of user ids to answers", parameter="by_user"
         )
-    answers = dict(cast("Mapping[str, Result]", by_user))
-    for answer in answers.values():
+    answers = cast("Mapping[str, Result]", by_user).values()
+    for answer in answers:
         check_answer(answer, "an answer of by_user")
-    if len({isinstance(answer, ActionRecommendations) for answer in answers.values()}) > 1:
+    if len({isinstance(answer, ActionRecommendations) for answer in answers}) > 1:
         raise ValidationError("by_user has answers of items and of actions: make a frame of each", parameter="by_user")
-    return answers
 
 
 @attrs.frozen(repr=False)
-class Answers(Framed, Mapping[str, Result]):
+class Answers(Framed, Mapping[str, ResultT]):
     """The answer for each user: ``answers["13974"]``. A frame has all their rows, with the user in the first column.
 
     The other columns are those of a single answer; of metadata, those of all answers together.
@@ -47,9 +49,9 @@ class Answers(Framed, Mapping[str, Result]):
         ValidationError: *by_user* holds something else, or answers of both kinds.
     """
 
-    _by_user: Mapping[str, Result] = attrs.field(alias="by_user", converter=_checked, hash=False)
+    _by_user: Mapping[str, ResultT] = attrs.field(alias="by_user", validator=_check, hash=False)
 
-    def __getitem__(self, user_id: str) -> Result:
+    def __getitem__(self, user_id: str) -> ResultT:
         return self._by_user[user_id]
 
     def __iter__(self) -> Iterator[str]:
@@ -169,7 +171,7 @@ def ask_users(
     input_list: Iterable[str] | None = None,
     num_results: int = 25,
     progress: bool | None = None,
-) -> Answers:
+) -> Answers[Any]:
     """Ask a model for each user, one after the other; ``to_pandas()`` and others make one frame of the answers.
 
     For more than some hundred users, :mod:`personalize_rt.bulk` asks many at a time.

@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 from math import exp, fsum, inf
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
@@ -29,7 +29,7 @@ from personalize_rt import checks
 from personalize_rt.errors import PersonalizeError, ValidationError
 from personalize_rt.limits import Limits
 from personalize_rt.rerank.scale import HALF_UNIT, Part, Scale
-from personalize_rt.results import Metadata, Ranking, ResponseInfo
+from personalize_rt.results import Metadata, Ranking, ResponseInfo, Shown, evolved
 
 __all__ = ["Chunk", "LongPlan", "LongRanking", "chunk_size"]
 
@@ -77,7 +77,14 @@ class _Merged(Ranking):
     stopped_by: PersonalizeError | None = attrs.field(default=None, kw_only=True, converter=_without_frames)
 
 
-class LongRanking(_Merged):
+class _LongShown(Shown):
+    __slots__ = ()
+
+    if not TYPE_CHECKING:
+        __attrs_attrs__ = Shown.__dict__["__attrs_attrs__"]
+
+
+class LongRanking(_LongShown, _Merged):
     """A ranking of more items than one request takes, merged from several answers of GetPersonalizedRanking.
 
     It is a :class:`~personalize_rt.Ranking`: best first, then items that the model does not know, in input order and
@@ -109,7 +116,7 @@ class LongRanking(_Merged):
     def _part(self, part: slice) -> Self:
         shown = super()._part(part)
         left = set(shown.item_ids)
-        return attrs.evolve(shown, unscaled=[id for id in self.unscaled if id in left])
+        return evolved(shown, unscaled=[id for id in self.unscaled if id in left])
 
     def _came_with(self, part: slice) -> Iterable[str | None]:
         return (

@@ -22,7 +22,7 @@ from personalize_rt import checks
 from personalize_rt.columns import is_frame, items_from_frame
 from personalize_rt.errors import ValidationError
 from personalize_rt.redaction import describe, shown_number
-from personalize_rt.results import COLUMNS, ActionRecommendations, Ranking, Recommendations
+from personalize_rt.results import COLUMNS, ActionRecommendations, Ranking, Recommendations, evolved, fields_of
 
 if TYPE_CHECKING:
     from personalize_rt.rerank.long import LongRanking
@@ -287,12 +287,12 @@ def rearranged(
             news.append(id)
             taken.append(row)
             told.append(text)
-    for field in attrs.fields(type(answer)):
+    for field in fields_of(type(answer)):
         if field.name in COLUMNS:
             column = answer.scores if field.name == "_scores" else _column(answer, field.name)
             if column is not None and len(column) == len(ids):
                 empty = () if field.name in ("_reasons", "_rules") else None
-                changes[field.alias or ""] = [empty if row is None else column[row] for row in taken]
+                changes[field.alias] = [empty if row is None else column[row] for row in taken]
         elif field.name == "_input_list" and not _column(answer, field.name):
             # Of a ranking that was read without its request, too, what is taken out stays out.
             changes.setdefault("input_list", ids)
@@ -306,7 +306,7 @@ def rearranged(
     if hasattr(answer, "unscaled"):
         left = set(news)
         changes["unscaled"] = [id for id in cast("LongRanking", answer).unscaled if id in left]
-    return attrs.evolve(answer, **changes)
+    return evolved(answer, **changes)
 
 
 def _column(answer: object, name: str) -> Any:

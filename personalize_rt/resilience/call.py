@@ -26,7 +26,7 @@ from personalize_rt.outcome import Failed, Ok, Outcome
 from personalize_rt.redaction import describe, mask
 from personalize_rt.resilience.budget import RetryBudget
 from personalize_rt.resilience.retry import RetryPolicy
-from personalize_rt.results import Ranking, ResponseInfo
+from personalize_rt.results import Ranking, ResponseInfo, evolved
 
 if TYPE_CHECKING:  # a policy that is off is not even imported
     from personalize_rt.events import Event
@@ -262,7 +262,7 @@ class Call(Generic[ResultT]):
         """An answer of the cache, told as such."""
         self.tell("CacheAnswered", stale)
         info = ResponseInfo(answer.info.request_id, self.sent, self.elapsed(), "cache")
-        return attrs.evolve(answer, info=info)
+        return evolved(answer, info=info)
 
     def stale_instead(self, failed: Failed[PersonalizeError], stale: Any | None) -> Outcome[Any]:
         """A stale answer of the cache in place of an error of the service, if there is one."""
@@ -290,7 +290,7 @@ class Call(Generic[ResultT]):
         changes: dict[str, Any] = {"info": info, "degraded": True, "cause": error}
         if isinstance(answer, Ranking):
             changes["input_list"] = self.request.members["inputList"]
-        return attrs.evolve(answer, **changes)
+        return evolved(answer, **changes)
 
     def late(self, last: BaseException | None = None) -> DeadlineExceededError:
         """The error for a call whose time is over."""

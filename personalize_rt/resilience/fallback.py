@@ -38,7 +38,7 @@ from personalize_rt.rerank.reranker import LocalReranker
 from personalize_rt.rerank.scorers import Scorer
 from personalize_rt.resilience.cache import cache_key
 from personalize_rt.resilience.stores import Answer, Entry, MemoryStore
-from personalize_rt.results import ActionRecommendations, Ranking, Recommendations
+from personalize_rt.results import ActionRecommendations, Ranking, Recommendations, evolved
 
 __all__ = [
     "Fallback",
@@ -507,7 +507,7 @@ class StaleFallback(_Chainable):
 
 def _marked(answer: AnswerT, unfiltered: bool) -> AnswerT:
     """Mark an answer as unfiltered, if it is."""
-    return attrs.evolve(answer, info=attrs.evolve(answer.info, unfiltered=True)) if unfiltered else answer
+    return evolved(answer, info=attrs.evolve(answer.info, unfiltered=True)) if unfiltered else answer
 
 
 def substitute_for(error: PersonalizeError, request: Request[Any], fallback: Fallback) -> Answer | None:

@@ -27,7 +27,18 @@ from personalize_rt.metrics import (
     solution_metrics,
     temporal_split,
 )
-from personalize_rt.notebook import Comparison, Comparisons, Move, Shown, compare, compare_users, plots, show
+from personalize_rt.notebook import (
+    Answers,
+    Comparison,
+    Comparisons,
+    Move,
+    Shown,
+    ask_users,
+    compare,
+    compare_users,
+    plots,
+    show,
+)
 
 
 def turned_into_frames(ranking: Ranking, actions: ActionRecommendations) -> None:
@@ -54,6 +65,9 @@ def compared(ranking: Ranking, other: Recommendations) -> None:
     def after(user_id: str) -> Recommendations:
         return other
 
+    assert_type(Answers({"u": ranking})["u"], Ranking)
+    assert_type(ask_users(before, ["u"]).to_dicts(), list[dict[str, Any]])
+    assert_type(ask_users(before, ["u"]).to_polars(), Any)
     both = compare_users(before, after, ["u"], items={"a": "Alien"})
     assert_type(both, Comparisons)
     assert_type(both["u"], Comparison)

@@ -106,6 +106,7 @@ local.reset()
 
 # Several dataset groups.
 groups = LocalGroups.from_directories("shop", Path("films"), pace=30, quotas=True)
+local = LocalPersonalize.sample(aliases={"arn:aws:personalize:eu-west-1:123456789012:campaign/prod": "movies-ranking"})
 groups = LocalGroups(local, LocalPersonalize.sample(pace=1.5))
 groups = LocalGroups.from_directories("shop", s3_root=Path("buckets"), minimums=True)
 assert_type(groups.finish_jobs(timeout=1.0), bool)

@@ -51,6 +51,8 @@ def everybody(ranking: Ranking, recommendations: Recommendations, actions: Actio
         assert_type(json.dumps([any_answer], default=encode.default), str)
     assert_type(ranking.unscored, tuple[str, ...])
     assert_type(ranking.missing, tuple[str, ...])
+    assert_type(ranking.rows, tuple[PredictedItem, ...])
+    assert_type(actions.rows, tuple[PredictedAction, ...])
     seen: set[Ranking] = {ranking}
     assert_type(len(seen), int)
 
@@ -81,6 +83,8 @@ def how(info: ResponseInfo) -> None:
 
 assert_type(Ranking(["a"], scores=[0.5], input_list=["a"]), Ranking)
 assert_type(Ranking(("a", "b"), scores=[1, None], metadata=[{"TITLE": "x"}, None]), Ranking)
+assert_type(Ranking(["a"]), Ranking)
+assert_type(Recommendations([PredictedItem("a", 0.5)]), Recommendations)
 assert_type(Recommendations(iter(["a"]), scores=lambda: (None,), reasons=[["Popular item"]]), Recommendations)
 assert_type(ActionRecommendations(["a"], scores=[0.5], recommendation_id="R"), ActionRecommendations)
 assert_type(PredictedItem("a", 0.5, metadata={"TITLE": "x"}, reason=["Exploration"]), PredictedItem)
