@@ -85,7 +85,9 @@ def write(name: str, wheel: Path, directory: Path) -> int:
         writer = csv.writer(file)
         writer.writerow(("USER_ID", "ITEM_ID", "TIMESTAMP"))
         # What was bought at one moment comes in an order that tells nothing.
-        writer.writerows(sorted(rows, key=lambda row: (row[2], row[0], random.Random(f"{row}").random())))
+        random.Random(0).shuffle(rows)
+        rows.sort(key=lambda row: (row[2], row[0]))
+        writer.writerows(rows)
     with open(directory / "items.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("ITEM_ID", *columns))
