@@ -65,11 +65,9 @@ def all_pages(sets: Sequence[str | Path], folder: Path, options: argparse.Namesp
             print(f"\n### {name}, {kind} lists\n")
             pages_table(found)
             lines.append(f"| {name}, {kind} " + summary(found))
-    print(
-        "\n| NDCG@10 | lists | as it came | best plain peer | ensemble, lists=popular | ensemble | with lists ", end=""
-    )
+    print("\n| NDCG@10 | lists | as it came | best plain peer | ensemble | with lists ", end="")
     print("| LambdaMART | with lists, to the list's order | with lists, to LambdaMART |")
-    print("|---" * 10 + "|")
+    print("|---" * 9 + "|")
     print("\n".join(lines))
     return len(lines) < len(sets) * len(options.lists or KINDS)
 
@@ -91,7 +89,7 @@ def measure_pages(one: str | Path, kind: Kind, result: Path, options: argparse.N
         cold["items"].append(all(known.get(page.items[place], 0) < 5 for place in page.taken))
     found = {AS_IT_CAME: [gain([0.0] * len(page.items), page.taken) for page in task.test]}
     plain = {f"{name} ({setting:g})": gains for name, (setting, gains) in tuned(task).items()}
-    found |= plain | own.page_gains(catalogue, task)
+    found |= plain | own.page_gains(catalogue, task, kind)
     with tempfile.TemporaryDirectory() as scratch:
         task.save(Path(scratch, "pages.json"))
         for peer in options.peer:
@@ -127,10 +125,7 @@ def summary(found: Found) -> str:
     gains = found["gains"]
     best = max(found["plain"], key=lambda name: mean(gains[name]))
     learned, rival = gains["ensemble with lists"], gains.get("LambdaMART")
-    means = [
-        f"{mean(gains[name]):.3f}"
-        for name in (AS_IT_CAME, best, "ensemble, lists=popular", "ensemble", "ensemble with lists")
-    ]
+    means = [f"{mean(gains[name]):.3f}" for name in (AS_IT_CAME, best, "ensemble", "ensemble with lists")]
     means[1] += f" ({best})"
     last = ["-", "-"] if rival is None else [f"{mean(rival):.3f}", difference(learned, rival)]
     cells = [f"{len(learned):,}", *means, last[0], difference(learned, gains[AS_IT_CAME]), last[1]]

@@ -44,13 +44,14 @@ def clicks(size: int, seed: int) -> Invented:
     while len(events) < size:
         day = chance.uniform(0.0, days)
         time, session = day * DAY, f"session-{len(events)}"
-        item = drawn(everything, day)
-        while item is not None and chance.random() < 0.83:
+        next_one = drawn(everything, day)
+        while next_one is not None and chance.random() < 0.83:
+            item = next_one
             events.append((session, f"article-{item}", round(time, 1), None))
             time += chance.expovariate(1 / 60.0)
             way = chance.random()
             pool = related[item] if way < 0.55 else members[kind[item]] if way < 0.85 else everything
-            item = drawn(pool, day)
+            next_one = drawn(pool, day)
     events.sort(key=lambda event: event[2])
     return events, {
         f"article-{item}": {"GENRES": f"topic-{kind[item]}", "CREATION_TIMESTAMP": int(born[item] * DAY)}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from benchmarks.quality.measures import Place, place
-from benchmarks.quality.pages import Pages, gain
+from benchmarks.quality.pages import Kind, Pages, gain
 from benchmarks.quality.task import Case, Task
 from personalize_rt.interactions import Interaction
 from personalize_rt.rerank import CoVisitationScorer, EnsembleScorer, PopularityScorer, ShownList
@@ -69,8 +69,9 @@ def _place(model: Asked, user_id: str, case: Case) -> Place:
     return place(model(user_id, case.candidates, None), case.wanted)
 
 
-def page_gains(catalogue: Mapping[str, Mapping[str, Any]] | None, task: Pages) -> dict[str, list[float]]:
+def page_gains(catalogue: Mapping[str, Mapping[str, Any]] | None, task: Pages, kind: Kind) -> dict[str, list[float]]:
     """Fit at the split; then, for each list of the test, learn all events before it, and order it. Gains by model."""
+    lists: Literal["popular", "any"] = "popular" if kind == "popular" else "any"
     events = [Interaction(user, item, time) for user, item, time, _ in task.events]
     earlier = [
         ShownList(page.user, page.time, page.items, [page.items[n] for n in page.taken]) for page in task.earlier
@@ -78,8 +79,7 @@ def page_gains(catalogue: Mapping[str, Mapping[str, Any]] | None, task: Pages) -
     learned = events[: task.test_start]
     models: dict[str, Asked] = {
         "popularity, half-life of the data": PopularityScorer().fit(learned),
-        "ensemble, lists=popular": EnsembleScorer(items=catalogue, lists="popular").fit(learned),
-        "ensemble": EnsembleScorer(items=catalogue).fit(learned),
+        "ensemble": EnsembleScorer(items=catalogue, lists=lists).fit(learned),
         "ensemble with lists": EnsembleScorer(items=catalogue).fit(learned, lists=earlier),
     }
     found: dict[str, list[float]] = {name: [] for name in models}

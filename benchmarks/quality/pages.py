@@ -28,7 +28,7 @@ from typing import Any, Literal
 
 import attrs
 
-from benchmarks.quality.task import Event, cases
+from benchmarks.quality.task import Event, drawn
 
 __all__ = ["KINDS", "NEAREST", "Kind", "Page", "Pages", "gain"]
 
@@ -89,7 +89,7 @@ class Pages:
                     Page(case.index, events[case.index][0], events[case.index][2], case.candidates, (case.wanted,))
                     for case in part
                 ]
-                for part in (cases(events, first, test, lists, chance), cases(events, test, len(events), lists, chance))
+                for part in (drawn(events, first, test, lists, chance), drawn(events, test, len(events), lists, chance))
             ]
             return cls(events, test, *parts)
         # More than are wanted: the taken item is in one of two to six.

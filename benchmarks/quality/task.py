@@ -18,7 +18,7 @@ from typing import Any
 
 import attrs
 
-__all__ = ["Case", "Event", "Task", "cases", "read_catalogue", "read_events"]
+__all__ = ["Case", "Event", "Task", "drawn", "read_catalogue", "read_events"]
 
 NEGATIVES = 99
 
@@ -61,8 +61,8 @@ class Task:
             events,
             start,
             test,
-            cases(events, start, test, cases, chance),
-            cases(events, test, len(events), cases, chance),
+            drawn(events, start, test, cases, chance),
+            drawn(events, test, len(events), cases, chance),
             refits,
         )
 
@@ -87,7 +87,7 @@ class Task:
         return cls(**read)
 
 
-def cases(events: Sequence[Event], start: int, end: int, number: int, chance: random.Random) -> list[Case]:
+def drawn(events: Sequence[Event], start: int, end: int, number: int, chance: random.Random) -> list[Case]:
     """Draw events of a part, to be foreseen, and candidates for each."""
     had: dict[str, set[str]] = {}
     known: set[str] = set()

@@ -203,9 +203,9 @@ class EnsembleScorer:
             interactions: The events, in any order; none is allowed, and leaves every item unknown.
             lists: Lists that pages showed at earlier times, in any order, of which the newest 1,500 are used. The
                 weights are those of ``lists="any"``, corrected by as much of what the lists teach as holds on the
-                newest fifth of them, beyond what chance explains. How much the place in a list counts is learned as well, and left out of the
-                weights: clicks that only follow the place teach nothing. What was taken of the lists should also be
-                among the interactions.
+                newest fifth of them, beyond what chance explains. How much the place in a list counts is learned as
+                well, and left out of the weights: clicks that only follow the place teach nothing. What was taken of
+                the lists should also be among the interactions.
 
         Returns:
             The scorer itself.

@@ -13,6 +13,7 @@ from personalize_rt.errors import ValidationError
 from personalize_rt.redaction import describe
 
 if TYPE_CHECKING:
+    from personalize_rt.events import InterleavingExposure
     from personalize_rt.tracking import TrackedEvent
 
 __all__ = ["ShownEvent", "ShownList", "checked_lists", "shown_lists"]
@@ -45,11 +46,7 @@ def _time(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 class ShownList:
     """A list that a user was shown, and what the user took of it. ``repr`` hides the user.
 
-    Of an exposure of an interleaved list, with the user and the outcome that you joined to it::
-
-        ShownList(user_id, timestamp, exposure.item_ids, taken)
-
-    :func:`shown_lists` makes them of events.
+    :func:`shown_lists` makes them of events, and of exposures of interleaved lists.
 
     Attributes:
         user_id: The user.
@@ -101,17 +98,24 @@ class ShownEvent(Protocol):
 
 
 def shown_lists(
-    events: Iterable[ShownEvent | tuple[str, ShownEvent | TrackedEvent]], *, event_types: Collection[str] | None = None
+    events: Iterable[ShownEvent | tuple[str, ShownEvent | TrackedEvent]],
+    *,
+    exposures: Iterable[InterleavingExposure] = (),
+    event_types: Collection[str] | None = None,
 ) -> list[ShownList]:
     """Make lists of events that came with an impression or a recommendation id.
 
     The events of a user with the same recommendation id are of one list: its candidates are their impressions in order
     of time, or else the items of the answer that a recorded event holds; taken is what the events are about. The list
     is as old as its first event. An event without a recommendation id is a list of its own, if it has an impression.
+    What an event about an item of an exposure takes, is taken of the list of that exposure, unless the event tells what
+    was shown itself.
 
     Args:
         events: ``local_personalize.recorded_events``, or pairs of a user id and a ``TrackedEvent``, which holds no
             user. An event without a user, or a time, is left out.
+        exposures: Interleaved lists as they were shown, whose units are sessions (``recorded_events`` tell theirs) or
+            users. Of several of one unit, an event is of the last one that holds its item.
         event_types: The types of events that take an item, such as ``{"click", "purchase"}``. Events of other types
             only tell what was shown. ``None``: all types take.
 
@@ -123,13 +127,23 @@ def shown_lists(
     """
     if isinstance(event_types, str | bytes):
         raise ValidationError("event_types is one text: write {text}", parameter="event_types")
+    lists_of: dict[object, list[tuple[str, ...]]] = {}
+    for exposure in exposures:
+        lists_of.setdefault(exposure.unit, []).append(exposure.item_ids)
     found: dict[object, tuple[str, float, dict[str, None], dict[str, None]]] = {}
     for n, (user_id, event) in enumerate(sorted(_known(events), key=lambda one: one[1].sent_at or 0.0)):
         answer: Any = getattr(event, "answer", None)
         shown: Sequence[str] = event.impression or (() if answer is None else answer.item_ids)
+        key: object = n if event.recommendation_id is None else (user_id, event.recommendation_id)
+        if not shown:
+            for unit in (getattr(event, "session_id", None), user_id):
+                holding = [one for one in lists_of.get(unit, ()) if event.item_id in one]
+                if holding:
+                    shown = holding[-1]
+                    key = (user_id, unit, shown)
+                    break
         if not shown and event.recommendation_id is None:
             continue
-        key = n if event.recommendation_id is None else (user_id, event.recommendation_id)
         _, _, items, taken = found.setdefault(key, (user_id, event.sent_at or 0.0, {}, {}))
         items.update(dict.fromkeys(shown))
         if event.item_id is not None and (event_types is None or event.event_type in event_types):

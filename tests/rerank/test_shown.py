@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from personalize_rt.errors import ValidationError
+from personalize_rt.events import InterleavingExposure
 from personalize_rt.interactions import Interaction
 from personalize_rt.rerank import EnsembleScorer, ShownList, mixing, shown_lists
 from personalize_rt.rerank.ensemble import _corrected
@@ -185,6 +186,34 @@ def test_events_of_one_recommendation_are_of_one_list_and_others_of_their_own() 
     assert shown_lists(events)[0].taken == ("c", "b")
 
 
+def exposure(unit: str, *items: str) -> InterleavingExposure:
+    return InterleavingExposure(
+        experiment="e",
+        unit=unit,
+        method="team-draft",
+        item_ids=items,
+        sides=["a"] * len(items),
+        places=[(0, 0)] * len(items),
+    )
+
+
+def test_what_was_taken_of_an_exposed_list_is_of_that_list() -> None:
+    exposures = [exposure("u", "a", "b"), exposure("u", "b", "c"), exposure("v", "a", "b")]
+    events = [
+        ("u", TrackedEvent(event_type="click", item_id="a", sent_at=5.0)),
+        ("u", TrackedEvent(event_type="click", item_id="b", sent_at=7.0)),
+        ("u", TrackedEvent(event_type="click", item_id="c", sent_at=6.0)),
+        ("u", TrackedEvent(event_type="click", item_id="elsewhere", sent_at=6.0)),
+        ("v", TrackedEvent(event_type="click", item_id="b", sent_at=8.0, impression=["b", "z"])),
+        ("w", TrackedEvent(event_type="click", item_id="a", sent_at=8.0)),
+    ]
+    assert shown_lists(events, exposures=exposures) == [
+        ShownList("u", 5.0, ["a", "b"], ["a"]),
+        ShownList("u", 6.0, ["b", "c"], ["c", "b"]),
+        ShownList("v", 8.0, ["b", "z"], ["b"]),
+    ]
+
+
 @pytest.mark.parametrize("events", [[1], [("u", 1)], [("u",)], [Interaction("u", "a", 0.0)]])
 def test_what_is_no_event_is_refused(events: Any) -> None:
     with pytest.raises(ValidationError, match=r"events\[0\]"):
@@ -201,3 +230,8 @@ def test_events_that_a_local_service_recorded_give_lists() -> None:
         events=[TrackedEvent(event_type="click", item_id=shown[1], sent_at=1.7e9, impression=shown)],
     )
     assert shown_lists(service.recorded_events) == [ShownList("u", 1.7e9, shown, [shown[1]])]
+    service.put_events(
+        session_id="t", user_id="u", events=[TrackedEvent(event_type="click", item_id=shown[2], sent_at=1.8e9)]
+    )
+    exposed = exposure("t", *shown)
+    assert shown_lists(service.recorded_events, exposures=[exposed])[1:] == [ShownList("u", 1.8e9, shown, [shown[2]])]
