@@ -79,6 +79,8 @@ class _Segment:
         pending: Positions of the records that are not done. Positions go on after the segment is emptied, so that a
             mark stays of one record.
         is_damaged: Whether a part of it could not be read.
+        is_torn: Whether its last record was cut off.
+        is_read: Whether all of its records are known.
     """
 
     def __init__(self, name: str, file: IO[Any], seed: int) -> None:
@@ -86,6 +88,8 @@ class _Segment:
         self.file: IO[Any] = file
         self.pending: set[int] = set()
         self.is_damaged: bool = False
+        self.is_torn: bool = False
+        self.is_read: bool = True
         self._seed = seed
         self._handle: int = file.fileno()
         self._end = _BEGIN
@@ -122,10 +126,15 @@ class _Segment:
             raise
         return position
 
-    def read(self) -> tuple[list[tuple[int, bytes]], bool]:
-        """Read the records that are not done, and whether the last one is torn."""
-        content = os.pread(self._handle, os.fstat(self._handle).st_size, 0)
-        found: list[tuple[int, bytes]] = []
+    def read(self) -> Iterator[tuple[int, bytes]]:
+        """Read the whole file now, and find the records in it that are not done one by one.
+
+        Records wait to be done from the moment at which they are found, and the segment until ``is_read``.
+        """
+        self.is_read = False
+        return self._found(os.pread(self._handle, os.fstat(self._handle).st_size, 0))
+
+    def _found(self, content: bytes) -> Iterator[tuple[int, bytes]]:
         position = _BEGIN
         while position < len(content):
             end = self._end_of(content, position)
@@ -137,13 +146,14 @@ class _Segment:
                 position = after
                 continue
             if content[position : position + 1] != _DONE:
-                found.append((position, content[position + _FRAME.size : end]))
+                self.pending.add(position)
+                yield position, content[position + _FRAME.size : end]
             position = end
-        self.pending.update(position for position, _ in found)
         rest = content[position:]
         if not _is_torn(rest):
             self.is_damaged = True
-        return found, bool(rest) and not self.is_damaged
+        self.is_torn = bool(rest) and not self.is_damaged
+        self.is_read = True
 
     def _end_of(self, content: bytes, position: int) -> int | None:
         """The end of a whole frame; ``None`` if there is none at that position."""
@@ -164,6 +174,11 @@ class _Segment:
             if self._end_of(content, position) is not None:
                 return position
         return None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing in it will ever have to be done."""
+        return self.is_read and not self.pending
 
     def acknowledge(self, positions: Iterable[int]) -> None:
         """Overwrite the first byte of frames."""
@@ -218,6 +233,7 @@ class Spool:
     """
 
     _lock = forks.lock()
+    _ends = forks.lock()  # taken before the other one, by what closes files or writes without that
 
     def __init__(self, directory: StrPath, *, segment_bytes: int = SEGMENT, total_bytes: int = TOTAL) -> None:
         self.directory: Path = Path(directory)
@@ -296,7 +312,7 @@ class Spool:
                 if segment is None or not segment.has_room(len(record), self._segment_bytes):
                     full, segment = segment, self._create()
                     self._current = segment
-                    if full is not None and not full.pending:
+                    if full is not None and full.is_over:
                         self._remove(full)
                 return segment, segment.append(record)
             except OSError as error:
@@ -356,20 +372,24 @@ class Spool:
             marks: Records of :meth:`append` or :meth:`recovered`. Those of a parent process are passed over.
         """
         done: dict[_Segment, list[int]] = {}
-        given = tuple(marks)  # before the lock, which an iterator of recovered() takes too
-        with self._lock:
-            for segment, position in given:
-                if position in segment.pending:
-                    segment.pending.remove(position)
-                    done.setdefault(segment, []).append(position)
+        given = tuple(marks)  # before the locks, which an iterator of recovered() takes too
+        with self._ends:
+            with self._lock:
+                for segment, position in given:
+                    if position in segment.pending:
+                        segment.pending.remove(position)
+                        done.setdefault(segment, []).append(position)
+                for segment in [segment for segment in done if segment.is_over]:
+                    del done[segment]
+                    with contextlib.suppress(OSError):
+                        if segment is self._current:
+                            segment.empty()
+                        else:
+                            self._remove(segment)
+            # Without the lock of append(): after each system call, a thread may wait for the interpreter.
             for segment, positions in done.items():
                 with contextlib.suppress(OSError):
-                    if segment.pending:
-                        segment.acknowledge(positions)
-                    elif segment is self._current:
-                        segment.empty()
-                    else:
-                        self._remove(segment)
+                    segment.acknowledge(positions)
 
     def _remove(self, segment: _Segment) -> None:
         """Remove a segment without pending records; a damaged one gets another name, for a person to look at."""
@@ -416,8 +436,21 @@ class Spool:
                 if segment.file.closed:  # the spool was closed, or this is a child
                     return
                 yield (segment, position), record
+            self._is_read(segment)
 
-    def _claim(self, name: str) -> tuple[_Segment, list[tuple[int, bytes]]] | None:
+    def _is_read(self, segment: _Segment) -> None:
+        with self._ends, self._lock:
+            self.torn += segment.is_torn
+            if segment.is_damaged:
+                self._set_aside(
+                    segment.name,
+                    "is damaged: its whole records are taken, and it is kept under the name *.damaged after that",
+                )
+            if segment.is_over and segment in self._segments:
+                with contextlib.suppress(OSError):
+                    self._remove(segment)
+
+    def _claim(self, name: str) -> tuple[_Segment, Iterator[tuple[int, bytes]]] | None:
         """Lock and read a segment; ``None`` if another process has it, or there is nothing to be done with it."""
         status = self._folder.stat(name)
         if not stat.S_ISREG(status.st_mode):
@@ -442,20 +475,12 @@ class Spool:
                 file.close()
                 return None
             segment = _Segment(name, file, *_SEED.unpack_from(header, len(_HEADER)))
-            records, is_torn = segment.read()
+            records = segment.read()
         except BaseException:
             file.close()
             raise
         with self._lock:
-            self.torn += is_torn
             self._segments.add(segment)
-            if segment.is_damaged:
-                self._set_aside(
-                    name, "is damaged: its whole records are taken, and it is kept under the name *.damaged after that"
-                )
-            if not records:
-                self._remove(segment)
-                return None
         return segment, records
 
     def _set_aside(self, name: str, reason: str) -> None:
@@ -467,12 +492,12 @@ class Spool:
 
     def close(self) -> None:
         """Close all files; segments with records that are not done stay for another process. Safe to call twice."""
-        with self._lock:
+        with self._ends, self._lock:
             if self._is_closed:
                 return
             self._is_closed = True
             for segment in tuple(self._segments):
-                if not segment.pending:
+                if segment.is_over:
                     with contextlib.suppress(OSError):
                         self._remove(segment)
             self._leave()

@@ -52,7 +52,7 @@ _LOOKS = 0.05  # seconds between two looks of a sender at the inbox, while there
 _INBOX = 256  # events of which no sender knows yet
 _LARGEST = 16_384  # bytes of an event in memory
 _KEPT = 100  # refused events
-_RECOVERED = 100  # records of a spool that are taken into the queue at a time
+_RECOVERED = 25  # records of a spool that are taken into the queue at a time
 
 
 class AsyncEventTracker:
@@ -527,12 +527,12 @@ class AsyncEventTracker:
                         self._watcher = None
 
     def _has_to_recover(self) -> bool:
-        return self._left is not None and self._is_half_empty() and not (self._recovers or self._closed)
+        return self._left is not None and self._has_room_for_old() and not (self._recovers or self._closed)
 
-    def _is_half_empty(self) -> bool:
-        """Tell whether the queue has room for events of the spool, beside those of pages."""
+    def _has_room_for_old(self) -> bool:
+        """Tell whether the queue has room for events of the spool, and pages still add theirs without a lock."""
         queue, bounds = self._queue, self._bounds
-        return bool(queue.pending < max(1, bounds["max_events"] // 2) and queue.bytes < bounds["max_bytes"] // 2)
+        return bool(queue.pending < max(1, bounds["max_events"] // 2) and queue.bytes < bounds["max_bytes"] // 4)
 
     async def _deliver(self, batch: Batch) -> None:
         """Send a batch, and do with it what its outcome says."""
@@ -594,9 +594,9 @@ class AsyncEventTracker:
                 taken.append((pending, record))
         with self._signal:
             self._recovers = False
-            while taken and self._is_half_empty() and not self._closed:
+            while taken and self._has_room_for_old() and not self._closed:
                 pending, _ = taken.popleft()
-                if self._queue.has_room(pending.size):  # else it is larger than half of the queue, and stays there
+                if self._queue.has_room(pending.size):  # else it is larger than most of the queue, and stays there
                     self._add(pending)
             if taken and self._left is not None:  # for later
                 self._left = chain([(pending.mark, record) for pending, record in taken], self._left)
