@@ -53,6 +53,7 @@ _INBOX = 256  # events of which no sender knows yet
 _LARGEST = 16_384  # bytes of an event in memory
 _KEPT = 100  # refused events
 _RECOVERED = 25  # records of a spool that are taken into the queue at a time
+_RECOVERS_EVERY = 0.02  # seconds: senders that are never idle would keep pages waiting for the interpreter
 
 
 class AsyncEventTracker:
@@ -181,6 +182,7 @@ class AsyncEventTracker:
         self._looks_at = 0.0
         self._reserve: set[Any] = set()  # senders that wait until nobody watches
         self._recovers = False
+        self._recovers_at = 0.0  # not before
         self._counts = dict.fromkeys(("queued", "sent", "dropped", "failed"), 0)
         self._failed: deque[FailedEvent] = deque(maxlen=_KEPT)
 
@@ -488,9 +490,9 @@ class AsyncEventTracker:
             with self._signal:
                 now = time.monotonic()
                 came = self._empty_inbox()
-                recovers = self._has_to_recover()
+                recovers = self._has_to_recover(now)
                 if recovers:
-                    self._recovers = True
+                    self._recovers, self._recovers_at = True, now + _RECOVERS_EVERY
                 else:
                     step = self._queue.next(now)
                     if isinstance(step, Batch):
@@ -511,6 +513,8 @@ class AsyncEventTracker:
                     else:
                         # Others may follow at once, of which none rouses this sender.
                         wait = _LOOKS if came else _IDLE
+                        if self._left is not None and self._has_room_for_old():
+                            wait = _RECOVERS_EVERY
                         wait = wait if step is None else min(step, wait)
                         self._watcher, self._looks_at = me, now + wait
             if recovers:
@@ -526,8 +530,9 @@ class AsyncEventTracker:
                     if self._watcher is me:
                         self._watcher = None
 
-    def _has_to_recover(self) -> bool:
-        return self._left is not None and self._has_room_for_old() and not (self._recovers or self._closed)
+    def _has_to_recover(self, now: float) -> bool:
+        is_free = now >= self._recovers_at and not (self._recovers or self._closed)
+        return is_free and self._left is not None and self._has_room_for_old()
 
     def _has_room_for_old(self) -> bool:
         """Tell whether the queue has room for events of the spool, and pages still add theirs without a lock."""
