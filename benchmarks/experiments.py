@@ -12,8 +12,9 @@ Sessions are simulated, and go through the real ``interleave``, ``Split`` and ``
   ==============  ==============================  ===============================
   user            clicks: not relevant, relevant  stops after it: no, yes
   ==============  ==============================  ===============================
-  informational   0.4, 0.9                        0.1, 0.5
+  perfect         0, 1                            0, 0
   navigational    0.05, 0.95                      0.2, 0.9
+  informational   0.4, 0.9                        0.1, 0.5
   ==============  ==============================  ===============================
 
 A session of a split is a success if it has a click. **A/A**: two rankers as good as each other with errors of their
@@ -61,7 +62,11 @@ class User:
     stops: tuple[float, float]
 
 
-USERS = {"informational": User((0.4, 0.9), (0.1, 0.5)), "navigational": User((0.05, 0.95), (0.2, 0.9))}
+USERS = {
+    "perfect": User((0.0, 1.0), (0.0, 0.0)),
+    "navigational": User((0.05, 0.95), (0.2, 0.9)),
+    "informational": User((0.4, 0.9), (0.1, 0.5)),
+}
 PROMISED = "informational"
 
 

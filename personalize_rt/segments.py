@@ -9,17 +9,25 @@ overwritten in place.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
+import stat
 import struct
 import time
-from collections.abc import Iterable
-from typing import IO, Any
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any, Never
 from zlib import crc32
 
 import attrs
 
-__all__ = ["Form", "Segment"]
+from personalize_rt.errors import ValidationError
+from personalize_rt.files import Folder, restrict
+
+__all__ = ["Form", "Segment", "open_directory"]
+
+_OWNER = 0o700
 
 # Seconds between two looks at whether the open segment was removed by somebody.
 _LOOKS = 0.1
@@ -80,6 +88,8 @@ class Segment:
         pending: Positions of the records that are not done. Positions go on after the segment is emptied, so that a
             mark stays of one record.
         is_damaged: Whether a part of it could not be read.
+        is_torn: Whether its last record was cut off.
+        is_read: Whether all of its records are known.
     """
 
     def __init__(self, name: str, file: IO[Any], form: Form, seed: int) -> None:
@@ -88,6 +98,8 @@ class Segment:
         self.file: IO[Any] = file
         self.pending: set[int] = set()
         self.is_damaged: bool = False
+        self.is_torn: bool = False
+        self.is_read: bool = True
         self._seed = seed
         self._handle: int = file.fileno()
         self._end = form.begin
@@ -139,10 +151,16 @@ class Segment:
             raise
         return position
 
-    def read(self) -> tuple[list[tuple[int, bytes]], bool]:
-        """Read the records that are not done, and whether the last one is torn. The next one is written after them."""
-        content = os.pread(self._handle, os.fstat(self._handle).st_size, 0)
-        found: list[tuple[int, bytes]] = []
+    def read(self) -> Iterator[tuple[int, bytes]]:
+        """Read the whole file now, and find the records in it that are not done one by one.
+
+        Records wait to be done from the moment at which they are found, and the segment until ``is_read``. What is
+        appended after that follows the last whole record.
+        """
+        self.is_read = False
+        return self._found(os.pread(self._handle, os.fstat(self._handle).st_size, 0))
+
+    def _found(self, content: bytes) -> Iterator[tuple[int, bytes]]:
         position = self._form.begin
         while position < len(content):
             end = self._end_of(content, position)
@@ -154,14 +172,15 @@ class Segment:
                 position = after
                 continue
             if content[position : position + 1] != _DONE:
-                found.append((position, content[position + _FRAME.size : end]))
+                self.pending.add(position)
+                yield position, content[position + _FRAME.size : end]
             position = end
-        self.pending.update(position for position, _ in found)
         self._end = position
         rest = content[position:]
-        if not self._is_torn(rest):
+        if not self._is_cut_off(rest):
             self.is_damaged = True
-        return found, bool(rest) and not self.is_damaged
+        self.is_torn = bool(rest) and not self.is_damaged
+        self.is_read = True
 
     def cut(self) -> None:
         """Remove what follows the last whole record, after :meth:`read`."""
@@ -187,12 +206,17 @@ class Segment:
                 return position
         return None
 
-    def _is_torn(self, rest: bytes) -> bool:
+    def _is_cut_off(self, rest: bytes) -> bool:
         """Tell whether the end of a file is a part of one frame, or was never written."""
         if len(rest) < _FRAME.size:
             return rest[1:4] == _MARK[: len(rest[1:4])] or not rest.strip(b"\0")
         _, mark, size, _ = _FRAME.unpack_from(rest)
         return (mark == _MARK and len(rest) - _FRAME.size < size <= self._form.longest) or not rest.strip(b"\0")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing in it will ever have to be done."""
+        return self.is_read and not self.pending
 
     def acknowledge(self, positions: Iterable[int]) -> None:
         """Overwrite the first byte of frames."""
@@ -208,3 +232,56 @@ class Segment:
         """Close the file and forget its records, which stay there. In a child, the lock remains the parent's."""
         self.pending.clear()
         self.file.close()
+
+
+def open_directory(directory: Path, option: str) -> Folder:
+    """Open a directory that only its owner may write in. It is created if its parent exists.
+
+    Args:
+        directory: The directory.
+        option: The name of the argument that named it, for messages.
+
+    Raises:
+        ValidationError: It is a link, no directory, of another user, or others may write in it; its parent is not
+            there; or the system has no files that can be locked (Windows).
+        OSError: It cannot be opened.
+    """
+    is_new = False
+    if os.stat not in os.supports_dir_fd:
+        _refuse(
+            option,
+            f"{option}= needs Linux or macOS, whose files can be locked: on Windows, use its subsystem for Linux, or "
+            "leave it out",
+        )
+    try:
+        directory.mkdir(_OWNER)
+        is_new = True
+    except FileExistsError:
+        pass
+    except FileNotFoundError:
+        _refuse(option, f"there is no directory {directory.parent}: make it, or name another one as {option}=")
+    try:
+        folder = Folder(directory)
+    except OSError as error:
+        if error.errno in (errno.ENOTDIR, errno.ELOOP):
+            _refuse(option, f"{directory} is a link or no directory: name another one as {option}=")
+        raise
+    try:
+        if is_new:
+            restrict(folder.handle, _OWNER)
+        elif not folder.is_mine(f".{os.urandom(4).hex()}.new"):
+            _refuse(option, f"{directory} belongs to another user: as {option}=, name one in it, which is created")
+        elif os.fstat(folder.handle).st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            _refuse(
+                option,
+                f"others may write in {directory}: as {option}=, name one in it, which is created, or take that "
+                "permission away (chmod go-w)",
+            )
+    except BaseException:
+        folder.close()
+        raise
+    return folder
+
+
+def _refuse(option: str, problem: str) -> Never:
+    raise ValidationError(problem, parameter=option)

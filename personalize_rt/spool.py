@@ -27,8 +27,8 @@ from typing import IO, Any, TypeAlias
 
 from personalize_rt import forks
 from personalize_rt.errors import PersonalizeError
-from personalize_rt.files import StrPath, open_private
-from personalize_rt.segments import Form, Segment
+from personalize_rt.files import StrPath
+from personalize_rt.segments import Form, Segment, open_directory
 
 __all__ = ["Mark", "Spool", "SpoolError", "SpoolFullError"]
 
@@ -90,6 +90,7 @@ class Spool:
     """
 
     _lock = forks.lock()
+    _ends = forks.lock()  # taken before the other one, by what closes files or writes without that
 
     def __init__(self, directory: StrPath, *, segment_bytes: int = SEGMENT, total_bytes: int = TOTAL) -> None:
         self.directory: Path = Path(directory)
@@ -101,7 +102,7 @@ class Spool:
         self._current: Segment | None = None
         self._is_closed = False
         try:
-            self._folder = open_private(self.directory, "spool")
+            self._folder = open_directory(self.directory, "spool")
             forks.in_child(self, Spool._leave)
             # A segment now, so that a directory that cannot be used is found at the start of a program.
             try:
@@ -133,7 +134,7 @@ class Spool:
                 if segment is None or not segment.has_room(len(record), self._segment_bytes):
                     full, segment = segment, self._create()
                     self._current = segment
-                    if full is not None and not full.pending:
+                    if full is not None and full.is_over:
                         self._remove(full)
                 return segment, segment.append(record)
             except OSError as error:
@@ -191,20 +192,24 @@ class Spool:
             marks: Records of :meth:`append` or :meth:`recovered`. Those of a parent process are passed over.
         """
         done: dict[Segment, list[int]] = {}
-        given = tuple(marks)  # before the lock, which an iterator of recovered() takes too
-        with self._lock:
-            for segment, position in given:
-                if position in segment.pending:
-                    segment.pending.remove(position)
-                    done.setdefault(segment, []).append(position)
+        given = tuple(marks)  # before the locks, which an iterator of recovered() takes too
+        with self._ends:
+            with self._lock:
+                for segment, position in given:
+                    if position in segment.pending:
+                        segment.pending.remove(position)
+                        done.setdefault(segment, []).append(position)
+                for segment in [segment for segment in done if segment.is_over]:
+                    del done[segment]
+                    with contextlib.suppress(OSError):
+                        if segment is self._current:
+                            segment.empty()
+                        else:
+                            self._remove(segment)
+            # Without the lock of append(): after each system call, a thread may wait for the interpreter.
             for segment, positions in done.items():
                 with contextlib.suppress(OSError):
-                    if segment.pending:
-                        segment.acknowledge(positions)
-                    elif segment is self._current:
-                        segment.empty()
-                    else:
-                        self._remove(segment)
+                    segment.acknowledge(positions)
 
     def _remove(self, segment: Segment) -> None:
         """Remove a segment without pending records; a damaged one gets another name, for a person to look at."""
@@ -251,8 +256,21 @@ class Spool:
                 if segment.file.closed:  # the spool was closed, or this is a child
                     return
                 yield (segment, position), record
+            self._is_read(segment)
 
-    def _claim(self, name: str) -> tuple[Segment, list[tuple[int, bytes]]] | None:
+    def _is_read(self, segment: Segment) -> None:
+        with self._ends, self._lock:
+            self.torn += segment.is_torn
+            if segment.is_damaged:
+                self._set_aside(
+                    segment.name,
+                    "is damaged: its whole records are taken, and it is kept under the name *.damaged after that",
+                )
+            if segment.is_over and segment in self._segments:
+                with contextlib.suppress(OSError):
+                    self._remove(segment)
+
+    def _claim(self, name: str) -> tuple[Segment, Iterator[tuple[int, bytes]]] | None:
         """Lock and read a segment; ``None`` if another process has it, or there is nothing to be done with it."""
         status = self._folder.stat(name)
         if not stat.S_ISREG(status.st_mode):
@@ -276,20 +294,12 @@ class Spool:
                 self._folder.unlink(name)
                 file.close()
                 return None
-            records, is_torn = segment.read()
+            records = segment.read()
         except BaseException:
             file.close()
             raise
         with self._lock:
-            self.torn += is_torn
             self._segments.add(segment)
-            if segment.is_damaged:
-                self._set_aside(
-                    name, "is damaged: its whole records are taken, and it is kept under the name *.damaged after that"
-                )
-            if not records:
-                self._remove(segment)
-                return None
         return segment, records
 
     def _set_aside(self, name: str, reason: str) -> None:
@@ -301,12 +311,12 @@ class Spool:
 
     def close(self) -> None:
         """Close all files; segments with records that are not done stay for another process. Safe to call twice."""
-        with self._lock:
+        with self._ends, self._lock:
             if self._is_closed:
                 return
             self._is_closed = True
             for segment in tuple(self._segments):
-                if not segment.pending:
+                if segment.is_over:
                     with contextlib.suppress(OSError):
                         self._remove(segment)
             self._leave()

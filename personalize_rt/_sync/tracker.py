@@ -53,7 +53,8 @@ _LOOKS = 0.05  # seconds between two looks of a sender at the inbox, while there
 _INBOX = 256  # events of which no sender knows yet
 _LARGEST = 16_384  # bytes of an event in memory
 _KEPT = 100  # refused events
-_RECOVERED = 100  # records of a spool that are taken into the queue at a time
+_RECOVERED = 25  # records of a spool that are taken into the queue at a time
+_RECOVERS_EVERY = 0.02  # seconds: senders that are never idle would keep pages waiting for the interpreter
 
 
 class EventTracker:
@@ -181,6 +182,7 @@ class EventTracker:
         self._looks_at = 0.0
         self._reserve: set[Any] = set()  # senders that wait until nobody watches
         self._recovers = False
+        self._recovers_at = 0.0  # not before
         self._counts = dict.fromkeys(("queued", "sent", "dropped", "failed"), 0)
         self._failed: deque[FailedEvent] = deque(maxlen=_KEPT)
 
@@ -488,9 +490,9 @@ class EventTracker:
             with self._signal:
                 now = time.monotonic()
                 came = self._empty_inbox()
-                recovers = self._has_to_recover()
+                recovers = self._has_to_recover(now)
                 if recovers:
-                    self._recovers = True
+                    self._recovers, self._recovers_at = True, now + _RECOVERS_EVERY
                 else:
                     step = self._queue.next(now)
                     if isinstance(step, Batch):
@@ -511,6 +513,8 @@ class EventTracker:
                     else:
                         # Others may follow at once, of which none rouses this sender.
                         wait = _LOOKS if came else _IDLE
+                        if self._left is not None and self._has_room_for_old():
+                            wait = _RECOVERS_EVERY
                         wait = wait if step is None else min(step, wait)
                         self._watcher, self._looks_at = me, now + wait
             if recovers:
@@ -526,13 +530,14 @@ class EventTracker:
                     if self._watcher is me:
                         self._watcher = None
 
-    def _has_to_recover(self) -> bool:
-        return self._left is not None and self._is_half_empty() and not (self._recovers or self._closed)
+    def _has_to_recover(self, now: float) -> bool:
+        is_free = now >= self._recovers_at and not (self._recovers or self._closed)
+        return is_free and self._left is not None and self._has_room_for_old()
 
-    def _is_half_empty(self) -> bool:
-        """Tell whether the queue has room for events of the spool, beside those of pages."""
+    def _has_room_for_old(self) -> bool:
+        """Tell whether the queue has room for events of the spool, and pages still add theirs without a lock."""
         queue, bounds = self._queue, self._bounds
-        return bool(queue.pending < max(1, bounds["max_events"] // 2) and queue.bytes < bounds["max_bytes"] // 2)
+        return bool(queue.pending < max(1, bounds["max_events"] // 2) and queue.bytes < bounds["max_bytes"] // 4)
 
     def _deliver(self, batch: Batch) -> None:
         """Send a batch, and do with it what its outcome says."""
@@ -594,9 +599,9 @@ class EventTracker:
                 taken.append((pending, record))
         with self._signal:
             self._recovers = False
-            while taken and self._is_half_empty() and not self._closed:
+            while taken and self._has_room_for_old() and not self._closed:
                 pending, _ = taken.popleft()
-                if self._queue.has_room(pending.size):  # else it is larger than half of the queue, and stays there
+                if self._queue.has_room(pending.size):  # else it is larger than most of the queue, and stays there
                     self._add(pending)
             if taken and self._left is not None:  # for later
                 self._left = chain([(pending.mark, record) for pending, record in taken], self._left)

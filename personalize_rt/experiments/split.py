@@ -59,9 +59,10 @@ class Split:
     """An experiment that shows each user what the user's group is shown. Immutable; may be shared between threads.
 
     A user moves from one group into another only when the weight of the other has grown in proportion to the weight of
-    the first. So when groups are added, or weights raised, users move into these groups only. A group that is removed,
-    or whose weight falls, gives its users to the others in proportion to their weights. To let an experiment grow
-    without moving anybody twice, leave the other weights as they are, and raise one; weights need not add up to 100.
+    the first. So when groups are added, or weights raised, users move into these groups only. When one group is
+    removed, or its weight falls, only users of that group move, into the others in proportion to their weights. Groups
+    whose weights stay never exchange users. To let an experiment grow without moving anybody twice, leave the other
+    weights as they are, and raise one; weights need not add up to 100.
 
     The order of the groups makes no difference. Experiments of different names are independent of each other.
 

@@ -87,6 +87,36 @@ def test_when_weights_only_grow_users_move_only_into_what_is_new_or_grew(
         assert second.group(user) in {first.group(user), *more}
 
 
+@given(WEIGHTS, WEIGHTS, st.sets(IDS, min_size=1, max_size=20))
+def test_groups_whose_weights_stay_exchange_no_users_whatever_happens_to_others(
+    before: dict[str, float], changed: dict[str, float], users: set[str]
+) -> None:
+    first, second = Split("x", before), Split("x", {**before, **changed})
+    stay = before.keys() - changed.keys()
+    for user in users:
+        old, new = first.group(user), second.group(user)
+        assert old == new or not {old, new} <= stay
+
+
+@given(WEIGHTS, NAMES, st.floats(0, 0.999), st.sets(IDS, min_size=1, max_size=20))
+def test_when_one_group_shrinks_or_ends_only_its_own_users_move(
+    others: dict[str, float], shrinks: str, factor: float, users: set[str]
+) -> None:
+    before = {"stays": 1.0, **others, shrinks: 10.0}
+    after = {**before, shrinks: 10.0 * factor if factor > 0.001 else 0.0}
+    first, second = Split("x", before), Split("x", after)
+    for user in users:
+        if first.group(user) != shrinks:
+            assert second.group(user) == first.group(user)
+
+
+def test_the_users_of_a_group_that_ends_spread_over_the_others_by_weight() -> None:
+    users = [f"u-{n}" for n in range(6_000)]
+    without = Split("three", {"a": 1, "b": 2})
+    moved = Counter(without.group(user) for user in users if THREE.group(user) == "c")
+    assert abs(moved["a"] / moved.total() - 1 / 3) < 0.03  # four deviations of a share of 4,200
+
+
 def test_many_users_do_move_into_a_group_that_grew() -> None:
     grown = Split("new-ranker", {"control": 50, "ranker": 150})
     users = [f"u-{n}" for n in range(2_000)]

@@ -117,7 +117,7 @@ def test_the_exit_of_the_interpreter_sends_what_is_left(service: Service, end: s
         f"""
         import os
         from personalize_rt import EventTracker
-        tracker = EventTracker("t-1", endpoint_url=os.environ["URL"], flush_after=1000.0)
+        tracker = EventTracker("t-1", endpoint_url=os.environ["URL"], flush_after=1000.0, close_timeout=50.0)
         for n in range(3):
             tracker.track("Watch", f"i{{n}}", session_id="s")
         {end}

@@ -122,11 +122,11 @@ class State:
                     raise self._damaged(name)
                 os.ftruncate(file.fileno(), 0)
                 return Segment.create(name, file, form), [], True
-            found, is_torn = segment.read()
+            found = [*segment.read()]
             segment.pending.clear()
             if segment.is_damaged:
                 raise self._damaged(name)
-            return segment, [content for _, content in found], is_torn
+            return segment, [content for _, content in found], segment.is_torn
         except BaseException:
             file.close()
             raise
