@@ -1,4 +1,4 @@
-"""The containers of docs/how-to/team, without containers: their commands, environments and health check are run here."""
+"""The containers of docs/how-to/team, without containers: commands, environments and health check are run here."""
 
 from __future__ import annotations
 
