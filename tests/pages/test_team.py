@@ -42,7 +42,7 @@ class Team:
     keys: dict[str, str]
 
     def client(self, service: str, url: str = "", secret: str = "") -> Any:
-        session = boto3.Session(
+        session: Any = boto3.Session(
             aws_access_key_id=self.keys["PERSONALIZE_RT_ACCESS_KEY_ID"],
             aws_secret_access_key=secret or self.keys["PERSONALIZE_RT_SECRET_ACCESS_KEY"],
             region_name="eu-west-1",
