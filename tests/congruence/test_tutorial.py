@@ -143,7 +143,7 @@ class Cli:
                 env=self._variables,
                 capture_output=True,
                 encoding="utf-8",
-                timeout=60,
+                timeout=300,
             )
             failed = re.search(r"An error occurred \((\w+)\) when calling the (\w+) operation: (.*)", ran.stderr)
             if failed is not None:
@@ -161,7 +161,7 @@ class Cli:
         "moto",
         "http",
         "server of S3",
-        pytest.param("aws cli", marks=[pytest.mark.foreign, pytest.mark.timeout(600)]),
+        pytest.param("aws cli", marks=[pytest.mark.foreign, pytest.mark.timeout(1800)]),
     ]
 )
 def door(

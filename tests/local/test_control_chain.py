@@ -44,7 +44,7 @@ class Objects:
         return "" if uri.startswith("s3://") else "expected a location of the form s3://bucket/key"
 
     def read(self, uri: str, dataset: str, schema: Schema) -> EventLog | Table:
-        assert self.gate.wait(20)
+        assert self.gate.wait(60)
         if uri in self.items:
             index = {id: number for number, id in enumerate(self.items[uri])}
             return Table(index, {"YEAR": [*self.items[uri].values()]}, dict(schema.fields))
@@ -748,7 +748,7 @@ def test_rows_that_incremental_imports_pile_up_are_limited(
 def test_requests_that_wait_for_a_training_do_not_make_others_wait(local: LocalPersonalize, objects: Objects) -> None:
     """Neither the runtime, nor what else waits: of asyncio's own threads there are a few only."""
     optional("uvicorn")
-    group, trained, campaign = deployed(local, objects)
+    _, trained, _ = deployed(local, objects)
     objects.gate.clear()
     job = start_import(local, f"{PREFIX}dataset/shop/INTERACTIONS", "s3://bucket/events", "again")
     with local.serve() as url, ThreadPoolExecutor(40) as threads:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -234,6 +235,30 @@ def test_a_client_of_aiobotocore_gets_that_error(local: LocalPersonalize) -> Non
 
     with mock_aws(), mock_personalize(local), pytest.raises(ConfigurationError, match="aiobotocore"):
         asyncio.run(ask())
+
+
+def test_the_end_of_the_block_waits_for_jobs(local: LocalPersonalize) -> None:
+    """A job that went on would find another mock_aws(), or none."""
+    fields = [{"name": name, "type": kind} for name, kind in (("ITEM_ID", "string"), ("YEAR", "long"))]
+    schema = json.dumps({"type": "record", "name": "Items", "namespace": "x", "fields": fields, "version": "1.0"})
+    with mock_aws():
+        s3: Any = boto3.client("s3", region_name="us-east-1")
+        s3.create_bucket(Bucket="bucket")
+        s3.put_object(Bucket="bucket", Key="a.csv", Body=b"ITEM_ID,YEAR\n" + b"i,1990\n" * 20_000)
+        with mock_personalize(local):
+            control: Any = boto3.client("personalize", region_name="us-east-1")
+            group = control.create_dataset_group(name="films")["datasetGroupArn"]
+            made = {"datasetGroupArn": group, "datasetType": "Items"}
+            made["schemaArn"] = control.create_schema(name="s", schema=schema)["schemaArn"]
+            job = control.create_dataset_import_job(
+                jobName="j",
+                datasetArn=control.create_dataset(name="d", **made)["datasetArn"],
+                dataSource={"dataLocation": "s3://bucket/a.csv"},
+                roleArn="arn:aws:iam::123456789012:role/r",
+            )["datasetImportJobArn"]
+        assert local.finish_jobs(timeout=0)
+    found = local.boto3_client("personalize").describe_dataset_import_job(datasetImportJobArn=job)
+    assert found["datasetImportJob"]["status"] == "ACTIVE"
 
 
 def test_the_end_of_the_block_leaves_nothing_behind(local: LocalPersonalize) -> None:
