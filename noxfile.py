@@ -351,7 +351,7 @@ def lowest(session: nox.Session, extra: str) -> None:
     pins.write_text("\n".join(re.findall(r"^\S+==\S+$", said, re.MULTILINE)), encoding="utf-8")
     tools = ["hypothesis", "narwhals", "pytest", "pytest-timeout", "pytest-xdist", "sybil"]
     session.install("--constraint", str(pins), *tools, *BESIDE_EXTRAS.get(extra, []))
-    elsewhere = away_from_the_checkout(session, HERE, "tests")
+    elsewhere = away_from_the_checkout(session, HERE, "tests", "docs")
     pytest(session, *TESTS_OF_EXTRAS[extra], cwd=elsewhere)
 
 
