@@ -406,7 +406,7 @@ from personalize_rt.local import LocalPersonalize
 from tests.local import test_state as t
 
 state, bucket, left = sys.argv[1], sys.argv[2], int(sys.argv[3])
-local = LocalPersonalize.sample(s3_root=bucket).resume(state)
+local = LocalPersonalize.sample(s3_root=bucket, clock=lambda: 1_600_000_000.0).resume(state)
 if left >= 0:
     count = [left]
     def counted(plain):
@@ -450,6 +450,7 @@ def _killed(tmp_path: Path, bucket: Path, steps: int, after: float | None = None
         except subprocess.TimeoutExpired:
             process.kill()
             said, _ = process.communicate()
+    assert process.returncode in ((-9, 0) if after else (-9,)), "it ended otherwise"
     lines = [line.split() for line in said.splitlines(keepends=True) if line.endswith("\n")]
     return {line[1] for line in lines if line[0] == "made"}, [line for line in lines if line[0] == "event"]
 
