@@ -27,8 +27,8 @@ from typing import IO, Any, NamedTuple
 
 from personalize_rt import forks
 from personalize_rt.errors import PersonalizeError
-from personalize_rt.files import StrPath, open_private
-from personalize_rt.segments import Form, Segment
+from personalize_rt.files import StrPath
+from personalize_rt.segments import Form, Segment, open_directory
 
 __all__ = ["Mark", "Spool", "SpoolError", "SpoolFullError"]
 
@@ -108,7 +108,7 @@ class Spool:
         self._current: Segment | None = None
         self._is_closed = False
         try:
-            self._folder = open_private(self.directory, "spool")
+            self._folder = open_directory(self.directory, "spool")
             forks.in_child(self, Spool._leave)
             # A segment now, so that a directory that cannot be used is found at the start of a program.
             try:
