@@ -167,6 +167,8 @@ class State:
             LocalStateError: It cannot be written; nothing was.
         """
         with self._lock:
+            if self._journal is None:
+                return ""
             name, self._next = f"{self._next}.dataset", self._next + 1
         try:
             with contextlib.ExitStack() as undo:
