@@ -119,7 +119,8 @@ class Control:
 
     def campaign(self, name: str) -> str:
         rows = self("ListCampaigns")["campaigns"]
-        return next(row["campaignArn"] for row in rows if row["name"] == name)
+        arn: str = next(row["campaignArn"] for row in rows if row["name"] == name)
+        return arn
 
 
 def chain(control: Control, file: str, name: str = "films", *, metrics: bool = True) -> dict[str, float]:
