@@ -54,11 +54,11 @@ class Connection:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def send(self, path: str, body: bytes) -> None:
-        head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    def send(self, path: str, body: bytes, headers: str = "") -> None:
+        head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{headers}"
         self._socket.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
 
-    def receive(self) -> None:
+    def receive(self) -> bytes:
         received = self._socket.recv(1 << 16)
         while b"\r\n\r\n" not in received:
             received += self._socket.recv(1 << 16)
@@ -68,6 +68,7 @@ class Connection:
         length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
         while len(body) < length:
             body += self._socket.recv(1 << 16)
+        return body
 
     def close(self) -> None:
         self._socket.close()

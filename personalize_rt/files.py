@@ -11,12 +11,9 @@ import contextlib
 import errno
 import filecmp
 import os
-import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, Never
-
-from personalize_rt.errors import ValidationError
+from typing import IO, Any
 
 __all__ = [
     "EVERYBODY",
@@ -26,7 +23,6 @@ __all__ = [
     "Write",
     "beside",
     "create_file",
-    "open_private",
     "place",
     "replace_file",
     "restrict",
@@ -258,59 +254,6 @@ class Folder:
         if self._handle is not None:
             handle, self._handle = self._handle, None
             os.close(handle)
-
-
-def open_private(directory: Path, option: str) -> Folder:
-    """Open a directory that only its owner may write in. It is created if its parent exists.
-
-    Args:
-        directory: The directory.
-        option: The name of the argument that named it, for messages.
-
-    Raises:
-        ValidationError: It is a link, no directory, of another user, or others may write in it; its parent is not
-            there; or the system has no files that can be locked (Windows).
-        OSError: It cannot be opened.
-    """
-    is_new = False
-    if os.stat not in os.supports_dir_fd:
-        _refuse(
-            option,
-            f"{option}= needs Linux or macOS, whose files can be locked: on Windows, use its subsystem for Linux, or "
-            "leave it out",
-        )
-    try:
-        directory.mkdir(OWNER | 0o100)
-        is_new = True
-    except FileExistsError:
-        pass
-    except FileNotFoundError:
-        _refuse(option, f"there is no directory {directory.parent}: make it, or name another one as {option}=")
-    try:
-        folder = Folder(directory)
-    except OSError as error:
-        if error.errno in (errno.ENOTDIR, errno.ELOOP):
-            _refuse(option, f"{directory} is a link or no directory: name another one as {option}=")
-        raise
-    try:
-        if is_new:
-            restrict(folder.handle, OWNER | 0o100)
-        elif not folder.is_mine(f".{os.urandom(4).hex()}.new"):
-            _refuse(option, f"{directory} belongs to another user: as {option}=, name one in it, which is created")
-        elif os.fstat(folder.handle).st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            _refuse(
-                option,
-                f"others may write in {directory}: as {option}=, name one in it, which is created, or take that "
-                "permission away (chmod go-w)",
-            )
-    except BaseException:
-        folder.close()
-        raise
-    return folder
-
-
-def _refuse(option: str, problem: str) -> Never:
-    raise ValidationError(problem, parameter=option)
 
 
 def beside(path: StrPath, *, shared: bool) -> str:

@@ -6,7 +6,7 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from enum import StrEnum
 from typing import Annotated, TypeAlias
 
@@ -142,7 +142,8 @@ def serve(
     if state is not None:
         local.resume(state)
     local.prepare()  # so that the first requests do not have to wait
-    with nullcontext() if log is _Log.OFF else _lines_on_standard_error() as lines:
+    # Requests that wait for a training must not keep the process alive.
+    with closing(local), nullcontext() if log is _Log.OFF else _lines_on_standard_error() as lines:
         serve_forever(
             local,
             host=host,

@@ -42,7 +42,6 @@ from personalize_rt.tracking import TrackedEvent
 
 if TYPE_CHECKING:
     from personalize_rt.aio import AsyncEventTracker
-    from personalize_rt.local.control.plane import ControlPlane
     from personalize_rt.options import TrackerOptions
     from personalize_rt.tracker import EventTracker
 
@@ -315,8 +314,8 @@ class LocalPersonalize(Kept):
     def _keep_with(self, keeper: Keeper) -> None:
         self._intake.keep = partial(keeper.put, self._group.arn)
 
-    def _kept(self) -> tuple[ControlPlane, Mapping[str, Intake]]:
-        return self._control.plane, {self._group.arn: self._intake}
+    def _kept(self) -> tuple[ControlWire, Mapping[str, Intake]]:
+        return self._control, {self._group.arn: self._intake}
 
     def prepare(self) -> Self:
         """Train the models and build the indexes now, instead of in the first requests.

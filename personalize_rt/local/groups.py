@@ -19,7 +19,6 @@ from personalize_rt.local.kept import Kept
 from personalize_rt.local.messages import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
-    from personalize_rt.local.control.plane import ControlPlane
     from personalize_rt.local.events import Intake
 
 __all__ = ["LocalGroups"]
@@ -65,8 +64,8 @@ class LocalGroups(Kept, Mapping[str, LocalPersonalize]):
         for part in parts:
             part.keep_with(first.account.keeper)
 
-    def _kept(self) -> tuple[ControlPlane, Mapping[str, Intake]]:
-        return self._control.plane, {part.group.arn: part.intake for part in self._parts()}
+    def _kept(self) -> tuple[ControlWire, Mapping[str, Intake]]:
+        return self._control, {part.group.arn: part.intake for part in self._parts()}
 
     @classmethod
     def from_directories(

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
 from personalize_rt.files import StrPath
+from personalize_rt.local.control.keeping import Target
 from personalize_rt.local.doors import Doors
 
 if TYPE_CHECKING:
-    from personalize_rt.local.control.plane import ControlPlane
+    from personalize_rt.local.control import ControlWire
     from personalize_rt.local.events import Intake
 
 __all__ = ["Kept"]
@@ -20,8 +21,8 @@ class Kept(Doors):
     """Base of the embedded services that requests change."""
 
     @abstractmethod
-    def _kept(self) -> tuple[ControlPlane, Mapping[str, Intake]]:
-        """The resources that requests change, and the intakes of the dataset groups of directories, by ARN."""
+    def _kept(self) -> tuple[ControlWire, Mapping[str, Intake]]:
+        """The control plane, and the intakes of the dataset groups of directories, by ARN."""
 
     def save(self, directory: StrPath) -> None:
         """Save what requests have changed, for :meth:`resume` of another process.
@@ -38,7 +39,7 @@ class Kept(Doors):
                 changes came without :meth:`resume`.
             LocalStateError: It cannot be written.
         """
-        self._kept()[0].account.keeper.save(directory)
+        self._kept()[0].plane.account.keeper.save(directory)
 
     def resume(self, directory: StrPath) -> Self:
         """Go on from a directory of state, and keep there what requests change from now on.
@@ -59,8 +60,9 @@ class Kept(Doors):
             ValidationError: It is no directory of this user's own, or requests have changed something before.
             LocalStateError: Another process has it, it is damaged, or another release has written it.
         """
-        plane, intakes = self._kept()
-        plane.account.keeper.resume(directory, plane, intakes)
+        control, intakes = self._kept()
+        target = Target(control.plane, intakes, control.answer_again)
+        control.plane.account.keeper.resume(directory, target)
         return self
 
     def close(self) -> None:
@@ -68,6 +70,6 @@ class Kept(Doors):
 
         Without a directory, only jobs are stopped. Requests are answered as before; what they change is not kept.
         """
-        account = self._kept()[0].account
+        account = self._kept()[0].plane.account
         account.worker.drop()
         account.keeper.close()

@@ -401,12 +401,12 @@ def test_state_of_another_version_is_refused(start: Start, tmp_path: Path) -> No
 # Kills.
 
 KILLED = """
-import json, os, signal, sys
+import json, os, signal, sys, threading
 from personalize_rt.local import LocalPersonalize
 from tests.local import test_state as t
 
-state, bucket, left = sys.argv[1], sys.argv[2], int(sys.argv[3])
-local = LocalPersonalize.sample(s3_root=bucket).resume(state)
+state, bucket, left, after = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
+local = LocalPersonalize.sample(s3_root=bucket, clock=lambda: 1_600_000_000.0).resume(state)
 if left >= 0:
     count = [left]
     def counted(plain):
@@ -418,10 +418,14 @@ if left >= 0:
         return function
     for name in ("open", "unlink", "pwrite", "ftruncate", "fsync", "replace"):
         setattr(os, name, counted(getattr(os, name)))
+if after:
+    timer = threading.Timer(after, os.kill, (os.getpid(), signal.SIGKILL))
+    timer.daemon = True
+    timer.start()
 def say(text):
     print(text, flush=True)
 number = len(t.told(local, "ListDatasetGroups")["datasetGroups"])
-while number < 4:
+while number < 1000:
     name = f"g{number}"
     plain = t.told
     def telling(local, operation, **members):
@@ -441,16 +445,12 @@ say("end")
 """
 
 
-def _killed(tmp_path: Path, bucket: Path, steps: int, after: float | None = None) -> tuple[set[str], list[list[str]]]:
-    """The ARNs that a process was answered, and the events, until it was killed."""
-    arguments = [sys.executable, "-c", KILLED, str(tmp_path / "state"), str(bucket), str(steps)]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            said, _ = process.communicate(timeout=after or 300)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            said, _ = process.communicate()
-    lines = [line.split() for line in said.splitlines(keepends=True) if line.endswith("\n")]
+def _killed(tmp_path: Path, bucket: Path, steps: int, after: float = 0.0) -> tuple[set[str], list[list[str]]]:
+    """The ARNs and the events that a process was answered until it was killed, by a step of the disk or by a time."""
+    arguments = [sys.executable, "-c", KILLED, str(tmp_path / "state"), str(bucket), str(steps), str(after)]
+    process = subprocess.run(arguments, stdout=subprocess.PIPE, text=True, check=False)
+    assert process.returncode == -9, "it ended otherwise"
+    lines = [line.split() for line in process.stdout.splitlines(keepends=True) if line.endswith("\n")]
     return {line[1] for line in lines if line[0] == "made"}, [line for line in lines if line[0] == "event"]
 
 
@@ -481,16 +481,20 @@ def test_process_killed_before_a_step_of_the_disk_has_lost_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_process_killed_at_50_moments_has_lost_nothing(start: Start, tmp_path: Path, bucket: Path) -> None:
     chance = random.Random(22)
     made: set[str] = set()
     events: list[list[str]] = []
     for moment in range(50):
-        again, more = _killed(tmp_path, bucket, chance.randrange(200) if moment % 2 else -1, 0.5 + 4 * chance.random())
+        if moment % 2:
+            again, more = _killed(tmp_path, bucket, chance.randrange(60))
+        else:
+            again, more = _killed(tmp_path, bucket, -1, 0.01 + 2 * chance.random())
         made |= again
         events += more
         _check(start, made, events)
-        if moment % 10 == 9:  # there are all groups: begin anew
+        if moment % 5 == 4:  # begin anew, before there are all groups
             for path in (tmp_path / "state").iterdir():
                 path.unlink()
             made, events = set(), []

@@ -283,7 +283,8 @@ def main() -> None:
 
 def _outcome(source: BinaryIO) -> bytes:
     task = json.loads(_receive(source))
-    datasets = Datasets(**{name: unpack(_frames(source)) for name in task["datasets"]})
+    held: dict[str, Any] = {name: unpack(_frames(source)) for name in task["datasets"]}
+    datasets = Datasets(**held)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     recipe = RECIPES[task["recipe"]]
     if task["task"] == "measure":

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from personalize_rt.local.control.plane import ControlPlane
     from personalize_rt.local.events import Intake
 
-__all__ = ["Keeper", "Moment"]
+__all__ = ["Keeper", "Moment", "Target"]
 
 # Records that are kept in memory, for save(), without a directory of state.
 _MOST = 100_000
@@ -53,6 +53,21 @@ class Moment:
     def __call__(self) -> float:
         """The Unix time in seconds."""
         return self._clock() if self.stands_at is None else self.stands_at
+
+
+@attrs.frozen
+class Target:
+    """The parts of a service that records are told to.
+
+    Attributes:
+        plane: The resources.
+        intakes: The intakes of events of the dataset groups of directories, by ARN.
+        answer: Answers a request of the control plane, by its operation and members.
+    """
+
+    plane: ControlPlane
+    intakes: Mapping[str, Intake]
+    answer: Callable[[str, Mapping[str, Any]], object]
 
 
 class Keeper:
@@ -140,8 +155,8 @@ class Keeper:
             return self._state.reread()
         if self._records is None:
             raise ValidationError(
-                f"more than {_MOST:,} changes are too many to keep in memory: begin with resume() of a new directory, "
-                "which keeps them there",
+                f"the service was closed, or had more than {_MOST:,} changes, which are too many to keep in memory: "
+                "begin with resume() of a new directory, which keeps them there",
                 parameter="directory",
             )
         return tuple(self._records)
@@ -152,13 +167,12 @@ class Keeper:
 
     # Telling again.
 
-    def resume(self, directory: StrPath, plane: ControlPlane, intakes: Mapping[str, Intake]) -> None:
+    def resume(self, directory: StrPath, into: Target) -> None:
         """Tell the records of a directory again, and keep further ones there.
 
         Args:
             directory: The directory, which is made if it is not there.
-            plane: The resources. Requests have not changed them yet.
-            intakes: The intakes of events of the dataset groups of directories, by ARN.
+            into: The service, which requests have not changed yet.
 
         Raises:
             ValidationError: See :class:`State`; or requests have changed something before.
@@ -169,7 +183,7 @@ class Keeper:
         state = State(directory)
         try:
             living = list(_living(state.records))
-            self._tell(living, plane, intakes, state)
+            self._tell(living, into, state)
             if len(living) < len(state.records) or state.is_torn:
                 state.rewrite(living)
         except BaseException:
@@ -177,7 +191,7 @@ class Keeper:
             raise
         state.records = []
         self._state = state
-        plane.account.worker.release()
+        into.plane.account.worker.release()
 
     def close(self) -> None:
         """Close the directory, if there is one; nothing is recorded any more."""
@@ -185,18 +199,16 @@ class Keeper:
         if state is not None:
             state.close()
 
-    def _tell(
-        self, records: Iterable[Mapping[str, Any]], plane: ControlPlane, intakes: Mapping[str, Intake], state: State
-    ) -> None:
-        clocks = {clock for group in plane.groups if isinstance(clock := group.engine.clock, Moment)}
-        plane.account.worker.hold()
+    def _tell(self, records: Iterable[Mapping[str, Any]], into: Target, state: State) -> None:
+        clocks = {clock for group in into.plane.groups if isinstance(clock := group.engine.clock, Moment)}
+        into.plane.account.worker.hold()
         self.is_telling = True
         try:
             for record in records:
                 for clock in clocks:
                     clock.stands_at = record["t"]
                 try:
-                    _tell(record, plane, intakes, state)
+                    _tell(record, into, state)
                 except RefusedError as refused:
                     _warn(state, record, refused)
         except (KeyError, TypeError, ValueError) as error:
@@ -216,29 +228,25 @@ def _warn(state: State, record: Mapping[str, Any], refused: RefusedError) -> Non
     warnings.warn(LocalDataWarning(f"{problem}; it is left out"), stacklevel=4)
 
 
-def _tell(record: Mapping[str, Any], plane: ControlPlane, intakes: Mapping[str, Intake], state: State) -> None:
+def _tell(record: Mapping[str, Any], into: Target, state: State) -> None:
     """Tell one record again.
 
     Raises:
         RefusedError: What it changed is not there any more, since the directory of data is another one.
     """
-    from personalize_rt.local.control.operations import OPERATIONS
-
     if "op" in record:
-        operation = OPERATIONS[record["op"]]
-        members = operation.takes.read(record["members"])
         try:
-            operation.answer(plane, members)
+            into.answer(record["op"], record["members"])
         except RefusedError as refused:
-            if refused.code != "ResourceAlreadyExistsException" or not _give_way(record, plane):
+            if refused.code != "ResourceAlreadyExistsException" or not _give_way(record, into.plane):
                 raise
-            operation.answer(plane, members)
+            into.answer(record["op"], record["members"])
     elif "job" in record:
         data = {"data": state.dataset(record["data"])} if "data" in record else {}
-        plane.account.restore(record["job"], {**record, **data})
+        into.plane.account.restore(record["job"], {**record, **data})
     elif "group" in record:
-        created = next((one.intake for one in plane.account.groups if one.arn == record["group"]), None)
-        intake = created or intakes.get(record["group"])
+        created = next((one.intake for one in into.plane.account.groups if one.arn == record["group"]), None)
+        intake = created or into.intakes.get(record["group"])
         if intake is None:
             raise RefusedError("ResourceNotFoundException", f"there is no dataset group {record['group']}")
         if "events" in record:

@@ -19,10 +19,10 @@ from typing import Any
 
 from personalize_rt import forks
 from personalize_rt.errors import PersonalizeError
-from personalize_rt.files import StrPath, open_private
+from personalize_rt.files import StrPath
 from personalize_rt.local.control.packing import PackingError, pack, unpack
 from personalize_rt.local.datasets import EventLog, Table
-from personalize_rt.segments import Form, Segment
+from personalize_rt.segments import Form, Segment, open_directory
 
 __all__ = ["LocalStateError", "State"]
 
@@ -63,7 +63,7 @@ class State:
         self.records: list[dict[str, Any]] = []
         self.is_torn: bool = False
         self._journal: Segment | None = None
-        self._folder = open_private(self.directory, "state")
+        self._folder = open_directory(self.directory, "state")
         self._locked = -1
         try:
             self._locked = self._folder.open_lock("lock")
@@ -167,6 +167,8 @@ class State:
             LocalStateError: It cannot be written; nothing was.
         """
         with self._lock:
+            if self._journal is None:
+                return ""
             name, self._next = f"{self._next}.dataset", self._next + 1
         try:
             with contextlib.ExitStack() as undo:

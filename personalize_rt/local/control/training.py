@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from array import array
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import repeat
 from math import nan
 from typing import Any
@@ -122,7 +122,7 @@ class Trained:
 def _of_type(datasets: Datasets, event_type: str, threshold: float | None) -> Datasets:
     """The datasets with the item interactions of one type only, whose users and items keep their numbers."""
     log = datasets.interactions or EventLog()
-    events = events_of_type(log, event_type)
+    events: Sequence[int] | None = events_of_type(log, event_type)
     if threshold is not None:
         values = log.value or array("d", repeat(nan, len(log)))
         # NaN, which stands for no value, is no greater than anything.

@@ -62,6 +62,15 @@ class ControlWire:
             return self._replies.refuse(refusal.code, refusal.message)
         return self._replies.reply("" if reply is None else json.dumps(reply, separators=(",", ":")))
 
+    def answer_again(self, name: str, members: Mapping[str, Any]) -> None:
+        """Do again what a request did before a restart.
+
+        Raises:
+            RefusedError: It does not fit any more.
+        """
+        operation = OPERATIONS[name]
+        operation.answer(self.plane, operation.takes.read(members))
+
     def _answer(self, name: str, operation: ControlOperation, members: Mapping[str, Any]) -> Reply | None:
         taken = operation.takes.read(members)
         if name in WAITING:
