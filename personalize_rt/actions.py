@@ -57,7 +57,8 @@ class _Actions(BaseAnswer[PredictedAction]):
     action_ids: tuple[str, ...] = attrs.field(converter=_action_ids)
 
     def __attrs_post_init__(self) -> None:
-        if self._scores is None or (self.action_ids and type(self.action_ids[0]) is not str):
+        unset = self._scores is None  # pyright: ignore[reportUnnecessaryComparison] - see _score_column
+        if unset or (self.action_ids and type(self.action_ids[0]) is not str):
             self._take_rows("action_ids", "action_id")
         scores = None if callable(self._scores) else self._scores
         self._check_columns(scores=scores, rules=self._rules, row_ids=self._row_ids)

@@ -475,7 +475,7 @@ class BaseAnswer(Sequence[RowT]):
             came_with = tuple(row.recommendation_id for row in rows)
             if len({*came_with}) > 1 or (self.recommendation_id is None and came_with[0] is not None):
                 found["_row_ids"] = came_with
-        elif self._scores is None:
+        elif self._scores is None:  # pyright: ignore[reportUnnecessaryComparison] - see _score_column
             found["_scores"] = (None,) * len(rows)
         for name, values in found.items():
             if name == ids or getattr(self, name) is None:  # what the caller gave counts
@@ -662,7 +662,8 @@ class _Items(BaseAnswer[PredictedItem]):
     )
 
     def __attrs_post_init__(self) -> None:
-        if self._scores is None or (self.item_ids and type(self.item_ids[0]) is not str):
+        unset = self._scores is None  # pyright: ignore[reportUnnecessaryComparison] - see _score_column
+        if unset or (self.item_ids and type(self.item_ids[0]) is not str):
             self._take_rows(
                 "item_ids", "item_id", _promotion_names="promotion_name", _metadata="metadata", _reasons="reason"
             )

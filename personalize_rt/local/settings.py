@@ -427,7 +427,7 @@ def _texts_by_arn(given: Any) -> dict[str, str]:
         return {}
     if not isinstance(given, Mapping):
         raise ValidationError(f"aliases is {describe(given)}, not a mapping of ARNs to names", parameter="aliases")
-    for alias, name in given.items():
+    for alias, name in cast("Mapping[object, object]", given).items():
         if not isinstance(alias, str) or not _ALIAS.fullmatch(alias):
             shown = repr(alias) if isinstance(alias, str) else describe(alias)
             raise ValidationError(f"aliases has the key {shown}; {_EXPECTED_ALIAS}", parameter="aliases")
