@@ -326,7 +326,7 @@ class CreatedGroup(DatasetGroup):
                 if not field.nullable:
                     raise invalid(f"schemaArn: the new field {field.name} must support null")
             self._must_be_idle(made)
-            columns = {**held.columns, **{field.name: [None] * len(held) for field in added}}
+            columns: dict[str, list[Any]] = {**held.columns, **{field.name: [None] * len(held) for field in added}}
             self._swap(option, Table(held.index, columns, dict(schema.schema.fields)), schema.schema)
             made.begin_update("latestDatasetUpdate", {"schemaArn": schema.arn}, {"schemaArn": schema.arn})
 

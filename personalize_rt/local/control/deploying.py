@@ -147,7 +147,9 @@ def _create_solution(plane: ControlPlane, members: Members) -> Reply:
 def _update_solution(plane: ControlPlane, members: Members) -> Reply:
     group, found = plane.find(KINDS["Solution"], members["solutionArn"], "solutionArn")
     config = members.get("solutionUpdateConfig", {})
-    changed = {name: members[name] for name in ("performAutoTraining", "performIncrementalUpdate") if name in members}
+    changed: dict[str, Any] = {
+        name: members[name] for name in ("performAutoTraining", "performIncrementalUpdate") if name in members
+    }
     if not config and not changed:
         raise invalid(
             "expected performAutoTraining, performIncrementalUpdate or solutionUpdateConfig: there is nothing to update"
