@@ -129,7 +129,7 @@ class Views:
     def users(self, ask: Ask) -> Response:
         """A page of the users, or of those that a search finds."""
         found = ask.group.users(ask.form.text("words"), ask.form.number("page", 1, 1, 1_000_000))
-        rows = []
+        rows: list[dict[str, Any]] = []
         for number in found.numbers:
             id = ask.group.user_at(str(number)) or ""
             about = [text for value in list(ask.group.row("users", id).values())[:3] if (text := shown(value))]
@@ -139,7 +139,7 @@ class Views:
     def items(self, ask: Ask) -> Response:
         """A page of the items, or of those that a search finds."""
         found = ask.group.items(ask.form.text("words"), ask.form.number("page", 1, 1, 1_000_000))
-        rows = []
+        rows: list[dict[str, Any]] = []
         for number in found.numbers:
             id = ask.group.item_at(str(number)) or ""
             row = ask.group.row("items", id)
