@@ -59,7 +59,7 @@ LOCAL = _Local()
 
 @attrs.frozen
 class Place:
-    """Where the page is: the address of its server, and the data behind it.
+    """The place of the page: the address of its server, and the data behind it.
 
     Attributes:
         url: The address (``"http://127.0.0.1:8700"``).

@@ -55,12 +55,12 @@ class Ask:
 
     @property
     def partial(self) -> bool:
-        """Whether a part of the page is asked for, by a script of the page."""
+        """True if a script of the page asks for a part of it."""
         return "hx-request" in self.request.headers
 
     @property
     def place(self) -> Place:
-        """Where the page is."""
+        """The place of the page."""
         return Place(f"http://{self.request.headers['host']}", self.group.local)
 
     def part(self, name: str) -> str:
@@ -106,7 +106,7 @@ class Views:
     # Reading.
 
     def overview(self, ask: Ask) -> Response:
-        """What is here: numbers, campaigns, recommenders, filters."""
+        """The overview: numbers, campaigns, recommenders, filters."""
         local, group = ask.group.local, ask.group
         counts = [
             ("campaigns and recommenders", len(group.resources), ask.url("rank")),
@@ -318,7 +318,7 @@ class Views:
         return {"trial": trial, "python": python}
 
     def filter_check(self, ask: Ask) -> Response:
-        """What becomes of an expression as it is typed."""
+        """The outcome of an expression as it is typed."""
         values = self._trial(ask, ask.form)
         # Fields that are being typed into stay, unless the expression has other parameters now.
         fresh = ask.form.several("parameter") != list(values["trial"].parameters)
@@ -376,7 +376,7 @@ class Views:
 
     @property
     def stale(self) -> bool:
-        """Whether the last look at the journal is too long ago."""
+        """True if the last look at the journal is too long ago."""
         return time.monotonic() - self._looked > _LOOK
 
     def look(self) -> None:
