@@ -97,6 +97,7 @@ class Views:
         self._looked = 0.0
         self._requests: list[dict[str, Any]] = []
         self._events: list[dict[str, Any]] = []
+        self._fed: dict[str, tuple[str, str]] = {}
         self.state: str = ""
 
     def group(self, name: str | None) -> Group | None:
@@ -422,9 +423,13 @@ class Views:
         return {"requests": self._requests, "events": events, "state": self.state}
 
     def feed(self, group: Group) -> str:
-        """The tables of requests and events."""
-        url = f"/console/{group.name}"
-        return self._templates.get_template("_feed.html").render(url=url, **self._rows_for(group))
+        """The tables of requests and events; made once for all browsers that ask."""
+        state, text = self._fed.get(group.name, ("", ""))
+        if not text or state != self.state:
+            rows = self._rows_for(group)
+            text = self._templates.get_template("_feed.html").render(url=f"/console/{group.name}", **rows)
+            self._fed[group.name] = rows["state"], text
+        return text
 
     def event(self, ask: Ask) -> Response:
         """Send an event by PutEvents, as a program would."""
