@@ -103,7 +103,7 @@ class _Call:
 
     @property
     def wants_page(self) -> bool:
-        """Whether it is for the page: by its path, or by what a browser accepts and no SDK does."""
+        """True if it is for the page: by its path, or by what a browser accepts and no SDK does."""
         path: str = self.scope["path"]
         if path != "/":
             return path.startswith(PAGE)

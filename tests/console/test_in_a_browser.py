@@ -130,8 +130,9 @@ def visits(chromium: Any, url: str) -> Iterator[Callable[..., Visit]]:
                 visit.wrong.append(f"something from elsewhere: {response.url}")
 
         def said(message: Any) -> None:
-            # A page that is not found is an error on purpose.
-            if message.type in ("error", "warning") and "404" not in message.text:
+            # A page that is not found is one on purpose, and so is a request that the next letter cancels.
+            meant = any(words in message.text for words in ("404", "htmx:sendAbort", "htmx:afterRequest"))
+            if message.type in ("error", "warning") and not meant:
                 visit.wrong.append(message.text)
 
         visit.page.on("response", answered)

@@ -51,7 +51,7 @@ class Side:
 
 @attrs.frozen
 class Answered:
-    """What the page shows of a request.
+    """The answers to a request, as the page shows them.
 
     Attributes:
         sides: One answer, or two side by side.

@@ -75,7 +75,7 @@ class _Index:
 
 @attrs.define(eq=False)
 class _Listed:
-    """What was made of one state of the data."""
+    """The lists made of one state of the data."""
 
     datasets: object
     users: tuple[str, ...]

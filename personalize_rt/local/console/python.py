@@ -5,9 +5,8 @@ Every view shows it, and ``tests/local/test_console_python.py`` runs what is sho
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from pprint import pformat
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import attrs
 
@@ -60,7 +59,7 @@ LOCAL = _Local()
 
 @attrs.frozen
 class Place:
-    """Where the page is: the address of its server, and the data behind it.
+    """The place of the page: the address of its server, and the data behind it.
 
     Attributes:
         url: The address (``"http://127.0.0.1:8700"``).
@@ -245,19 +244,12 @@ def literal(value: Any, width: int = 10_000) -> str:
     if isinstance(value, str):
         text = repr(value)
         return f'"{text[1:-1]}"' if text[0] == "'" and '"' not in text else text
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
-        return _listed([literal(one) for one in value], width)
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{literal(key)}: {literal(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, Mapping):
+        pairs = cast("Mapping[object, object]", value).items()
+        return "{" + ", ".join(f"{literal(key)}: {literal(one)}" for key, one in pairs) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(literal, value)) + "]"
-    return value if isinstance(value, Raw) else pformat(value)
-
-
-class Raw(str):
-    """A piece of Python, shown as it stands."""
-
-    __slots__ = ()
+        return _listed([literal(one) for one in cast("Sequence[object]", value)], width)
+    return repr(value)
 
 
 def _listed(pieces: list[str], width: int) -> str:
@@ -274,5 +266,5 @@ def _listed(pieces: list[str], width: int) -> str:
     return "[\n" + "\n".join(f"    {line.rstrip()}" for line in lines) + "\n]"
 
 
-def _lines(*lines: str | Iterable[str]) -> str:
-    return "\n".join(line if isinstance(line, str) else "\n".join(line) for line in lines)
+def _lines(*lines: str) -> str:
+    return "\n".join(lines)

@@ -66,7 +66,7 @@ class Break:
 
 @attrs.frozen
 class Trial:
-    """What became of an expression.
+    """The outcome of an expression.
 
     Attributes:
         broken: Where it breaks, or ``None``.

@@ -55,12 +55,12 @@ class Ask:
 
     @property
     def partial(self) -> bool:
-        """Whether a part of the page is asked for, by a script of the page."""
+        """True if a script of the page asks for a part of it."""
         return "hx-request" in self.request.headers
 
     @property
     def place(self) -> Place:
-        """Where the page is."""
+        """The place of the page."""
         return Place(f"http://{self.request.headers['host']}", self.group.local)
 
     def part(self, name: str) -> str:
@@ -97,6 +97,7 @@ class Views:
         self._looked = 0.0
         self._requests: list[dict[str, Any]] = []
         self._events: list[dict[str, Any]] = []
+        self._fed: dict[str, tuple[str, str]] = {}
         self.state: str = ""
 
     def group(self, name: str | None) -> Group | None:
@@ -106,7 +107,7 @@ class Views:
     # Reading.
 
     def overview(self, ask: Ask) -> Response:
-        """What is here: numbers, campaigns, recommenders, filters."""
+        """The overview: numbers, campaigns, recommenders, filters."""
         local, group = ask.group.local, ask.group
         counts = [
             ("campaigns and recommenders", len(group.resources), ask.url("rank")),
@@ -129,7 +130,7 @@ class Views:
     def users(self, ask: Ask) -> Response:
         """A page of the users, or of those that a search finds."""
         found = ask.group.users(ask.form.text("words"), ask.form.number("page", 1, 1, 1_000_000))
-        rows = []
+        rows: list[dict[str, Any]] = []
         for number in found.numbers:
             id = ask.group.user_at(str(number)) or ""
             about = [text for value in list(ask.group.row("users", id).values())[:3] if (text := shown(value))]
@@ -139,7 +140,7 @@ class Views:
     def items(self, ask: Ask) -> Response:
         """A page of the items, or of those that a search finds."""
         found = ask.group.items(ask.form.text("words"), ask.form.number("page", 1, 1, 1_000_000))
-        rows = []
+        rows: list[dict[str, Any]] = []
         for number in found.numbers:
             id = ask.group.item_at(str(number)) or ""
             row = ask.group.row("items", id)
@@ -318,7 +319,7 @@ class Views:
         return {"trial": trial, "python": python}
 
     def filter_check(self, ask: Ask) -> Response:
-        """What becomes of an expression as it is typed."""
+        """The outcome of an expression as it is typed."""
         values = self._trial(ask, ask.form)
         # Fields that are being typed into stay, unless the expression has other parameters now.
         fresh = ask.form.several("parameter") != list(values["trial"].parameters)
@@ -376,7 +377,7 @@ class Views:
 
     @property
     def stale(self) -> bool:
-        """Whether the last look at the journal is too long ago."""
+        """True if the last look at the journal is too long ago."""
         return time.monotonic() - self._looked > _LOOK
 
     def look(self) -> None:
@@ -422,9 +423,13 @@ class Views:
         return {"requests": self._requests, "events": events, "state": self.state}
 
     def feed(self, group: Group) -> str:
-        """The tables of requests and events."""
-        url = f"/console/{group.name}"
-        return self._templates.get_template("_feed.html").render(url=url, **self._rows_for(group))
+        """The tables of requests and events; made once for all browsers that ask."""
+        state, text = self._fed.get(group.name, ("", ""))
+        if not text or state != self.state:
+            rows = self._rows_for(group)
+            text = self._templates.get_template("_feed.html").render(url=f"/console/{group.name}", **rows)
+            self._fed[group.name] = rows["state"], text
+        return text
 
     def event(self, ask: Ask) -> Response:
         """Send an event by PutEvents, as a program would."""
