@@ -217,9 +217,6 @@ class EventQueue:
         self._taken_batches += 1
         for pending in batch.pending:
             self._done(pending)
-        lane = self._lanes[_lane_of(batch.pending[0])]
-        if not lane.sizes:  # else the refused event is in another half
-            lane.strikes = 0
         self._landed(batch)
 
     def failed(self, batch: Batch, error: BaseException, now: float, random: float) -> Pending | None:
@@ -310,6 +307,8 @@ class EventQueue:
         self._flying.discard(batch)
         lane = self._lanes[_lane_of(batch.pending[0])]
         lane.in_flight = False
+        if not lane.sizes:  # else an event that fails for ever may be in another half
+            lane.strikes = 0
         if lane.events:
             self._schedule(lane, lane.events[0].added)
         else:

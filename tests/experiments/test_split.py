@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import pickle
 import subprocess
 import sys
@@ -147,6 +148,11 @@ def test_shares_of_a_million_ids_are_off_by_less_than_half_a_percent(split: Spli
 def test_the_smallest_and_the_largest_weights_divide_users_as_others_do(weight: float) -> None:
     split = Split("search", {"a": weight, "b": weight})
     assert 900 <= sum(split.group(f"u-{n}") == "a" for n in range(2_000)) <= 1_100
+
+
+def test_the_lowest_draw_is_half_a_step_above_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Split, "_hash", lambda *_: bytes(32))
+    assert HALVES._score("control", b"") == 50 / -math.log(0.5 / 2**52)
 
 
 def test_experiments_of_different_names_are_independent() -> None:

@@ -96,6 +96,25 @@ def test_what_was_recovered_and_done_is_gone(directory: Path) -> None:
     assert os.listdir(directory) == []
 
 
+def test_a_record_that_is_done_at_once_does_not_take_those_with_it_that_are_not_read_yet(directory: Path) -> None:
+    written(directory, b"first", b"second")
+    there = Spool(directory)
+    mark, record = next(there.recovered())
+    assert record == b"first"
+    there.done([mark])
+    crash(there)
+    assert left(directory) == [b"second"]
+
+
+def test_a_segment_that_was_left_with_nothing_to_do_is_removed(directory: Path) -> None:
+    crash(Spool(directory))
+    there = Spool(directory)
+    assert len(segments(directory)) == 2
+    assert [*there.recovered()] == []
+    assert len(segments(directory)) == 1
+    there.close()
+
+
 def test_records_are_recovered_from_the_oldest_on(directory: Path) -> None:
     for n in range(3):
         written(directory, b"%d-a" % n, b"%d-b" % n)

@@ -231,3 +231,55 @@ def test_a_success_of_its_session_forgets_the_failures_before() -> None:
             else:
                 assert queue.failed(batch, OUTAGE, now, 0.5) is None
     assert queue.pending == 0
+
+
+def test_each_of_several_events_that_fail_for_ever_is_given_up_alone() -> None:
+    queue, now, given_up = queue_of(flush_after=0.0), 0.0, dict[str | None, float]()
+    for n in range(8):
+        queue.add(pending(f"i{n}", "poisoned"), now)
+    for n in range(60):
+        queue.add(pending(f"j{n}", "other"), now)
+        while isinstance(batch := queue.next(now), Batch):
+            if not {"i1", "i6"} & {*items(batch)}:
+                queue.sent(batch)
+            elif gone := queue.failed(batch, OUTAGE, now, 0.5):
+                given_up[gone.event.item_id] = now
+        now += 100.0
+    assert [*given_up] == ["i1", "i6"]
+    # The failures of the whole batch count for its halves, which do not wait for ten minutes each.
+    assert given_up["i6"] - given_up["i1"] < 600
+
+
+def test_a_session_that_lost_an_event_begins_to_count_anew() -> None:
+    queue, now, given_up = queue_of(flush_after=0.0), 0.0, 0.0
+    queue.add(pending("never", "poisoned"), now)
+    queue.add(pending("late", "poisoned", "another user"), now)
+    failures = 0
+    for n in range(40):
+        queue.add(pending(f"j{n}", "other"), now)
+        while isinstance(batch := queue.next(now), Batch):
+            if items(batch) == ["late"] and failures < 5:
+                failures += 1
+                assert queue.failed(batch, OUTAGE, now, 0.5) is None
+            elif items(batch) == ["never"]:
+                given_up = now if queue.failed(batch, OUTAGE, now, 0.5) else given_up
+            else:
+                queue.sent(batch)
+        now += 100.0
+    assert given_up
+    assert failures == 5
+    assert queue.pending == 0
+
+
+def test_a_flush_waits_for_the_events_of_its_moment_and_for_none_that_came_later() -> None:
+    queue = queue_of(flush_after=1000.0)
+    queue.add(pending("before", "a"), 0.0)
+    queue.drain()
+    queue.add(pending("after", "b"), 0.0)
+    first, second = queue.next(0.0), queue.next(0.0)
+    assert isinstance(first, Batch)
+    assert isinstance(second, Batch)
+    queue.sent(second)
+    assert queue.draining
+    queue.sent(first)
+    assert not queue.draining

@@ -117,3 +117,25 @@ def test_an_item_is_an_id_or_a_row() -> None:
         item_of(PredictedAction("a", 0.5))
     with pytest.raises(ValidationError, match="neither an item id"):
         item_of(7)
+
+
+def test_an_item_that_an_answer_lacks_gets_no_id_of_it_when_all_was_told_either() -> None:
+    impressions = Impressions()
+    assert impressions.of(answer(3), "i1")[0] == "RID-1"
+    assert impressions.of(answer(3), "other") == (None, ())
+
+
+def test_the_answers_that_were_told_first_are_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("personalize_rt.impressions._REMEMBERED", 2)
+    impressions = Impressions()
+    for id in ("RID-1", "RID-2", "RID-3"):
+        impressions.of(answer(3, id), "i1")
+    assert impressions.of(answer(3, "RID-3"), "i1") == ("RID-3", ())
+    assert impressions.of(answer(3, "RID-1"), "i1") == ("RID-1", ("i0", "i1", "i2"))
+
+
+def test_an_item_that_was_told_takes_no_place_of_one_that_was_not() -> None:
+    impressions = Impressions()
+    impressions.of(answer(60), "i59")
+    _, second = impressions.of(answer(60), "i59")
+    assert second == tuple(f"i{n}" for n in range(24, 49))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
@@ -11,6 +12,11 @@ from typing import Any
 from personalize_rt import forks
 
 __all__ = ["Signal", "alive", "current", "start", "stop"]
+
+
+# Seconds after which a new sender begins to work: a page waits until its thread has started, and then, while that
+# computes, up to 5 ms for the interpreter.
+_BEGINS = 0.001
 
 
 class Signal:
@@ -64,6 +70,7 @@ def start(work: Callable[[], None], senders: set[Any]) -> bool:
 
     def run() -> None:
         try:
+            time.sleep(_BEGINS)
             work()
         finally:
             senders.discard(thread)
