@@ -8,8 +8,9 @@ how often an item was among the first ten of an answer. Ends with status 1 when 
 
 Then other hidden campaigns, each with 40 users and 200 items and with 300 and 1,000, and lists of 50. After 100, 500
 and 1,500 answers: tau to the service of the shadow and of the mean of each item's scores, for users and new ones: the
-mean over the seeds, for none of which the shadow's parameters were chosen, and the least. Promises: at least that of the
-item's mean, less 0.01, everywhere and with each seed; and after 1,500 answers the tau of :data:`CAMPAIGNS`, on average.
+mean over the seeds, for none of which the shadow's parameters were chosen, and the least. Promises: at least that of
+the item's mean, less 0.01, everywhere and with each seed; and after 1,500 answers the tau of :data:`CAMPAIGNS`, on
+average.
 
 Options: ``--sizes 8 16 32`` (of the hidden vectors), ``--users``, ``--items``, ``--rankings``, ``--length``;
 ``--campaigns dot trees``, ``--shapes 40x200``, ``--answers 100 500 1500``, ``--fresh 120`` (lists that tau is of),

@@ -106,7 +106,7 @@ class Pairs:
         ends, all_others, all_weights = self._file
         start, end = (ends[item - 1] if item else 0, ends[item]) if item < len(ends) else (0, 0)
         others, weights = all_others[start:end], all_weights[start:end]
-        whole = sum(weights, 0.0)
+        whole: float = sum(weights, 0.0)
         if others and not (max(others) < len(self.totals) and min(weights) >= 0.0 and isfinite(whole)):
             # Only a file that somebody made with care, checksum and all, has such a row.
             others, weights, whole = array("I"), array("d"), 0.0

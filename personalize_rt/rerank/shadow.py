@@ -104,7 +104,7 @@ class ShadowScorer:
         factors: The length of a vector. Fewer factors take less time to learn, and too few learn less well; 32 are
             enough for a model of the service with up to about as many.
         max_users: The number of users to remember; the least recently seen ones are forgotten.
-        max_items: The number of items to remember, likewise. With 32 factors an item takes about 1.3 kB, and a user 4
+        max_items: The number of items to remember, likewise. With 32 factors an item takes about 1.3 kB, and a user 7
             kB, of which the latest 300 scores take the most.
 
     Raises:
