@@ -504,6 +504,8 @@ class EventTracker:
                         self._senders.add(me)
                         continue
                     elif self._is_watched():
+                        if self._looks_at > self._recovers_at and self._left is not None and self._has_room_for_old():
+                            self._signal.rouse()  # when it dozed off, the queue had no room
                         self._reserve.add(me)
                         try:
                             self._signal.wait(_IDLE if step is None else min(step, _IDLE))
