@@ -439,7 +439,7 @@ def _log(score: float) -> float:
 
 
 def _targets(items: Sequence[_Item], scores: Sequence[float], rows: Products, before: Vector) -> list[float]:
-    """What the products of an answer should be, up to a constant. A score of 0 that was foreseen is right as it is."""
+    """The products that an answer asks for, up to a constant. A score of 0 that was foreseen is right as it is."""
     if min(scores) > HALF_UNIT:
         return [logit - item.bias for item, logit in zip(items, map(log, scores), strict=True)]
     products = rows.along(before)

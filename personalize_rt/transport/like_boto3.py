@@ -35,7 +35,7 @@ __all__ = ["Exceptions", "LikeBoto3", "as_raised", "as_reply"]
 
 
 class LikeBoto3:
-    """What ``as_boto3()`` of a runtime gives. A runtime that were given one as its client would ask itself."""
+    """The client that ``as_boto3()`` of a runtime gives. A runtime with such a client would ask itself."""
 
     __slots__ = ()
 

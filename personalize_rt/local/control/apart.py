@@ -219,7 +219,7 @@ class _Shared:
 
     @classmethod
     def of(cls, models: Models) -> _Shared:
-        """Those that the models of some datasets refer to."""
+        """The objects that the models of some datasets refer to."""
         universe = models.universe
         by_name: dict[str, object] = {"universe": universe, "numbers": universe.numbers, "ids": universe.ids}
         for name in DATASETS:

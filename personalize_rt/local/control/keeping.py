@@ -1,4 +1,4 @@
-"""What requests have changed, as records that are told again: to a directory of state, and from it after a restart.
+"""Records of what requests have changed: written to a directory of state, and told again after a restart.
 
 A record is a request of the control plane that succeeded, events or rows that were put, or the outcome of a job. A
 restart tells them again in their order, each at its own time, to the code that answered the requests; so there is one
