@@ -335,8 +335,12 @@ def fields_of(kind: type[Any]) -> tuple[Any, ...]:
 
 @cache
 def _held_fields(kind: Any) -> tuple[Any, ...]:
-    held = (base.__dict__.get("__attrs_attrs__") for base in kind.__mro__)
-    return next((fields for fields in held if isinstance(fields, tuple)), ())
+    for base in kind.__mro__:
+        fields: Any = base.__dict__.get("__attrs_attrs__")
+        if type(fields) is not _ShownFields and fields is not None:
+            held: tuple[Any, ...] = fields
+            return held
+    return ()
 
 
 @cache
@@ -344,10 +348,10 @@ def _shown_fields(kind: Any) -> Any:
     held = [field for field in fields_of(kind) if field.name not in _OF_ROWS]
     held.sort(key=lambda field: field.name not in _IDS)  # rows come first
     # What is marked as inherited, attrs does not take over into a subclass.
-    shown = {
-        name: field.evolve(name=name, alias=field.alias, inherited=True)
-        for name, field in ((_SHOWN_AS.get(field.name, field.name), field) for field in held)
-    }
+    shown: dict[str, Any] = {}
+    for field in held:
+        name = str(_SHOWN_AS.get(field.name, field.name))
+        shown[name] = field.evolve(name=name, alias=field.alias, inherited=True)
     return cast("Any", namedtuple)(f"{kind.__name__}Attributes", shown)(**shown)
 
 

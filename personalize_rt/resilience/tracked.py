@@ -145,6 +145,8 @@ _MEMBERS = tuple(field.name for field in attrs.fields(TrackedEvent))
 
 def unrecorded(record: bytes, mark: Any) -> Pending | None:
     """The event of a record; ``None`` if it holds none, which is logged."""
+    members: dict[str, Any]
+    who: list[Any]
     try:
         if record.startswith(b"["):
             *who, members = json.loads(record)

@@ -324,4 +324,5 @@ def _members_of(event: RecordedEvent) -> dict[str, Any]:
 
 
 def _event_of(members: Mapping[str, Any]) -> RecordedEvent:
-    return RecordedEvent(**{**members, "impression": tuple(members.get("impression", ()))})
+    given: dict[str, Any] = {**members, "impression": tuple(members.get("impression", ()))}
+    return RecordedEvent(**given)

@@ -71,8 +71,9 @@ def _unpack(frames: Iterator[bytes]) -> EventLog | Table:
     head = json.loads(next(frames))
     fields = dict(zip(head["names"], (Field(**field) for field in head["fields"]), strict=True))
     parts: dict[str, Any] = {}
+    kinds: Any = array
     for name, code, count in head["parts"]:
-        values: Any = array(code) if code else []
+        values: Any = kinds(code) if code else []
         while len(values) < count:
             frame = next(frames)
             if code:
