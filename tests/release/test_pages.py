@@ -17,9 +17,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [path.relative_to(ROOT).as_posix() for path in (ROOT / "README.md", *sorted(DOCS.rglob("*.md")))]
-_INCLUDED = re.compile(
-    r"(<!-- (docs/examples/\S+), word for word -->\n\n```python\n)(.*?)(^```$)", re.DOTALL | re.MULTILINE
-)
+_INCLUDED = re.compile(r"(<!-- (docs/\S+), word for word -->\n\n```\w+\n)(.*?)(^```$)", re.DOTALL | re.MULTILINE)
 
 
 def with_examples(page: str) -> str:
@@ -44,6 +42,8 @@ def test_each_example_of_a_page_is_found() -> None:
         "docs/examples/test_fastapi_app.py",
         "docs/examples/test_film_site.py",
         "docs/examples/test_lambda_function.py",
+        "docs/how-to/team/Dockerfile",
+        "docs/how-to/team/compose.yaml",
     ]
 
 
