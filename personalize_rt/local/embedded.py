@@ -95,7 +95,7 @@ class LocalPersonalize(Kept):
             clock=engine.clock,
             created=created,
         )
-        group = DatasetGroup(settings, engine, self._trackers, pace=pace, quotas=quotas, created=created)
+        group = DatasetGroup(settings, engine, self._trackers, pace=pace, created=created)
         self._group = group
         if account is None:
             account = Account(settings, clock=engine.clock, rng=rng, pace=pace, quotas=quotas, minimums=minimums)

@@ -208,6 +208,31 @@ def test_job_in_progress_begins_anew_after_a_restart(start: Start, monkeypatch: 
     assert found["status"] == "ACTIVE"
 
 
+def test_restart_refuses_nothing_that_was_accepted(
+    tmp_path: Path, bucket: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither for jobs, which all wait while a restart tells them again, nor for quotas that are lower by now."""
+    from personalize_rt.local.control import created, made, requests
+
+    def start() -> LocalPersonalize:
+        return LocalPersonalize.sample(s3_root=bucket, clock=clock, quotas=True).resume(tmp_path / "state")
+
+    local = start()
+    campaign = chain(local)
+    for number in range(6):  # more at once than the quota
+        load(local, campaign.replace("campaign/shop", "dataset/shop/INTERACTIONS"), f"more{number}")
+    before = everything(local)
+    local.close()
+    for module in (created, made):
+        monkeypatch.setattr(module, "MOST_WAITING", 1)
+    monkeypatch.setattr(requests, "MOST_GROUPS", 0)
+    monkeypatch.setattr(requests, "MOST_OF_A_KIND", 0)
+    again = start()
+    assert everything(again) == before
+    assert refused(again, "CreateDatasetGroup", name="other")[0] == "LimitExceededException"
+    again.close()
+
+
 def test_deletions_and_updates_are_kept(start: Start) -> None:
     local = start()
     campaign = chain(local)

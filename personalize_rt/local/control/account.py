@@ -43,7 +43,6 @@ class Account:
     Attributes:
         lock: To be held while something is created, since names are unique in an account.
         schemas: The schemas.
-        quotas: Whether to refuse what is over the service's default quotas.
         minimums: Whether a training needs the least amount of data that the service needs.
         worker: Does imports, trainings and other jobs.
         keeper: Keeps what requests change, for a restart.
@@ -67,7 +66,7 @@ class Account:
         self._clock = clock
         self._rng = rng
         self._pace = pace
-        self.quotas: bool = quotas
+        self._quotas = quotas
         self.minimums: bool = minimums
         self.worker: Worker = Worker()
         self.keeper: Keeper = Keeper(clock)
@@ -77,6 +76,11 @@ class Account:
         # Replaced, never changed, so that readers need no lock.
         self.created: tuple[CreatedGroup, ...] = ()
         self._leaving: Mapping[str, Any] | None = None
+
+    @property
+    def quotas(self) -> bool:
+        """``True`` to refuse what is over the service's default quotas. A restart refuses nothing that was accepted."""
+        return self._quotas and not self.keeper.is_telling
 
     @property
     def objects(self) -> Objects:
@@ -135,7 +139,6 @@ class Account:
             clock=self._clock,
             rng=self._rng,
             pace=self._pace,
-            quotas=self.quotas,
             minimums=self.minimums,
             worker=self.worker,
             keeper=self.keeper,

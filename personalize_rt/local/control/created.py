@@ -83,7 +83,6 @@ class CreatedGroup(DatasetGroup):
         clock: Returns the Unix time in seconds.
         rng: Makes ids, and chooses the places of promoted items.
         pace: Seconds that a creation, an update or a deletion takes.
-        quotas: Whether to refuse what is over the service's default quotas.
         minimums: Whether a training needs the least amount of data that the service needs.
         worker: Does imports, trainings and other jobs.
         keeper: Keeps what changes, for a restart.
@@ -101,7 +100,6 @@ class CreatedGroup(DatasetGroup):
         clock: Callable[[], float],
         rng: random.Random,
         pace: float,
-        quotas: bool,
         minimums: bool,
         worker: Worker,
         keeper: Keeper,
@@ -109,7 +107,7 @@ class CreatedGroup(DatasetGroup):
         engine = Engine((), Datasets(), filter_prefix=settings.arn("filter"), clock=clock, rng=rng)
         arn = settings.arn("dataset-group", settings.dataset_group)
         trackers = Trackers(settings.arn("event-tracker"), arn, {}, clock=clock)
-        super().__init__(settings, engine, trackers, pace=pace, quotas=quotas)
+        super().__init__(settings, engine, trackers, pace=pace)
         self._rng = rng
         self._minimums = minimums
         self._worker = worker
@@ -503,7 +501,8 @@ class CreatedGroup(DatasetGroup):
         Raises:
             RefusedError: ``LimitExceededException``, with the message of the service (recorded, of 5).
         """
-        if self._worker.is_full:
+        # A restart tells jobs again that were accepted, and does none of them meanwhile.
+        if self._worker.is_full and not self._keeper.is_telling:
             raise exceeded(f"More than {MOST_WAITING} resources with PENDING or IN_PROGRESS status.")
 
     def _add(

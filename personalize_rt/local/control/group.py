@@ -76,7 +76,6 @@ class DatasetGroup:
         engine: The engine that answers with them.
         trackers: The event trackers.
         pace: Seconds that a creation, an update or a deletion takes.
-        quotas: Whether to refuse what is over the service's default quotas.
         created: Unix time of the creation of what the data declare; by default now.
 
     Attributes:
@@ -97,7 +96,6 @@ class DatasetGroup:
         trackers: Trackers,
         *,
         pace: float = 0.0,
-        quotas: bool = False,
         created: float | None = None,
     ) -> None:
         self.name: str = settings.dataset_group
@@ -107,7 +105,6 @@ class DatasetGroup:
         self.trackers = trackers
         self._settings = settings
         self._pace = pace
-        self._quotas = quotas
         self._setups = {
             arn: Setup(
                 {METADATA: one.with_metadata}, self._version(one.name) if one.recipe.resource == "campaign" else ""
@@ -304,13 +301,14 @@ class DatasetGroup:
     def must_be_active(self) -> None:
         """Refuse to add a resource while the dataset group cannot have it; one that a directory declares always can."""
 
-    def create_filter(self, name: str, text: str, tags: Mapping[str, str]) -> str:
+    def create_filter(self, name: str, text: str, tags: Mapping[str, str], *, quotas: bool = False) -> str:
         """Create a filter, all of it or nothing.
 
         Args:
             name: Its name.
             text: Its expression.
             tags: Its tags, and no others: one of the same name may have had some while it was being deleted.
+            quotas: Whether to refuse what is over the service's default quotas.
 
         Returns:
             Its ARN.
@@ -329,7 +327,7 @@ class DatasetGroup:
             arn = self._settings.arn("filter", name)
             if filters.find(arn) is not None:
                 raise RefusedError("ResourceAlreadyExistsException", f"there is a filter {arn} already")
-            if self._quotas:
+            if quotas:
                 if len(filters) >= _FILTERS:
                     raise exceeded(f"the dataset group has {len(filters)} filters; its quota is {_FILTERS}")
                 if sum(not one.life.active(now) for one in filters) >= _IN_PROGRESS:
