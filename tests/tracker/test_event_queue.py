@@ -283,3 +283,28 @@ def test_a_flush_waits_for_the_events_of_its_moment_and_for_none_that_came_later
     assert queue.draining
     queue.sent(first)
     assert not queue.draining
+
+
+def test_what_was_put_back_is_the_oldest_again_and_the_first_to_be_dropped() -> None:
+    queue = queue_of(max_events=2, flush_after=0.0)
+    queue.add(pending("oldest", "a"), 0.0)
+    batch = queue.next(0.0)
+    queue.add(pending("newer", "b"), 0.0)
+    assert isinstance(batch, Batch)
+    queue.failed(batch, OUTAGE, 0.0, 0.5)
+    assert [each.event.item_id for each in queue.make_room(10)] == ["oldest"]
+
+
+def test_an_event_that_is_dropped_makes_its_half_shorter_and_moves_no_other_event_into_it() -> None:
+    queue = queue_of(max_events=4, flush_after=0.0)
+    for n in range(4):
+        queue.add(pending(f"i{n}"), 0.0)
+    batch = queue.next(0.0)
+    assert isinstance(batch, Batch)
+    queue.failed(batch, REFUSED, 0.0, 0.5)
+    assert [each.event.item_id for each in queue.make_room(10)] == ["i0"]
+    first = queue.next(0.0)
+    assert items(first) == ["i1"]
+    assert isinstance(first, Batch)
+    queue.sent(first)
+    assert items(queue.next(0.0)) == ["i2", "i3"]

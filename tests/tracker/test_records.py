@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,8 @@ def test_a_record_brings_back_its_event_whatever_its_members_hold(who: Who, even
 
 
 def test_a_record_takes_numbers_of_numpy() -> None:
-    event = TrackedEvent(event_type="Rate", sent_at=np.float64(1.5), event_value=np.float32(2.5))
+    numbers: dict[str, Any] = {"sent_at": np.float64(1.5), "event_value": np.float32(2.5)}
+    event = TrackedEvent(event_type="Rate", **numbers)
     back = again(Who("t", "s", None), event)
     assert back is not None
     assert (back.event.sent_at, back.event.event_value) == (1.5, 2.5)
