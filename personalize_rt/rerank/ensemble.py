@@ -62,7 +62,9 @@ _OTHERS = 20  # candidates of a choice beside the chosen one
 _LISTS, _OF_A_LIST = 1_500, 25
 _PRIOR = 100.0
 _TRUSTED = (0.25, 0.5, 0.75, 1.0)
-_SURE = 1.645  # standard errors by which a correction has to help: 95 %, one-sided
+# Standard errors by which a correction has to help: the rule of Breiman, Friedman, Olshen, Stone (1984) for the choice
+# among models by held-out data, the weights without lists being the simplest one. Fixed, not chosen by any data.
+_ERRORS = 1.0
 _LARGEST = 1e6
 _COUNT = SIGNALS.index("count")
 
@@ -202,10 +204,10 @@ class EnsembleScorer:
         Args:
             interactions: The events, in any order; none is allowed, and leaves every item unknown.
             lists: Lists that pages showed at earlier times, in any order, of which the newest 1,500 are used. The
-                weights are those of ``lists="any"``, corrected by as much of what the lists teach as holds on the
-                newest fifth of them, beyond what chance explains. How much the place in a list counts is learned as
-                well, and left out of the weights: clicks that only follow the place teach nothing. What was taken of
-                the lists should also be among the interactions.
+                weights are those of ``lists="any"``, corrected by as much of what the lists teach as the newest fifth
+                of them bears out, by more than one standard error; if it bears out nothing, exactly those of ``"any"``.
+                How much the place in a list counts is learned as well, and left out of the weights: clicks that only
+                follow the place teach nothing. What was taken of the lists should also be among the interactions.
 
         Returns:
             The scorer itself.
@@ -217,15 +219,20 @@ class EnsembleScorer:
         events = events_in_order(interactions, "interactions")
         shown = [] if lists is None else checked_lists(lists)[-_LISTS:]
         self._forget()
-        choices, pages, taken, held_out = self._learned(events, shown)
-        self._of_lists = False
+        choices, earlier, pages, taken, held_out = self._learned(events, shown)
+        self._of_lists = bool(pages)
+        first = self._weights
         if choices:
-            self._weights = learn(choices, self._weights, seed=self.seed)
+            # A copy where they are needed again, since learning scales them.
+            self._weights = learn(list(choices) if pages else choices, first, seed=self.seed)
         if pages:
-            weights = list(self._weights)
-            weights[_COUNT] += 1.0
-            self._weights = _corrected(weights, pages, taken, held_out, self.seed) or weights
-            self._of_lists = True
+            self._weights[_COUNT] += 1.0
+            then = learn(earlier, first, seed=self.seed) if earlier else list(first)
+            then[_COUNT] += 1.0
+            trust = _trust(then, pages, taken, held_out, self.seed)
+            if trust:
+                learned = learn(pages, [*self._weights, 0.0], seed=self.seed, chosen=taken, trust=_PRIOR)
+                self._weights = [a + trust * (b - a) for a, b in zip(self._weights, learned[:-1], strict=True)]
         return self
 
     def update(self, events: Iterable[Interaction]) -> Self:
@@ -248,21 +255,28 @@ class EnsembleScorer:
 
     def _learned(
         self, events: Sequence[Event], shown: Sequence[ShownList]
-    ) -> tuple[list[Choice], list[Choice], list[int], int]:
+    ) -> tuple[list[Choice], list[Choice], list[Choice], list[int], int]:
         """Learn all events, and make some of the newest ones choices, each before it is learned; lists, too.
 
         Returns:
-            The choices, and those of lists, with the number of items that were taken of each; and how many of the
-            lists, the newest, are to decide.
+            The choices; those of the time before the lists that are to decide, as many; the choices of lists, with
+            the number of items that were taken of each; and how many of these, the newest, are to decide.
         """
         chance = random.Random(self.seed)
         newest = max(len(events) // 5, min(len(events) // 2, _CHOICES // 2))
-        end, deciding, held_out = len(events), len(shown) - len(shown) // 5, 0
+        start, number = len(events) - newest, min(newest, _CHOICES)
+        asked = set(chance.sample(range(start, len(events)), number))
+        # Choices of the time of the lists that decide would favour the weights without lists. Those before it count,
+        # and as many again of the time before, by random numbers of their own: the others are those of no lists.
+        deciding, held_out, end, before = len(shown) - len(shown) // 5, 0, 0, set[int]()
+        other_chance = random.Random(self.seed)
         if deciding < len(shown):
-            # Choices of the time of the lists that decide would favour the weights without lists.
             end = max(bisect_left(events, (shown[deciding].timestamp,)), len(events) // 2, newest)
-        asked = set(chance.sample(range(end - newest, end), min(newest, _CHOICES)))
+            before = set(
+                other_chance.sample(range(end - newest, start), (start + newest - end) * number // max(1, newest))
+            )
         choices: list[Choice] = []
+        earlier: list[Choice] = []
         pages: list[Choice] = []
         taken: list[int] = []
         signals = self._signals
@@ -272,19 +286,24 @@ class EnsembleScorer:
             while waiting < len(shown) and shown[waiting].timestamp <= timestamp:
                 held_out += _add_page(signals, shown[waiting], candidates_of, pages, taken) and waiting >= deciding
                 waiting += 1
-            if n in asked and signals.has(item_id):
+            if (n in asked or n in before) and signals.has(item_id):
+                drawing = chance if n in asked else other_chance
                 candidates = {item_id: None}
                 for _ in range(2 * _OTHERS):
-                    candidates[events[int(n * chance.random())][2]] = None
+                    candidates[events[int(n * drawing.random())][2]] = None
                     if len(candidates) > _OTHERS:
                         break
                 if len(candidates) > 1:
-                    choices.append(signals.rows(user_id, list(candidates)))
+                    choice = signals.rows(user_id, list(candidates))
+                    if n in asked:
+                        choices.append(choice)
+                    if n < end:
+                        earlier.append(choice)
             signals.add(event)
         for n, one in enumerate(shown[waiting:], waiting):
             held_out += _add_page(signals, one, candidates_of, pages, taken) and n >= deciding
         signals.settle()
-        return choices, pages, taken, held_out
+        return choices, earlier, pages, taken, held_out
 
     def __call__(
         self, user_id: str, item_ids: Sequence[str], context: Mapping[str, str] | None = None, /
@@ -369,10 +388,8 @@ def _add_page(signals: Signals, shown: ShownList, chance: random.Random, pages: 
     return True
 
 
-def _corrected(
-    weights: Sequence[float], pages: Sequence[Choice], taken: Sequence[int], held_out: int, seed: int
-) -> list[float] | None:
-    """Correct weights by lists, as far as the newest ones agree that it helps. The place has a weight during that.
+def _trust(weights: Sequence[float], pages: Sequence[Choice], taken: Sequence[int], held_out: int, seed: int) -> float:
+    """Measure on the newest lists how far to trust what the others teach. The place has a weight during that.
 
     Args:
         weights: The weights that were learned without lists.
@@ -382,12 +399,12 @@ def _corrected(
         seed: Seed of the order of learning.
 
     Returns:
-        The corrected weights; ``None`` if no correction holds: if none is better than the weights without lists by
-        more than chance explains, at 95 % (one-sided).
+        The trust with the highest lower bound of what it gains in likelihood over the weights without lists: the mean
+        of the paired differences, less their standard error. 0 if no bound is above 0.
     """
     known = len(pages) - held_out
     if not held_out or not known:
-        return None
+        return 0.0
     first = [*weights, 0.0]
     learned = learn(list(pages[:known]), first, seed=seed, chosen=taken[:known], trust=_PRIOR)
     # Without what the lists teach, the place still explains what it explains: people look at what stands on top.
@@ -399,10 +416,7 @@ def _corrected(
         mixed[-1] = place
         gains = [a - b for a, b in zip(likelihoods(pages[known:], taken[known:], mixed), before, strict=True)]
         mean = fsum(gains) / held_out
-        error = sqrt(fsum([(gain - mean) ** 2 for gain in gains])) / held_out
-        if mean > max(best, _SURE * error):
-            best, trusted = mean, trust
-    if not trusted:
-        return None
-    learned = learn(list(pages), first, seed=seed, chosen=taken, trust=_PRIOR)
-    return [a + trusted * (b - a) for a, b in zip(weights, learned[:-1], strict=True)]
+        bound = mean - _ERRORS * sqrt(fsum([(gain - mean) ** 2 for gain in gains])) / held_out
+        if bound > best:
+            best, trusted = bound, trust
+    return trusted
