@@ -236,9 +236,12 @@ def test_a_get_changes_nothing(browser: Browser, local: LocalPersonalize, path: 
 @pytest.mark.parametrize(
     "path",
     [
+        "/console/local/suggest",
         "/console/local/rank/values",
         "/console/local/live/event",
+        "/console/local/live/forget",
         "/console/local/faults/remove",
+        "/console/local/filters/check",
         "/console/local/filters/new",
     ],
 )
