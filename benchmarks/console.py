@@ -34,6 +34,7 @@ from benchmarks.server import free_port, running
 BROWSERS = 50
 PROMISED = {"sample": 100.0, "million": 300.0}  # p95 of an action, in milliseconds
 SLOWER = 1.10  # of the runtime operations beside the browsers, at most
+TURNS = 5
 POLL, PAUSE = 2.0, 10.0  # seconds of a browser between two looks, and between two actions
 
 _SERVER = (
@@ -153,7 +154,7 @@ def browse(port: int) -> None:
 
 
 def beside(port: int, ask: Callable[[], Mapping[str, object]], seconds: float) -> float:
-    """How many times slower the runtime operation is beside the browsers: the median of turns."""
+    """How many times slower the runtime operation is beside the browsers: of the medians of turns, one by one."""
     asking = Tab(port)
 
     def turn() -> float:
@@ -164,17 +165,17 @@ def beside(port: int, ask: Callable[[], Mapping[str, object]], seconds: float) -
         return (time.perf_counter() - begin) / count
 
     turn()
-    ratios: list[float] = []
-    for _ in range(3):
-        alone = turn()
+    alone, accompanied = list[float](), list[float]()
+    for _ in range(TURNS):
+        alone.append(turn())
         # In a process of their own, which does not take the interpreter from the one that asks.
         command = [sys.executable, "-m", "benchmarks.console", "--browse", str(port)]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as browsers:
             assert browsers.stdout is not None
             browsers.stdout.readline()
-            ratios.append(turn() / alone)
+            accompanied.append(turn())
             browsers.terminate()
-    return median(ratios)
+    return median(accompanied) / median(alone)
 
 
 def main() -> int:
@@ -183,7 +184,7 @@ def main() -> int:
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--users", type=int, default=50_000)
     parser.add_argument("--times", type=int, default=40, help="of each action")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each turn beside the browsers")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each turn beside the browsers")
     parser.add_argument("--directory", type=Path, help="keep the data here, and use those that are there")
     parser.add_argument("--browse", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -19,7 +19,7 @@ import attrs
 from personalize_rt import forks
 from personalize_rt.errors import FilterSyntaxError, ValidationError
 from personalize_rt.filters import Catalogue, Filter, FilterExpression, RawFilterValue, Selector, decode
-from personalize_rt.filters.catalogue import ID_COLUMN, INTERACTIONS_PER_TYPE, EventIndex, History
+from personalize_rt.filters.catalogue import INTERACTIONS_PER_TYPE, EventIndex, History
 from personalize_rt.filters.diagnostics import mask, near, syntax_error
 from personalize_rt.filters.expression import Parameter
 from personalize_rt.filters.selection import Allowed, Explanation
@@ -380,17 +380,9 @@ class Filters:
         Raises:
             FilterValuesError: See :meth:`allowed`.
         """
-        self._check_values(stored, values)
-        target = stored.expression.target
-        catalogue = self._catalogue(target)
-        rows, log = catalogue.table.rows, self._logs[target]
-        return stored.expression.explain(
-            {**rows.get(candidate, {}), ID_COLUMN[target]: candidate},
-            user=None if user_id is None else {**catalogue.users.get(user_id, {}), "USER_ID": user_id},
-            current_item=None if item_id is None else rows.get(item_id),
-            interactions=() if user_id is None else (*log.of_user(user_id), *self._streams[target].of_user(user_id)),
-            values={name: RawFilterValue(text) for name, text in values.items()},
-        )
+        allowed = self.allowed(stored, "", user_id=user_id, item_id=item_id, values=values)
+        assert allowed is not None  # since there is a filter
+        return allowed.explain(candidate)
 
     def candidates(self, stored: StoredFilter) -> Sequence[str]:
         """All candidates of a filter, in the order of the data."""

@@ -47,14 +47,22 @@ class Models:
             return self.taste()
         return self._once(("taste", event_type), lambda: TasteModel(self._log, self.universe, events))
 
+    @property
+    def counts(self) -> Sequence[int]:
+        """The number of events of each item, by its number."""
+        return self._once("counts", lambda: self._counted(None))
+
+    def _counted(self, events: Sequence[int] | None) -> Sequence[int]:
+        targets = self._log.target
+        counts = Counter(targets if events is None else map(targets.__getitem__, events))
+        return array("q", map(counts.__getitem__, range(len(self.universe))))
+
     def popular(self, event_type: str | None = None) -> Order:
         """The items by their number of events, of all types or of one."""
 
         def make() -> Order:
             events = self._learned_from(event_type)
-            targets = self._log.target
-            counts = Counter(targets if events is None else map(targets.__getitem__, events))
-            return Order(self.universe, list(map(counts.__getitem__, range(len(self.universe)))))
+            return Order(self.universe, self.counts if events is None else self._counted(events))
 
         return self._once(("popular", event_type), make)
 

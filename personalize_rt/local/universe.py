@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 
 import attrs
 
-from personalize_rt.filters.selection import Allowed
+from personalize_rt.filters.selection import Allowed, Explanation
 
 __all__ = ["AllowedOf", "Order", "Universe"]
 
@@ -57,6 +57,10 @@ class AllowedOf(Allowed):
     def first(self, count: int) -> Allowed:
         """The same of the first so many items."""
         return AllowedOf(self._allowed, self._ids[:count])
+
+    def explain(self, candidate: str) -> Explanation:
+        """The reasons why a candidate is let through, or is not."""
+        return self._allowed.explain(candidate)
 
     def __contains__(self, candidate: object) -> bool:
         return candidate in self._allowed

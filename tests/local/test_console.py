@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import html
 import http.client
+import json
 import re
 import subprocess
 import sys
@@ -235,9 +236,12 @@ def test_a_get_changes_nothing(browser: Browser, local: LocalPersonalize, path: 
 @pytest.mark.parametrize(
     "path",
     [
+        "/console/local/suggest",
         "/console/local/rank/values",
         "/console/local/live/event",
+        "/console/local/live/forget",
         "/console/local/faults/remove",
+        "/console/local/filters/check",
         "/console/local/filters/new",
     ],
 )
@@ -416,6 +420,25 @@ def test_an_expression_tells_for_each_item_why_it_is_in_or_out(browser: Browser,
     assert 'id="parameters"' not in text  # the fields that are being typed into stay
     assert 'id="parameters"' in browser.part("/console/local/filters/check", fields[:1]).text
     assert "needs" in browser.part("/console/local/filters/check", fields[:1]).text
+
+
+def test_items_of_a_trial_are_searched_by_id_and_title_with_those_put_since() -> None:
+    local = LocalPersonalize.sample()
+    new = {"itemId": "tt-new", "properties": json.dumps({"title": "Straße nach Shawshank", "genres": "Drama"})}
+    local.boto3_client("personalize-events").put_items(datasetArn=local.dataset_arn("items"), items=[new])
+    fields = [("expression", 'INCLUDE ItemID WHERE Items.GENRES IN ("Drama")')]
+    found = {"SHAWSHANK": ["tt0111161", "tt-new"], "strasse": ["tt-new"], "0111161": ["tt0111161"]}
+    with local.console() as console:
+        for words, wanted in found.items():
+            text = Browser(console.url).part("/console/local/filters/check", [*fields, ("words", words)]).text
+            assert re.findall(r"<code dir=\"auto\">(tt[\d\w-]+)<", text) == wanted
+
+
+def test_an_item_tells_in_how_many_events_it_is(browser: Browser, local: LocalPersonalize) -> None:
+    log = local.interactions
+    for number, id in list(enumerate(log.targets))[:3]:
+        events = sum(1 for event in log if event.item_id == id)
+        assert f"<dt>events in the data</dt><dd>{events:,}</dd>" in browser.get(f"/console/local/items/{number}").text
 
 
 def test_a_filter_is_created_once(browser: Browser, local: LocalPersonalize) -> None:

@@ -13,7 +13,9 @@ import pytest
 
 from personalize_rt import FilterSyntaxError, FilterValuesError, ValidationError
 from personalize_rt.filters import Filter
+from personalize_rt.interactions import Interaction
 from personalize_rt.local import LocalDataError, LocalPersonalize, shown
+from personalize_rt.local.datasets import EventLog
 from personalize_rt.tracking import TrackedEvent
 
 INTERACTIONS = """\
@@ -406,6 +408,20 @@ def test_explaining_and_trying_agree() -> None:
     assert "tt0088763" in dropped
     for id in (*kept[::40], *dropped[::40]):
         assert local.explain_filter("unseen-by-genre", id, user_id="16036", values=values).kept == (id in kept)
+
+
+def test_explaining_many_candidates_reads_the_history_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    local, read = LocalPersonalize.sample(), list[str]()
+    of_user = EventLog.of_user
+
+    def counted(log: EventLog, user_id: str) -> tuple[Interaction, ...]:
+        read.append(user_id)
+        return of_user(log, user_id)
+
+    monkeypatch.setattr(EventLog, "of_user", counted)
+    for id in list(local.items)[:25]:
+        local.explain_filter("unseen-by-genre", id, user_id="16036", values={"GENRE": "War"})
+    assert read == ["16036"]
 
 
 def test_many_threads_share_filters(shop: Any) -> None:

@@ -234,10 +234,12 @@ class Asking:
             kept = set(plain.action_ids if call.method == "actions" else plain.item_ids)
             out = [id for id in (answer.action_ids if call.method == "actions" else answer.item_ids) if id not in kept]
         values = encode_values(call.arguments.get("filter_values", {}))
+        allowed = self.group.engine.filters.allowed(
+            stored, "", user_id=self.user_id or None, item_id=self.item_id or None, values=values
+        )
+        assert allowed is not None  # since there is a filter
         for id in list(out)[:DEFAULT_COUNT]:
-            explanation = self.group.engine.filters.explain(
-                stored, id, user_id=self.user_id or None, item_id=self.item_id or None, values=values
-            )
+            explanation = allowed.explain(id)
             if not explanation.kept:
                 title = self.group.action_title(id) if call.method == "actions" else self.group.title(id)
                 yield {

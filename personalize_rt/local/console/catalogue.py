@@ -60,13 +60,13 @@ class _Index:
     """
 
     def __init__(self, lines: Sequence[str]) -> None:
-        lowered = [line.lower().replace("\n", " ") for line in lines]
-        self._text = "\n".join(lowered)
-        self._starts = array("q", accumulate((len(line) + 1 for line in lowered), initial=0))
+        folded = [line.casefold().replace("\n", " ") for line in lines]
+        self._text = "\n".join(folded)
+        self._starts = array("q", accumulate((len(line) + 1 for line in folded), initial=0))
 
     def search(self, words: str) -> Iterator[int]:
         """The numbers whose text has these words, as they stand, in order."""
-        wanted, start = words.lower(), 0
+        wanted, start = words.casefold(), 0
         while (at := self._text.find(wanted, start)) >= 0:
             number = bisect_right(self._starts, at) - 1
             yield number
@@ -97,6 +97,7 @@ class Group:
     def __init__(self, local: LocalPersonalize) -> None:
         self.local: LocalPersonalize = local
         self._newcomers: dict[str, str] = {}
+        self._newcomer_keys: dict[str, str] = {}
         self._made: _Listed | None = None
 
     @property
@@ -146,13 +147,10 @@ class Group:
         if number is not None:
             return str(number)
         with self._lock:
-            for key, id in self._newcomers.items():
-                if id == user_id:
-                    return key
-            if len(self._newcomers) == _NEWCOMERS:
-                return None
-            key = f"{_NEW}{len(self._newcomers) + 1}"
-            self._newcomers[key] = user_id
+            key = self._newcomer_keys.get(user_id)
+            if key is None and len(self._newcomers) < _NEWCOMERS:
+                key = self._newcomer_keys[user_id] = f"{_NEW}{len(self._newcomers) + 1}"
+                self._newcomers[key] = user_id
             return key
 
     def history(self, user_id: str) -> list[Interaction]:
@@ -171,10 +169,28 @@ class Group:
         models = self.engine.models
         if not words:
             return _page(models.popular().pick(None), page, len(models.universe))
+        return _page(self._item_index().search(words), page)
+
+    def matching(self, candidates: Sequence[str], words: str) -> Iterator[str]:
+        """Those of the candidates of a filter whose id or title has these words, in order."""
+        ids, index = self.engine.models.universe.ids, 0
+        if candidates[: len(ids)] == ids:  # items, and after them what was put at run time
+            yield from map(ids.__getitem__, self._item_index().search(words))
+            index = len(ids)
+        wanted = words.casefold()
+        for id in islice(candidates, index, None):
+            if wanted in f"{id} {self.title(id)}".casefold():
+                yield id
+
+    def _item_index(self) -> _Index:
         listed = self._listed()
         if listed.item_index is None:
-            listed.item_index = _Index([f"{id} {self.title(id)}" for id in models.universe.ids])
-        return _page(listed.item_index.search(words), page)
+            items = self.engine.datasets.items or Table()
+            column = items.columns.get(listed.title or "")
+            titles = {} if column is None else {id: shown(column[row]) for id, row in items.index.items()}
+            titles.update((id, self.title(id)) for id in self.engine.added.of("items"))
+            listed.item_index = _Index([f"{id} {titles.get(id, '')}" for id in self.engine.models.universe.ids])
+        return listed.item_index
 
     def item_at(self, key: str) -> str | None:
         """The item of a number in an address; ``None`` if there is none."""
@@ -220,9 +236,8 @@ class Group:
 
     def events_with(self, item_id: str) -> int:
         """The number of events with an item in the data as they were loaded."""
-        log = self.local.interactions
-        target = log.targets.get(item_id)
-        return 0 if target is None else log.target.count(target)
+        number = self.number_of(item_id)
+        return 0 if number is None else self.engine.models.counts[number]
 
     @property
     def event_types(self) -> list[str]:

@@ -124,7 +124,7 @@ class Page:
     async def _feed(self, request: Request) -> Response:
         """The latest requests and events; nothing (204) for a browser that shows them already.
 
-        However many browsers ask, the worker looks twice a second at most.
+        However many browsers ask, the worker looks once a second and renders what came once.
         """
         group = self._views.group(cast(str, request.path_params["group"]))
         if group is None:
@@ -133,7 +133,8 @@ class Page:
             await self._made(self._views.look)
         if request.query_params.get("seen") == self._views.state:
             return Response(status_code=204)
-        return await self._made(lambda: html(self._views.feed(group)))
+        feed = self._views.fed(group)
+        return html(feed if feed is not None else await self._made(partial(self._views.feed, group)))
 
     async def _file(self, request: Request) -> Response:
         name: str = request.path_params["name"]

@@ -132,7 +132,7 @@ def tried(group: Group, form: Form) -> Trial:
                 "why": why(explanation),
             }
             for id in wanted[:PAGE]
-            for explanation in [filters.explain(stored, id, user_id=user_id, item_id=item_id, values=encoded)]
+            for explanation in [allowed.explain(id)]
         )
     except PersonalizeError as error:
         return Trial(problem=error.message, stored=stored, values=values)
@@ -141,9 +141,7 @@ def tried(group: Group, form: Form) -> Trial:
 
 def _chosen(group: Group, form: Form, ids: Sequence[str], allowed: Allowed) -> Iterator[str]:
     """The items to show, in the order of the data: all, or those that are in, or out; of these, those searched for."""
-    show, words = form.text("show"), form.text("words").lower()
-    for id in ids:
-        if show in ("in", "out") and (id in allowed) != (show == "in"):
-            continue
-        if not words or words in id.lower() or words in group.title(id).lower():
+    show, words = form.text("show"), form.text("words")
+    for id in group.matching(ids, words) if words else ids:
+        if show not in ("in", "out") or (id in allowed) == (show == "in"):
             yield id

@@ -34,8 +34,8 @@ __all__ = ["Ask", "View", "Views", "html"]
 _HERE = Path(__file__).parent
 # The rows of the journal and of the events that are shown.
 _SHOWN = 50
-# Seconds for which one look at the journal serves all browsers.
-_LOOK = 0.5
+# Seconds for which one look at the journal serves all browsers: half of what passes between two ticks of one.
+_LOOK = 1.0
 _GONE = "This link was made by a server that has ended since, or long ago. What the form held is gone."
 
 
@@ -75,10 +75,11 @@ class Ask:
 View: TypeAlias = Callable[[Ask], Response]
 
 
-def html(text: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def html(text: str | bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """An answer in HTML."""
     # Half of a surrogate pair, which JSON may have, cannot be encoded.
-    return Response(text.encode("utf-8", "replace"), status, headers, "text/html; charset=utf-8")
+    content = text if isinstance(text, bytes) else text.encode("utf-8", "replace")
+    return Response(content, status, headers, "text/html; charset=utf-8")
 
 
 class Views:
@@ -97,7 +98,7 @@ class Views:
         self._looked = 0.0
         self._requests: list[dict[str, Any]] = []
         self._events: list[dict[str, Any]] = []
-        self._fed: dict[str, tuple[str, str]] = {}
+        self._fed: dict[str, tuple[str, bytes]] = {}
         self.state: str = ""
 
     def group(self, name: str | None) -> Group | None:
@@ -422,14 +423,20 @@ class Views:
         ]
         return {"requests": self._requests, "events": events, "state": self.state}
 
-    def feed(self, group: Group) -> str:
+    def fed(self, group: Group) -> bytes | None:
+        """The tables of requests and events, if they were made since something came."""
+        state, content = self._fed.get(group.name, ("", None))
+        return content if state == self.state else None
+
+    def feed(self, group: Group) -> bytes:
         """The tables of requests and events; made once for all browsers that ask."""
-        state, text = self._fed.get(group.name, ("", ""))
-        if not text or state != self.state:
+        content = self.fed(group)
+        if content is None:
             rows = self._rows_for(group)
             text = self._templates.get_template("_feed.html").render(url=f"/console/{group.name}", **rows)
-            self._fed[group.name] = rows["state"], text
-        return text
+            content = text.encode("utf-8", "replace")
+            self._fed[group.name] = rows["state"], content
+        return content
 
     def event(self, ask: Ask) -> Response:
         """Send an event by PutEvents, as a program would."""
