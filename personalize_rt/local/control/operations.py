@@ -98,9 +98,7 @@ def _create_filter(plane: ControlPlane, members: Members) -> Reply:
     tags = tags_of(members)
     with plane.account.lock:
         _must_be_free(plane, KINDS["Filter"], members["name"], within=group.arn)
-        arn = group.create_filter(
-            members["name"], members["filterExpression"], tags, quotas=plane.account.quotas
-        )
+        arn = group.create_filter(members["name"], members["filterExpression"], tags, quotas=plane.account.quotas)
     return {"filterArn": arn}
 
 
