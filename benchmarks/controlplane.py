@@ -188,7 +188,7 @@ def latencies(ask: Callable[[], None], go_on: Callable[[], bool], least: int = 0
 
 
 def p99(seconds: list[float]) -> float:
-    return quantiles(seconds, n=100)[98]
+    return quantiles(seconds, n=100, method="inclusive")[98]
 
 
 def shown(seconds: list[float]) -> str:

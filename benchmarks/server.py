@@ -102,7 +102,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(command: list[str], port: int, probe: str, patience: float = 30) -> Iterator[str]:
+def running(command: list[str], port: int, probe: str, patience: float = 180) -> Iterator[str]:
     """A server in a process of its own; yields its URL when it answers, within so many seconds."""
     url = f"http://127.0.0.1:{port}"
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:

@@ -13,8 +13,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self, Unpack
 
-import attrs
-
 from personalize_rt import checks
 from personalize_rt.errors import ValidationError
 from personalize_rt.filters import FilterExpression, FilterValue, encode_values
@@ -29,6 +27,7 @@ from personalize_rt.local.doors import named
 from personalize_rt.local.engine import Engine, Resource
 from personalize_rt.local.events import EventsWire, Intake, RecordedEvent
 from personalize_rt.local.filtering import StoredFilter, parse, why_unfit
+from personalize_rt.local.inside import SAMPLE
 from personalize_rt.local.kept import Kept
 from personalize_rt.local.life import Life
 from personalize_rt.local.messages import HttpRequest, HttpResponse
@@ -45,9 +44,8 @@ if TYPE_CHECKING:
     from personalize_rt.options import TrackerOptions
     from personalize_rt.tracker import EventTracker
 
-__all__ = ["Inside", "LocalPersonalize", "inside", "named"]
+__all__ = ["LocalPersonalize", "named"]
 
-_SAMPLE = Path(__file__).parent / "sample"
 _SEED = 0
 
 
@@ -139,7 +137,7 @@ class LocalPersonalize(Kept):
             minimums: See :meth:`from_directory`.
         """
         return cls.from_directory(
-            _SAMPLE,
+            SAMPLE,
             aliases=aliases,
             s3_root=s3_root,
             s3_endpoint=s3_endpoint,
@@ -658,39 +656,3 @@ class LocalPersonalize(Kept):
 
     def __repr__(self) -> str:
         return f"LocalPersonalize(campaigns=[{', '.join(self.campaigns)}], {len(self.interactions):,} interactions)"
-
-
-@attrs.frozen
-class Inside:
-    """The parts of an embedded Personalize that an address with several of them, and the page, need.
-
-    Attributes:
-        group: Its dataset group.
-        account: The dataset groups and schemas that requests made.
-        rng: Makes the ids of requests.
-        load: Loads its directory again.
-        take: Makes it answer with newly loaded data.
-        intake: Takes in its events.
-        keep_with: Makes it record what requests change elsewhere.
-        directory: Its directory.
-        is_sample: Whether that is the bundled sample.
-    """
-
-    group: DatasetGroup
-    account: Account
-    rng: random.Random
-    load: Callable[[], LocalPersonalize]
-    take: Callable[[LocalPersonalize], None]
-    intake: Intake
-    keep_with: Callable[[Keeper], None]
-    directory: Path
-    is_sample: bool
-
-
-def inside(local: LocalPersonalize) -> Inside:
-    """The parts of an embedded Personalize."""
-    # The module of the class; a public attribute would be one more name for everybody.
-    parts = (local._group, local._account, local._rng, local._anew, local._take)  # pyright: ignore[reportPrivateUsage]
-    directory = local._directory  # pyright: ignore[reportPrivateUsage]
-    kept = (local._intake, local._keep_with)  # pyright: ignore[reportPrivateUsage]  # likewise
-    return Inside(*parts, *kept, directory, directory == _SAMPLE)

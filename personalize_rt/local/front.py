@@ -41,6 +41,8 @@ from personalize_rt.local.others import Others, is_for_others
 from personalize_rt.local.sigv4 import Claim, SignatureError, SignedRequest, Verifier
 
 if TYPE_CHECKING:
+    from personalize_rt.local.embedded import LocalPersonalize
+    from personalize_rt.local.groups import LocalGroups
     from personalize_rt.local.server import Embedded
 
 __all__ = ["Application", "build"]
@@ -273,16 +275,12 @@ class Application:
 
     def _make_page(self) -> ASGIApp:
         """The page, or what says that it is not installed."""
-        from personalize_rt.local.embedded import LocalPersonalize
-        from personalize_rt.local.groups import LocalGroups
-
         try:
             from personalize_rt.local.console.page import Page
         except ImportError as error:
             missing = f'{error.name} is not installed: pip install "personalize-rt[server]"\n'
             return PlainTextResponse(missing, 501)
-        assert isinstance(self._local, LocalPersonalize | LocalGroups)
-        return Page(self._local)
+        return Page(cast("LocalPersonalize | LocalGroups", self._local))
 
     async def _beside(self, scope: Scope, receive: Receive, send: Send, app: ASGIApp | None = None) -> int | None:
         status: int | None = None

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Self
 from personalize_rt.errors import ValidationError
 from personalize_rt.local.apis import CONTROL, asked_of, read_object
 from personalize_rt.local.control import MEMBERS, Account, ControlWire, DatasetGroup
-from personalize_rt.local.embedded import Inside, LocalPersonalize, inside
+from personalize_rt.local.embedded import LocalPersonalize
 from personalize_rt.local.events import RecordedEvent
+from personalize_rt.local.inside import Inside, inside
 from personalize_rt.local.kept import Kept
 from personalize_rt.local.messages import HttpRequest, HttpResponse
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 from personalize_rt.files import StrPath
 from personalize_rt.local.control.keeping import Target
 from personalize_rt.local.doors import Doors
+from personalize_rt.local.inside import Shown
 
 if TYPE_CHECKING:
     from personalize_rt.local.control import ControlWire
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Kept"]
 
 
-class Kept(Doors):
+class Kept(Doors, Shown):
     """Base of the embedded services that requests change."""
 
     @abstractmethod

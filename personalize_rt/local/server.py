@@ -25,10 +25,10 @@ from typing import Any, Protocol, Self
 
 from personalize_rt.errors import ConfigurationError, PersonalizeError, ValidationError
 from personalize_rt.files import EVERYBODY, StrPath, replace_file
-from personalize_rt.local.doors import Doors
 from personalize_rt.local.events import RecordedEvent
 from personalize_rt.local.faults import Faults
 from personalize_rt.local.hosts import HostRule, is_loopback
+from personalize_rt.local.inside import Shown
 from personalize_rt.local.journal import Journal, LogFormat, line_of
 from personalize_rt.local.messages import HttpRequest, HttpResponse
 from personalize_rt.local.sigv4 import Credentials, Verifier
@@ -185,7 +185,7 @@ class Server:
             verifier=Verifier(accepted, now) if accepted else None,
             hosts=hosts,
             # Behind a signature, no browser could see it; and only this machine is asked by its own names alone.
-            page=not accepted and hosts.hosts is not None and isinstance(local, Doors),
+            page=not accepted and hosts.hosts is not None and isinstance(local, Shown),
             others=None if others is None else Others.at(others),
             log=None if log is None else _logging(log, log_format),
             max_body=max_body,

@@ -17,7 +17,7 @@ from botocore.model import ServiceModel
 from personalize_rt.local import HttpRequest, LocalPersonalize
 from personalize_rt.local.control.made import FailedError, Work, Worker
 from personalize_rt.local.datasets import EventLog, Table
-from personalize_rt.local.embedded import inside
+from personalize_rt.local.inside import inside
 from personalize_rt.local.schemas import Schema
 from tests.local.conftest import INTERACTIONS, Files
 from tests.local.control_requests import asked, refused, told

@@ -127,13 +127,24 @@ def items_of(local: Any, **members: Any) -> list[str]:
 KINDS = ("DatasetGroup", "Schema", "Dataset", "Solution", "SolutionVersion", "Campaign", "Filter", "EventTracker")
 
 
+def listed(local: Any, kind: str) -> list[dict[str, Any]]:
+    """The rows of all pages of a List operation."""
+    rows: list[dict[str, Any]] = []
+    page: dict[str, Any] = {}
+    while True:
+        reply = told(local, f"List{kind}s", **page)
+        rows += next(found for name, found in reply.items() if name != "nextToken")
+        if "nextToken" not in reply:
+            return rows
+        page = {"nextToken": reply["nextToken"]}
+
+
 def everything(local: Any) -> dict[str, Any]:
     """All resources, as Describe tells them, without times: some milliseconds are between a request and its record."""
     found: dict[str, Any] = {}
     for kind in (*KINDS, "DatasetImportJob", "Recommender"):
         member = f"{kind[0].lower()}{kind[1:]}"
-        listed = told(local, f"List{kind}s")
-        for row in next(rows for name, rows in listed.items() if name != "nextToken"):
+        for row in listed(local, kind):
             arn = row[f"{member}Arn"]
             row = told(local, f"Describe{kind}", **{f"{member}Arn": arn})[member]
             found[arn] = {name: value for name, value in row.items() if not name.endswith("DateTime")}
@@ -449,7 +460,7 @@ if after:
     timer.start()
 def say(text):
     print(text, flush=True)
-number = len(t.told(local, "ListDatasetGroups")["datasetGroups"])
+number = len(t.listed(local, "DatasetGroup"))
 while number < 1000:
     name = f"g{number}"
     plain = t.told

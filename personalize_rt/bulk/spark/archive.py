@@ -17,8 +17,8 @@ __all__ = ["dependencies_zip"]
 
 # Pure Python packages. Not boto3, which reads files of its own, nor pyarrow, which is compiled.
 _PACKAGES = ("personalize_rt", "attr", "attrs", "tenacity")
-# The sample can only be read from a directory.
-_LEFT_OUT = ("personalize_rt/local/sample/",)
+# The sample, and the files of the page, can only be read from a directory.
+_LEFT_OUT = ("personalize_rt/local/sample/", "personalize_rt/local/console/")
 # A fixed date, so that equal content makes equal zips: Spark refuses another file of the same name.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -28,9 +28,9 @@ _directories: list[tempfile.TemporaryDirectory[str]] = []
 def dependencies_zip(path: str | os.PathLike[str] | None = None) -> str:
     """Write a zip that lets Python workers import this package, for ``SparkContext.addPyFile``.
 
-    It holds this package (without the sample of the embedded Personalize), attrs and tenacity, in the versions of this
-    interpreter. The workers need Python 3.11 or newer, pyarrow and boto3 of their own, which cannot be in a zip. The
-    same versions give the same bytes.
+    It holds this package (without the sample and the page of the embedded Personalize), attrs and tenacity, in the
+    versions of this interpreter. The workers need Python 3.11 or newer, pyarrow and boto3 of their own, which cannot be
+    in a zip. The same versions give the same bytes.
 
     Args:
         path: The path of the zip; an existing file is replaced atomically. ``None`` for a temporary file, which is

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import accumulate, chain, islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -19,8 +19,11 @@ from personalize_rt import forks
 from personalize_rt.filters.catalogue import texts
 from personalize_rt.interactions import Interaction
 from personalize_rt.local.datasets import EventLog, Table
-from personalize_rt.local.embedded import Inside, LocalPersonalize, inside
 from personalize_rt.local.engine import Engine, Resource
+from personalize_rt.local.inside import Inside, inside
+
+if TYPE_CHECKING:
+    from personalize_rt.local.embedded import LocalPersonalize
 
 __all__ = ["PAGE", "Found", "Group", "shown", "when"]
 

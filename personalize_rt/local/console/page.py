@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -23,8 +23,10 @@ from starlette.types import Receive, Scope, Send
 
 from personalize_rt.local.console.saved import Form
 from personalize_rt.local.console.views import Ask, View, Views, html
-from personalize_rt.local.embedded import LocalPersonalize
-from personalize_rt.local.groups import LocalGroups
+
+if TYPE_CHECKING:
+    from personalize_rt.local.embedded import LocalPersonalize
+    from personalize_rt.local.groups import LocalGroups
 
 __all__ = ["HEADERS", "Page"]
 

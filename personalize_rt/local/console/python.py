@@ -6,11 +6,14 @@ Every view shows it, and ``tests/local/test_console_python.py`` runs what is sho
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
-from personalize_rt.local.embedded import LocalPersonalize, inside
+from personalize_rt.local.inside import inside
+
+if TYPE_CHECKING:
+    from personalize_rt.local.embedded import LocalPersonalize
 
 __all__ = ["Call", "Place", "call_code", "literal"]
 

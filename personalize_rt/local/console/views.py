@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import attrs
 import jinja2
@@ -24,10 +24,12 @@ from personalize_rt.local.console.catalogue import Found, Group, shown, when
 from personalize_rt.local.console.python import Place
 from personalize_rt.local.console.saved import Form, Saved
 from personalize_rt.local.console.trial import tried
-from personalize_rt.local.embedded import LocalPersonalize
 from personalize_rt.local.faults.effects import Fault
 from personalize_rt.local.faults.kinds import KINDS
-from personalize_rt.local.groups import LocalGroups
+
+if TYPE_CHECKING:
+    from personalize_rt.local.embedded import LocalPersonalize
+    from personalize_rt.local.groups import LocalGroups
 
 __all__ = ["Ask", "View", "Views", "html"]
 
@@ -90,7 +92,7 @@ class Views:
     """
 
     def __init__(self, door: LocalPersonalize | LocalGroups) -> None:
-        services = tuple(door.values()) if isinstance(door, LocalGroups) else (door,)
+        services = tuple(door.values()) if isinstance(door, Mapping) else (door,)
         groups = [Group(local) for local in services]
         self._door = door
         self._groups: dict[str, Group] = {group.name: group for group in groups}
