@@ -23,6 +23,9 @@ from personalize_rt import PersonalizeRuntime
 
 pytest.importorskip("uvicorn", reason="the extra [server] is not installed")
 
+# Each starts interpreters, which take long on a busy machine.
+pytestmark = pytest.mark.timeout(300)
+
 
 def started(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
@@ -46,12 +49,12 @@ def test_it_answers_a_client_until_it_is_stopped(monkeypatch: Any) -> None:
         kinds = ["campaign"] * 5 + ["recommender", "filter", "dataset-group", "tracking-id"]
         assert [kind for kind, _ in lines] == kinds
         assert ["campaign", "arn:aws:personalize:eu-west-1:000000000000:campaign/popular-movies"] in lines
-        assert urllib.request.urlopen(f"{url[0]}/healthz", timeout=10).status == 200
+        assert urllib.request.urlopen(f"{url[0]}/healthz", timeout=100).status == 200
         with PersonalizeRuntime(endpoint_url=url[0]) as runtime:
             arn = "arn:aws:personalize:eu-west-1:000000000000:campaign/popular-movies"
             assert len(runtime.campaign(arn).recommend(num_results=3)) == 3
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(100) == 0
     finally:
         process.kill()
         process.communicate()
@@ -92,7 +95,7 @@ def test_hosts_that_are_allowed_may_be_given_more_than_once() -> None:
         for host in ("one.internal", "10.0.0.5:1", "localhost", "two.internal"):
             request = urllib.request.Request(f"{url}/healthz", headers={"Host": host})
             try:
-                with urllib.request.urlopen(request, timeout=10) as response:
+                with urllib.request.urlopen(request, timeout=100) as response:
                     statuses[host] = response.status
             except urllib.error.HTTPError as error:
                 with error:  # it is a response, whose connection Python 3.14 warns of
@@ -134,7 +137,7 @@ def test_hosts_that_are_allowed_may_be_given_more_than_once() -> None:
 )
 def test_what_would_be_wrong_is_one_line_and_no_server(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
     process = started(*arguments)
-    out, problem = process.communicate(timeout=30)
+    out, problem = process.communicate(timeout=100)
     assert process.returncode == 2, problem
     assert said in problem
     assert "Traceback" not in problem
@@ -146,7 +149,7 @@ POPULAR = "arn:aws:personalize:eu-west-1:000000000000:campaign/popular-movies"
 
 def ask(url: str) -> int:
     body = json.dumps({"campaignArn": POPULAR, "userId": "user-4711"}).encode()
-    with urllib.request.urlopen(f"{url}/recommendations", body, timeout=10) as response:
+    with urllib.request.urlopen(f"{url}/recommendations", body, timeout=100) as response:
         status: int = response.status
     return status
 
@@ -164,11 +167,11 @@ def test_a_script_waits_for_the_ready_file_and_reads_the_address(tmp_path: Path)
             time.sleep(0.05)
         url = ready.read_text().strip()
         assert ask(url) == 200
-        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=100) as connection:
             connection.sendall(b"this is not HTTP\r\n\r\n")
             assert connection.recv(1 << 16).startswith(b"HTTP/1.1 400")
         process.send_signal(signal.SIGTERM)
-        _, logged = process.communicate(timeout=20)
+        _, logged = process.communicate(timeout=100)
     finally:
         process.kill()
     assert process.returncode == 0
@@ -186,7 +189,7 @@ def test_a_log_that_nobody_reads_does_not_stop_the_server() -> None:
     try:
         assert process.stdout is not None
         url = process.stdout.readline().split()[-1]
-        connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
+        connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=100)
         # More lines than a pipe holds.
         for _ in range(1000):
             connection.request("POST", "/recommendations", json.dumps({"campaignArn": POPULAR, "userId": "user-4711"}))

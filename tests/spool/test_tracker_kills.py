@@ -140,6 +140,7 @@ of_the_parent.close()
 """
 
 
+@pytest.mark.timeout(600)
 def test_a_worker_sends_what_was_left_though_its_tracker_was_made_before_the_fork(tmp_path: Path) -> None:
     local = LocalPersonalize.sample()
     with local.serve(port=0) as url:
@@ -147,7 +148,7 @@ def test_a_worker_sends_what_was_left_though_its_tracker_was_made_before_the_for
             [sys.executable, "-c", PREFORKING, url, local.tracking_id(), tmp_path / "events"],
             capture_output=True,
             text=True,
-            timeout=55,
+            timeout=600,
             check=False,
         )
     assert done.returncode == 0, done.stderr
