@@ -177,7 +177,7 @@ class _Segment:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing in it will ever have to be done."""
+        """``True`` once nothing in it is left to be done."""
         return self.is_read and not self.pending
 
     def acknowledge(self, positions: Iterable[int]) -> None:
