@@ -215,7 +215,7 @@ class Segment:
 
     @property
     def is_over(self) -> bool:
-        """``True`` if nothing in it will ever have to be done."""
+        """``True`` once nothing in it is left to be done."""
         return self.is_read and not self.pending
 
     def acknowledge(self, positions: Iterable[int]) -> None:
