@@ -30,21 +30,28 @@ class Bound:
     arguments: Mapping[str, Any]
 
     @classmethod
-    def to(cls, arn: str, kind: str, **arguments: Any) -> Bound:
+    def to(cls, arn: str, kind: str, patterns: bool, **arguments: Any) -> Bound:
         """Bind what is not ``None``; one-shot iterables are taken once, since a handle is used many times.
 
         Args:
-            arn: The campaign or recommender. What is no ARN at all is left to the call.
+            arn: The campaign or recommender.
             kind: What the ARN should name, ``"campaign"`` or ``"recommender"``.
+            patterns: Whether ARNs are checked (:attr:`Limits.patterns`).
             arguments: Argument name to value.
 
         Raises:
-            ValidationError: The ARN is no ``str``, or that of the other kind.
+            ValidationError: The ARN is no ``str``, or not that of the kind.
         """
         given = _kind_of(arn)
         if given in _KINDS and given != kind:
             raise ValidationError(
                 f"arn is that of a {given}: write {given}(arn), or resource(arn), which takes both", parameter="arn"
+            )
+        if given != kind and patterns:
+            raise ValidationError(
+                f"arn is not that of a {kind}: it should look like "
+                f"arn:aws:personalize:<region>:<account>:{kind}/<name>, and is {describe(arn)}",
+                parameter="arn",
             )
         return cls(arn, {name: kept(value) for name, value in arguments.items() if value is not None})
 

@@ -166,11 +166,14 @@ def test_an_arn_that_is_no_str_is_refused(wrong: Any, runtime: Any) -> None:
             make(wrong)
 
 
-def test_an_arn_in_the_wrong_form_is_refused_with_the_name_of_the_argument(runtime: Any) -> None:
-    with pytest.raises(ValidationError, match="campaign_arn"):
-        runtime.campaign("movies").recommend("u")
-    with pytest.raises(ValidationError, match="recommender_arn"):
-        runtime.recommender("top").recommend("u")
+@pytest.mark.parametrize("wrong", ["movies", "", "arn:aws:foo", ARN.replace("campaign/", "filter/")])
+def test_an_arn_of_nothing_that_can_be_asked_is_refused_when_the_handle_is_made(wrong: str, runtime: Any) -> None:
+    for make, kind in ((runtime.campaign, "campaign"), (runtime.recommender, "recommender")):
+        with pytest.raises(ValidationError, match=f"arn is not that of a {kind}") as caught:
+            make(wrong)
+        assert caught.value.parameter == "arn"
+    lenient = runtime.with_options(limits=Limits.off())
+    assert lenient.campaign(wrong).arn == lenient.recommender(wrong).arn == wrong
 
 
 def test_a_bare_str_of_items_is_refused(runtime: Any, wire: Any) -> None:

@@ -375,13 +375,14 @@ class AsyncPersonalizeRuntime:
             metadata_columns: Likewise.
 
         Raises:
-            ValidationError: The ARN is that of a recommender.
+            ValidationError: The ARN is not that of a campaign.
         """
         from personalize_rt.handles import Bound
 
         bound = Bound.to(
             arn,
             "campaign",
+            self._limits.patterns,
             num_results=num_results,
             context=context,
             filter_arn=filter_arn,
@@ -410,6 +411,7 @@ class AsyncPersonalizeRuntime:
         bound = Bound.to(
             arn,
             "recommender",
+            self._limits.patterns,
             num_results=num_results,
             context=context,
             filter_arn=filter_arn,

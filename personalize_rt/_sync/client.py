@@ -374,13 +374,14 @@ class PersonalizeRuntime:
             metadata_columns: Likewise.
 
         Raises:
-            ValidationError: The ARN is that of a recommender.
+            ValidationError: The ARN is not that of a campaign.
         """
         from personalize_rt.handles import Bound
 
         bound = Bound.to(
             arn,
             "campaign",
+            self._limits.patterns,
             num_results=num_results,
             context=context,
             filter_arn=filter_arn,
@@ -409,6 +410,7 @@ class PersonalizeRuntime:
         bound = Bound.to(
             arn,
             "recommender",
+            self._limits.patterns,
             num_results=num_results,
             context=context,
             filter_arn=filter_arn,

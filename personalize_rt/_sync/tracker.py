@@ -759,7 +759,8 @@ class EventTracker:
         if left:
             where = "" if self._spool is None else "; what the spool holds is sent by another process"
             said = "1 event was" if len(left) == 1 else f"{len(left):,} events were"
-            _log.warning("%s not sent when the tracker was closed (%s)%s", said, reason, where)
+            why = "its close_timeout was over" if reason == "closed" else reason
+            _log.warning("%s not sent when the tracker was closed (%s)%s", said, why, where)
             self._tell("EventsDropped", len(left), reason)
 
     def __enter__(self) -> Self:

@@ -73,7 +73,7 @@ class Shown:
         return terminal.result_lines(self._result, options, self._catalogue)
 
     def __repr__(self) -> str:
-        return f"Shown({type(self._result).__name__})"
+        return f"<Shown({type(self._result).__name__}): HTML in a notebook; on a terminal, rich.print(…) shows it>"
 
 
 # An answer.

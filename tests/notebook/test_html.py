@@ -205,7 +205,8 @@ def test_the_answers_own_value_counts_before_that_of_the_catalogue() -> None:
 
 def test_the_repr_of_what_is_shown_holds_no_title() -> None:
     shown = show(Ranking(["a"], scores=[0.5], metadata=[{"TITLE": "secret"}]), items={"a": "secret too"})
-    assert repr(shown) == str(shown) == "Shown(Ranking)"
+    told = "<Shown(Ranking): HTML in a notebook; on a terminal, rich.print(…) shows it>"
+    assert repr(shown) == str(shown) == told
 
 
 # A comparison.
