@@ -57,7 +57,7 @@ nitpick_ignore_regex = [
     ("py:class", r"personalize_rt\.(bulk\.(course|threads|working)|experiments\.table)\.\w+"),
     # What as_boto3() gives, and the options that a local runtime takes.
     ("py:class", r"(Async)?Boto3Client|(Build|Call|Tracker)Options|OnFull|StrPath"),
-    ("py:class", r"(personalize_rt\.spool\.)?_Segment|personalize_rt\.resilience\.event_queue\.Pending"),
+    ("py:class", r"personalize_rt\.segments\.Segment|personalize_rt\.resilience\.event_queue\.Pending"),
     ("py:class", r"AnswerT|AsyncPersonalizeRuntime|BaseContext|FilePath|OnError|Runtime"),
     ("py:(func|mod)", r"personalize_rt\.(notebook|filters)\..*"),
     ("py:class", r"personalize_rt\.local\.(control\.\w+|datasets|engine|events|journal|messages|recipes)\.[\w.]+"),

@@ -4,7 +4,7 @@ A directory may be shared by processes. Each writes segments of its own, ``TIME-
 lock (``flock``) on each for as long as it lives. A segment without a holder was left by a process that ended, and
 belongs to the first that locks it; if that one ends too, to the next. Nothing is waited for.
 
-The form of a segment is that of :mod:`personalize_rt.segments`. When all of its records are done, it is emptied if it
+The form of a segment is that of ``personalize_rt.segments``. When all of its records are done, it is emptied if it
 is the open one, otherwise removed.
 
 A record is passed to the operating system before :meth:`Spool.append` returns. It is not synced to the disk: a killed
