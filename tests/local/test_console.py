@@ -507,6 +507,76 @@ def test_several_dataset_groups_have_a_page_each(tmp_path: Path) -> None:
         assert browser.get("/console/other/").status == 404
 
 
+@pytest.fixture
+def with_made(tmp_path: Path) -> LocalPersonalize:
+    """A service in which requests made a dataset group with data, a campaign and an event tracker."""
+    for name, rows in {"local": "l1,l2,Click,1\n", "shop": "u1,i1,Click,1\nu1,i2,Click,2\nu2,i2,Click,3\n"}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "interactions.csv").write_text(f"USER_ID,ITEM_ID,EVENT_TYPE,TIMESTAMP\n{rows}")
+    (tmp_path / "local" / "personalize.toml").write_text('[campaigns]\nfirst = "aws-popularity-count"\n')
+    local = LocalPersonalize.from_directory(tmp_path / "local", s3_root=tmp_path)
+    client = local.boto3_client("personalize")
+    group = client.create_dataset_group(name="made")["datasetGroupArn"]
+    names = {"USER_ID": "string", "ITEM_ID": "string", "EVENT_TYPE": "string", "TIMESTAMP": "long"}
+    fields = [{"name": name, "type": kind} for name, kind in names.items()]
+    avro = {"type": "record", "name": "Interactions", "namespace": "x", "fields": fields, "version": "1.0"}
+    schema = client.create_schema(name="s", schema=json.dumps(avro))["schemaArn"]
+    dataset = client.create_dataset(name="d", schemaArn=schema, datasetGroupArn=group, datasetType="Interactions")
+    client.create_dataset_import_job(
+        jobName="j",
+        datasetArn=dataset["datasetArn"],
+        dataSource={"dataLocation": "s3://shop/interactions.csv"},
+        roleArn="arn:aws:iam::000000000000:role/personalize",
+    )
+    assert local.finish_jobs()
+    recipe = "arn:aws:personalize:::recipe/aws-popularity-count"
+    solution = client.create_solution(name="s", datasetGroupArn=group, recipeArn=recipe)["solutionArn"]
+    version = client.create_solution_version(solutionArn=solution)["solutionVersionArn"]
+    assert local.finish_jobs()
+    client.create_campaign(name="c", solutionVersionArn=version)
+    client.create_event_tracker(name="t", datasetGroupArn=group)
+    return local
+
+
+def test_a_dataset_group_made_by_requests_has_a_page_of_its_own(with_made: LocalPersonalize) -> None:
+    with with_made.console() as console:
+        browser = Browser(console.url)
+        overview = browser.get("/console/made/")
+        assert overview.status == 200
+        assert 'href="/console/made/rank?campaign=c"' in overview.text
+        assert 'href="/console/made/"' in browser.get("/").text
+        assert "rank?campaign=c" not in browser.get("/console/local/").text
+        for view in ("users", "users/0", "items", "items/0", "rank", "filters", "live", "faults"):
+            assert browser.get(f"/console/made/{view}").status == 200
+        arn = with_made.boto3_client("personalize").list_campaigns()["campaigns"][-1]["campaignArn"]
+        text = browser.part("/console/made/rank", [("user", "u1"), ("campaign", arn)]).text
+        assert re.findall(r"<code dir=\"auto\">(i\d)<", text) == ["i2", "i1"]
+        assert "Nobody of that id" not in text
+        assert "Nobody of that id" in browser.part("/console/made/rank", [("user", "l1"), ("campaign", arn)]).text
+        sent = browser.post("/console/made/live/event", [("type", "Click"), ("item", "i1"), ("user", "u9")])
+        assert sent.status == 303
+        fields = [("expression", 'EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("Click")'), ("name", "unseen")]
+        assert browser.post("/console/made/filters/new", fields).status == 303
+        assert browser.post("/console/made/filters/new", fields).status == 422
+        assert "unseen" in browser.get("/console/made/").text
+        assert "unseen" not in with_made.filters
+
+
+def test_a_link_to_a_campaign_of_another_dataset_group_leads_to_its_page(with_made: LocalPersonalize) -> None:
+    with with_made.console() as console:
+        found = Browser(console.url).get("/console/local/rank?campaign=c&user=0")
+        assert (found.status, found.headers["location"]) == (303, "/console/made/rank?campaign=c")
+
+
+def test_a_dataset_group_with_nothing_in_it_has_a_page(with_made: LocalPersonalize) -> None:
+    with_made.boto3_client("personalize").create_dataset_group(name="empty")
+    with with_made.console() as console:
+        for view in ("", "users", "items", "rank", "filters", "live", "faults"):
+            assert Browser(console.url).get(f"/console/empty/{view}").status == 200
+        assert "no campaign" in Browser(console.url).get("/console/empty/rank").text
+        assert Browser(console.url).part("/console/empty/rank", [("user", "u")]).status == 200
+
+
 def test_the_library_is_the_published_one() -> None:
     table = (STATIC / "THIRD-PARTY.md").read_text("utf-8")
     for name, digest in re.findall(r"^\| `([\w.]+)` .*`(\w{64})` \|$", table, re.MULTILINE):

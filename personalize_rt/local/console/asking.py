@@ -82,7 +82,7 @@ class Asking:
         self.form: Form = form
         self.resources: dict[str, Resource] = group.resources
         first = next(iter(self.resources), "")
-        self.first: Resource = self._resource("campaign") or self.resources[first]
+        self.first: Resource | None = self._resource("campaign") or self.resources.get(first)
         self.second: Resource | None = self._resource("beside")
         self.filter: StoredFilter | None = self._filter("filter")
         self.promoted: StoredFilter | None = self._filter("promotion")
@@ -99,7 +99,7 @@ class Asking:
 
     def answer(self, runtime: Any) -> Answered:
         """Make the calls. What goes wrong is part of the result."""
-        resources = [self.first] if self.second is None else [self.first, self.second]
+        resources = [one for one in (self.first, self.second) if one is not None]
         sides, calls = list[Side](), list[Call]()
         for resource in resources:
             try:
@@ -108,7 +108,7 @@ class Asking:
                 plain = call.on(runtime)
                 call, passed_over = _fitting(call, plain)
                 calls[-1] = call
-                result = call.ruled(plain, self.group.local)
+                result = call.ruled(plain, self.group.local or self.group.item_rows)
             except PersonalizeError as error:
                 sides.append(Side(resource, error=error.message))
             else:

@@ -18,9 +18,10 @@ import attrs
 from personalize_rt import forks
 from personalize_rt.filters.catalogue import texts
 from personalize_rt.interactions import Interaction
+from personalize_rt.local.control import DatasetGroup
 from personalize_rt.local.datasets import EventLog, Table
 from personalize_rt.local.engine import Engine, Resource
-from personalize_rt.local.inside import Inside, inside
+from personalize_rt.local.inside import inside
 
 if TYPE_CHECKING:
     from personalize_rt.local.embedded import LocalPersonalize
@@ -92,38 +93,57 @@ class Group:
     """One dataset group of the page. Safe to share between threads.
 
     Args:
-        local: The embedded service.
+        source: The embedded service, or a dataset group that requests made.
     """
 
     _lock = forks.lock()
 
-    def __init__(self, local: LocalPersonalize) -> None:
-        self.local: LocalPersonalize = local
+    def __init__(self, source: LocalPersonalize | DatasetGroup) -> None:
+        self._source = source
         self._newcomers: dict[str, str] = {}
         self._newcomer_keys: dict[str, str] = {}
         self._made: _Listed | None = None
 
     @property
-    def parts(self) -> Inside:
-        """The parts of the service."""
-        return inside(self.local)
+    def local(self) -> LocalPersonalize | None:
+        """The embedded service; ``None`` for a dataset group that requests made."""
+        return None if isinstance(self._source, DatasetGroup) else self._source
+
+    @property
+    def held(self) -> DatasetGroup:
+        """The dataset group itself, which is another one after a reload."""
+        return self._source if isinstance(self._source, DatasetGroup) else inside(self._source).group
 
     @property
     def engine(self) -> Engine:
-        """The engine, which is another one after a reload."""
-        return self.parts.group.engine
+        """The engine, which is another one after a reload or an import."""
+        return self.held.engine
 
     @property
     def name(self) -> str:
         """The name of the dataset group."""
-        return self.parts.group.name
+        return self.held.name
 
     @property
     def resources(self) -> dict[str, Resource]:
-        """The campaigns and recommenders by ARN, with those that requests created."""
-        made = (one.engine.resources for one in self.parts.account.groups)
+        """The campaigns and recommenders by ARN."""
         now = self.engine.clock()
-        return {arn: one.at(now) for arn, one in chain(self.engine.resources.items(), *(m.items() for m in made))}
+        return {arn: one.at(now) for arn, one in self.engine.resources.items()}
+
+    @property
+    def interactions(self) -> EventLog:
+        """The item interactions."""
+        return self.engine.datasets.interactions or EventLog()
+
+    @property
+    def item_rows(self) -> Table:
+        """The metadata of the items."""
+        return self.engine.datasets.items or Table()
+
+    @property
+    def event_trackers(self) -> Mapping[str, str]:
+        """The tracking id of each event tracker, by name."""
+        return {tracker.name: tracker.tracking_id for tracker in self.held.trackers}
 
     # Users.
 
@@ -158,7 +178,7 @@ class Group:
 
     def history(self, user_id: str) -> list[Interaction]:
         """The latest events of a user, newest first."""
-        events = (*self.local.interactions.of_user(user_id), *self.engine.items.of_user(user_id))
+        events = (*self.interactions.of_user(user_id), *self.engine.items.of_user(user_id))
         return sorted(events, key=lambda event: event.timestamp, reverse=True)[:HISTORY]
 
     def known(self, user_id: str) -> bool:
@@ -217,7 +237,7 @@ class Group:
     @property
     def item_columns(self) -> list[str]:
         """The other columns of the items."""
-        return [name for name in self.local.items.columns if name != self.title_column]
+        return [name for name in self.item_rows.columns if name != self.title_column]
 
     def title(self, item_id: str) -> str:
         """The title of an item; empty if it has none."""
@@ -245,7 +265,7 @@ class Group:
     @property
     def event_types(self) -> list[str]:
         """The types of the events of the data."""
-        return [name for name in self.local.interactions.types.names if name]
+        return [name for name in self.interactions.types.names if name]
 
     # What is made once.
 
