@@ -445,9 +445,63 @@ def test_a_filter_is_created_once(browser: Browser, local: LocalPersonalize) -> 
     fields = [("expression", "EXCLUDE ItemID WHERE Items.YEAR < 1950"), ("name", "no-classics")]
     created = browser.post("/console/local/filters/new", fields)
     assert (created.status, "no-classics" in local.filters) == (303, True)
+    page = browser.get(created.headers["location"]).text
+    assert f"Created <b>no-classics</b> – <code>{local.filter_arn('no-classics')}</code>" in page
+    (link,) = re.findall(r'href="([^"]*)">Rank with it<', page)
+    assert f'<option value="{local.filter_arn("no-classics")}" selected>' in browser.get(link).text
     again = browser.post("/console/local/filters/new", fields)
     assert again.status == 422
     assert "already" in again.text
+    assert "Created" not in again.text
+    broken = browser.post(
+        "/console/local/filters/new", [("expression", "INCLUDE Items WHERE Items.YEAR > 1"), ("name", "x")]
+    )
+    assert "found Items. Did you mean ItemID?" in broken.text.partition("<form")[0]
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ('INCLUDE ItemID WHERE Items.GENRE IN ("x")', "Items.csv has no column GENRE. Did you mean GENRES?"),
+        ("INCLUDE Items WHERE Items.YEAR > 1", "found Items. Did you mean ItemID?"),
+        ('INCLUDE ItemID WHERE Items.YEAR > "1990"', "this is a string. Write the number without quotes."),
+    ],
+)
+def test_the_problem_of_an_expression_and_the_advice_are_sentences(
+    browser: Browser, expression: str, words: str
+) -> None:
+    text = browser.part("/console/local/filters/check", [("expression", expression)]).text
+    assert words in re.sub(r"<[^>]*>", "", text)
+
+
+def test_an_event_of_an_item_that_the_data_lack_is_sent_and_remarked_on(
+    browser: Browser, local: LocalPersonalize
+) -> None:
+    for item, remarked in (("no-such-item", True), ("tt0111161", False)):
+        sent = browser.post("/console/local/live/event", [("type", "Watch"), ("item", item), ("user", USER)])
+        assert local.recorded_events[-1].item_id == item
+        page = browser.get(sent.headers["location"]).text
+        assert "Sent:" in page
+        assert ("No item of that id is in the data" in page) is remarked
+
+
+def test_one_place_is_one_place_and_an_undefined_measure_says_why(browser: Browser, local: LocalPersonalize) -> None:
+    two = list(local.items)[:2]
+    rank = [("campaign", local.campaign_arn("movies-ranking")), ("user", USER), ("items", " ".join(two))]
+    beside = [("beside", local.campaign_arn("popular-movies")), ("count", "1")]
+    text = browser.part("/console/local/rank", [*rank, *beside]).text
+    assert "Undefined, since the answers share" in text
+    assert "kendall tau" in text
+    assert not re.search(r"\b1 places", text)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"), [(2, 1, "1 place up"), (1, 2, "1 place down"), (3, 1, "2 places up")]
+)
+def test_moves_count_places(before: int, after: int, words: str) -> None:
+    from personalize_rt.local.console.asking import moved
+
+    assert moved(before, after)[1] == words
 
 
 def test_an_event_is_sent_and_shown_with_its_request(browser: Browser, local: LocalPersonalize) -> None:

@@ -22,7 +22,7 @@ from personalize_rt.local.engine import Resource
 from personalize_rt.local.filtering import StoredFilter
 from personalize_rt.operations import GET_ACTION_RECOMMENDATIONS, GET_PERSONALIZED_RANKING
 
-__all__ = ["Answered", "Asking", "Side", "why"]
+__all__ = ["Answered", "Asking", "Side", "moved", "why"]
 
 DEFAULT_COUNT = 25
 MOST = 500
@@ -58,12 +58,14 @@ class Answered:
         measures: How alike the two are: name and value.
         calls: The calls that were made.
         only_first: Rows of the first answer that the second does not have.
+        undefined: Why measures have no value, or empty.
     """
 
     sides: tuple[Side, ...]
     measures: tuple[tuple[str, str], ...]
     calls: tuple[Call, ...]
     only_first: int = 0
+    undefined: str = ""
 
 
 class Asking:
@@ -255,14 +257,18 @@ class Asking:
         before = {row["id"]: row["rank"] for row in first.rows}
         after = {row["id"] for row in second.rows}
         for row in second.rows:
-            row["moved"] = _moved(before.get(row["id"]), row["rank"])
+            row["moved"] = moved(before.get(row["id"]), row["rank"])
         for row in first.rows:
             row["only"] = row["id"] not in after
-        measures = tuple(
-            (name.replace("_", " "), "undefined" if value is None else f"{value:.2f}")
-            for name, value in comparison.measures().items()
-        )
-        return Answered((first, second), measures, calls, sum(1 for id in before if id not in after))
+        values = {name.replace("_", " "): value for name, value in comparison.measures().items()}
+        measures = tuple((name, "–" if value is None else f"{value:.2f}") for name, value in values.items())
+        undefined = ""
+        if without := [name for name, value in values.items() if value is None]:
+            shared = len(after.intersection(before))
+            why = "the answers share no item" if shared == 0 else "the answers share one item only"
+            why = "an answer has no rows" if not before or not after else why
+            undefined = f"Undefined, since {why}: {', '.join(without)}. An order needs two shared items."
+        return Answered((first, second), measures, calls, sum(1 for id in before if id not in after), undefined)
 
 
 def _fitting(call: Call, answer: Any) -> tuple[Call, list[str]]:
@@ -276,15 +282,19 @@ def _fitting(call: Call, answer: Any) -> tuple[Call, list[str]]:
     return attrs.evolve(call, rules=(*call.rules[:-1], *kept)), [id for id in places if id not in fit]
 
 
-def _moved(before: int | None, after: int) -> tuple[str, str, str]:
+def moved(before: int | None, after: int) -> tuple[str, str, str]:
     """By how many places a row is higher in the second answer: signs, words for screen readers, and the look."""
     if before is None:
         return "new", "not in the first list", "up"
     if before == after:
         return "=", "the same place", "same"
     if before > after:
-        return f"▲ {before - after}", f"{before - after} places up", "up"
-    return f"▼ {after - before}", f"{after - before} places down", "down"
+        return f"▲ {before - after}", f"{_places(before - after)} up", "up"
+    return f"▼ {after - before}", f"{_places(after - before)} down", "down"
+
+
+def _places(count: int) -> str:
+    return "1 place" if count == 1 else f"{count} places"
 
 
 def about(group: Group, item_id: str) -> str:

@@ -224,6 +224,10 @@ class Group:
         """The number of an item in addresses."""
         return self.engine.models.universe.numbers.get(item_id)
 
+    def has_item(self, item_id: str) -> bool:
+        """Tell whether the data have an item: in events, or with metadata."""
+        return self.number_of(item_id) is not None or bool(self.row("items", item_id))
+
     def popular(self, count: int) -> list[str]:
         """The items with most events."""
         ids = self.engine.models.universe.ids

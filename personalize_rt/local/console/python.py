@@ -214,7 +214,7 @@ class Place:
             self.session,
             f"where = {{'session': session, 'endpoint_url': {literal(self.url)}}}".replace("'", '"'),
             f"with EventTracker({literal(tracking_id)}, **where) as tracker:",
-            f"    {_method('tracker', 'track', given, 4)}",
+            f"    {_method('tracker', 'send', given, 4)}",
             "print(tracker.counts)",
         )
 

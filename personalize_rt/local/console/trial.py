@@ -53,8 +53,8 @@ class Break:
         start, hint = min(column - 1, len(source)), " ".join(lines[3:])
         problem = lines[0].partition(": ")[2] or lines[0]
         return cls(
-            problem[:1].upper() + problem[1:],
-            hint[:1].upper() + hint[1:],
+            _sentence(problem),
+            _sentence(hint),
             line,
             column,
             source[:start],
@@ -62,6 +62,11 @@ class Break:
             source[start + width :],
             " " * start + "^" * width,
         )
+
+
+def _sentence(text: str) -> str:
+    """A text with a capital letter and an end, so that another sentence may follow it."""
+    return text[:1].upper() + text[1:] + ("." if text and text[-1] not in ".?!…" else "")
 
 
 @attrs.frozen

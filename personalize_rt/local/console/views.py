@@ -18,13 +18,13 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from personalize_rt._version import __version__
-from personalize_rt.errors import PersonalizeError
+from personalize_rt.errors import FilterSyntaxError, PersonalizeError
 from personalize_rt.local.apis import APIS
 from personalize_rt.local.console.asking import DEFAULT_COUNT, MOST, Asking
 from personalize_rt.local.console.catalogue import Found, Group, shown, when
 from personalize_rt.local.console.python import Place
 from personalize_rt.local.console.saved import Form, Saved
-from personalize_rt.local.console.trial import tried
+from personalize_rt.local.console.trial import Break, tried
 from personalize_rt.local.faults.effects import Fault
 from personalize_rt.local.faults.kinds import KINDS
 from personalize_rt.local.inside import inside
@@ -41,6 +41,8 @@ _HERE = Path(__file__).parent
 _SHOWN = 50
 # Seconds for which one look at the journal serves all browsers: half of what passes between two ticks of one.
 _LOOK = 1.0
+# The field of a kept form with the ARN of the filter that was created from it.
+_CREATED = "created"
 _GONE = "This link was made by a server that has ended since, or long ago. What the form held is gone."
 
 
@@ -250,7 +252,8 @@ class Views:
         form = self._saved.find(token) if token else self._linked(ask)
         if form is None:
             return self._page(ask, "rank.html", 404, problem=_GONE, **self._fields(ask, Form()), ready=False)
-        return self._page(ask, "rank.html", **self._fields(ask, form), ready=bool(form))
+        ready = bool(token) or any(map(form.text, ("user", "item", "campaign")))
+        return self._page(ask, "rank.html", **self._fields(ask, form), ready=ready)
 
     def _home_of(self, name: str, group: Group) -> Group:
         """The dataset group that has a campaign or recommender of this name: this one rather than another."""
@@ -266,6 +269,7 @@ class Views:
             "item": group.item_at(query.get("item", "")),
             "campaign": arns.get(query.get("campaign", "")),
             "beside": arns.get(query.get("beside", "")),
+            "filter": next((one.arn for one in group.engine.filters if one.name == query.get("filter")), None),
         }
         fields = [(name, value) for name, value in found.items() if value]
         return Form(fields)
@@ -333,6 +337,7 @@ class Views:
             _status(problem),
             form=form,
             problem=problem,
+            created=ask.group.engine.filters.find(form.text(_CREATED)),
             filters=list(ask.group.engine.filters),
             **self._trial(ask, form),
         )
@@ -361,15 +366,20 @@ class Views:
         group, name, expression = ask.group, ask.form.text("name"), ask.form.text("expression")
         try:
             if group.local is not None:
-                group.local.add_filter(name, expression)
+                arn = group.local.add_filter(name, expression)
             else:
                 client = self._door.boto3_client("personalize")
-                client.create_filter(name=name, datasetGroupArn=group.held.arn, filterExpression=expression)
+                members = {"name": name, "datasetGroupArn": group.held.arn, "filterExpression": expression}
+                arn = client.create_filter(**members)["filterArn"]
+        except FilterSyntaxError as error:
+            at = Break.of(error, expression)
+            words = f"Line {at.line}, column {at.column}. {at.problem} {at.hint}"
+            return self._filters(ask, ask.form, words.rstrip())
         except PersonalizeError as error:
             return self._filters(ask, ask.form, error.message)
         except Exception as error:  # botocore's
             return self._filters(ask, ask.form, f"The filter was refused: {_words(error)}")
-        return RedirectResponse(ask.url("filters", self._saved.keep(ask.form)), 303)
+        return RedirectResponse(ask.url("filters", self._saved.keep(ask.form.with_field(_CREATED, arn))), 303)
 
     # What comes in.
 
@@ -403,6 +413,7 @@ class Views:
             form=form,
             types=types,
             sent=sent,
+            known=not form.text("item") or ask.group.has_item(form.text("item")),
             problem=problem,
             can_send=bool(trackers),
             python=ask.place.event(tracking_id, event) if trackers else "",
