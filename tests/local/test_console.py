@@ -474,6 +474,23 @@ def test_the_problem_of_an_expression_and_the_advice_are_sentences(
     assert words in re.sub(r"<[^>]*>", "", text)
 
 
+def test_a_filter_value_that_no_item_has_is_named_with_the_nearest(browser: Browser, local: LocalPersonalize) -> None:
+    arn = local.filter_arn("unseen-by-genre")
+    rank = [("user", USER), ("campaign", local.campaign_arn("movies-for-you")), ("filter", arn)]
+    trial = [("user", USER), ("expression", "INCLUDE ItemID WHERE Items.GENRES IN ($GENRE)")]
+    for path, fields in (("rank", rank), ("filters/check", trial)):
+        for value, words in {
+            "Komedy": 'No item has GENRES "Komedy". The nearest: Comedy',
+            "Drama, comedy": 'No item has GENRES "comedy". The nearest: Comedy',
+            "zzzzzz": 'No item has GENRES "zzzzzz".<',
+        }.items():
+            text = html.unescape(browser.part(f"/console/local/{path}", [*fields, ("value.GENRE", value)]).text)
+            assert text.count("No item has") == 1
+            assert words in text
+        text = browser.part(f"/console/local/{path}", [*fields, ("value.GENRE", "Drama, Comedy")]).text
+        assert "No item has" not in text
+
+
 def test_an_event_of_an_item_that_the_data_lack_is_sent_and_remarked_on(
     browser: Browser, local: LocalPersonalize
 ) -> None:

@@ -6,7 +6,8 @@ those of programs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import attrs
@@ -22,10 +23,13 @@ from personalize_rt.local.engine import Resource
 from personalize_rt.local.filtering import StoredFilter
 from personalize_rt.operations import GET_ACTION_RECOMMENDATIONS, GET_PERSONALIZED_RANKING
 
-__all__ = ["Answered", "Asking", "Side", "moved", "why"]
+__all__ = ["Answered", "Asking", "Side", "moved", "unmet", "why"]
 
 DEFAULT_COUNT = 25
 MOST = 500
+# The values of a column, and the characters of one, among which the nearest are looked for.
+_MOST_COMPARED = 5_000
+_LONGEST_COMPARED = 100
 
 
 @attrs.frozen
@@ -98,6 +102,17 @@ class Asking:
     def _filter(self, name: str) -> StoredFilter | None:
         arn = self.form.text(name)
         return self.group.engine.filters.find(arn) if arn else None
+
+    @property
+    def unmet(self) -> list[str]:
+        """A sentence for each filter value that no item has."""
+        chosen = [(self.filter, "value."), (self.promoted, "promoted.")]
+        return [
+            sentence
+            for stored, prefix in chosen
+            if stored is not None
+            for sentence in unmet(self.group, stored, values_of(stored.parameters, self.form.under(prefix)))
+        ]
 
     def answer(self, runtime: Any) -> Answered:
         """Make the calls. What goes wrong is part of the result."""
@@ -332,6 +347,31 @@ def values_of(parameters: Mapping[str, Parameter], given: Mapping[str, str]) -> 
         elif text:
             values[name] = text
     return values
+
+
+def unmet(group: Group, stored: StoredFilter, values: Mapping[str, Any]) -> list[str]:
+    """A sentence for each filter value that no item has, with the nearest that some have."""
+    sentences = dict[str, None]()  # in order, each once
+    for name, given in values.items():
+        for field in stored.parameters[name].fields:
+            dataset, _, column = field.partition(".")
+            held = group.item_values(column) if dataset == "Items" else None
+            if held is None:
+                continue
+            for value in given if isinstance(given, list) else [given]:
+                if value not in held:
+                    nearest = _nearest(value, held)
+                    advice = f" The nearest: {', '.join(nearest)}." if nearest else ""
+                    sentences[f'No item has {column} "{value}".{advice}'] = None
+    return list(sentences)
+
+
+def _nearest(value: str, held: Collection[str]) -> list[str]:
+    """The nearest values in any case; none among so many that a search would take long."""
+    if len(held) > _MOST_COMPARED or len(value) > _LONGEST_COMPARED:
+        return []
+    spellings = {one.casefold(): one for one in sorted(held)}
+    return [spellings[one] for one in get_close_matches(value.casefold(), spellings)]
 
 
 def pairs(text: str, field: str) -> dict[str, str]:

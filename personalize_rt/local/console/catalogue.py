@@ -87,6 +87,7 @@ class _Listed:
     title: str | None
     user_index: _Index | None = None
     item_index: _Index | None = None
+    item_values: dict[str, frozenset[str]] = attrs.field(factory=dict[str, frozenset[str]])
 
 
 class Group:
@@ -255,6 +256,21 @@ class Group:
             return put
         table: Table | None = getattr(self.engine.datasets, dataset)
         return {} if table is None or id not in table else table[id]
+
+    def item_values(self, column: str) -> frozenset[str] | None:
+        """The values that items have in a column of texts; ``None`` if it is no such column.
+
+        Args:
+            column: The column, in any case.
+        """
+        field = self.item_rows.column(column)
+        if field is None or field.type != "string":
+            return None
+        kept = self._listed().item_values
+        if field.name not in kept:
+            kept[field.name] = frozenset(chain.from_iterable(map(texts, self.item_rows.columns.get(field.name, ()))))
+        added = self.engine.added.of("items").values()
+        return kept[field.name].union(*(texts(row.get(field.name)) for row in added))
 
     def action_title(self, action_id: str) -> str:
         """The title of an action; empty if it has none."""
