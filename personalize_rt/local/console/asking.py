@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
@@ -358,7 +358,7 @@ def unmet(group: Group, stored: StoredFilter, values: Mapping[str, Any]) -> list
             held = group.item_values(column) if dataset == "Items" else None
             if held is None:
                 continue
-            for value in given if isinstance(given, list) else [given]:
+            for value in cast("list[str]", given) if isinstance(given, list) else [str(given)]:
                 if value not in held:
                     nearest = _nearest(value, held)
                     advice = f" The nearest: {', '.join(nearest)}." if nearest else ""
