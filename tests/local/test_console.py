@@ -445,9 +445,80 @@ def test_a_filter_is_created_once(browser: Browser, local: LocalPersonalize) -> 
     fields = [("expression", "EXCLUDE ItemID WHERE Items.YEAR < 1950"), ("name", "no-classics")]
     created = browser.post("/console/local/filters/new", fields)
     assert (created.status, "no-classics" in local.filters) == (303, True)
+    page = browser.get(created.headers["location"]).text
+    assert f"Created <b>no-classics</b> – <code>{local.filter_arn('no-classics')}</code>" in page
+    (link,) = re.findall(r'href="([^"]*)">Rank with it<', page)
+    assert f'<option value="{local.filter_arn("no-classics")}" selected>' in browser.get(link).text
     again = browser.post("/console/local/filters/new", fields)
     assert again.status == 422
     assert "already" in again.text
+    assert "Created" not in again.text
+    broken = browser.post(
+        "/console/local/filters/new", [("expression", "INCLUDE Items WHERE Items.YEAR > 1"), ("name", "x")]
+    )
+    assert "found Items. Did you mean ItemID?" in broken.text.partition("<form")[0]
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ('INCLUDE ItemID WHERE Items.GENRE IN ("x")', "Items.csv has no column GENRE. Did you mean GENRES?"),
+        ("INCLUDE Items WHERE Items.YEAR > 1", "found Items. Did you mean ItemID?"),
+        ('INCLUDE ItemID WHERE Items.YEAR > "1990"', "this is a string. Write the number without quotes."),
+    ],
+)
+def test_the_problem_of_an_expression_and_the_advice_are_sentences(
+    browser: Browser, expression: str, words: str
+) -> None:
+    text = browser.part("/console/local/filters/check", [("expression", expression)]).text
+    assert words in re.sub(r"<[^>]*>", "", text)
+
+
+def test_a_filter_value_that_no_item_has_is_named_with_the_nearest(browser: Browser, local: LocalPersonalize) -> None:
+    arn = local.filter_arn("unseen-by-genre")
+    rank = [("user", USER), ("campaign", local.campaign_arn("movies-for-you")), ("filter", arn)]
+    trial = [("user", USER), ("expression", "INCLUDE ItemID WHERE Items.GENRES IN ($GENRE)")]
+    for path, fields in (("rank", rank), ("filters/check", trial)):
+        for value, words in {
+            "Komedy": 'No item has GENRES "Komedy". The nearest: Comedy',
+            "Drama, comedy": 'No item has GENRES "comedy". The nearest: Comedy',
+            "zzzzzz": 'No item has GENRES "zzzzzz".<',
+        }.items():
+            text = html.unescape(browser.part(f"/console/local/{path}", [*fields, ("value.GENRE", value)]).text)
+            assert text.count("No item has") == 1
+            assert words in text
+        text = browser.part(f"/console/local/{path}", [*fields, ("value.GENRE", "Drama, Comedy")]).text
+        assert "No item has" not in text
+
+
+def test_an_event_of_an_item_that_the_data_lack_is_sent_and_remarked_on(
+    browser: Browser, local: LocalPersonalize
+) -> None:
+    for item, remarked in (("no-such-item", True), ("tt0111161", False)):
+        sent = browser.post("/console/local/live/event", [("type", "Watch"), ("item", item), ("user", USER)])
+        assert local.recorded_events[-1].item_id == item
+        page = browser.get(sent.headers["location"]).text
+        assert "Sent:" in page
+        assert ("No item of that id is in the data" in page) is remarked
+
+
+def test_one_place_is_one_place_and_an_undefined_measure_says_why(browser: Browser, local: LocalPersonalize) -> None:
+    two = list(local.items)[:2]
+    rank = [("campaign", local.campaign_arn("movies-ranking")), ("user", USER), ("items", " ".join(two))]
+    beside = [("beside", local.campaign_arn("popular-movies")), ("count", "1")]
+    text = browser.part("/console/local/rank", [*rank, *beside]).text
+    assert "Undefined, since the answers share" in text
+    assert "kendall tau" in text
+    assert not re.search(r"\b1 places", text)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"), [(2, 1, "1 place up"), (1, 2, "1 place down"), (3, 1, "2 places up")]
+)
+def test_moves_count_places(before: int, after: int, words: str) -> None:
+    from personalize_rt.local.console.asking import moved
+
+    assert moved(before, after)[1] == words
 
 
 def test_an_event_is_sent_and_shown_with_its_request(browser: Browser, local: LocalPersonalize) -> None:
@@ -505,6 +576,76 @@ def test_several_dataset_groups_have_a_page_each(tmp_path: Path) -> None:
         assert "movies-for-you" not in browser.get("/console/shop/").text
         assert "i1" in browser.get("/console/shop/items").text
         assert browser.get("/console/other/").status == 404
+
+
+@pytest.fixture
+def with_made(tmp_path: Path) -> LocalPersonalize:
+    """A service in which requests made a dataset group with data, a campaign and an event tracker."""
+    for name, rows in {"local": "l1,l2,Click,1\n", "shop": "u1,i1,Click,1\nu1,i2,Click,2\nu2,i2,Click,3\n"}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "interactions.csv").write_text(f"USER_ID,ITEM_ID,EVENT_TYPE,TIMESTAMP\n{rows}")
+    (tmp_path / "local" / "personalize.toml").write_text('[campaigns]\nfirst = "aws-popularity-count"\n')
+    local = LocalPersonalize.from_directory(tmp_path / "local", s3_root=tmp_path)
+    client = local.boto3_client("personalize")
+    group = client.create_dataset_group(name="made")["datasetGroupArn"]
+    names = {"USER_ID": "string", "ITEM_ID": "string", "EVENT_TYPE": "string", "TIMESTAMP": "long"}
+    fields = [{"name": name, "type": kind} for name, kind in names.items()]
+    avro = {"type": "record", "name": "Interactions", "namespace": "x", "fields": fields, "version": "1.0"}
+    schema = client.create_schema(name="s", schema=json.dumps(avro))["schemaArn"]
+    dataset = client.create_dataset(name="d", schemaArn=schema, datasetGroupArn=group, datasetType="Interactions")
+    client.create_dataset_import_job(
+        jobName="j",
+        datasetArn=dataset["datasetArn"],
+        dataSource={"dataLocation": "s3://shop/interactions.csv"},
+        roleArn="arn:aws:iam::000000000000:role/personalize",
+    )
+    assert local.finish_jobs()
+    recipe = "arn:aws:personalize:::recipe/aws-popularity-count"
+    solution = client.create_solution(name="s", datasetGroupArn=group, recipeArn=recipe)["solutionArn"]
+    version = client.create_solution_version(solutionArn=solution)["solutionVersionArn"]
+    assert local.finish_jobs()
+    client.create_campaign(name="c", solutionVersionArn=version)
+    client.create_event_tracker(name="t", datasetGroupArn=group)
+    return local
+
+
+def test_a_dataset_group_made_by_requests_has_a_page_of_its_own(with_made: LocalPersonalize) -> None:
+    with with_made.console() as console:
+        browser = Browser(console.url)
+        overview = browser.get("/console/made/")
+        assert overview.status == 200
+        assert 'href="/console/made/rank?campaign=c"' in overview.text
+        assert 'href="/console/made/"' in browser.get("/").text
+        assert "rank?campaign=c" not in browser.get("/console/local/").text
+        for view in ("users", "users/0", "items", "items/0", "rank", "filters", "live", "faults"):
+            assert browser.get(f"/console/made/{view}").status == 200
+        arn = with_made.boto3_client("personalize").list_campaigns()["campaigns"][-1]["campaignArn"]
+        text = browser.part("/console/made/rank", [("user", "u1"), ("campaign", arn)]).text
+        assert re.findall(r"<code dir=\"auto\">(i\d)<", text) == ["i2", "i1"]
+        assert "Nobody of that id" not in text
+        assert "Nobody of that id" in browser.part("/console/made/rank", [("user", "l1"), ("campaign", arn)]).text
+        sent = browser.post("/console/made/live/event", [("type", "Click"), ("item", "i1"), ("user", "u9")])
+        assert sent.status == 303
+        fields = [("expression", 'EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("Click")'), ("name", "unseen")]
+        assert browser.post("/console/made/filters/new", fields).status == 303
+        assert browser.post("/console/made/filters/new", fields).status == 422
+        assert "unseen" in browser.get("/console/made/").text
+        assert "unseen" not in with_made.filters
+
+
+def test_a_link_to_a_campaign_of_another_dataset_group_leads_to_its_page(with_made: LocalPersonalize) -> None:
+    with with_made.console() as console:
+        found = Browser(console.url).get("/console/local/rank?campaign=c&user=0")
+        assert (found.status, found.headers["location"]) == (303, "/console/made/rank?campaign=c")
+
+
+def test_a_dataset_group_with_nothing_in_it_has_a_page(with_made: LocalPersonalize) -> None:
+    with_made.boto3_client("personalize").create_dataset_group(name="empty")
+    with with_made.console() as console:
+        for view in ("", "users", "items", "rank", "filters", "live", "faults"):
+            assert Browser(console.url).get(f"/console/empty/{view}").status == 200
+        assert "no campaign" in Browser(console.url).get("/console/empty/rank").text
+        assert Browser(console.url).part("/console/empty/rank", [("user", "u")]).status == 200
 
 
 def test_the_library_is_the_published_one() -> None:

@@ -6,8 +6,9 @@ those of programs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, cast
 
 import attrs
 
@@ -22,10 +23,13 @@ from personalize_rt.local.engine import Resource
 from personalize_rt.local.filtering import StoredFilter
 from personalize_rt.operations import GET_ACTION_RECOMMENDATIONS, GET_PERSONALIZED_RANKING
 
-__all__ = ["Answered", "Asking", "Side", "why"]
+__all__ = ["Answered", "Asking", "Side", "moved", "unmet", "why"]
 
 DEFAULT_COUNT = 25
 MOST = 500
+# The values of a column, and the characters of one, among which the nearest are looked for.
+_MOST_COMPARED = 5_000
+_LONGEST_COMPARED = 100
 
 
 @attrs.frozen
@@ -58,12 +62,14 @@ class Answered:
         measures: How alike the two are: name and value.
         calls: The calls that were made.
         only_first: Rows of the first answer that the second does not have.
+        undefined: Why measures have no value, or empty.
     """
 
     sides: tuple[Side, ...]
     measures: tuple[tuple[str, str], ...]
     calls: tuple[Call, ...]
     only_first: int = 0
+    undefined: str = ""
 
 
 class Asking:
@@ -82,7 +88,7 @@ class Asking:
         self.form: Form = form
         self.resources: dict[str, Resource] = group.resources
         first = next(iter(self.resources), "")
-        self.first: Resource = self._resource("campaign") or self.resources[first]
+        self.first: Resource | None = self._resource("campaign") or self.resources.get(first)
         self.second: Resource | None = self._resource("beside")
         self.filter: StoredFilter | None = self._filter("filter")
         self.promoted: StoredFilter | None = self._filter("promotion")
@@ -97,9 +103,20 @@ class Asking:
         arn = self.form.text(name)
         return self.group.engine.filters.find(arn) if arn else None
 
+    @property
+    def unmet(self) -> list[str]:
+        """A sentence for each filter value that no item has."""
+        chosen = [(self.filter, "value."), (self.promoted, "promoted.")]
+        return [
+            sentence
+            for stored, prefix in chosen
+            if stored is not None
+            for sentence in unmet(self.group, stored, values_of(stored.parameters, self.form.under(prefix)))
+        ]
+
     def answer(self, runtime: Any) -> Answered:
         """Make the calls. What goes wrong is part of the result."""
-        resources = [self.first] if self.second is None else [self.first, self.second]
+        resources = [one for one in (self.first, self.second) if one is not None]
         sides, calls = list[Side](), list[Call]()
         for resource in resources:
             try:
@@ -108,7 +125,7 @@ class Asking:
                 plain = call.on(runtime)
                 call, passed_over = _fitting(call, plain)
                 calls[-1] = call
-                result = call.ruled(plain, self.group.local)
+                result = call.ruled(plain, self.group.local or self.group.item_rows)
             except PersonalizeError as error:
                 sides.append(Side(resource, error=error.message))
             else:
@@ -255,14 +272,18 @@ class Asking:
         before = {row["id"]: row["rank"] for row in first.rows}
         after = {row["id"] for row in second.rows}
         for row in second.rows:
-            row["moved"] = _moved(before.get(row["id"]), row["rank"])
+            row["moved"] = moved(before.get(row["id"]), row["rank"])
         for row in first.rows:
             row["only"] = row["id"] not in after
-        measures = tuple(
-            (name.replace("_", " "), "undefined" if value is None else f"{value:.2f}")
-            for name, value in comparison.measures().items()
-        )
-        return Answered((first, second), measures, calls, sum(1 for id in before if id not in after))
+        values = {name.replace("_", " "): value for name, value in comparison.measures().items()}
+        measures = tuple((name, "–" if value is None else f"{value:.2f}") for name, value in values.items())
+        undefined = ""
+        if without := [name for name, value in values.items() if value is None]:
+            shared = len(after.intersection(before))
+            why = "the answers share no item" if shared == 0 else "the answers share one item only"
+            why = "an answer has no rows" if not before or not after else why
+            undefined = f"Undefined, since {why}: {', '.join(without)}. An order needs two shared items."
+        return Answered((first, second), measures, calls, sum(1 for id in before if id not in after), undefined)
 
 
 def _fitting(call: Call, answer: Any) -> tuple[Call, list[str]]:
@@ -276,15 +297,19 @@ def _fitting(call: Call, answer: Any) -> tuple[Call, list[str]]:
     return attrs.evolve(call, rules=(*call.rules[:-1], *kept)), [id for id in places if id not in fit]
 
 
-def _moved(before: int | None, after: int) -> tuple[str, str, str]:
+def moved(before: int | None, after: int) -> tuple[str, str, str]:
     """By how many places a row is higher in the second answer: signs, words for screen readers, and the look."""
     if before is None:
         return "new", "not in the first list", "up"
     if before == after:
         return "=", "the same place", "same"
     if before > after:
-        return f"▲ {before - after}", f"{before - after} places up", "up"
-    return f"▼ {after - before}", f"{after - before} places down", "down"
+        return f"▲ {before - after}", f"{_places(before - after)} up", "up"
+    return f"▼ {after - before}", f"{_places(after - before)} down", "down"
+
+
+def _places(count: int) -> str:
+    return "1 place" if count == 1 else f"{count} places"
 
 
 def about(group: Group, item_id: str) -> str:
@@ -322,6 +347,31 @@ def values_of(parameters: Mapping[str, Parameter], given: Mapping[str, str]) -> 
         elif text:
             values[name] = text
     return values
+
+
+def unmet(group: Group, stored: StoredFilter, values: Mapping[str, Any]) -> list[str]:
+    """A sentence for each filter value that no item has, with the nearest that some have."""
+    sentences = dict[str, None]()  # in order, each once
+    for name, given in values.items():
+        for field in stored.parameters[name].fields:
+            dataset, _, column = field.partition(".")
+            held = group.item_values(column) if dataset == "Items" else None
+            if held is None:
+                continue
+            for value in cast("list[str]", given) if isinstance(given, list) else [str(given)]:
+                if value not in held:
+                    nearest = _nearest(value, held)
+                    advice = f" The nearest: {', '.join(nearest)}." if nearest else ""
+                    sentences[f'No item has {column} "{value}".{advice}'] = None
+    return list(sentences)
+
+
+def _nearest(value: str, held: Collection[str]) -> list[str]:
+    """The nearest values in any case; none among so many that a search would take long."""
+    if len(held) > _MOST_COMPARED or len(value) > _LONGEST_COMPARED:
+        return []
+    spellings = {one.casefold(): one for one in sorted(held)}
+    return [spellings[one] for one in get_close_matches(value.casefold(), spellings)]
 
 
 def pairs(text: str, field: str) -> dict[str, str]:

@@ -18,9 +18,10 @@ import attrs
 from personalize_rt import forks
 from personalize_rt.filters.catalogue import texts
 from personalize_rt.interactions import Interaction
+from personalize_rt.local.control import DatasetGroup
 from personalize_rt.local.datasets import EventLog, Table
 from personalize_rt.local.engine import Engine, Resource
-from personalize_rt.local.inside import Inside, inside
+from personalize_rt.local.inside import inside
 
 if TYPE_CHECKING:
     from personalize_rt.local.embedded import LocalPersonalize
@@ -86,44 +87,64 @@ class _Listed:
     title: str | None
     user_index: _Index | None = None
     item_index: _Index | None = None
+    item_values: dict[str, frozenset[str]] = attrs.field(factory=dict[str, frozenset[str]])
 
 
 class Group:
     """One dataset group of the page. Safe to share between threads.
 
     Args:
-        local: The embedded service.
+        source: The embedded service, or a dataset group that requests made.
     """
 
     _lock = forks.lock()
 
-    def __init__(self, local: LocalPersonalize) -> None:
-        self.local: LocalPersonalize = local
+    def __init__(self, source: LocalPersonalize | DatasetGroup) -> None:
+        self._source = source
         self._newcomers: dict[str, str] = {}
         self._newcomer_keys: dict[str, str] = {}
         self._made: _Listed | None = None
 
     @property
-    def parts(self) -> Inside:
-        """The parts of the service."""
-        return inside(self.local)
+    def local(self) -> LocalPersonalize | None:
+        """The embedded service; ``None`` for a dataset group that requests made."""
+        return None if isinstance(self._source, DatasetGroup) else self._source
+
+    @property
+    def held(self) -> DatasetGroup:
+        """The dataset group itself, which is another one after a reload."""
+        return self._source if isinstance(self._source, DatasetGroup) else inside(self._source).group
 
     @property
     def engine(self) -> Engine:
-        """The engine, which is another one after a reload."""
-        return self.parts.group.engine
+        """The engine, which is another one after a reload or an import."""
+        return self.held.engine
 
     @property
     def name(self) -> str:
         """The name of the dataset group."""
-        return self.parts.group.name
+        return self.held.name
 
     @property
     def resources(self) -> dict[str, Resource]:
-        """The campaigns and recommenders by ARN, with those that requests created."""
-        made = (one.engine.resources for one in self.parts.account.groups)
+        """The campaigns and recommenders by ARN."""
         now = self.engine.clock()
-        return {arn: one.at(now) for arn, one in chain(self.engine.resources.items(), *(m.items() for m in made))}
+        return {arn: one.at(now) for arn, one in self.engine.resources.items()}
+
+    @property
+    def interactions(self) -> EventLog:
+        """The item interactions."""
+        return self.engine.datasets.interactions or EventLog()
+
+    @property
+    def item_rows(self) -> Table:
+        """The metadata of the items."""
+        return self.engine.datasets.items or Table()
+
+    @property
+    def event_trackers(self) -> Mapping[str, str]:
+        """The tracking id of each event tracker, by name."""
+        return {tracker.name: tracker.tracking_id for tracker in self.held.trackers}
 
     # Users.
 
@@ -158,7 +179,7 @@ class Group:
 
     def history(self, user_id: str) -> list[Interaction]:
         """The latest events of a user, newest first."""
-        events = (*self.local.interactions.of_user(user_id), *self.engine.items.of_user(user_id))
+        events = (*self.interactions.of_user(user_id), *self.engine.items.of_user(user_id))
         return sorted(events, key=lambda event: event.timestamp, reverse=True)[:HISTORY]
 
     def known(self, user_id: str) -> bool:
@@ -204,6 +225,10 @@ class Group:
         """The number of an item in addresses."""
         return self.engine.models.universe.numbers.get(item_id)
 
+    def has_item(self, item_id: str) -> bool:
+        """Tell whether the data have an item: in events, or with metadata."""
+        return self.number_of(item_id) is not None or bool(self.row("items", item_id))
+
     def popular(self, count: int) -> list[str]:
         """The items with most events."""
         ids = self.engine.models.universe.ids
@@ -217,7 +242,7 @@ class Group:
     @property
     def item_columns(self) -> list[str]:
         """The other columns of the items."""
-        return [name for name in self.local.items.columns if name != self.title_column]
+        return [name for name in self.item_rows.columns if name != self.title_column]
 
     def title(self, item_id: str) -> str:
         """The title of an item; empty if it has none."""
@@ -232,6 +257,21 @@ class Group:
         table: Table | None = getattr(self.engine.datasets, dataset)
         return {} if table is None or id not in table else table[id]
 
+    def item_values(self, column: str) -> frozenset[str] | None:
+        """The values that items have in a column of texts; ``None`` if it is no such column.
+
+        Args:
+            column: The column, in any case.
+        """
+        field = self.item_rows.column(column)
+        if field is None or field.type != "string":
+            return None
+        kept = self._listed().item_values
+        if field.name not in kept:
+            kept[field.name] = frozenset(chain.from_iterable(map(texts, self.item_rows.columns.get(field.name, ()))))
+        added = self.engine.added.of("items").values()
+        return kept[field.name].union(*(texts(row.get(field.name)) for row in added))
+
     def action_title(self, action_id: str) -> str:
         """The title of an action; empty if it has none."""
         row = self.row("actions", action_id)
@@ -245,7 +285,7 @@ class Group:
     @property
     def event_types(self) -> list[str]:
         """The types of the events of the data."""
-        return [name for name in self.local.interactions.types.names if name]
+        return [name for name in self.interactions.types.names if name]
 
     # What is made once.
 

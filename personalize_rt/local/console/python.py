@@ -66,24 +66,23 @@ class Place:
 
     Attributes:
         url: The address (``"http://127.0.0.1:8700"``).
-        local: The embedded service.
+        region: The region of its ARNs.
+        local: The embedded service; ``None`` for a dataset group that requests made, whose data no file has. Python
+            that would load them is empty.
     """
 
     url: str
-    local: LocalPersonalize
+    region: str
+    local: LocalPersonalize | None
 
     @property
     def loads(self) -> str:
         """The expression that loads the same data."""
+        assert self.local is not None
         parts = inside(self.local)
         if parts.is_sample:
             return "LocalPersonalize.sample()"
         return f"LocalPersonalize.from_directory({str(parts.directory)!r})"
-
-    @property
-    def region(self) -> str:
-        """The region of its ARNs."""
-        return inside(self.local).group.arn.split(":")[3]
 
     @property
     def session(self) -> str:
@@ -105,6 +104,8 @@ class Place:
 
     def users(self) -> str:
         """Python that lists users."""
+        if self.local is None:
+            return ""
         return _lines(
             "from personalize_rt.local import LocalPersonalize",
             "",
@@ -115,6 +116,8 @@ class Place:
 
     def user(self, user_id: str) -> str:
         """Python that shows a user."""
+        if self.local is None:
+            return ""
         return _lines(
             "from personalize_rt.local import LocalPersonalize",
             "",
@@ -128,6 +131,8 @@ class Place:
 
     def items(self) -> str:
         """Python that lists items."""
+        if self.local is None:
+            return ""
         return _lines(
             "from personalize_rt.local import LocalPersonalize",
             "",
@@ -138,6 +143,8 @@ class Place:
 
     def item(self, item_id: str) -> str:
         """Python that shows an item."""
+        if self.local is None:
+            return ""
         return _lines(
             "from personalize_rt.local import LocalPersonalize",
             "",
@@ -151,6 +158,8 @@ class Place:
         """Python that makes the calls, and compares their answers."""
         calls = [("ranking", call)] + ([] if beside is None else [("other", beside)])
         needs_data = any(value is LOCAL for _, one in calls for _, given in one.rules for value in given.values())
+        if needs_data and self.local is None:
+            return ""
         lines = ["import boto3", "", "from personalize_rt import PersonalizeRuntime"]
         if needs_data:
             lines += ["from personalize_rt.local import LocalPersonalize", "", f"local = {self.loads}"]
@@ -174,6 +183,8 @@ class Place:
         self, expression: str, user_id: str | None, item_id: str | None, values: Mapping[str, Any], candidate: str
     ) -> str:
         """Python that tries a filter, and explains it for one item."""
+        if self.local is None:
+            return ""
         given = {"user_id": user_id, "item_id": item_id, "values": values or None}
         more = {name: value for name, value in given.items() if value is not None}
         return _lines(
@@ -203,7 +214,7 @@ class Place:
             self.session,
             f"where = {{'session': session, 'endpoint_url': {literal(self.url)}}}".replace("'", '"'),
             f"with EventTracker({literal(tracking_id)}, **where) as tracker:",
-            f"    {_method('tracker', 'track', given, 4)}",
+            f"    {_method('tracker', 'send', given, 4)}",
             "print(tracker.counts)",
         )
 

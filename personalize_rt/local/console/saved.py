@@ -45,6 +45,10 @@ class Form(Mapping[str, str]):
         """The value of a field; empty without one."""
         return self._last.get(name, "")
 
+    def with_field(self, name: str, value: str) -> Form:
+        """A form of the same fields and one more."""
+        return Form([*self._fields, (name, value)])
+
     def several(self, name: str) -> list[str]:
         """All values of a field."""
         return [value for key, value in self._fields if key == name]

@@ -11,7 +11,7 @@ import attrs
 from personalize_rt.errors import FilterSyntaxError, PersonalizeError
 from personalize_rt.filters import encode_values
 from personalize_rt.filters.selection import Allowed
-from personalize_rt.local.console.asking import about, values_of, why
+from personalize_rt.local.console.asking import about, unmet, values_of, why
 from personalize_rt.local.console.catalogue import PAGE, Group
 from personalize_rt.local.console.saved import Form
 from personalize_rt.local.filtering import StoredFilter, parse, why_unfit
@@ -53,8 +53,8 @@ class Break:
         start, hint = min(column - 1, len(source)), " ".join(lines[3:])
         problem = lines[0].partition(": ")[2] or lines[0]
         return cls(
-            problem[:1].upper() + problem[1:],
-            hint[:1].upper() + hint[1:],
+            _sentence(problem),
+            _sentence(hint),
             line,
             column,
             source[:start],
@@ -62,6 +62,11 @@ class Break:
             source[start + width :],
             " " * start + "^" * width,
         )
+
+
+def _sentence(text: str) -> str:
+    """A text with a capital letter and an end, so that another sentence may follow it."""
+    return text[:1].upper() + text[1:] + ("." if text and text[-1] not in ".?!…" else "")
 
 
 @attrs.frozen
@@ -78,6 +83,7 @@ class Trial:
         page: The number of the page.
         more: Whether a page follows.
         values: The values of its parameters.
+        unmet: A sentence for each of these that no item has.
     """
 
     broken: Break | None = None
@@ -89,6 +95,7 @@ class Trial:
     page: int = 1
     more: bool = False
     values: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+    unmet: Sequence[str] = ()
 
     @property
     def parameters(self) -> Sequence[str]:
@@ -136,7 +143,9 @@ def tried(group: Group, form: Form) -> Trial:
         )
     except PersonalizeError as error:
         return Trial(problem=error.message, stored=stored, values=values)
-    return Trial(None, "", stored, rows, len(allowed), len(ids), page, len(wanted) > PAGE, values)
+    return Trial(
+        None, "", stored, rows, len(allowed), len(ids), page, len(wanted) > PAGE, values, unmet(group, stored, values)
+    )
 
 
 def _chosen(group: Group, form: Form, ids: Sequence[str], allowed: Allowed) -> Iterator[str]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from urllib.parse import urlencode
 
 import attrs
 import jinja2
@@ -17,17 +18,19 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from personalize_rt._version import __version__
-from personalize_rt.errors import PersonalizeError
+from personalize_rt.errors import FilterSyntaxError, PersonalizeError
 from personalize_rt.local.apis import APIS
 from personalize_rt.local.console.asking import DEFAULT_COUNT, MOST, Asking
 from personalize_rt.local.console.catalogue import Found, Group, shown, when
 from personalize_rt.local.console.python import Place
 from personalize_rt.local.console.saved import Form, Saved
-from personalize_rt.local.console.trial import tried
+from personalize_rt.local.console.trial import Break, tried
 from personalize_rt.local.faults.effects import Fault
 from personalize_rt.local.faults.kinds import KINDS
+from personalize_rt.local.inside import inside
 
 if TYPE_CHECKING:
+    from personalize_rt.local.control import DatasetGroup
     from personalize_rt.local.embedded import LocalPersonalize
     from personalize_rt.local.groups import LocalGroups
 
@@ -38,6 +41,8 @@ _HERE = Path(__file__).parent
 _SHOWN = 50
 # Seconds for which one look at the journal serves all browsers: half of what passes between two ticks of one.
 _LOOK = 1.0
+# The field of a kept form with the ARN of the filter that was created from it.
+_CREATED = "created"
 _GONE = "This link was made by a server that has ended since, or long ago. What the form held is gone."
 
 
@@ -63,7 +68,8 @@ class Ask:
     @property
     def place(self) -> Place:
         """The place of the page."""
-        return Place(f"http://{self.request.headers['host']}", self.group.local)
+        group = self.group
+        return Place(f"http://{self.request.headers['host']}", group.held.arn.split(":")[3], group.local)
 
     def part(self, name: str) -> str:
         """A part of the path; empty without one."""
@@ -93,9 +99,10 @@ class Views:
 
     def __init__(self, door: LocalPersonalize | LocalGroups) -> None:
         services = tuple(door.values()) if isinstance(door, Mapping) else (door,)
-        groups = [Group(local) for local in services]
         self._door = door
-        self._groups: dict[str, Group] = {group.name: group for group in groups}
+        self._loaded = [Group(local) for local in services]
+        self._account = inside(services[0]).account
+        self._made: dict[str, tuple[DatasetGroup, Group]] = {}
         self._saved = Saved()
         self._looked = 0.0
         self._requests: list[dict[str, Any]] = []
@@ -103,21 +110,31 @@ class Views:
         self._fed: dict[str, tuple[str, bytes]] = {}
         self.state: str = ""
 
+    def groups(self) -> dict[str, Group]:
+        """The dataset groups by name: those that were loaded, and those that requests made."""
+        made = {one.name: one for one in self._account.groups}
+        # A deleted group of the same name is another one.
+        self._made = {
+            name: kept if (kept := self._made.get(name)) is not None and kept[0] is one else (one, Group(one))
+            for name, one in made.items()
+        }
+        return {group.name: group for group in (*self._loaded, *(group for _, group in self._made.values()))}
+
     def group(self, name: str | None) -> Group | None:
         """The dataset group of a name; the first one without a name."""
-        return next(iter(self._groups.values())) if name is None else self._groups.get(name)
+        return self._loaded[0] if name is None else self.groups().get(name)
 
     # Reading.
 
     def overview(self, ask: Ask) -> Response:
         """The overview: numbers, campaigns, recommenders, filters."""
-        local, group = ask.group.local, ask.group
+        group, data = ask.group, ask.group.engine.datasets
         counts = [
             ("campaigns and recommenders", len(group.resources), ask.url("rank")),
-            ("users", len(local.interactions.users) or len(local.users), ask.url("users")),
+            ("users", len(group.interactions.users) or len(data.users or ()), ask.url("users")),
             ("items", len(group.engine.models.universe), ask.url("items")),
-            ("interactions", len(local.interactions), None),
-            ("actions", len(local.action_rows), None),
+            ("interactions", len(group.interactions), None),
+            ("actions", len(data.actions or ()), None),
             ("requests received", len(self._door.requests), ask.url("live")),
         ]
         return self._page(
@@ -126,7 +143,7 @@ class Views:
             counts=[count for count in counts if count[1] or count[0] != "actions"],
             resources=[(one, one.recipe.operation.name) for one in group.resources.values()],
             filters=list(group.engine.filters),
-            trackers=local.event_trackers,
+            trackers=group.event_trackers,
             python=ask.place.overview(),
         )
 
@@ -187,7 +204,7 @@ class Views:
             key=ask.part("key"),
             row=[(name, shown(value)) for name, value in group.row("users", id).items()],
             history=history,
-            events=len(group.local.interactions.of_user(id)) + len(group.engine.items.of_user(id)),
+            events=len(group.interactions.of_user(id)) + len(group.engine.items.of_user(id)),
             resources=[one for one in group.resources.values() if "userId" not in one.recipe.ignores],
             python=ask.place.user(id),
         )
@@ -228,10 +245,20 @@ class Views:
         An answer changes the service: it is journalled, uses up faults, and draws random numbers.
         """
         token = ask.part("token")
+        campaign = ask.request.query_params.get("campaign", "")
+        if campaign and (home := self._home_of(campaign, ask.group)) is not ask.group:
+            # Numbers of users and items are those of the other dataset group, and stay behind.
+            return RedirectResponse(f"/console/{home.name}/rank?{urlencode({'campaign': campaign})}", 303)
         form = self._saved.find(token) if token else self._linked(ask)
         if form is None:
             return self._page(ask, "rank.html", 404, problem=_GONE, **self._fields(ask, Form()), ready=False)
-        return self._page(ask, "rank.html", **self._fields(ask, form), ready=bool(form))
+        ready = bool(token) or any(map(form.text, ("user", "item", "campaign")))
+        return self._page(ask, "rank.html", **self._fields(ask, form), ready=ready)
+
+    def _home_of(self, name: str, group: Group) -> Group:
+        """The dataset group that has a campaign or recommender of this name: this one rather than another."""
+        groups = (group, *self.groups().values())
+        return next((one for one in groups if any(name == held.name for held in one.resources.values())), group)
 
     def _linked(self, ask: Ask) -> Form:
         """The form of a link without a token: numbers of a user and an item, names of campaigns."""
@@ -242,6 +269,7 @@ class Views:
             "item": group.item_at(query.get("item", "")),
             "campaign": arns.get(query.get("campaign", "")),
             "beside": arns.get(query.get("beside", "")),
+            "filter": next((one.arn for one in group.engine.filters if one.name == query.get("filter")), None),
         }
         fields = [(name, value) for name, value in found.items() if value]
         return Form(fields)
@@ -253,7 +281,7 @@ class Views:
             "asking": asking,
             "resources": list(asking.resources.values()),
             "filters": list(ask.group.engine.filters),
-            "columns": list(ask.group.local.items.columns),
+            "columns": list(ask.group.item_rows.columns),
             "count": DEFAULT_COUNT,
             "most": MOST,
         }
@@ -309,6 +337,7 @@ class Views:
             _status(problem),
             form=form,
             problem=problem,
+            created=ask.group.engine.filters.find(form.text(_CREATED)),
             filters=list(ask.group.engine.filters),
             **self._trial(ask, form),
         )
@@ -334,11 +363,23 @@ class Views:
 
     def new_filter(self, ask: Ask) -> Response:
         """Create a filter, as CreateFilter does."""
+        group, name, expression = ask.group, ask.form.text("name"), ask.form.text("expression")
         try:
-            ask.group.local.add_filter(ask.form.text("name"), ask.form.text("expression"))
+            if group.local is not None:
+                arn = group.local.add_filter(name, expression)
+            else:
+                client = self._door.boto3_client("personalize")
+                members = {"name": name, "datasetGroupArn": group.held.arn, "filterExpression": expression}
+                arn = client.create_filter(**members)["filterArn"]
+        except FilterSyntaxError as error:
+            at = Break.of(error, expression)
+            words = f"Line {at.line}, column {at.column}. {at.problem} {at.hint}"
+            return self._filters(ask, ask.form, words.rstrip())
         except PersonalizeError as error:
             return self._filters(ask, ask.form, error.message)
-        return RedirectResponse(ask.url("filters", self._saved.keep(ask.form)), 303)
+        except Exception as error:  # botocore's
+            return self._filters(ask, ask.form, f"The filter was refused: {_words(error)}")
+        return RedirectResponse(ask.url("filters", self._saved.keep(ask.form.with_field(_CREATED, arn))), 303)
 
     # What comes in.
 
@@ -357,7 +398,7 @@ class Views:
 
     def _live(self, ask: Ask, form: Form, *, sent: bool = False, problem: str = "") -> Response:
         self.look()
-        trackers, types = ask.group.local.event_trackers, ask.group.event_types
+        trackers, types = ask.group.event_trackers, ask.group.event_types
         tracking_id = next(iter(trackers.values()), "")
         event = {
             "event_type": form.text("type") or (types[0] if types else "Watch"),
@@ -372,6 +413,7 @@ class Views:
             form=form,
             types=types,
             sent=sent,
+            known=not form.text("item") or ask.group.has_item(form.text("item")),
             problem=problem,
             can_send=bool(trackers),
             python=ask.place.event(tracking_id, event) if trackers else "",
@@ -442,7 +484,7 @@ class Views:
 
     def event(self, ask: Ask) -> Response:
         """Send an event by PutEvents, as a program would."""
-        form, trackers = ask.form, ask.group.local.event_trackers
+        form, trackers = ask.form, ask.group.event_trackers
         if not form.text("item") or not form.text("type"):
             return self._live(ask, form, problem="An event needs a type and an item.")
         event = {"eventType": form.text("type"), "itemId": form.text("item"), "sentAt": time.time()}
@@ -533,7 +575,7 @@ class Views:
             "url": ask.url(),
             "here": ask.request.url.path,
             "group": ask.group.name,
-            "groups": list(self._groups),
+            "groups": list(self.groups()),
             "faults_on": sum(1 for rule in self._door.faults.rules if rule.left != 0),
             "version": __version__,
         }
