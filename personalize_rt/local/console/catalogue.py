@@ -196,7 +196,7 @@ class Group:
         return _page(self._item_index().search(words), page)
 
     def matching(self, candidates: Sequence[str], words: str) -> Iterator[str]:
-        """Those of the candidates of a filter whose id or title has these words, in order."""
+        """The candidates of a filter whose id or title has these words, in order."""
         ids, index = self.engine.models.universe.ids, 0
         if candidates[: len(ids)] == ids:  # items, and after them what was put at run time
             yield from map(ids.__getitem__, self._item_index().search(words))
