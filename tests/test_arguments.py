@@ -221,13 +221,14 @@ def test_each_handle_takes_and_binds_every_argument(
     place_of_make = f"{path_of(runtime)}, {make}()"
     compare(place_of_make, bindable, inspect.signature(getattr(runtime, make)).parameters.keys() - {"self", "arn"})
 
-    resource = {f"{make}_arn": "arn"}
+    arn = f"arn:aws:personalize:eu-west-1:123456789012:{make}/movies"
+    resource = {f"{make}_arn": arn}
     given = named(kind, *RESOURCES)
     default = {field.name: field.default for field in attrs.fields(kind) if field.name in RESOURCES}
-    assert asked(getattr(getattr(runtime(), make)("arn"), method), **given) == default | given | resource, place
+    assert asked(getattr(getattr(runtime(), make)(arn), method), **given) == default | given | resource, place
     of_call = {name: value for name, value in given.items() if name in ROWS}
     bound = {name: value for name, value in given.items() if name not in ROWS}
-    by_handle = asked(getattr(getattr(runtime(), make)("arn", **bound), method), **of_call)
+    by_handle = asked(getattr(getattr(runtime(), make)(arn, **bound), method), **of_call)
     assert by_handle == default | given | resource, place_of_make
 
 
@@ -247,8 +248,9 @@ def test_pages_take_every_argument_and_choose_the_number_of_rows(runtime: Any, h
     compare(place, members_of(RecommendationsArguments).keys() - RESOURCES - {"num_results"}, taken)
     make = "recommender" if "Recommender" in handle.__name__ else "campaign"
     given = named(RecommendationsArguments, *RESOURCES, "num_results")
-    resources = {**dict.fromkeys(RESOURCES), f"{make}_arn": "arn"}
-    bound = getattr(runtime(), make)("arn", num_results=7)
+    arn = f"arn:aws:personalize:eu-west-1:123456789012:{make}/movies"
+    resources = {**dict.fromkeys(RESOURCES), f"{make}_arn": arn}
+    bound = getattr(runtime(), make)(arn, num_results=7)
     assert asked(bound.pages, **given) == resources | given | {"num_results": 50}, place
 
 

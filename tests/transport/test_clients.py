@@ -389,7 +389,8 @@ def test_connect_sends_nothing_and_resolves_credentials(runtime: Any, server: An
 def test_building_a_runtime_builds_no_client_and_imports_no_boto3() -> None:
     code = (
         "import sys; from personalize_rt import PersonalizeRuntime; runtime = PersonalizeRuntime(region_name='x'); "
-        "runtime.campaign('arn'); runtime.close(); assert 'boto3' not in sys.modules and 'tenacity' not in sys.modules"
+        "runtime.campaign('arn:aws:personalize:eu-west-1:123456789012:campaign/a'); runtime.close(); "
+        "assert 'boto3' not in sys.modules and 'tenacity' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
 
