@@ -165,7 +165,7 @@ def _seconds(value: float | datetime | None) -> float | None:
 def _listed(value: Iterable[str]) -> tuple[str, ...]:
     given: Any = value
     if type(given) is tuple:  # nearly always
-        return value  # type: ignore[return-value]
+        return cast("tuple[str, ...]", given)
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
         raise _error("impression", f"is {describe(value)}, not a list of item ids")
     return tuple(value)

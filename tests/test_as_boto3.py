@@ -238,7 +238,8 @@ def test_a_runtime_in_the_place_of_boto3s_clients_asks_a_client_of_boto3(
     default: bool, local: LocalPersonalize, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A program whose modules make their clients themselves is given runtimes by patching ``boto3.client``."""
-    boto3: Any = pytest.importorskip("boto3")
+    import boto3
+
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", boto3.Session(region_name="eu-west-1") if default else None)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "any")

@@ -89,6 +89,12 @@ class Place:
         """The line that makes a session; the keys are any, since the server checks none."""
         return f'session = boto3.Session("any", "any", region_name={literal(self.region)})'
 
+    def _of_data(self, *lines: str) -> str:
+        """Python that loads the data, and goes on with some lines; empty where there are no files to load."""
+        if self.local is None:
+            return ""
+        return _lines("from personalize_rt.local import LocalPersonalize", "", f"local = {self.loads}", *lines)
+
     def overview(self) -> str:
         """Python that lists the resources."""
         return _lines(
@@ -104,24 +110,14 @@ class Place:
 
     def users(self) -> str:
         """Python that lists users."""
-        if self.local is None:
-            return ""
-        return _lines(
-            "from personalize_rt.local import LocalPersonalize",
-            "",
-            f"local = {self.loads}",
+        return self._of_data(
             "for user_id in list(local.interactions.users)[:25]:",
             "    print(user_id, len(local.interactions.of_user(user_id)))",
         )
 
     def user(self, user_id: str) -> str:
         """Python that shows a user."""
-        if self.local is None:
-            return ""
-        return _lines(
-            "from personalize_rt.local import LocalPersonalize",
-            "",
-            f"local = {self.loads}",
+        return self._of_data(
             f"user_id = {literal(user_id)}",
             "print(dict(local.users.get(user_id, {})))",
             "history = sorted(local.interactions.of_user(user_id), key=lambda event: -event.timestamp)",
@@ -131,24 +127,14 @@ class Place:
 
     def items(self) -> str:
         """Python that lists items."""
-        if self.local is None:
-            return ""
-        return _lines(
-            "from personalize_rt.local import LocalPersonalize",
-            "",
-            f"local = {self.loads}",
+        return self._of_data(
             "for item_id, row in list(local.items.items())[:25]:",
             "    print(item_id, dict(row))",
         )
 
     def item(self, item_id: str) -> str:
         """Python that shows an item."""
-        if self.local is None:
-            return ""
-        return _lines(
-            "from personalize_rt.local import LocalPersonalize",
-            "",
-            f"local = {self.loads}",
+        return self._of_data(
             f"item_id = {literal(item_id)}",
             "print(dict(local.items.get(item_id, {})))",
             "print(sum(event.item_id == item_id for event in local.interactions))",
