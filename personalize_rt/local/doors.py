@@ -18,7 +18,6 @@ from personalize_rt.local.messages import HttpRequest, HttpResponse
 if TYPE_CHECKING:
     from personalize_rt.aio import AsyncPersonalizeRuntime
     from personalize_rt.client import PersonalizeRuntime
-    from personalize_rt.local.console.opened import Console
     from personalize_rt.local.events import RecordedEvent
     from personalize_rt.local.sigv4 import Credentials
     from personalize_rt.operations import Request
@@ -281,26 +280,6 @@ class Doors(ABC):
             allow_origins=allow_origins,
             others=others,
         )
-
-    def console(self, *, host: str = "127.0.0.1", port: int = 0) -> Console:
-        """Open the page that shows this service to a browser on this machine. Needs the extra ``[server]``.
-
-        It is what a server of :meth:`serve` shows on ``/``, on a thread of this process, until it is closed::
-
-            console = local.console()
-            console.url  # "http://127.0.0.1:51234", for a browser
-            console.close()
-
-        Args:
-            host: The address to listen on, of this machine only.
-            port: The port to listen on; 0 takes a free one.
-
-        Raises:
-            PersonalizeError: The extra is missing, the port is in use, or other machines could see the page.
-        """
-        from personalize_rt.local.console.opened import Console
-
-        return Console(self, host=host, port=port)
 
     def __or__(self, other: Fallback) -> Fallback:
         from personalize_rt.resilience.fallback import FallbackChain

@@ -1,4 +1,4 @@
-"""The state of an embedded service that survives its process."""
+"""The state of an embedded service that survives its process, and the page that shows it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from personalize_rt.local.doors import Doors
 from personalize_rt.local.inside import Shown
 
 if TYPE_CHECKING:
+    from personalize_rt.local.console.opened import Console
     from personalize_rt.local.control import ControlWire
     from personalize_rt.local.events import Intake
 
@@ -19,11 +20,31 @@ __all__ = ["Kept"]
 
 
 class Kept(Doors, Shown):
-    """Base of the embedded services that requests change."""
+    """Base of the embedded services that requests change, and that the page can show."""
 
     @abstractmethod
     def _kept(self) -> tuple[ControlWire, Mapping[str, Intake]]:
         """The control plane, and the intakes of the dataset groups of directories, by ARN."""
+
+    def console(self, *, host: str = "127.0.0.1", port: int = 0) -> Console:
+        """Open the page that shows this service to a browser on this machine. Needs the extra ``[server]``.
+
+        It is what a server of :meth:`serve` shows on ``/``, on a thread of this process, until it is closed::
+
+            console = local.console()
+            console.url  # "http://127.0.0.1:51234", for a browser
+            console.close()
+
+        Args:
+            host: The address to listen on, of this machine only.
+            port: The port to listen on; 0 takes a free one.
+
+        Raises:
+            PersonalizeError: The extra is missing, the port is in use, or other machines could see the page.
+        """
+        from personalize_rt.local.console.opened import Console
+
+        return Console(self, host=host, port=port)
 
     def save(self, directory: StrPath) -> None:
         """Save what requests have changed, for :meth:`resume` of another process.
