@@ -26,7 +26,7 @@ from moto import mock_aws
 
 from personalize_rt.local import LocalPersonalize
 from personalize_rt.local.moto import mock_personalize
-from tests.local.test_control_model import wrong_in
+from tests.local.test_control_model import HAS_OLDER_MODEL, wrong_in
 from tests.optional import optional
 
 Client = Callable[[str], Any]
@@ -113,7 +113,9 @@ def check_reply(http_response: Any, parsed: Any, model: OperationModel, **_: Any
         return
     members = without_null(json.loads(http_response.content or b"{}"))
     # The model has the role of a job as an ARN of Personalize, which it never is.
-    assert [one for one in wrong_in(members, model.output_shape, model.name) if ".roleArn:" not in one] == []
+    wrong = [one for one in wrong_in(members, model.output_shape, model.name) if ".roleArn:" not in one]
+    # What came after an older model is held against the newer ones.
+    assert [one for one in wrong if not (HAS_OLDER_MODEL and one.endswith(" is unknown"))] == []
     told = {name: value for name, value in parsed.items() if name != "ResponseMetadata"}
     report = ParamValidator().validate(told, model.output_shape)
     assert not report.has_errors(), report.generate_report()
