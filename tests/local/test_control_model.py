@@ -24,7 +24,6 @@ from tests.local.control_requests import told
 DIVERGENCES = Path(__file__).parents[2] / "docs" / "divergences.md"
 
 # Older models lack members that the service has by now.
-# The model of this botocore lacks members that the service has by now.
 HAS_OLDER_MODEL = tuple(map(int, botocore.__version__.split(".")[:2])) < (1, 43)
 
 pytestmark = pytest.mark.skipif(HAS_OLDER_MODEL, reason="the model of this botocore is older")
